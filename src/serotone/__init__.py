@@ -1,0 +1,46 @@
+"""serotone: recognise emotion in speech offline; train and compare the systems that do it."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serotone.errors import SerotoneError as SerotoneError
+    from serotone.recognition.bundle import Bundle as Bundle
+    from serotone.recognition.bundle import list_bundles as list_bundles
+    from serotone.recognition.bundle import load_bundle as load_bundle
+    from serotone.recognition.prediction import Prediction as Prediction
+    from serotone.recognition.prediction import Segment as Segment
+    from serotone.recognition.recognizer import Recognizer as Recognizer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "serotone.recognition.bundle",
+    "Prediction": "serotone.recognition.prediction",
+    "Recognizer": "serotone.recognition.recognizer",
+    "Segment": "serotone.recognition.prediction",
+    "SerotoneError": "serotone.errors",
+    "list_bundles": "serotone.recognition.bundle",
+    "load_bundle": "serotone.recognition.bundle",
+}
+
+__all__ = [
+    "Bundle",
+    "Prediction",
+    "Recognizer",
+    "Segment",
+    "SerotoneError",
+    "list_bundles",
+    "load_bundle",
+]
+
+
+def __getattr__(name: str) -> object:
+    """A public name, fetched from its module when first asked for: importing serotone itself costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'serotone' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,161 @@
+"""``serotone corpus``: list the readers, check a folder, make a synthetic corpus."""
+
+import json
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from serotone.corpora import CorpusReport
+
+app = typer.Typer(name="corpus", help="Corpora: list the readers, check a folder, make synthetic speech.")
+
+
+class Format(StrEnum):
+    """How a report is printed."""
+
+    table = "table"
+    json = "json"
+
+
+@app.command("list")
+def list_corpora(
+    format: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.table,
+) -> None:
+    """List the corpora that can be read, with their licences."""
+    from serotone.corpora import CORPORA
+
+    if format is Format.json:
+        corpora = [
+            {
+                "name": c.name,
+                "utterances": c.official.total if c.official else None,
+                "licence": c.licence,
+                "description": c.description,
+            }
+            for c in CORPORA.values()
+        ]
+        typer.echo(json.dumps({"schema": 1, "corpora": corpora}, indent=2))
+        return
+    from rich.table import Table
+
+    table = Table("name", "utterances", "licence", "what it is")
+    for corpus in CORPORA.values():
+        total = str(corpus.official.total) if corpus.official else ""
+        table.add_row(corpus.name, total, corpus.licence, corpus.description)
+    _console().print(table)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A name from `serotone corpus list`.")],
+    root: Annotated[Path, typer.Argument(help="Its folder, or the file of a manifest.")],
+    format: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.table,
+) -> None:
+    """Count what lies in a folder, per emotion and speaker, and say what deviates from the official counts.
+
+    Every file is decoded. Exit status 1 where the folder is not that corpus, or a file cannot be read.
+    """
+    from serotone.corpora import check_corpus
+    from serotone.errors import SerotoneError
+
+    try:
+        report = check_corpus(name, root, on_file=_progress())
+    except SerotoneError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if format is Format.json:
+        typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        _print_report(report)
+    if report.unreadable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def make(
+    root: Annotated[Path, typer.Argument(help="The folder to fill; it is made where it does not exist.")],
+    speakers: Annotated[int, typer.Option(min=1, help="How many speakers.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another set of speakers.")] = 0,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences of each speaker in each emotion.")] = 5,
+    first_speaker: Annotated[int, typer.Option(min=0, help="Number of the first speaker; even ones are female.")] = 0,
+) -> None:
+    """Make synthetic speech: seven emotions, several speakers, the same bytes for the same numbers."""
+    from serotone.corpora import synthetic
+
+    try:
+        paths = synthetic.make(root, speakers=speakers, seed=seed, sentences=sentences, first_speaker=first_speaker)
+    except OSError as error:
+        typer.echo(f"error: {root}: cannot be filled with clips: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{len(paths)} clips in {root}")
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """A counter on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        if done % 25 == 0 or done == total:
+            end = "\r\033[K" if done == total else ""
+            sys.stderr.write(f"\r{done} of {total} files decoded{end}")
+            sys.stderr.flush()
+
+    return show
+
+
+def _console() -> "Console":
+    """A console for standard output; wide enough for any table where that is no terminal."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _print_report(report: "CorpusReport") -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = _console()
+    emotions = report.emotions
+    table = Table("speaker", "gender", *emotions, "all", box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for speaker, by_emotion in report.cells.items():
+        counts = [str(by_emotion[e]) for e in emotions]
+        table.add_row(escape(speaker), report.genders[speaker] or "", *counts, str(by_emotion.total()))
+    table.add_section()
+    sums = [sum(by_emotion[e] for by_emotion in report.cells.values()) for e in emotions]
+    table.add_row("all", "", *map(str, sums), str(len(report.utterances)))
+    if report.official is not None:
+        official = [str(report.official.emotions.get(e, 0)) for e in emotions]
+        table.add_row("official", "", *official, str(report.official.total))
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    say(f"{report.corpus} at {report.root}")
+    console.print(table)
+    durations = report.seconds.values()
+    if durations:
+        say(f"{report.minutes:.1f} minutes; from {min(durations):.2f} to {max(durations):.2f} s each")
+    say(f"licence: {report.licence}")
+    if report.official is not None:
+        say("deviations from the official counts:" if report.deviations else "exactly the official counts")
+    for deviation in report.deviations:
+        say(f"  {deviation}")
+    for path, error in report.unreadable:
+        say(f"unreadable: {error if path in error else f'{path}: {error}'}")
+    for group in report.identical:
+        say(f"identical files: {', '.join(group)}")
+    for oddity in report.oddities:
+        say(f"known oddity: {oddity}")
+    for warning in report.warnings:
+        say(f"odd: {warning}")

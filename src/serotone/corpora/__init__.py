@@ -1,0 +1,108 @@
+"""Corpora: a folder on disk becomes a list of utterances, whatever the corpus calls things.
+
+>>> sorted(CORPORA)
+['emodb', 'folders', 'manifest', 'nemo', 'ravdess', 'synthetic']
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from serotone.corpora import emodb, folders, manifest, nemo, ravdess, synthetic
+from serotone.corpora.base import Corpus, Official, Utterance, deviations, warn
+from serotone.corpora.check import CorpusReport, examine
+from serotone.errors import CorpusError
+
+CORPORA: Mapping[str, Corpus] = {
+    corpus.name: corpus
+    for corpus in (
+        emodb.CORPUS,
+        ravdess.CORPUS,
+        nemo.CORPUS,
+        manifest.CORPUS,
+        folders.CORPUS,
+        synthetic.CORPUS,
+    )
+}
+"""Every corpus that can be read, by name."""
+
+
+def find_corpus(name: str) -> Corpus:
+    """The corpus of that name; CorpusError, listing all names, where there is none."""
+    if name not in CORPORA:
+        raise CorpusError(f"{name!r} is no corpus known here; choose one of: {', '.join(CORPORA)}")
+    return CORPORA[name]
+
+
+def read_corpus(name: str, root: str | Path) -> list[Utterance]:
+    """The utterances of a corpus, sorted by id.
+
+    Warns with SerotoneWarning where the copy differs from the official counts, naming the gap. Raises CorpusError
+    for an unknown name, or a root that does not hold that corpus.
+    """
+    corpus = find_corpus(name)
+    utterances = corpus.read(Path(root).expanduser())
+    if corpus.official is not None:
+        gaps = deviations(utterances, corpus.official)
+        if gaps:
+            more = f"; and {len(gaps) - 4} more, see: serotone corpus check {name} {root}" if len(gaps) > 4 else ""
+            warn(f"{name} at {root} is not complete or not the official copy: {'; '.join(gaps[:4])}{more}")
+    return utterances
+
+
+def check_corpus(name: str, root: str | Path, *, on_file: Callable[[int, int], object] | None = None) -> CorpusReport:
+    """What lies at a root beside what the corpus should hold; every file is decoded.
+
+    ``on_file(done, total)`` is called after each file.
+
+    Raises CorpusError for an unknown name, or a root that does not hold that corpus.
+    """
+    return examine(find_corpus(name), Path(root).expanduser(), on_file=on_file)
+
+
+def parse_corpora(options: Sequence[str]) -> list[Utterance]:
+    """The utterances of several corpora, given as on the command line: ``["emodb=/data/emodb", ...]``.
+
+    Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique.
+    Raises CorpusError for an option that is not NAME=ROOT, an unknown name, or a name given twice.
+    """
+    utterances: list[Utterance] = []
+    seen: set[str] = set()
+    for option in options:
+        name, separator, root = option.partition("=")
+        if not separator or not root:
+            raise CorpusError(f"--corpus {option}: expected NAME=ROOT, such as emodb=/data/emodb")
+        if name in seen:
+            raise CorpusError(f"--corpus {option}: {name} is given twice; list both in one manifest (a CSV) instead")
+        seen.add(name)
+        utterances += [replace(u, id=f"{name}/{u.id}", speaker=f"{name}/{u.speaker}") for u in read_corpus(name, root)]
+    if not utterances:
+        raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
+    return sorted(utterances, key=lambda u: u.id)
+
+
+def fingerprint(utterances: Iterable[Utterance]) -> str:
+    """What data this is: SHA-256, in hex, over the sorted ids, emotions, speakers, stretches and file sizes.
+
+    It is the same wherever the corpus lies, and changes with a label, a missing utterance or another encoding.
+    """
+    digest = hashlib.sha256()
+    for u in sorted(utterances, key=lambda u: u.id):
+        stretch = "" if u.start is None and u.end is None else f"{u.start}-{u.end}"
+        digest.update("\t".join((u.id, u.emotion, u.speaker, str(u.path.stat().st_size), stretch, "\n")).encode())
+    return digest.hexdigest()
+
+
+__all__ = [
+    "CORPORA",
+    "Corpus",
+    "CorpusReport",
+    "Official",
+    "Utterance",
+    "check_corpus",
+    "find_corpus",
+    "fingerprint",
+    "parse_corpora",
+    "read_corpus",
+]

@@ -1,0 +1,199 @@
+"""What every corpus reader is made of: utterances, official counts, and the search for the right folder."""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serotone.audio import AUDIO_SUFFIXES
+from serotone.emotions import in_order
+from serotone.errors import CorpusError, SerotoneWarning
+
+_PREFERRED_SUFFIXES = (".wav", ".flac")
+_GUESSES = 200  # sub-folders looked into before giving up on a guess
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One recording, or a stretch of one, and what its corpus says about it.
+
+    ``id`` is unique within a corpus (the file's stem where that suffices), and so is ``speaker``. ``emotion`` is a
+    member of :data:`serotone.emotions.EMOTIONS`. ``gender`` is ``"female"`` or ``"male"``, ``style`` is
+    ``"improvised"`` or ``"scripted"``; ``start`` and ``end`` are seconds into the file. What a corpus does not
+    state is ``None``.
+    """
+
+    id: str
+    path: Path
+    emotion: str
+    speaker: str
+    corpus: str
+    gender: str | None = None
+    sentence: str | None = None
+    session: str | None = None
+    style: str | None = None
+    intensity: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Official:
+    """The counts that a corpus' own documentation states for a complete copy."""
+
+    total: int
+    emotions: Mapping[str, int]
+    speakers: Mapping[str, int] | int
+    """Utterances of each speaker, or just how many speakers there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One entry of :data:`serotone.corpora.CORPORA`: how a corpus is read, and what a complete copy holds."""
+
+    name: str
+    read: Callable[[Path], list[Utterance]]
+    official: Official | None
+    licence: str
+    description: str
+    oddities: tuple[str, ...] = ()
+    """What looks like a fault of a copy and is one of the original."""
+
+
+def is_audio(path: Path) -> bool:
+    """Whether a path looks like an audio file of a corpus; ``._x.wav`` and other hidden files do not."""
+    return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Sorted audio files right in a folder, one for each stem.
+
+    Where a stem occurs with several suffixes (a corpus and its converted copy side by side) the .wav file is kept,
+    then .flac, then the first; a SerotoneWarning says so.
+    """
+    by_stem: dict[str, list[Path]] = {}
+    for path in entries(folder):
+        if is_audio(path) and path.is_file():
+            by_stem.setdefault(path.stem, []).append(path)
+    chosen = [min(paths, key=_preference) for paths in by_stem.values()]
+    doubled = sum(len(paths) > 1 for paths in by_stem.values())
+    if doubled:
+        warn(f"{folder}: {doubled} recordings lie there in more than one format; the .wav is used, else the .flac")
+    return sorted(chosen)
+
+
+def _preference(path: Path) -> tuple[int, str]:
+    suffix = path.suffix.lower()
+    rank = _PREFERRED_SUFFIXES.index(suffix) if suffix in _PREFERRED_SUFFIXES else len(_PREFERRED_SUFFIXES)
+    return rank, path.name
+
+
+def entries(folder: Path) -> list[Path]:
+    """Sorted entries of a folder, hidden ones left out; none where it cannot be listed."""
+    try:
+        return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    except OSError:
+        return []
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Sorted folders right in a folder, hidden ones left out."""
+    return [p for p in entries(folder) if p.is_dir()]
+
+
+def locate(corpus: str, root: Path, finds: Callable[[Path], Path | None], looked_for: str) -> Path:
+    """The folder of a corpus that its reader works on.
+
+    ``finds(folder)`` gives that folder where it is met at ``folder``, else None; ``looked_for`` says in words what
+    it looks for. A root where nothing is found raises CorpusError, which says what was looked for, what lies there
+    instead, and names the right folder where it is one level up or down.
+    """
+    found = finds(root) if root.is_dir() else None
+    if found is not None:
+        return found
+    guess = _guess(root, finds)
+    remedy = f" Did you mean {guess}?" if guess else " Give the folder that holds them."
+    raise CorpusError(f"{root}: looked for {looked_for}; {describe(root)}.{remedy}")
+
+
+def _guess(root: Path, finds: Callable[[Path], Path | None]) -> Path | None:
+    candidates = [*subfolders(root)[:_GUESSES], root.parent] if root.is_dir() else [root.parent]
+    if not root.is_dir():
+        candidates += subfolders(root.parent)[:_GUESSES]
+    return next((c for c in candidates if c.is_dir() and finds(c) is not None), None)
+
+
+def describe(root: Path) -> str:
+    """What lies at a path, in words, for a message: ``found 2 folders (a, b) and 10 .txt``."""
+    if not root.exists():
+        return "found nothing: it does not exist"
+    if not root.is_dir():
+        return "found a file, not a folder"
+    folders = [p.name for p in subfolders(root)]
+    suffixes = Counter(p.suffix.lower() or p.name for p in entries(root) if p.is_file())
+    parts = []
+    if folders:
+        shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
+        parts.append(f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'} ({shown})")
+    parts += [f"{count} {suffix}" for suffix, count in suffixes.most_common(4)]
+    return "found " + (" and ".join(parts) if parts else "an empty folder")
+
+
+def sorted_unique(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Utterances sorted by id; of several with one id the first stays, and a SerotoneWarning names the others."""
+    by_id: dict[str, Utterance] = {}
+    dropped = []
+    for utterance in utterances:
+        if by_id.setdefault(utterance.id, utterance) is not utterance:
+            dropped.append(str(utterance.path))
+    if dropped:
+        warn(f"{listed(dropped, 'file')} left out: the same name is there twice")
+    return [by_id[key] for key in sorted(by_id)]
+
+
+def listed(items: list[str], noun: str, shown: int = 5) -> str:
+    """A count and the first few, for a message: ``7 files (a, b, c, d, e, ...)``."""
+    names = ", ".join(items[:shown]) + (", ..." if len(items) > shown else "")
+    return f"{len(items)} {noun if len(items) == 1 else noun + 's'} ({names})"
+
+
+def warn(message: str) -> None:
+    """Warn the caller of a reader with a SerotoneWarning."""
+    warnings.warn(message, SerotoneWarning, stacklevel=3)
+
+
+def warn_of_strangers(corpus: str, strangers: list[Path]) -> None:
+    """Warn of audio files that a reader passes over because their names are not the corpus' own."""
+    if strangers:
+        names = [p.name for p in strangers]
+        warn(f"{corpus}: passed over {listed(names, 'audio file')} whose names are not those of the corpus")
+
+
+def deviations(utterances: Iterable[Utterance], official: Official) -> list[str]:
+    """What differs from the official counts, in plain words, the total first; empty for a complete copy."""
+    utterances = list(utterances)
+    found: list[str] = []
+    if len(utterances) != official.total:
+        found.append(f"{len(utterances)} of {official.total} utterances")
+    found += _speaker_deviations(Counter(u.speaker for u in utterances), official.speakers)
+    emotions = Counter(u.emotion for u in utterances)
+    for emotion in in_order({*emotions, *official.emotions}):
+        if emotions[emotion] != official.emotions.get(emotion, 0):
+            found.append(f"{emotion}: {emotions[emotion]} of {official.emotions.get(emotion, 0)}")
+    return found
+
+
+def _speaker_deviations(found: Counter[str], official: Mapping[str, int] | int) -> list[str]:
+    if isinstance(official, int):
+        return [] if len(found) == official else [f"{len(found)} of {official} speakers"]
+    absent = [s for s in sorted(official) if s not in found]
+    deviating = [f"no utterance of {listed(absent, 'speaker', shown=20)}"] if absent else []
+    for speaker, count in sorted(found.items()):
+        if speaker not in official:
+            deviating.append(
+                f"speaker {speaker} ({count} {'utterance' if count == 1 else 'utterances'}) is not in the official corpus"
+            )
+        elif count != official[speaker]:
+            deviating.append(f"speaker {speaker}: {count} of {official[speaker]}")
+    return deviating

@@ -1,0 +1,105 @@
+"""nEMO: Polish, acted, 4,481 utterances of 9 speakers.
+
+Christop, "nEMO: Dataset of Emotional Speech in Polish", LREC-COLING 2024; https://huggingface.co/datasets/amu-cai/nEMO,
+CC BY-NC-SA 4.0.
+
+``samples/<speaker>_<emotion>_<sentence>.wav`` and ``data.tsv`` with text, gender and age, whose speaker ids can carry
+leading spaces. Everything but the gender is in the file names, so a copy without ``data.tsv`` loads as well.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from serotone.corpora.base import (
+    Corpus,
+    Official,
+    Utterance,
+    audio_files,
+    entries,
+    is_audio,
+    listed,
+    locate,
+    sorted_unique,
+    warn,
+    warn_of_strangers,
+)
+from serotone.errors import CorpusError
+
+_EMOTIONS = {
+    "anger": "angry",
+    "fear": "fearful",
+    "happiness": "happy",
+    "neutral": "neutral",
+    "sadness": "sad",
+    "surprised": "surprised",
+}
+_NAME = re.compile(rf"(?P<speaker>[A-Z]{{2}}\d)_(?P<emotion>{'|'.join(_EMOTIONS)})_(?P<sentence>\d+)")
+
+
+def read(root: Path) -> list[Utterance]:
+    """The utterances of nEMO under ``root``, sorted by id; ``sentence`` is the number at the end of the file name.
+
+    The root is the folder that holds ``samples`` and ``data.tsv``, or ``samples`` itself. Raises CorpusError where
+    no file is named as in nEMO, or ``data.tsv`` is not the corpus' own table.
+    """
+    folder = locate("nemo", root, _finds, "files named like AB0_anger_12.wav, here or in samples/")
+    genders = _genders(folder)
+    utterances, strangers = [], []
+    for path in audio_files(folder):
+        name = _NAME.fullmatch(path.stem)
+        if name is None:
+            strangers.append(path)
+            continue
+        utterances.append(
+            Utterance(
+                id=path.stem,
+                path=path,
+                emotion=_EMOTIONS[name["emotion"]],
+                speaker=name["speaker"],
+                corpus="nemo",
+                gender=genders.get(name["speaker"]),
+                sentence=name["sentence"],
+            )
+        )
+    warn_of_strangers("nemo", strangers)
+    without = sorted({u.speaker for u in utterances} - genders.keys())
+    if without:
+        warn(f"nemo: data.tsv states no gender of {listed(without, 'speaker')}; it is left empty")
+    return sorted_unique(utterances)
+
+
+def _genders(folder: Path) -> dict[str, str]:
+    table = next((t for t in (folder / "data.tsv", folder.parent / "data.tsv") if t.is_file()), None)
+    if table is None:
+        return {}
+    genders = {}
+    with table.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+        if not {"speaker_id", "gender"} <= set(rows.fieldnames or ()):
+            raise CorpusError(f"{table}: expected the columns speaker_id and gender, got {rows.fieldnames}")
+        for row in rows:
+            gender = (row["gender"] or "").strip().lower()
+            if gender in ("female", "male"):
+                genders[(row["speaker_id"] or "").strip()] = gender
+    return genders
+
+
+def _finds(folder: Path) -> Path | None:
+    for candidate in (folder / "samples", folder):
+        if any(_NAME.fullmatch(p.stem) and is_audio(p) for p in entries(candidate)):
+            return candidate
+    return None
+
+
+CORPUS = Corpus(
+    name="nemo",
+    read=read,
+    official=Official(
+        total=4481,
+        emotions={"neutral": 809, "sad": 769, "angry": 749, "happy": 749, "fearful": 736, "surprised": 669},
+        speakers=9,
+    ),
+    licence="CC BY-NC-SA 4.0",
+    description="nEMO: Polish, acted, 9 speakers",
+)

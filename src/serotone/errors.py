@@ -1,0 +1,93 @@
+"""Every error a user can meet, one tree.
+
+    SerotoneError
+    ├── AudioError                what was asked to be heard cannot be heard
+    │   ├── AudioMissingError         no such file
+    │   ├── AudioFormatError          not audio that can be decoded here
+    │   ├── AudioEmptyError           a header and no samples
+    │   ├── AudioNotFiniteError       NaN or infinity among the samples
+    │   ├── AudioTooShortError        shorter than the asked minimum
+    │   ├── AudioTooLongError         longer than the stated bound
+    │   └── AudioTruncatedError       ends early, and the caller asked to be strict
+    ├── CorpusError               a folder or manifest is not the corpus it is said to be
+    ├── SplitError                a protocol cannot be carried out on these utterances
+    ├── MetricError               truth and prediction cannot be scored
+    ├── RecipeError               a recipe, or an override of it, is not valid
+    ├── BundleError               a bundle is missing, damaged or of an unknown format
+    ├── RunError                  a run folder cannot be used or resumed
+    └── MissingExtraError         an optional part is not installed
+
+Every message states what was given, what was expected and what to do about it.
+"""
+
+
+class SerotoneError(Exception):
+    """Base of every error that serotone raises on purpose."""
+
+
+class AudioError(SerotoneError):
+    """Audio that cannot be used; the message starts with the name of the file."""
+
+
+class AudioMissingError(AudioError):
+    """No file at the given path."""
+
+
+class AudioFormatError(AudioError):
+    """Bytes that no installed decoder recognises as audio."""
+
+
+class AudioEmptyError(AudioError):
+    """Audio without a single sample."""
+
+
+class AudioNotFiniteError(AudioError):
+    """Samples that are NaN or infinite."""
+
+
+class AudioTooShortError(AudioError):
+    """Audio shorter than the minimum that was asked for."""
+
+
+class AudioTooLongError(AudioError):
+    """Audio longer than the bound that was asked for."""
+
+
+class AudioTruncatedError(AudioError):
+    """Audio that ends before its header says, read with ``strict=True``."""
+
+
+class CorpusError(SerotoneError):
+    """A folder or manifest that is not the corpus it was said to be."""
+
+
+class SplitError(SerotoneError):
+    """A protocol that cannot be carried out on the given utterances."""
+
+
+class MetricError(SerotoneError):
+    """Truth and prediction that cannot be scored against each other."""
+
+
+class RecipeError(SerotoneError):
+    """A recipe, or an override of one of its keys, that is not valid."""
+
+
+class BundleError(SerotoneError):
+    """A bundle that is missing, damaged or of a format unknown here."""
+
+
+class RunError(SerotoneError):
+    """A run folder that cannot be used or resumed."""
+
+
+class MissingExtraError(SerotoneError):
+    """An optional part of serotone that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional part; install it with: pip install 'serotone[{extra}]'")
+        self.extra = extra
+
+
+class SerotoneWarning(UserWarning):
+    """Something odd about the input that did not prevent an answer."""

@@ -1,0 +1,1 @@
+"""Recipe x folds x repetitions -> predictions on disk, resumable."""

@@ -1,0 +1,113 @@
+"""The run folder: what an experiment is, pinned down before it starts and checked when it is taken up again."""
+
+import contextlib
+import fcntl
+import json
+import platform
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from serotone.corpora import Utterance, fingerprint
+from serotone.emotions import in_order, merged
+from serotone.errors import RunError
+from serotone.files import write_json, write_text
+from serotone.splits import Split, make_splits
+from serotone.training.data import decode
+from serotone.training.fit import Material
+from serotone.training.recipe import Recipe
+
+PACKAGES = ("serotone", "torch", "pytorch-lightning", "numpy", "soundfile", "soxr", "onnx", "onnxruntime")
+
+
+def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Labels in order, and the label of every utterance that has one of them after the recipe's merges.
+
+    Raises:
+        RunError: A class has no utterance, or fewer than two classes are left.
+    """
+    emotions = {utterance.id: merged(utterance.emotion, recipe.merge) for utterance in utterances}
+    tested = [emotions[u.id] for u in utterances if u.corpus not in recipe.training_only]
+    labels = recipe.labels or tuple(in_order(tested))
+    absent = set(labels) - set(tested)
+    if absent or len(labels) < 2:
+        found = ", ".join(f"{emotion} {count}" for emotion, count in Counter(tested).items()) or "none"
+        wanted = ", ".join(labels) or "at least two classes"
+        raise RunError(f"recipe {recipe.name} classifies {wanted}; the corpora given have {found}")
+    return labels, {name: emotion for name, emotion in emotions.items() if emotion in labels}
+
+
+def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0) -> list[Split]:
+    """The recipe's protocol over the utterances that carry one of its labels."""
+    _, chosen = select(recipe, utterances)
+    kept = [utterance for utterance in utterances if utterance.id in chosen]
+    return make_splits(
+        kept,
+        recipe.protocol.name,
+        seed=recipe.seed,
+        repetition=repetition,
+        folds=recipe.protocol.folds,
+        speakers_out=recipe.protocol.speakers_out,
+        training_only=tuple(u.id for u in kept if u.corpus in recipe.training_only),
+    )
+
+
+def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, list[str]]:
+    """Decode what the recipe uses; also one line per file that had to be left out."""
+    labels, chosen = select(recipe, utterances)
+    hop = round(recipe.frontend.hop_seconds * recipe.sample_rate)
+    longest = (recipe.max_frames - 1) * hop if recipe.max_frames is not None else None
+    waveforms, problems = decode(
+        [utterance for utterance in utterances if utterance.id in chosen],
+        sample_rate=recipe.sample_rate,
+        max_samples=longest,
+    )
+    return Material(labels, waveforms, {name: labels.index(label) for name, label in chosen.items()}), problems
+
+
+@contextlib.contextmanager
+def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Iterator[None]:
+    """Hold a run folder for this process: write recipe, corpus and versions into a new one, compare an old one.
+
+    Raises:
+        RunError: The folder belongs to another recipe or other data, or another process is running in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{folder}: another serotone process is running here; wait for it, or use another --out") from None
+        corpus = {
+            "fingerprint": fingerprint(utterances),
+            "utterances": len(utterances),
+            "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
+            "speakers": len({u.speaker for u in utterances}),
+        }
+        _same_or_new(folder / "recipe.yaml", recipe.to_yaml(), "recipe")
+        _same_or_new(folder / "corpus.json", json.dumps(corpus, indent=2) + "\n", "corpus")
+        write_json(folder / "versions.json", versions())
+        yield
+
+
+def _same_or_new(path: Path, text: str, what: str) -> None:
+    if not path.is_file():
+        write_text(path, text)
+    elif path.read_text(encoding="utf-8") != text:
+        raise RunError(f"{path.parent}: this run was started with another {what} (see {path.name}); use another --out")
+
+
+def versions() -> dict[str, object]:
+    """What computed the numbers."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform}-{platform.machine()}",
+        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        **packages,
+    }

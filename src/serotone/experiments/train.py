@@ -1,0 +1,119 @@
+"""One training: a split of the recipe's protocol -> a run folder that ends in a bundle."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from serotone.corpora import CORPORA, Utterance
+from serotone.errors import RunError
+from serotone.experiments.run import gather, opened, plan, select, versions
+from serotone.files import write_json
+from serotone.recognition.bundle import Bundle, load_bundle
+from serotone.splits import leak_report
+from serotone.training.card import write_card
+from serotone.training.export import export
+from serotone.training.fit import clear, run_fold
+from serotone.training.recipe import Recipe
+
+
+def train(
+    recipe: Recipe,
+    utterances: Sequence[Utterance],
+    out: Path,
+    *,
+    fold: int = 0,
+    evidence: Mapping[str, Path] | None = None,
+    graph_only: bool = False,
+    version: str = "1",
+    tell: Callable[[str], None] = lambda line: None,
+) -> Bundle:
+    """Train on one fold of the recipe's protocol (``protocol=all``: on everything) and export ``out/bundle``.
+
+    Args:
+        recipe: What is trained.
+        utterances: On what.
+        out: The run folder; a finished one is returned as it is, an interrupted one is taken up again.
+        fold: Which split of the protocol.
+        evidence: Folders of crossval runs whose figures the card shows, by the words that introduce them.
+        graph_only: Leave weights and recipe out of the bundle.
+        version: The bundle's version.
+        tell: Called with one line of progress at a time.
+
+    Raises:
+        RunError: No such fold, or the folder is another run's.
+    """
+    summaries = {words: read_summary(folder) for words, folder in (evidence or {}).items()}
+    splits = plan(recipe, utterances)
+    if not 0 <= fold < len(splits):
+        raise RunError(f"fold {fold} was asked for; protocol {recipe.protocol.name} has 0 to {len(splits) - 1}")
+    split = splits[fold]
+    with opened(out, recipe, utterances):
+        if (out / "bundle" / "bundle.json").is_file():
+            kept = json.loads((out / "split.json").read_text(encoding="utf-8"))
+            if kept["fold"] != fold:
+                raise RunError(f"{out}: holds a bundle trained on fold {kept['fold']}, not {fold}; use another --out")
+            tell(f"{out}: finished already")
+            return load_bundle(out / "bundle")
+        material, problems = gather(recipe, utterances)
+        for problem in problems:
+            tell(f"left out: {problem}")
+        system, results = run_fold(recipe, split, material, out)
+        write_json(out / "leaks.json", leak_report(split, utterances).to_dict())
+        selection = json.loads((out / "selection.json").read_text(encoding="utf-8"))
+        data = provenance(recipe, utterances)
+        card = write_card(
+            recipe,
+            name=recipe.name,
+            labels=material.labels,
+            data=data,
+            trained={
+                "clips": len(material.clips(split.train)),
+                "step": selection["step"],
+                "test": results.get("test"),
+            },
+            evidence=summaries,
+        )
+        bundle = export(
+            system,
+            recipe,
+            out / "bundle",
+            labels=material.labels,
+            data=data,
+            versions=versions(),
+            card=card,
+            version=version,
+            graph_only=graph_only,
+        )
+        clear(out)
+    return bundle
+
+
+def provenance(recipe: Recipe, utterances: Sequence[Utterance]) -> list[dict[str, object]]:
+    """One mapping per corpus that the recipe used: name, licence, utterances, speakers."""
+    _, chosen = select(recipe, utterances)
+    used = [utterance for utterance in utterances if utterance.id in chosen]
+    rows: list[dict[str, object]] = []
+    for corpus in sorted({utterance.corpus for utterance in used}):
+        mine = [utterance for utterance in used if utterance.corpus == corpus]
+        rows.append(
+            {
+                "name": corpus,
+                "licence": CORPORA[corpus].licence,
+                "utterances": len(mine),
+                "speakers": len({utterance.speaker for utterance in mine}),
+            }
+        )
+    return rows
+
+
+def read_summary(run: Path) -> dict[str, object]:
+    """The summary of a crossval run.
+
+    Raises:
+        RunError: The folder holds none.
+    """
+    path = run / "summary.json"
+    if not path.is_file():
+        raise RunError(f"{run}: no summary.json here; --evidence takes WORDS=FOLDER of a finished crossval")
+    value: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return value

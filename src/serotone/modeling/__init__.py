@@ -1,0 +1,1 @@
+"""What a system is, in torch; knows no files and no recipes."""

@@ -1,0 +1,49 @@
+"""Per-bin standardisation, fitted on the frames of the training part."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from serotone.modeling.lengths import zero_beyond
+
+
+class Standardiser(nn.Module):
+    """Zero mean and unit standard deviation in every bin; padding stays exactly zero.
+
+    Starts as the identity; :meth:`fit` sets it. Mean and deviation are buffers, saved with the weights.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("deviation", torch.ones(num_features))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Frames (B, T, F) with lengths (B,) -> standardised frames (B, T, F), zero beyond each length."""
+        return zero_beyond((frames - self.mean) / self.deviation, lengths, dim=1)
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Fit on batches of (frames (B, T, F), lengths (B,)); only valid frames count.
+
+        Sums are kept in float64. A bin whose deviation is below 1e-5 dB (a band that holds nothing) is centred
+        and left unscaled.
+        """
+        count = 0
+        total = torch.zeros(self.mean.shape, dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for frames, lengths in batches:
+            values = zero_beyond(frames, lengths, dim=1).double()
+            count += int(lengths.sum())
+            total += values.sum(dim=(0, 1))
+            squares += (values * values).sum(dim=(0, 1))
+        if count == 0:
+            raise ValueError("a standardiser needs at least one frame to fit on; got none")
+        mean = total / count
+        deviation = (squares / count - mean * mean).clamp_min(0.0).sqrt()
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(deviation > 1e-5, deviation, torch.ones_like(deviation)))

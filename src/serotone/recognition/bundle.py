@@ -1,0 +1,412 @@
+"""The bundle: a folder that training writes and recognition reads.
+
+``bundle.json`` states what the graph beside it expects and answers, and the size and SHA-256 of every other file.
+The hashes show corruption. They do not show substitution, since whoever replaces a file can replace its hash: for
+that a caller gives the digest of ``bundle.json`` itself, and the package knows those of the bundles it ships.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from serotone.errors import BundleError
+
+FORMAT = 1
+"""The bundle format that this version writes and reads."""
+
+DEFAULT_BUNDLE = "emodb-crnn"
+"""The shipped bundle that answers where none is named."""
+
+MANIFEST = "bundle.json"
+MODEL = "model.onnx"
+SHIPPED = Path(__file__).parent / "bundles"
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_FILE_BYTES = 2 << 30
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """Size in bytes and SHA-256 (hex) of one file of a bundle."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A verified bundle: the contents of its ``bundle.json`` and where it lies.
+
+    ``sha256`` is the digest of ``bundle.json`` (hex), the one that ``load_bundle(..., sha256=)`` compares.
+    ``temperature`` is informational: the graph's ``probabilities`` already include it.
+    """
+
+    path: Path
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    sample_rate: int
+    min_seconds: float
+    max_seconds: float
+    window_seconds: float
+    hop_seconds: float
+    thresholds: Mapping[str, float]
+    data: tuple[Mapping[str, object], ...]
+    opset: int
+    versions: Mapping[str, str]
+    files: Mapping[str, BundleFile]
+    temperature: float
+    sha256: str
+
+    def read(self, file_name: str) -> bytes:
+        """The bytes of one file of the bundle, compared with its size and hash as they are read.
+
+        Raises BundleError: no such file in this bundle, or its bytes are not those that the manifest states.
+        """
+        if file_name not in self.files:
+            raise BundleError(f"{self.path}: no {file_name} in this bundle; it has {', '.join(sorted(self.files))}")
+        expected = self.files[file_name]
+        with _open_checked(self.path / file_name, expected.size) as file:
+            content = file.read(expected.size + 1)
+        _compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
+        return content
+
+    def to_dict(self) -> dict[str, object]:
+        """What ``serotone bundle show --format json`` prints, ready for JSON."""
+        return {
+            "schema": 1,
+            "name": self.name,
+            "version": self.version,
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "labels": list(self.labels),
+            "sample_rate": self.sample_rate,
+            "min_seconds": self.min_seconds,
+            "max_seconds": self.max_seconds,
+            "window_seconds": self.window_seconds,
+            "hop_seconds": self.hop_seconds,
+            "thresholds": dict(self.thresholds),
+            "temperature": self.temperature,
+            "data": [dict(item) for item in self.data],
+            "opset": self.opset,
+            "versions": dict(self.versions),
+            "files": {name: {"size": file.size, "sha256": file.sha256} for name, file in self.files.items()},
+        }
+
+
+def load_bundle(name_or_path: str | Path, *, sha256: str | None = None) -> Bundle:
+    """A bundle by shipped name or by path, with the hash of every file checked.
+
+    A string that is the name of a shipped bundle means that bundle; anything else is the path of a bundle's folder
+    (``./name`` for a folder of the same name). ``sha256`` is the digest of ``bundle.json`` that the caller expects, in
+    64 hexadecimal digits.
+
+    Raises BundleError: no such bundle, unknown format, a missing or damaged file, or another digest than expected.
+    """
+    folder = _find(name_or_path)
+    bundle = _read_manifest(folder)
+    if isinstance(name_or_path, str) and folder.parent == SHIPPED:
+        _compare_digest(bundle, shipped_digests().get(name_or_path), "the one this version of serotone ships")
+    if sha256 is not None:
+        if not _DIGEST.fullmatch(sha256.lower()):
+            raise BundleError(f"sha256={sha256!r} is not a SHA-256; it should be 64 hexadecimal digits")
+        _compare_digest(bundle, sha256.lower(), "the one that was asked for")
+    verify(bundle)
+    return bundle
+
+
+def verify(bundle: Bundle) -> None:
+    """Compare size and SHA-256 of every file of a bundle with its manifest.
+
+    Raises BundleError: a file is missing, a link, or not the one that the manifest describes.
+    """
+    for name, expected in bundle.files.items():
+        path = bundle.path / name
+        digest = hashlib.sha256()
+        size = 0
+        with _open_checked(path, expected.size) as file:
+            while chunk := file.read(1 << 20):
+                size += len(chunk)
+                digest.update(chunk)
+        _compare(path, size, digest.hexdigest(), expected)
+
+
+def list_bundles() -> list[str]:
+    """Names of the bundles that ship with the package, sorted."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}"))
+
+
+def shipped_digests() -> dict[str, str]:
+    """Name of each shipped bundle -> the digest of its ``bundle.json`` that this version of the package expects."""
+    path = SHIPPED / "digests.json"
+    if not path.is_file():
+        return {}
+    return {str(name): str(digest) for name, digest in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def record_shipped_digests() -> dict[str, str]:
+    """Write ``bundles/digests.json`` for the bundles that lie in the package now; for whoever releases one."""
+    digests = {name: _read_manifest(SHIPPED / name).sha256 for name in list_bundles()}
+    with atomic_file(SHIPPED / "digests.json") as file:
+        file.write((json.dumps(digests, indent=2) + "\n").encode())
+    return digests
+
+
+def write_manifest(
+    folder: str | Path,
+    *,
+    name: str,
+    version: str,
+    labels: Sequence[str],
+    sample_rate: int,
+    min_seconds: float,
+    max_seconds: float,
+    window_seconds: float,
+    hop_seconds: float,
+    thresholds: Mapping[str, float],
+    data: Sequence[Mapping[str, object]],
+    opset: int,
+    versions: Mapping[str, str],
+    temperature: float = 1.0,
+    extra: Mapping[str, object] | None = None,
+) -> Bundle:
+    """Make a folder of finished files a bundle: write its ``bundle.json``, with the hash of each, in one step.
+
+    ``data`` holds one mapping per corpus: ``name``, ``licence`` and ``utterances``. ``extra`` adds keys of its own,
+    which readers that do not know them ignore. Everything is validated as a reader would before anything is written.
+
+    Raises BundleError: no graph in the folder, a link or sub-folder in it, or a value that no reader would accept.
+    """
+    folder = Path(folder)
+    if not (folder / MODEL).is_file():
+        raise BundleError(f"{folder}: no {MODEL} here; export the graph before its manifest is written")
+    files: dict[str, dict[str, object]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name == MANIFEST or path.name.startswith("."):
+            continue
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{path}: a bundle holds plain files only; move this elsewhere")
+        with path.open("rb") as file:
+            files[path.name] = {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    manifest: dict[str, object] = {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "labels": list(labels),
+        "sample_rate": sample_rate,
+        "min_seconds": min_seconds,
+        "max_seconds": max_seconds,
+        "window_seconds": window_seconds,
+        "hop_seconds": hop_seconds,
+        "thresholds": dict(thresholds),
+        "temperature": temperature,
+        "data": [dict(item) for item in data],
+        "opset": opset,
+        "versions": dict(versions),
+        "files": files,
+    }
+    for key, value in (extra or {}).items():
+        if key in manifest:
+            raise BundleError(f"extra={key!r}: the manifest has this key already; give it another name")
+        manifest[key] = value
+    content = (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    bundle = _parse(folder, content)
+    with atomic_file(folder / MANIFEST) as out:
+        out.write(content)
+    return bundle
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of ``path`` only when the block ends well: written aside, synced, renamed.
+
+    A path that exists and is no regular file, such as ``/dev/stdout``, is written to directly.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    target = path.resolve()
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _find(name_or_path: str | Path) -> Path:
+    """The folder of a bundle that was named or pointed at."""
+    shipped = list_bundles()
+    if isinstance(name_or_path, str) and name_or_path in shipped:
+        return SHIPPED / name_or_path
+    folder = Path(name_or_path)
+    if (folder / MANIFEST).is_file():
+        return folder
+    if (folder / "bundle" / MANIFEST).is_file():
+        raise BundleError(f"{folder}: a run, not a bundle; its bundle is {folder / 'bundle'}")
+    known = f"shipped bundles: {', '.join(shipped)}" if shipped else "no bundle ships with this copy of serotone"
+    problem = f"no {MANIFEST} in this folder" if folder.is_dir() else "neither a shipped bundle nor a folder"
+    raise BundleError(f"{name_or_path}: {problem}; give the path of a bundle's folder or a name ({known})")
+
+
+def _read_manifest(folder: Path) -> Bundle:
+    path = folder / MANIFEST
+    with _open_checked(path, None) as file:
+        content = file.read(MAX_MANIFEST_BYTES + 1)
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{path}: more than {MAX_MANIFEST_BYTES} bytes; this is not the manifest of a bundle")
+    return _parse(folder, content)
+
+
+def _parse(folder: Path, content: bytes) -> Bundle:
+    """The bundle that the bytes of a ``bundle.json`` describe; every value checked, unknown keys ignored."""
+    where = folder / MANIFEST
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{where}: not valid JSON ({error}); fetch or export the bundle again") from None
+    if not isinstance(raw, dict):
+        raise BundleError(f"{where}: expected a JSON object; fetch or export the bundle again")
+    if raw.get("format") != FORMAT or isinstance(raw["format"], bool):
+        raise BundleError(
+            f"{where}: bundle format {raw.get('format')!r}; this version of serotone reads format {FORMAT}: "
+            "upgrade with pip install -U serotone, or export the bundle again"
+        )
+    keys = _Keys(where, raw)
+    labels = tuple(keys.strings("labels"))
+    if len(labels) < 2 or len(set(labels)) != len(labels):
+        raise keys.wrong("labels", "at least two distinct names")
+    minimum, maximum, window, hop = (
+        keys.number(f"{key}_seconds", above=0.0) for key in ("min", "max", "window", "hop")
+    )
+    if not (minimum <= window <= maximum and hop <= window):
+        raise keys.wrong(
+            "window_seconds", "min_seconds <= window_seconds <= max_seconds and hop_seconds <= window_seconds"
+        )
+    sample_rate = keys.integer("sample_rate", 1_000, 384_000)
+    thresholds = _Keys(where, keys.mapping("thresholds"))
+    data = raw.get("data", [])
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise keys.wrong("data", "a list of objects")
+    files = {name: _parse_file(where, name, entry) for name, entry in keys.mapping("files").items()}
+    if MODEL not in files:
+        raise keys.wrong("files", f"an entry for {MODEL}")
+    return Bundle(
+        path=folder,
+        name=keys.string("name"),
+        version=keys.string("version"),
+        labels=labels,
+        sample_rate=sample_rate,
+        min_seconds=minimum,
+        max_seconds=maximum,
+        window_seconds=window,
+        hop_seconds=hop,
+        thresholds={key: thresholds.number(key) for key in thresholds.raw},
+        data=tuple(data),
+        opset=keys.integer("opset", 1, 1_000),
+        versions={key: str(value) for key, value in keys.mapping("versions").items()},
+        files=files,
+        temperature=keys.number("temperature", above=0.0) if "temperature" in raw else 1.0,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _parse_file(where: Path, name: str, entry: object) -> BundleFile:
+    """One entry of ``files``: a plain name beside the manifest, its size and its hash."""
+    if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
+        raise BundleError(f"{where}: file name {name!r}; a bundle's files lie beside its manifest under plain names")
+    keys = _Keys(where, entry if isinstance(entry, dict) else {})
+    size = keys.integer("size", 0, MAX_FILE_BYTES)
+    digest = keys.string("sha256")
+    if not _DIGEST.fullmatch(digest):
+        raise keys.wrong("sha256", "64 hexadecimal digits")
+    return BundleFile(size, digest)
+
+
+class _Keys:
+    """Typed access to the keys of a JSON object, with errors that name the file, the key and what was expected."""
+
+    def __init__(self, where: Path, raw: Mapping[str, object]) -> None:
+        self.where = where
+        self.raw = raw
+
+    def wrong(self, key: str, expected: str) -> BundleError:
+        got = f"{self.raw[key]!r}"[:80] if key in self.raw else "missing"
+        return BundleError(f"{self.where}: {key}: {got}; expected {expected}: fetch or export the bundle again")
+
+    def string(self, key: str) -> str:
+        value = self.raw.get(key)
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise self.wrong(key, "a line of text")
+        return value
+
+    def strings(self, key: str) -> list[str]:
+        value = self.raw.get(key)
+        if not isinstance(value, list) or not all(isinstance(v, str) and v and v.isprintable() for v in value):
+            raise self.wrong(key, "a list of names")
+        return value
+
+    def number(self, key: str, *, above: float = -math.inf) -> float:
+        value = self.raw.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= above:
+            raise self.wrong(key, "a number" if above == -math.inf else f"a number above {above:g}")
+        return float(value)
+
+    def integer(self, key: str, least: int, most: int) -> int:
+        value = self.raw.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.wrong(key, f"a whole number from {least} to {most}")
+        return value
+
+    def mapping(self, key: str) -> dict[str, object]:
+        value = self.raw.get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, "an object")
+        return value
+
+
+def _open_checked(path: Path, size: int | None) -> BinaryIO:
+    """A file of a bundle, opened once it is known to be a plain file (of this size), not a link to elsewhere."""
+    if path.is_symlink():
+        raise BundleError(f"{path}: a link; a bundle holds plain files only, copy the file here")
+    if not path.is_file():
+        raise BundleError(f"{path}: missing; fetch or export the bundle again")
+    actual = path.stat().st_size
+    if size is not None and actual != size:
+        raise BundleError(f"{path}: {actual} bytes; its manifest says {size}: fetch or export the bundle again")
+    return path.open("rb")
+
+
+def _compare(path: Path, size: int, digest: str, expected: BundleFile) -> None:
+    if size != expected.size or digest != expected.sha256:
+        raise BundleError(
+            f"{path}: SHA-256 {digest[:12]}...; its manifest says {expected.sha256[:12]}...: "
+            "the file is damaged, fetch or export the bundle again"
+        )
+
+
+def _compare_digest(bundle: Bundle, expected: str | None, which: str) -> None:
+    if bundle.sha256 != expected:
+        raise BundleError(
+            f"{bundle.path}: the SHA-256 of its {MANIFEST} is {bundle.sha256}; {which} has {expected or 'none'}: "
+            "this is another bundle, install or fetch the right one"
+        )

@@ -1,0 +1,75 @@
+"""What a recogniser answers: one prediction per recording, and its segments where a timeline was asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SCHEMA = 1
+"""Version of the JSON form; new keys may join it, none changes its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a recording with one answer: ``start`` and ``end`` in seconds, ``label`` None where nobody speaks."""
+
+    start: float
+    end: float
+    label: str | None
+    probabilities: Mapping[str, float]
+    confidence: float
+    uncertain: bool
+    speech_seconds: float
+
+    def to_dict(self) -> dict[str, object]:
+        """The segment as JSON holds it."""
+        return {
+            "start": round(self.start, 3),
+            "end": round(self.end, 3),
+            "label": self.label,
+            "confidence": self.confidence,
+            "uncertain": self.uncertain,
+            "probabilities": dict(self.probabilities),
+            "speech_seconds": round(self.speech_seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one recording.
+
+    ``label`` is the most probable emotion and ``confidence`` its probability. Where there is no speech nothing is made
+    up: ``label`` is None, ``probabilities`` is empty, ``confidence`` 0 and ``reason`` says why. ``uncertain`` marks an
+    answer below the bundle's threshold, or none; ``reason`` says why then too, and is None otherwise. ``windows`` is 1
+    for a recording that went through whole, and the number of windows averaged for a longer one. ``bundle`` is the
+    recogniser's name and version. ``segments`` is empty unless a timeline was asked for.
+    """
+
+    name: str
+    label: str | None
+    probabilities: Mapping[str, float]
+    confidence: float
+    uncertain: bool
+    reason: str | None
+    speech_seconds: float
+    duration_seconds: float
+    windows: int
+    warnings: tuple[str, ...]
+    bundle: str
+    segments: tuple[Segment, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """The prediction as JSON holds it; documented in ``docs/prediction.md``."""
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "label": self.label,
+            "confidence": self.confidence,
+            "uncertain": self.uncertain,
+            "reason": self.reason,
+            "probabilities": dict(self.probabilities),
+            "speech_seconds": round(self.speech_seconds, 3),
+            "duration_seconds": round(self.duration_seconds, 3),
+            "windows": self.windows,
+            "warnings": list(self.warnings),
+            "bundle": self.bundle,
+            "segments": [segment.to_dict() for segment in self.segments],
+        }

@@ -1,0 +1,76 @@
+"""The one windowing path: where windows lie, how much speech is in each, how their answers become one.
+
+A frame of 20 ms counts as speech when its level is within 35 dB of the recording's loudest frame and above -70 dBFS. That
+is a measure of energy, no detector of voices: noise and music count too.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAME_SECONDS = 0.02
+RELATIVE_DB = 35.0
+FLOOR_DBFS = -70.0
+
+PROBABILITY_FLOOR = 1e-7
+"""Least probability that enters a mean of logarithms: float32 cannot tell 1 from 1 - 3e-8, so less says nothing more."""
+
+
+def spans(num_samples: int, window: int, hop: int) -> list[tuple[int, int]]:
+    """Start and stop of each window, in samples: one every ``hop``, and a last one that ends with the recording.
+
+    All are ``window`` long, so they can share a batch; a recording no longer than that is one span.
+
+    >>> spans(10, window=4, hop=2)
+    [(0, 4), (2, 6), (4, 8), (6, 10)]
+    >>> spans(9, window=4, hop=4)
+    [(0, 4), (4, 8), (5, 9)]
+    >>> spans(3, window=4, hop=2)
+    [(0, 3)]
+    """
+    if num_samples <= window:
+        return [(0, num_samples)]
+    starts = list(range(0, num_samples - window + 1, hop))
+    if starts[-1] + window < num_samples:
+        starts.append(num_samples - window)
+    return [(start, start + window) for start in starts]
+
+
+class SpeechMeter:
+    """Seconds of speech in any stretch of a recording, by the measure of this module.
+
+    ``samples`` is (T,) mono at ``sample_rate`` Hz; full scale is 1.
+    """
+
+    def __init__(self, samples: NDArray[np.float32], sample_rate: int) -> None:
+        self._sample_rate = sample_rate
+        self._frame = max(1, round(FRAME_SECONDS * sample_rate))
+        whole = len(samples) // self._frame
+        frames = samples[: whole * self._frame].reshape(whole, self._frame)
+        power = frames.var(axis=1, dtype=np.float64)
+        if rest := samples[whole * self._frame :].size:
+            power = np.append(power, samples[-rest:].var(dtype=np.float64))
+        loudest = power.max(initial=0.0)
+        threshold = max(loudest * 10 ** (-RELATIVE_DB / 10), 10 ** (FLOOR_DBFS / 10))
+        lengths = np.full(len(power), self._frame)
+        lengths[whole:] = rest
+        self._speech = np.concatenate([[0], np.cumsum(np.where(power >= threshold, lengths, 0))])
+        self._edges = np.concatenate([[0], np.cumsum(lengths)])
+
+    def seconds(self, start: int = 0, stop: int | None = None) -> float:
+        """Seconds of speech between two samples; the whole recording where none are given."""
+        low, high = np.interp([start, self._edges[-1] if stop is None else stop], self._edges, self._speech)
+        return float(high - low) / self._sample_rate
+
+
+def pooled(probabilities: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weighted mean of logarithms of probabilities (N, C), renormalised: (C,), summing to 1.
+
+    ``weights`` (N,) are not negative and not all zero.
+
+    >>> pooled(np.array([[0.8, 0.2], [0.2, 0.8]], np.float32), np.array([1.0, 1.0])).round(3).tolist()
+    [0.5, 0.5]
+    """
+    logs = np.log(np.maximum(probabilities.astype(np.float64), PROBABILITY_FLOOR))
+    mean = weights @ logs / weights.sum()
+    answer = np.exp(mean - mean.max())
+    return np.asarray(answer / answer.sum(), np.float64)

@@ -1,0 +1,1 @@
+"""Recipes, batches, the loop and the export of a trained system."""

@@ -1,0 +1,136 @@
+"""Utterances -> batches of waveforms with their lengths, grouped by length."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from serotone.audio import read
+from serotone.corpora import Utterance
+from serotone.errors import AudioError, RunError
+
+
+class Batch(NamedTuple):
+    """Waveforms (B, T) zero-padded at their ends, lengths (B,) in samples, targets (B,), and the utterances' ids."""
+
+    waveforms: Tensor
+    lengths: Tensor
+    targets: Tensor
+    ids: tuple[str, ...]
+
+
+def derived_seed(*parts: object) -> int:
+    """A 63-bit seed made from its parts, so that randomness is derived and never carried along."""
+    digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def decode(
+    utterances: Sequence[Utterance], *, sample_rate: int, max_samples: int | None
+) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
+    """Decode every utterance once, centre-cropped to ``max_samples`` where it is longer.
+
+    Returns:
+        Waveforms (T,) by utterance id, and one line for each file that could not be read or is digital silence.
+        Those are left out of training and testing.
+
+    Raises:
+        RunError: Nothing could be read.
+    """
+    waveforms: dict[str, NDArray[np.float32]] = {}
+    problems = []
+    for utterance in utterances:
+        try:
+            audio = read(utterance.path, sample_rate=sample_rate, start=utterance.start, end=utterance.end)
+        except AudioError as error:
+            problems.append(str(error))
+            continue
+        if audio.silent:
+            problems.append(f"{utterance.path.name}: digital silence; left out")
+            continue
+        samples = audio.samples
+        if max_samples is not None and len(samples) > max_samples:
+            first = (len(samples) - max_samples) // 2
+            samples = samples[first : first + max_samples].copy()
+        waveforms[utterance.id] = samples
+    if not waveforms:
+        raise RunError(f"none of the {len(utterances)} utterances could be read: {'; '.join(problems[:3])}")
+    return waveforms, problems
+
+
+class Clips(Dataset[tuple[Tensor, int, str]]):
+    """Decoded utterances with their class index."""
+
+    def __init__(self, ids: Sequence[str], waveforms: Mapping[str, NDArray[np.float32]], targets: Mapping[str, int]):
+        self.ids = list(ids)
+        self.waveforms = waveforms
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, str]:
+        name = self.ids[index]
+        return torch.from_numpy(self.waveforms[name]), self.targets[name], name
+
+    def samples(self) -> list[int]:
+        """True length of every clip, in samples."""
+        return [len(self.waveforms[name]) for name in self.ids]
+
+    def counts(self, num_classes: int) -> list[int]:
+        """Clips per class."""
+        return np.bincount([self.targets[name] for name in self.ids], minlength=num_classes).tolist()
+
+
+def collate(items: Sequence[tuple[Tensor, int, str]]) -> Batch:
+    """Zero-pad to the longest clip of the batch."""
+    waveforms = torch.nn.utils.rnn.pad_sequence([item[0] for item in items], batch_first=True)
+    lengths = torch.tensor([len(item[0]) for item in items], dtype=torch.int64)
+    return Batch(waveforms, lengths, torch.tensor([item[1] for item in items]), tuple(item[2] for item in items))
+
+
+class GroupedByLength(Sampler[list[int]]):
+    """Every clip once, in batches of clips of like length, shuffled anew by each seed.
+
+    The clips are shuffled and cut into pools of ``pool_batches`` batches; each pool is sorted by length and cut into
+    batches, and the batches are shuffled. With ``pool_batches=1`` this is plain shuffling.
+    """
+
+    def __init__(self, samples: Sequence[int], *, batch_size: int, pool_batches: int, seed: int) -> None:
+        self.samples = samples
+        self.batch_size = batch_size
+        self.pool_batches = pool_batches
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return -(-len(self.samples) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = np.random.default_rng(self.seed)
+        order = generator.permutation(len(self.samples)).tolist()
+        pool = self.batch_size * self.pool_batches
+        batches = []
+        for first in range(0, len(order), pool):
+            members = sorted(order[first : first + pool], key=lambda index: self.samples[index])
+            batches += [members[k : k + self.batch_size] for k in range(0, len(members), self.batch_size)]
+        for index in generator.permutation(len(batches)).tolist():
+            yield batches[index]
+
+
+def in_order(clips: Clips, *, batch_size: int) -> DataLoader[Batch]:
+    """Batches for validation and testing: shortest clips first, nothing random."""
+    samples = clips.samples()
+    order = sorted(range(len(clips)), key=lambda index: (samples[index], clips.ids[index]))
+    batches = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
+    return DataLoader(clips, batch_sampler=batches, collate_fn=collate)
+
+
+def shuffled(clips: Clips, *, batch_size: int, pool_batches: int, seed: int) -> DataLoader[Batch]:
+    """Batches of one training epoch; the seed says which."""
+    sampler = GroupedByLength(clips.samples(), batch_size=batch_size, pool_batches=pool_batches, seed=seed)
+    return DataLoader(clips, batch_sampler=sampler, collate_fn=collate)

@@ -1,0 +1,149 @@
+"""Trained system -> bundle. The only place that exports."""
+
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from serotone.errors import BundleError
+from serotone.files import write_text, write_whole
+from serotone.modeling.system import System, WholeClips
+from serotone.recognition.bundle import Bundle, load_bundle, write_manifest
+from serotone.training.build import build_system
+from serotone.training.recipe import Recipe, load
+
+OPSET = 17
+TOLERANCE = 1e-4
+OUTPUTS = ("logits", "probabilities", "embedding")
+
+
+def export(
+    system: System,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    labels: Sequence[str],
+    data: Sequence[Mapping[str, object]],
+    versions: Mapping[str, object],
+    card: str,
+    name: str | None = None,
+    version: str = "1",
+    graph_only: bool = False,
+) -> Bundle:
+    """Write a bundle: graph, weights, recipe and card, then the manifest with the hash of each.
+
+    The graph is compared with the system at three lengths and two batch sizes before anything takes its place.
+    ``graph_only`` leaves weights and recipe out, as in the bundles that ship.
+
+    Raises:
+        BundleError: The exported graph does not agree with the system to 1e-4 in probability.
+    """
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        write_whole(building / "model.onnx", lambda path: write_graph(system, path, recipe))
+        check_graph(system, building / "model.onnx", recipe)
+        if not graph_only:
+            tensors = {key: value.detach().cpu().contiguous() for key, value in system.state_dict().items()}
+            write_whole(building / "weights.safetensors", lambda path: save_file(tensors, path))
+            write_text(building / "recipe.yaml", recipe.to_yaml())
+        write_text(building / "CARD.md", card)
+        write_manifest(
+            building,
+            name=name or recipe.name,
+            version=version,
+            labels=list(labels),
+            sample_rate=recipe.sample_rate,
+            min_seconds=recipe.bundle.min_seconds,
+            max_seconds=recipe.bundle.max_seconds,
+            window_seconds=recipe.bundle.window_seconds,
+            hop_seconds=recipe.bundle.hop_seconds,
+            thresholds={"uncertain": recipe.bundle.uncertain},
+            data=data,
+            opset=OPSET,
+            versions={key: str(value) for key, value in versions.items()},
+            temperature=1.0,
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return load_bundle(folder)
+
+
+def write_graph(system: System, path: Path, recipe: Recipe) -> None:
+    """Export waveform (B, T) -> logits, probabilities, embedding with B and T dynamic."""
+    whole = WholeClips(system.eval().cpu())
+    example = torch.zeros(2, round(2.0 * recipe.sample_rate))
+    try:
+        with warnings.catch_warnings():
+            # The exporter that handles a bidirectional GRU with a dynamic length is the deprecated one.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # Its standing remark on recurrent layers and batch size; the check below runs two batch sizes.
+            warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
+            torch.onnx.export(
+                whole,
+                (example,),
+                str(path),
+                input_names=["waveform"],
+                output_names=list(OUTPUTS),
+                dynamic_axes={"waveform": {0: "batch", 1: "time"}} | {output: {0: "batch"} for output in OUTPUTS},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    finally:
+        whole.restore()
+
+
+def check_graph(system: System, path: Path, recipe: Recipe) -> float:
+    """Largest difference in probability between system and graph at three lengths and two batch sizes.
+
+    Raises:
+        BundleError: It exceeds 1e-4.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    generator = np.random.default_rng(0)
+    shortest = round(recipe.bundle.min_seconds * recipe.sample_rate)
+    worst = 0.0
+    for seconds in (recipe.bundle.min_seconds, 1.37, recipe.bundle.window_seconds):
+        for batch in (1, 3):
+            samples = max(shortest, round(seconds * recipe.sample_rate))
+            noise = generator.standard_normal((batch, samples)) * generator.uniform(0.001, 0.3, (batch, 1))
+            waveforms = noise.astype(np.float32)
+            graph = session.run(["probabilities"], {"waveform": waveforms})[0]
+            worst = max(worst, float(np.abs(graph - probabilities(system, waveforms)).max()))
+    if not worst <= TOLERANCE:
+        raise BundleError(f"{path.name}: the graph and the system differ by {worst:.1e} in probability, over {TOLERANCE}")
+    return worst
+
+
+def probabilities(system: System, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The system's own answer (B, C) to waveforms (B, T) of equal length."""
+    with torch.no_grad():
+        lengths = torch.full((len(waveforms),), waveforms.shape[1], dtype=torch.int64)
+        answer: NDArray[np.float32] = torch.softmax(system(torch.from_numpy(waveforms), lengths).logits, 1).numpy()
+    return answer
+
+
+def reload(bundle: Bundle) -> tuple[System, Recipe]:
+    """The system of a bundle that carries weights and recipe, to train on or to look into.
+
+    Raises:
+        BundleError: The bundle carries the graph alone.
+    """
+    missing = [name for name in ("weights.safetensors", "recipe.yaml") if not (bundle.path / name).is_file()]
+    if missing:
+        raise BundleError(f"{bundle.path}: carries no {' and no '.join(missing)}; a shipped bundle holds the graph alone")
+    recipe = load(bundle.path / "recipe.yaml")
+    system = build_system(recipe, len(bundle.labels))
+    system.load_state_dict(load_file(bundle.path / "weights.safetensors"))
+    return system.eval(), recipe

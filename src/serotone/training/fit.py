@@ -1,0 +1,211 @@
+"""One fold: a split and its waveforms -> a trained system, its predictions and its scores, in a run folder.
+
+A fold that was killed takes up its last whole epoch when it is started again, and ends as an unbroken one would:
+every epoch re-seeds from (seed, repetition, fold, epoch), and the checkpoint holds everything else.
+"""
+
+import csv
+import io
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import TQDMProgressBar
+
+from serotone import metrics
+from serotone.errors import RunError
+from serotone.files import write_json, write_text, write_whole
+from serotone.modeling.losses import inverse_frequency
+from serotone.modeling.system import System
+from serotone.splits import Split
+from serotone.training.build import build_system
+from serotone.training.data import Clips, derived_seed, in_order, shuffled
+from serotone.training.module import Training
+from serotone.training.recipe import Recipe
+
+CHECKPOINT = "last.ckpt"
+STANDARDISER_BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What every fold of a run shares: labels in order, waveforms and class index by utterance id."""
+
+    labels: tuple[str, ...]
+    waveforms: Mapping[str, NDArray[np.float32]]
+    targets: Mapping[str, int]
+
+    def clips(self, ids: Sequence[str]) -> Clips:
+        """The clips of one part, without those that could not be read."""
+        return Clips([name for name in ids if name in self.waveforms], self.waveforms, self.targets)
+
+
+class _KeepEpoch(pl.Callback):
+    """Writes the checkpoint at the end of every epoch: whole, or the previous one stays."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        write_whole(self.path, lambda temporary: trainer.save_checkpoint(temporary))
+
+
+def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> System:
+    """Train on a split, or take an interrupted training up again, and return the system that counts.
+
+    Leaves ``curves.csv`` and, until :func:`clear`, the checkpoint in ``folder``.
+    """
+    seed = derived_seed(recipe.seed, split.repetition, split.fold)
+    train = material.clips(split.train)
+    validation = material.clips(split.validation)
+    counts = train.counts(len(material.labels))
+    if 0 in counts:
+        missing = [label for label, count in zip(material.labels, counts, strict=True) if count == 0]
+        raise RunError(f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; name labels or merge")
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT
+    torch.manual_seed(seed)
+    system = build_system(recipe, len(material.labels))
+    if not checkpoint.is_file():
+        fit_standardiser(system, train)
+    schedule = recipe.training
+    module = Training(
+        system,
+        recipe,
+        labels=material.labels,
+        class_weights=inverse_frequency(counts),
+        batches=lambda epoch: shuffled(
+            train,
+            batch_size=schedule.batch_size,
+            pool_batches=schedule.pool_batches,
+            seed=derived_seed(seed, "batches", epoch),
+        ),
+        seed=seed,
+    )
+    run_loop(module, validation, folder)
+    finished = module.finish()
+    write_text(folder / "curves.csv", _table(module.curves))
+    write_json(folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)})
+    return finished
+
+
+def _score(module: Training) -> float | None:
+    return module.kept_score if module.kept is not None else None
+
+
+def fit_standardiser(system: System, clips: Clips) -> None:
+    """Fit the standardiser on the training part's frames, and nothing else."""
+    with torch.no_grad():
+        batches = in_order(clips, batch_size=STANDARDISER_BATCH)
+        system.standardiser.fit(system.analyse(batch.waveforms, batch.lengths) for batch in batches)
+
+
+def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
+    """Let Lightning drive the epochs, from the checkpoint where there is one."""
+    schedule = module.recipe.training
+    checkpoint = folder / CHECKPOINT
+    on_terminal = sys.stderr.isatty()
+    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # Clips lie decoded in memory: there is nothing for worker processes to do.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Lightning's own call into torch's key-word spelling.
+        warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended before the epoch ended.*")
+        # The step decides the end, not the epoch.
+        warnings.filterwarnings("ignore", message=".*max_epochs.*")
+        trainer = pl.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_steps=schedule.steps,
+            max_epochs=-1,
+            precision="bf16-mixed" if schedule.precision == "bfloat16" else "32-true",
+            val_check_interval=schedule.validate_every if len(validation) else None,
+            check_val_every_n_epoch=None if len(validation) else 1,
+            limit_val_batches=None if len(validation) else 0,
+            num_sanity_val_steps=0,
+            reload_dataloaders_every_n_epochs=1,
+            deterministic=True,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=on_terminal,
+            default_root_dir=folder,
+            callbacks=[_KeepEpoch(checkpoint), *([TQDMProgressBar()] if on_terminal else []), *callbacks],
+        )
+        trainer.fit(
+            module,
+            val_dataloaders=in_order(validation, batch_size=schedule.batch_size) if len(validation) else None,
+            ckpt_path=checkpoint if checkpoint.is_file() else None,
+            weights_only=True,
+        )
+    return trainer
+
+
+def clear(folder: Path) -> None:
+    """Forget the checkpoint of a fold that is finished."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, NDArray[np.float64]]:
+    """Probabilities (C,) by utterance id, in float32 arithmetic."""
+    system.eval()
+    answers: dict[str, NDArray[np.float64]] = {}
+    with torch.no_grad():
+        for batch in in_order(clips, batch_size=batch_size):
+            logits = system(batch.waveforms, batch.lengths).logits
+            for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).numpy(), strict=True):
+                answers[name] = row
+    return answers
+
+
+def run_fold(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple[System, dict[str, object]]:
+    """Fit a split, predict its validation and test parts, and write what came of it.
+
+    ``predictions.csv`` and ``validation.csv`` hold truth, prediction and probabilities; ``metrics.json`` comes last:
+    where it lies, the fold is finished.
+    """
+    start = time.perf_counter()
+    system = fit(recipe, split, material, folder)
+    results: dict[str, object] = {"fold": split.fold, "repetition": split.repetition}
+    for part, name in ((split.validation, "validation"), (split.test, "predictions")):
+        clips = material.clips(part)
+        if len(clips):
+            summary = _write_predictions(system, clips, material, folder / f"{name}.csv")
+            results["validation" if name == "validation" else "test"] = summary
+    results["seconds"] = round(time.perf_counter() - start, 1)
+    results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
+    write_json(folder / "split.json", split.to_dict())
+    write_json(folder / "metrics.json", results)
+    return system, results
+
+
+def _write_predictions(system: System, clips: Clips, material: Material, path: Path) -> dict[str, object]:
+    labels = material.labels
+    answers = predict(system, clips)
+    rows = [
+        {"id": name, "truth": labels[material.targets[name]], "prediction": labels[int(answers[name].argmax())]}
+        | {f"p_{label}": f"{value:.6f}" for label, value in zip(labels, answers[name], strict=True)}
+        for name in sorted(answers)
+    ]
+    write_text(path, _table(rows))
+    truth = [str(row["truth"]) for row in rows]
+    return dict(metrics.summary(truth, [str(row["prediction"]) for row in rows], labels=labels))
+
+
+def _table(rows: Sequence[Mapping[str, object]]) -> str:
+    out = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,188 @@
+"""Imports point one way, and the core runs where only the core is installed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
+CORE_PYTHON = ROOT / ".venv-core" / "bin" / "python"
+
+EXTRAS = (
+    "audformat",
+    "av",
+    "lightning",
+    "matplotlib",
+    "onnx",
+    "pandas",
+    "pydantic",
+    "pytorch_lightning",
+    "safetensors",
+    "scipy",
+    "torch",
+    "torchmetrics",
+    "yaml",
+)
+"""Top-level modules that the core must not import."""
+
+BROUGHT_BY_OTHERS = {"pydantic"}
+"""Those of them that lie in a core environment all the same, since typer's package asks for them."""
+
+# `serotone ARGUMENTS` in a process in which the given modules cannot be found, as if they were not installed.
+WITHOUT_EXTRAS = """
+import sys
+
+class NotInstalled:
+    blocked = frozenset(sys.argv.pop(1).split(","))
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+sys.meta_path.insert(0, NotInstalled())
+sys.argv[0] = "serotone"
+from serotone.cli import main
+sys.exit(main())
+"""
+
+
+def lint_imports(source: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter over the package in ``source`` with the project's contracts."""
+    program = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+    return subprocess.run(
+        [sys.executable, "-c", program, "--config", str(ROOT / ".importlinter"), "--no-cache"],
+        cwd=source.parent,
+        env=os.environ | {"PYTHONPATH": str(source)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def serotone_core(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run ``serotone ARGUMENTS`` with every module of the extras out of reach."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS, ",".join(EXTRAS), *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(SOURCE), "NO_COLOR": "1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic corpus, made by the core itself on the way."""
+    root = tmp_path_factory.mktemp("corpus") / "synthetic"
+    made = serotone_core("corpus", "check", "synthetic", root, "--format", "json")
+    assert made.returncode == 0, made.stderr
+    return root
+
+
+def first_clip(root: Path) -> Path:
+    return min(path for path in root.rglob("*") if path.suffix in {".wav", ".flac"})
+
+
+def test_contracts_are_kept():
+    done = lint_imports(SOURCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("metrics.py", "import torch", "The core needs no training library"),
+        ("metrics.py", "from serotone.audio import read", "Metrics read labels"),
+        ("emotions.py", "from serotone.metrics import summary", "Imports point one way"),
+        ("audio.py", "from scipy import signal", "The core needs no training library"),
+        ("modeling/__init__.py", "from serotone.corpora import CORPORA", "A system knows no files"),
+        ("recognition/bundle.py", "def f():\n    import serotone.training", "Imports point one way"),
+        ("training/__init__.py", "import serotone.recognition.recognizer", "Training writes bundles"),
+    ],
+)
+def test_contracts_notice_a_wrong_import(tmp_path, module, line, contract):
+    source = tmp_path / "src"
+    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__", "*.onnx"))
+    path = source / "serotone" / module
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+    done = lint_imports(source)
+    assert done.returncode == 1
+    assert any(contract in row and "BROKEN" in row for row in done.stdout.splitlines()), done.stdout
+
+
+def test_core_predicts(voices):
+    clip = first_clip(voices)
+    done = serotone_core("predict", clip, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert clip.name in done.stdout
+    assert json.loads(done.stdout)
+
+
+def test_core_checks_a_corpus(voices):
+    done = serotone_core("corpus", "check", "synthetic", voices, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["schema"] == 1
+    listed = serotone_core("corpus", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "synthetic" in listed.stdout
+
+
+def test_core_evaluates(voices):
+    done = serotone_core("evaluate", "emodb-crnn", "--corpus", f"synthetic={voices}", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_core_verifies_bundles():
+    listed = serotone_core("bundle", "list")
+    assert listed.returncode == 0, listed.stderr
+    assert "emodb-crnn" in listed.stdout
+    done = serotone_core("bundle", "verify", "emodb-crnn")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_extra_names_its_install_command(tmp_path):
+    done = serotone_core("train", "crnn-mel", "--corpus", f"synthetic={tmp_path}", "--out", tmp_path / "run")
+    assert done.returncode == 1
+    assert "pip install 'serotone[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_importing_the_core_loads_no_engine():
+    """The command line starts fast: what one command needs is imported by that command."""
+    program = (
+        "import sys, serotone, serotone.audio, serotone.cli, serotone.corpora, serotone.metrics, serotone.splits; "
+        "print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert not [name for name in (*EXTRAS, "onnxruntime", "librosa", "sklearn") if f"'{name}'" in loaded]
+
+
+@pytest.mark.skipif(not CORE_PYTHON.exists(), reason="no .venv-core here; `make demo` makes it")
+def test_core_environment_has_no_extra_and_runs(voices):
+    probe = "import importlib.util as u, sys; print([n for n in sys.argv[1:] if u.find_spec(n)])"
+    found = subprocess.run(
+        [CORE_PYTHON, "-c", probe, *(set(EXTRAS) - BROUGHT_BY_OTHERS)], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
+    done = subprocess.run(
+        [CORE_PYTHON.parent / "serotone", "predict", first_clip(voices), "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
