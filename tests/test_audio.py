@@ -666,9 +666,18 @@ def test_too_long_is_told_from_the_header(monkeypatch, kind):
     content = encoded(speechlike(3.0), kind=kind)
     assert audio.read(content, max_seconds=3.0).seconds == 3.0
     assert audio.read(content, max_seconds=1.0, start=1.5, end=2.5).seconds == 1.0
+    assert audio.read(content, sample_rate=8000, min_seconds=2.9, max_seconds=3.0).seconds == 3.0
     monkeypatch.setattr(audio, "_gather", None)  # nothing may be decoded
     with pytest.raises(AudioTooLongError, match=r"<bytes>: 3\.0 s of audio; at most 2 s"):
         audio.read(content, max_seconds=2)
+
+
+def test_bounds_are_met_exactly_whatever_the_rate():
+    for rate in (8000, 11025, 16000, 44100, 48000):
+        for tenths in range(1, 30):
+            samples = np.ones(round(rate * tenths / 10), np.float32)
+            bounds = {"min_seconds": tenths / 10, "max_seconds": tenths / 10}
+            assert audio.read(samples, source_rate=rate, **bounds).seconds == pytest.approx(tenths / 10, abs=1e-4)
 
 
 def test_too_long_is_told_while_decoding_where_the_header_is_silent():

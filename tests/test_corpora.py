@@ -345,7 +345,7 @@ def test_manifest_errors_name_the_line(text: str, message: str, tmp_path: Path) 
 
 
 def test_manifest_that_is_audio_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="one.wav: "):
+    with pytest.raises(CorpusError, match=r"one\.wav"):
         CORPORA["manifest"].read(put(tmp_path / "one.wav"))
 
 
@@ -427,7 +427,7 @@ def test_deviations_in_plain_words(tmp_path: Path) -> None:
         "3 of 4 utterances",
         "no utterance of 1 speaker (c)",
         "speaker a: 1 of 2",
-        "speaker d (1 utterance) is not in the official corpus",
+        "speaker d: 1, and not in the official corpus at all",
         "angry: 1 of 0",
         "happy: 1 of 2",
         "sad: 1 of 2",

@@ -368,7 +368,7 @@ def test_a_rare_emotion_is_warned_of(protocol, parts):
         warnings.simplefilter("always")
         make_splits(corpus() + rare, protocol)
     assert f"fewer than {parts} utterances of bored (2); some test parts have none" in str(caught[0].message)
-    assert {(w.category, Path(w.filename).name) for w in caught} == {(SerotoneWarning, "test_splits.py")}
+    assert {(w.category, Path(w.filename).name) for w in caught} == {(SerotoneWarning, Path(__file__).name)}
 
 
 def test_an_emotion_that_one_speaker_alone_has_is_warned_of():

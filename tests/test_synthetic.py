@@ -1,6 +1,7 @@
 """The synthetic corpus: the same bytes every time, sane audio, emotions that carry over to unseen speakers."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ def features(clip: Clip) -> Clip:
     frames = np.lib.stride_tricks.sliding_window_view(clip, 400)[::160] * np.hanning(400)
     power = np.abs(np.fft.rfft(frames, 512)) ** 2
     edges = np.unique(np.round(np.geomspace(3, 257, 25)).astype(int))
-    bands = np.log(np.stack([power[:, a:b].mean(axis=1) for a, b in zip(edges, edges[1:])]) + 1e-7)
+    bands = np.log(np.stack([power[:, a:b].mean(axis=1) for a, b in pairwise(edges)]) + 1e-7)
     moves = np.abs(np.diff(bands, axis=1)).mean(axis=1)
     return np.concatenate([bands.mean(axis=1), bands.std(axis=1), moves, [len(clip) / SAMPLE_RATE]])
 

@@ -55,6 +55,7 @@ _STREAM_BYTES = 2**32  # of a stream without an end
 _SPOOL_BYTES = 2**26  # of a stream held in memory; more goes to a temporary file
 _UNKNOWN_SIZE = 0x7FFFF000  # chunk sizes from here on are what writers to a pipe put for "unknown"
 _UNKNOWN_FRAMES = 2**62
+_ROUNDING = 0.6  # of a frame, by which a bound in seconds may miss a whole number of frames
 
 # (offset, magic, what it is, FFmpeg's name for it, whether libsndfile reads it)
 _FORMATS: tuple[tuple[int, bytes, str, str, bool], ...] = (
@@ -162,8 +163,8 @@ def read(
             raise AudioEmptyError(f"{name}: nothing from {begin:g} s on; it ends at {track.frames / rate:.2f} s")
         known_ends = [n for n in (track.frames, last) if n is not None]
         known = min(known_ends) - first if known_ends else None
-        if known is not None and track.frames is not None and (known - track.slack * rate) / rate > longest:
-            raise AudioTooLongError(_too_long(name, known / rate, longest))
+        if known is not None and track.frames is not None and known > (longest + track.slack) * rate + _ROUNDING:
+            raise AudioTooLongError(_too_long(name, f"{known / rate:.1f} s", longest))
         samples, frames = _gather(track.blocks(first, last), rate, sample_rate, known, longest, name)
         if track.input is not None:
             track.input.check(name)
@@ -175,7 +176,7 @@ def read(
         track.warnings.append(f"asked until {end:g} s, but it ends at {(first + frames) / rate:.2f} s")
     if strict and track.warnings:
         raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
-    if frames / rate < min_seconds or not len(samples):
+    if frames + _ROUNDING < min_seconds * rate or not len(samples):
         least = min_seconds or 1 / sample_rate
         raise AudioTooShortError(f"{name}: {frames / rate:.3g} s of audio; at least {least:.3g} s are needed")
     return Audio(samples, sample_rate, tuple(track.warnings), not samples.any(), name)
@@ -258,8 +259,8 @@ def _name(source: object) -> str:
     return "<array>"
 
 
-def _too_long(name: str, seconds: float, longest: float) -> str:
-    return f"{name}: {seconds:.1f} s of audio; at most {longest:g} s are read here (max_seconds, or a start and an end)"
+def _too_long(name: str, length: str, longest: float) -> str:
+    return f"{name}: {length} of audio; at most {longest:g} s are read here (max_seconds, or a start and an end)"
 
 
 def _open(source: Any, name: str, source_rate: int | None, longest: float, stack: ExitStack) -> _Track:
@@ -426,8 +427,8 @@ def _gather(
             seconds = (frames + int(finite.argmin())) / rate
             raise AudioNotFiniteError(f"{name}: NaN or infinity {seconds:.3f} s in; expected finite samples")
         frames += len(block)
-        if frames > longest * rate:
-            raise AudioTooLongError(_too_long(name, frames / rate, longest).replace(": ", ": more than ", 1))
+        if frames > longest * rate + _ROUNDING:
+            raise AudioTooLongError(_too_long(name, f"more than {longest:g} s", longest))
         append(block if resample is None else resample(np.ascontiguousarray(block)))
     if resample is not None and frames:
         append(resample(np.empty(0, np.float32), last=True))

@@ -191,9 +191,7 @@ def _speaker_deviations(found: Counter[str], official: Mapping[str, int] | int) 
     deviating = [f"no utterance of {listed(absent, 'speaker', shown=20)}"] if absent else []
     for speaker, count in sorted(found.items()):
         if speaker not in official:
-            deviating.append(
-                f"speaker {speaker} ({count} {'utterance' if count == 1 else 'utterances'}) is not in the official corpus"
-            )
+            deviating.append(f"speaker {speaker}: {count}, and not in the official corpus at all")
         elif count != official[speaker]:
             deviating.append(f"speaker {speaker}: {count} of {official[speaker]}")
     return deviating

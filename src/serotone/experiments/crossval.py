@@ -54,7 +54,9 @@ def crossval(
     """
     splits = [split for r in range(repetitions) for split in plan(recipe, utterances, repetition=r)]
     if not all(split.test for split in splits):
-        raise RunError(f"protocol {recipe.protocol.name} has no test part; crossval needs one, such as leave-one-speaker-out")
+        raise RunError(
+            f"protocol {recipe.protocol.name} has no test part; crossval needs one, such as leave-one-speaker-out"
+        )
     chosen = [split for split in splits if only is None or split.fold in only]
     if only is not None and set(only) - {split.fold for split in splits}:
         raise RunError(f"folds {sorted(only)} were asked for; this protocol has 0 to {max(s.fold for s in splits)}")

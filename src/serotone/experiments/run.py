@@ -81,7 +81,9 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Ite
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"{folder}: another serotone process is running here; wait for it, or use another --out") from None
+            raise RunError(
+                f"{folder}: another serotone process is running here; wait for it, or use another --out"
+            ) from None
         corpus = {
             "fingerprint": fingerprint(utterances),
             "utterances": len(utterances),

@@ -12,7 +12,7 @@ from serotone.recognition.bundle import Bundle, load_bundle
 from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
-from serotone.training.fit import clear, run_fold
+from serotone.training.fit import run_fold
 from serotone.training.recipe import Recipe
 
 
@@ -28,6 +28,9 @@ def train(
     tell: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
     """Train on one fold of the recipe's protocol (``protocol=all``: on everything) and export ``out/bundle``.
+
+    The checkpoint stays: with the bundle taken away, the same call exports it anew, with other evidence in its card,
+    and trains nothing twice.
 
     Args:
         recipe: What is trained.
@@ -84,7 +87,6 @@ def train(
             version=version,
             graph_only=graph_only,
         )
-        clear(out)
     return bundle
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Ends(nn.Module):
-    """What each direction of a recurrence has read when it is through: forward at the last step, backward at the first."""
+    """What each direction of a recurrence has read when through: forward at the last step, backward at the first."""
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, 2H), lengths (B,) of at least 1 -> (B, 2H)."""

@@ -5,19 +5,17 @@ The hashes show corruption. They do not show substitution, since whoever replace
 that a caller gives the digest of ``bundle.json`` itself, and the package knows those of the bundles it ships.
 """
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from serotone.errors import BundleError
+from serotone.files import write_json, write_whole
 
 FORMAT = 1
 """The bundle format that this version writes and reads."""
@@ -157,8 +155,7 @@ def shipped_digests() -> dict[str, str]:
 def record_shipped_digests() -> dict[str, str]:
     """Write ``bundles/digests.json`` for the bundles that lie in the package now; for whoever releases one."""
     digests = {name: _read_manifest(SHIPPED / name).sha256 for name in list_bundles()}
-    with atomic_file(SHIPPED / "digests.json") as file:
-        file.write((json.dumps(digests, indent=2) + "\n").encode())
+    write_json(SHIPPED / "digests.json", digests)
     return digests
 
 
@@ -221,36 +218,8 @@ def write_manifest(
         manifest[key] = value
     content = (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     bundle = _parse(folder, content)
-    with atomic_file(folder / MANIFEST) as out:
-        out.write(content)
+    write_whole(folder / MANIFEST, lambda path: path.write_bytes(content))
     return bundle
-
-
-@contextlib.contextmanager
-def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of ``path`` only when the block ends well: written aside, synced, renamed.
-
-    A path that exists and is no regular file, such as ``/dev/stdout``, is written to directly.
-    """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-        return
-    target = path.resolve()
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -9,7 +9,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a recording with one answer: ``start`` and ``end`` in seconds, ``label`` None where nobody speaks."""
+    """A stretch of a recording with one answer: ``start`` and ``end`` in seconds, ``label`` None without speech."""
 
     start: float
     end: float

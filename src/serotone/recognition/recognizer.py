@@ -29,6 +29,7 @@ class Recognizer:
     expects. One recogniser may be shared between threads.
 
     Raises BundleError: the bundle is missing, damaged, of an unknown format, or its graph cannot be run here.
+    Raises ValueError: ``threads`` is below 1.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class Recognizer:
             (answers[batch],) = self._session.run(["probabilities"], {"waveform": waveform})
         if not np.isfinite(answers).all():
             raise BundleError(
-                f"{heard.name}: {self.bundle.name} answered with NaN or infinity; its graph is faulty, use another bundle"
+                f"{heard.name}: {self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle"
             )
         return answers
 
@@ -172,7 +173,7 @@ class Recognizer:
 def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
     if threads < 1:
-        raise BundleError(f"threads={threads}; a recogniser needs at least 1")
+        raise ValueError(f"threads is {threads}; expected at least 1")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -70,5 +70,5 @@ def _merge(cells: Sequence[Stretch]) -> Stretch:
         cells[0].start,
         cells[-1].stop,
         float(weights.sum()),
-        pooled(np.stack(rows).astype(np.float32), weights) if rows else None,
+        pooled(np.stack(rows), weights) if rows else None,
     )

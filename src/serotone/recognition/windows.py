@@ -1,7 +1,7 @@
 """The one windowing path: where windows lie, how much speech is in each, how their answers become one.
 
-A frame of 20 ms counts as speech when its level is within 35 dB of the recording's loudest frame and above -70 dBFS. That
-is a measure of energy, no detector of voices: noise and music count too.
+A frame of 20 ms counts as speech when its level is within 35 dB of the recording's loudest frame and above -70 dBFS.
+That is a measure of energy, no detector of voices: noise and music count too.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ RELATIVE_DB = 35.0
 FLOOR_DBFS = -70.0
 
 PROBABILITY_FLOOR = 1e-7
-"""Least probability that enters a mean of logarithms: float32 cannot tell 1 from 1 - 3e-8, so less says nothing more."""
+"""Least probability that enters a mean of logarithms: float32 cannot tell 1 from 1 - 3e-8, so less says no more."""
 
 
 def spans(num_samples: int, window: int, hop: int) -> list[tuple[int, int]]:
@@ -62,7 +62,7 @@ class SpeechMeter:
         return float(high - low) / self._sample_rate
 
 
-def pooled(probabilities: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def pooled(probabilities: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weighted mean of logarithms of probabilities (N, C), renormalised: (C,), summing to 1.
 
     ``weights`` (N,) are not negative and not all zero.

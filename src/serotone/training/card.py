@@ -66,7 +66,7 @@ Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}` ({recipe.
 
 def _own_test(test: object) -> str:
     if not isinstance(test, Mapping):
-        return "No utterance was held out from this bundle itself: the figures below are of its recipe, by cross-validation.\n"
+        return "No utterance was held out from this bundle: the figures below are of its recipe, by cross-validation.\n"
     return f"On this run's own test part: WA {float(test['wa']):.1%}, UA {float(test['ua']):.1%}.\n"
 
 

@@ -55,7 +55,7 @@ class _KeepEpoch(pl.Callback):
         self.path = path
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        write_whole(self.path, lambda temporary: trainer.save_checkpoint(temporary))
+        write_whole(self.path, lambda temporary: trainer.save_checkpoint(temporary, weights_only=False))
 
 
 def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> System:
@@ -69,7 +69,9 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
     counts = train.counts(len(material.labels))
     if 0 in counts:
         missing = [label for label, count in zip(material.labels, counts, strict=True) if count == 0]
-        raise RunError(f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; name labels or merge")
+        raise RunError(
+            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; name labels or merge"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     torch.manual_seed(seed)
@@ -93,7 +95,9 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
     run_loop(module, validation, folder)
     finished = module.finish()
     write_text(folder / "curves.csv", _table(module.curves))
-    write_json(folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)})
+    write_json(
+        folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)}
+    )
     return finished
 
 
@@ -121,6 +125,8 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
         # Lightning's own call into torch's key-word spelling.
         warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended before the epoch ended.*")
+        # A protocol may have no validation part; the last step then counts.
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         # The step decides the end, not the epoch.
         warnings.filterwarnings("ignore", message=".*max_epochs.*")
         trainer = pl.Trainer(

@@ -15,7 +15,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from serotone.modeling.lengths import conv_length
 
-
 Length = TypeVar("Length", int, Tensor)
 
 

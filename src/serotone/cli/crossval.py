@@ -1,0 +1,73 @@
+"""``serotone crossval``: a recipe over the folds of its protocol."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from serotone.cli.messages import remark
+from serotone.cli.training import CorpusOption, SetOption, require_train, set_threads
+from serotone.errors import RunError
+
+
+def crossval(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")],
+    corpus: CorpusOption,
+    out: Annotated[Path, typer.Option(help="Run folder; finished folds in it are skipped.")],
+    changes: SetOption = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol is dealt anew.")] = 1,
+    folds: Annotated[str | None, typer.Option(help="Only these folds, such as 0,1.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")] = 0,
+) -> None:
+    """Train and test on every fold; print WA and UA of each, their mean and SD, and of the pooled matrix."""
+    require_train("cross-validation")
+    from serotone.corpora import parse_corpora
+    from serotone.experiments.crossval import crossval as run
+    from serotone.training.recipe import load
+
+    set_threads(threads)
+    summary = run(
+        load(recipe, changes or ()),
+        parse_corpora(corpus),
+        out,
+        repetitions=repetitions,
+        only=_numbers(folds),
+        tell=remark,
+    )
+    typer.echo(table(summary))
+
+
+def _numbers(folds: str | None) -> list[int] | None:
+    if folds is None:
+        return None
+    try:
+        return [int(part) for part in folds.split(",")]
+    except ValueError:
+        raise RunError(f"--folds {folds!r}: expected numbers with commas between them, such as 0,1") from None
+
+
+def table(summary: Mapping[str, Any]) -> str:
+    """The summary of a run as lines of text."""
+    lines = [
+        f"{summary['recipe']}, {summary['schedule']} schedule ({summary['steps']} steps, {summary['precision']}),"
+        f" {summary['protocol']}, seed {summary['seed']}",
+        f"{summary['folds_finished']} of {summary['folds_planned']} folds; shared between test and training:"
+        f" {summary['shared_speakers']} speakers, {summary['shared_sentences']} sentences",
+        "",
+        "fold        clips   step      WA      UA",
+    ]
+    lines += [
+        f"{f['repetition']}-{f['fold']:<9} {f['clips']:>5} {f['step']:>6}  {f['wa']:6.2%}  {f['ua']:6.2%}"
+        for f in summary["folds"]
+    ]
+    if summary["folds"]:
+        lines.append(
+            f"mean of folds             {summary['wa_mean_of_folds']:6.2%}  {summary['ua_mean_of_folds']:6.2%}"
+        )
+        if summary["wa_sd_of_folds"] is not None:
+            lines.append(
+                f"SD of folds               {summary['wa_sd_of_folds']:6.2%}  {summary['ua_sd_of_folds']:6.2%}"
+            )
+        lines.append(f"pooled matrix             {summary['wa_pooled']:6.2%}  {summary['ua_pooled']:6.2%}")
+    return "\n".join(lines)

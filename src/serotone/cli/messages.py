@@ -1,0 +1,47 @@
+"""What goes to standard error: one line per message, whatever is in a file's name, and progress on a terminal."""
+
+import sys
+import time
+
+
+def one_line(message: object) -> str:
+    """The text on one line, without characters that could move a terminal's cursor."""
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else f"\\x{ord(c):02x}" for c in str(message))
+
+
+def complain(message: object) -> None:
+    """One line that begins with ``error:``."""
+    sys.stderr.write(f"error: {one_line(message)}\n")
+
+
+def remark(message: object) -> None:
+    """One line that begins with ``note:``."""
+    sys.stderr.write(f"note: {one_line(message)}\n")
+
+
+class Progress:
+    """A bar on standard error that counts to ``total``; nothing at all where that is no terminal."""
+
+    def __init__(self, total: int, what: str, *, shown: bool = True) -> None:
+        self._total = total
+        self._what = what
+        self._shown = shown and total > 1 and sys.stderr.isatty()
+        self._done = 0
+        self._last = 0.0
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        now = time.monotonic()
+        if self._shown and now - self._last > 0.1:
+            self._last = now
+            filled = 24 * self._done // self._total
+            bar = "#" * filled + "." * (24 - filled)
+            sys.stderr.write(f"\r[{bar}] {self._done} of {self._total} {self._what}")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the bar away, before a message or at the end."""
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()

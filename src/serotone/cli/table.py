@@ -1,0 +1,155 @@
+"""Predictions for people: a row with a bar per class for each recording, or a block where there is but one.
+
+Rows appear as they are known. On a terminal they fit its width, with blocks where it is too narrow for rows; in a file
+or a pipe they are as wide as the names ask for, and without colour.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from serotone.cli.messages import one_line
+from serotone.cli.writers import Writer
+from serotone.recognition.bundle import Bundle
+from serotone.recognition.prediction import Prediction, Segment
+
+COLOURS = {
+    "angry": "red",
+    "bored": "bright_black",
+    "calm": "green",
+    "disgusted": "bright_green",
+    "excited": "bright_yellow",
+    "fearful": "magenta",
+    "frustrated": "bright_red",
+    "happy": "yellow",
+    "neutral": "white",
+    "sad": "blue",
+    "surprised": "cyan",
+}
+EIGHTHS = " ▏▎▍▌▋▊▉"
+ANY_WIDTH = 400
+LEAST_BAR, WIDEST_BAR, BLOCK_BAR = 4, 9, 40
+LEAST_NAME = 12
+
+
+class TableWriter(Writer):
+    """Writes a table for recordings of the given names, whose lengths decide its columns."""
+
+    def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
+        fixed = None if stream.isatty() or os.environ.get("COLUMNS") else ANY_WIDTH
+        self._console = Console(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
+        self._blocks = _can_print(stream, EIGHTHS + "█…")
+        self._labels = bundle.labels
+        self._threshold = bundle.thresholds.get("uncertain", 0.0)
+        self._uncertain = False
+        self._label_width = max(len("emotion"), *(len(label) + 1 for label in bundle.labels))
+        self._name_width, self._bar_width = self._columns(names)
+        self._as_rows = len(names) > 1 and self._bar_width >= LEAST_BAR
+        if self._as_rows:
+            heads = [_fit(label, self._bar_width) for label in bundle.labels]
+            answer = f"{'emotion':<{self._label_width}} {'conf':<4}"
+            self._print(Text(f"{'recording':<{self._name_width}}  {answer}  {' '.join(heads)}", "bold"))
+
+    def _columns(self, names: Sequence[str]) -> tuple[int, int]:
+        """Widths of the name column and of each bar: names in full if the bars can have their least width then."""
+        classes = len(self._labels)
+        longest = max(len("recording"), *(cell_len(one_line(name)) for name in names))
+        room = self._console.width - self._label_width - 9
+        name_width = max(LEAST_NAME, min(longest, room - classes * (LEAST_BAR + 2)))
+        return name_width, min(WIDEST_BAR, (room - name_width) // classes - 1)
+
+    def add(self, prediction: Prediction) -> None:
+        """Write a recording's row or block, and a line for each segment of its timeline."""
+        (self._add_row if self._as_rows else self._add_block)(prediction)
+        for segment in prediction.segments:
+            self._add_segment(segment)
+
+    def finish(self) -> None:
+        """Write what the question mark means, if there was one."""
+        if self._uncertain:
+            self._print(Text(f"? uncertain: a confidence below {self._threshold:g}", "dim"))
+
+    def _add_row(self, prediction: Prediction) -> None:
+        name = _fit_end(one_line(prediction.name), self._name_width, "…" if self._blocks else "~")
+        row = Text.assemble(name, "  ", self._answer(prediction), "  ")
+        if prediction.label is None:
+            row.append(prediction.reason or "", "dim")
+        for label, probability in prediction.probabilities.items():
+            row.append(self._bar(probability, self._bar_width), self._style(prediction, label))
+            row.append(" ")
+        row.append(_windows(prediction), "dim")
+        self._print(row)
+
+    def _add_block(self, prediction: Prediction) -> None:
+        header = Text.assemble((one_line(prediction.name), "bold"), f"  {prediction.duration_seconds:.2f} s  ")
+        header.append_text(self._answer(prediction))
+        header.append(f"  {prediction.reason or _windows(prediction)}", "dim")
+        self._print(header)
+        width = max(1, min(BLOCK_BAR, self._console.width - self._label_width - 10))
+        for label, probability in prediction.probabilities.items():
+            style = self._style(prediction, label)
+            bar = self._bar(probability, width).rstrip()
+            self._print(Text.assemble("    ", (f"{label:<{self._label_width}} {probability:.2f} {bar}", style)))
+
+    def _add_segment(self, segment: Segment) -> None:
+        """One line of a timeline, its bar the segment's confidence."""
+        line = Text.assemble("    ", (f"{segment.start:8.2f} - {segment.end:8.2f} s  ", "dim"), self._answer(segment))
+        if segment.label is not None:
+            line.append("  " + self._bar(segment.confidence, WIDEST_BAR), COLOURS.get(segment.label, "cyan"))
+        self._print(line)
+
+    def _answer(self, answer: Prediction | Segment) -> Text:
+        """Label and confidence, at the width of their columns."""
+        if answer.label is None:
+            return Text(f"{'-':<{self._label_width}}     ", "dim")
+        self._uncertain |= answer.uncertain
+        shown = answer.label + "?" * answer.uncertain
+        colour = COLOURS.get(answer.label, "cyan")
+        return Text(
+            f"{shown:<{self._label_width}} {answer.confidence:.2f}", colour if answer.uncertain else f"bold {colour}"
+        )
+
+    def _style(self, prediction: Prediction, label: str) -> str:
+        return COLOURS.get(label, "cyan") if label == prediction.label else "dim"
+
+    def _bar(self, share: float, width: int) -> str:
+        """A bar of ``share`` (0 to 1) of ``width`` characters, in eighths where they can be printed."""
+        if not self._blocks:
+            return ("#" * round(share * width)).ljust(width)
+        eighths = round(share * width * 8)
+        bar = "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+        return bar.ljust(width)
+
+    def _print(self, line: Text) -> None:
+        line.rstrip()
+        self._console.print(line, soft_wrap=True)
+
+
+def _windows(prediction: Prediction) -> str:
+    """What to say of a recording too long to go through whole."""
+    return f"mean of {prediction.windows} windows" if prediction.windows > 1 else ""
+
+
+def _can_print(stream: TextIO, characters: str) -> bool:
+    try:
+        characters.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _fit(text: str, width: int) -> str:
+    return text[:width].ljust(width)
+
+
+def _fit_end(text: str, width: int, mark: str) -> str:
+    """The text at this width in a terminal's cells; of a longer one its end, which tells recordings apart."""
+    if cell_len(text) > width:
+        while cell_len(text) > width - 1:
+            text = text[1:]
+        text = mark + text
+    return text + " " * (width - cell_len(text))

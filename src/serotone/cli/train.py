@@ -1,0 +1,42 @@
+"""``serotone train``: a recipe and corpora -> a run folder that ends in a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serotone.cli.messages import remark
+from serotone.cli.training import CorpusOption, SetOption, require_train, set_threads
+from serotone.errors import RunError
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")],
+    corpus: CorpusOption,
+    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run in it is taken up again.")],
+    changes: SetOption = None,
+    fold: Annotated[
+        int, typer.Option(help="Which split of the protocol (--set protocol=all trains on everything).")
+    ] = 0,
+    evidence: Annotated[
+        list[str] | None, typer.Option(help="WORDS=RUN: a finished crossval whose figures the card shows.")
+    ] = None,
+    graph_only: Annotated[bool, typer.Option("--graph-only", help="A bundle without weights and recipe.")] = False,
+    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")] = 0,
+) -> None:
+    """Train a system on one split of its recipe's protocol and write RUN/bundle."""
+    require_train("training")
+    from serotone.corpora import parse_corpora
+    from serotone.experiments.train import train as run
+    from serotone.training.recipe import load
+
+    chosen = load(recipe, changes or ())
+    runs: dict[str, Path] = {}
+    for item in evidence or ():
+        words, equals, folder = item.partition("=")
+        if not equals:
+            raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
+        runs[words] = Path(folder)
+    set_threads(threads)
+    bundle = run(chosen, parse_corpora(corpus), out, fold=fold, evidence=runs, graph_only=graph_only, tell=remark)
+    typer.echo(f"{bundle.path}")

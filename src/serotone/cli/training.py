@@ -1,0 +1,34 @@
+"""What the commands that train have in common."""
+
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from serotone.errors import MissingExtraError
+
+CorpusOption = Annotated[
+    list[str], typer.Option("--corpus", metavar="NAME=ROOT", help="A corpus and where it lies; may be repeated.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, such as schedule=budget; may be repeated."),
+]
+
+
+def require_train(what: str) -> None:
+    """Name the extra to install where it is not.
+
+    Raises:
+        MissingExtraError: torch, Lightning, pydantic or PyYAML is missing.
+    """
+    if not all(find_spec(name) for name in ("torch", "pytorch_lightning", "pydantic", "yaml")):
+        raise MissingExtraError(what, "train")
+
+
+def set_threads(threads: int) -> None:
+    """Hold torch to this many processor threads; 0 leaves it be."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)

@@ -1,0 +1,158 @@
+"""Training as its user meets it: a recipe, a corpus, a command - and a machine that is switched off midway."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from serotone.corpora import parse_corpora, synthetic
+from serotone.errors import RunError
+from serotone.experiments.crossval import crossval
+from serotone.experiments.run import gather, plan
+from serotone.experiments.train import train
+from serotone.recognition.recognizer import Recognizer
+from serotone.training.data import GroupedByLength, derived_seed
+from serotone.training.export import probabilities, reload
+from serotone.training.fit import fit_standardiser
+from serotone.training.recipe import load
+
+QUICK = (
+    "schedule=budget",
+    "schedules.budget.steps=9",
+    "schedules.budget.batch_size=8",
+    "schedules.budget.validate_every=2",
+    "schedules.budget.select_from=2",
+    "protocol=leave-one-speaker-out",
+)
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("corpora") / "synthetic"
+    synthetic.make(root, speakers=3, seed=0, sentences=2)
+    return root
+
+
+def command(voices: Path, out: Path, *more: str) -> list[str]:
+    changes = [part for change in QUICK for part in ("--set", change)]
+    run = [sys.executable, "-m", "serotone.cli", "crossval", "crnn-center-mel", "--corpus", f"synthetic={voices}"]
+    return [*run, "--out", str(out), "--threads", "1", *changes, *more]
+
+
+def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_path: Path) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    subprocess.run(command(voices, unbroken, "--folds", "0"), check=True, capture_output=True, timeout=300)
+    checkpoint = broken / "fold-0-0" / "last.ckpt"
+    for blow, signal_number in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGKILL)):
+        written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen(
+            command(voices, broken, "--folds", "0"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns > written:
+                break
+            time.sleep(0.01)
+        time.sleep(0.1 * blow)
+        process.send_signal(signal_number)
+        process.wait(timeout=60)
+        assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
+    last = subprocess.run(
+        command(voices, broken, "--folds", "0"), check=True, capture_output=True, text=True, timeout=300
+    )
+    for name in ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json"):
+        assert (broken / "fold-0-0" / name).read_bytes() == (unbroken / "fold-0-0" / name).read_bytes(), name
+    assert not checkpoint.exists()
+    assert "1 of 3 folds" in last.stdout
+    again = subprocess.run(
+        command(voices, broken, "--folds", "0"), check=True, capture_output=True, text=True, timeout=60
+    )
+    assert again.stdout == last.stdout
+
+
+def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0])
+    with pytest.raises(RunError, match="another recipe"):
+        crossval(load("crnn-mel", (*QUICK, "seed=1")), utterances, tmp_path, only=[0])
+    with pytest.raises(RunError, match="another corpus"):
+        crossval(load("crnn-mel", QUICK), utterances[:-1], tmp_path, only=[0])
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["folds_finished"] == 1
+    assert summary["shared_speakers"] == 0
+    with (tmp_path / "fold-0-0" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["id"].split("/")[0] for row in rows} == {"synthetic"}
+    right = np.mean([row["truth"] == row["prediction"] for row in rows])
+    assert summary["folds"][0]["wa"] == pytest.approx(right)
+
+
+def test_training_ends_in_a_bundle_whose_drivers_agree(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    bundle = train(load("crnn-center-mel", QUICK), utterances, tmp_path / "run")
+    system, recipe = reload(bundle)
+    assert recipe.name == "crnn-center-mel"
+    recognizer = Recognizer(bundle.path)
+    generator = np.random.default_rng(0)
+    for samples in (9000, 16001, 40000):
+        waveform = (generator.standard_normal(samples) * 0.1).astype(np.float32)
+        ours = probabilities(system, waveform[None])[0]
+        answer = recognizer.predict(waveform, source_rate=16000)
+        assert [answer.probabilities[label] for label in bundle.labels] == pytest.approx(list(ours), abs=1e-4)
+    assert train(load("crnn-center-mel", QUICK), utterances, tmp_path / "run").sha256 == bundle.sha256
+
+
+def test_the_standardiser_reads_the_training_part_alone(voices: Path) -> None:
+    recipe = load("crnn-mel", QUICK)
+    utterances = parse_corpora([f"synthetic={voices}"])
+    material, problems = gather(recipe, utterances)
+    assert problems == []
+    split = plan(recipe, utterances)[0]
+    from serotone.training.build import build_system
+
+    means = []
+    for waveforms in (
+        dict(material.waveforms),
+        {name: w if name in split.train else w * 100 for name, w in material.waveforms.items()},
+    ):
+        system = build_system(recipe, len(material.labels))
+        clips = material.clips(split.train)
+        clips.waveforms = waveforms
+        fit_standardiser(system, clips)
+        means.append(system.standardiser.mean.clone())
+    assert torch.equal(*means)
+
+
+def test_batches_hold_every_clip_once_and_like_lengths_together() -> None:
+    lengths = np.random.default_rng(0).integers(16000, 140000, size=437).tolist()
+    grouped = GroupedByLength(lengths, batch_size=32, pool_batches=8, seed=1)
+    plain = GroupedByLength(lengths, batch_size=32, pool_batches=1, seed=1)
+    for batches in (list(grouped), list(plain)):
+        assert sorted(index for batch in batches for index in batch) == list(range(437))
+        assert len(batches) == len(grouped) == 14
+
+    def padding(batches: list[list[int]]) -> int:
+        return sum(max(lengths[i] for i in b) * len(b) - sum(lengths[i] for i in b) for b in batches)
+
+    assert padding(list(grouped)) < padding(list(plain)) / 2
+    assert list(grouped) == list(grouped)
+    assert list(grouped) != list(GroupedByLength(lengths, batch_size=32, pool_batches=8, seed=2))
+
+
+def test_derived_seeds_differ_and_stay() -> None:
+    assert derived_seed(0, "batches", 1) == derived_seed(0, "batches", 1)
+    assert len({derived_seed(0, fold, epoch) for fold in range(9) for epoch in range(9)}) == 81
+
+
+def test_training_only_corpora_are_never_tested(voices: Path) -> None:
+    recipe = load("crnn-mel", (*QUICK, "training_only=[synthetic]"))
+    utterances = parse_corpora([f"synthetic={voices}"])
+    with pytest.raises(RunError, match="classifies"):
+        plan(recipe, utterances)
