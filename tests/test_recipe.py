@@ -71,3 +71,8 @@ def test_a_wrong_file_says_what_is_wrong(text: str, words: str, tmp_path: Path) 
 def test_a_missing_recipe_lists_those_that_ship() -> None:
     with pytest.raises(RecipeError, match="crnn-center-mel"):
         load("crnn-centre-mel")
+
+
+def test_the_shipped_bundles_recipe_holds_one_speaker_out() -> None:
+    protocol = load("emodb-crnn").protocol
+    assert (protocol.name, protocol.folds) == ("leave-one-speaker-out", None)

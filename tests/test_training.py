@@ -42,7 +42,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(voices: Path, out: Path, *more: str) -> list[str]:
     changes = [part for change in QUICK for part in ("--set", change)]
-    run = [sys.executable, "-m", "serotone.cli", "crossval", "crnn-center-mel", "--corpus", f"synthetic={voices}"]
+    run = [sys.executable, "-m", "serotone", "crossval", "crnn-center-mel", "--corpus", f"synthetic={voices}"]
     return [*run, "--out", str(out), "--threads", "1", *changes, *more]
 
 
@@ -62,7 +62,8 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
             time.sleep(0.01)
         time.sleep(0.1 * blow)
         process.send_signal(signal_number)
-        process.wait(timeout=60)
+        status = process.wait(timeout=60)
+        assert status == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
         assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
     last = subprocess.run(
         command(voices, broken, "--folds", "0"), check=True, capture_output=True, text=True, timeout=300

@@ -79,6 +79,11 @@ def make_toy_bundle(folder: Path, **changes: object) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(toy_graph(), folder / "model.onnx")
     (folder / "CARD.md").write_text("# toy\n", encoding="utf-8")
+    return write_toy_manifest(folder, **changes)
+
+
+def write_toy_manifest(folder: Path, **changes: object) -> Bundle:
+    """Write the manifest alone, for the graph that lies in the folder."""
     said = {
         "name": "toy",
         "version": "1",

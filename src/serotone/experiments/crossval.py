@@ -1,7 +1,6 @@
 """A recipe over the folds and repetitions of its protocol; finished folds are skipped, an interrupted one resumes."""
 
 import json
-import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +70,7 @@ def crossval(
                 _, results = run_fold(recipe, split, material, folder)
                 write_json(folder / "leaks.json", leak_report(split, utterances).to_dict())
                 clear(folder)
+                write_json(out / "summary.json", summarise(recipe, splits, out))
                 test = results["test"]
                 assert isinstance(test, dict)
                 tell(
@@ -79,7 +79,6 @@ def crossval(
                 )
         summary = summarise(recipe, splits, out)
         write_json(out / "summary.json", summary)
-        shutil.rmtree(out / "lightning_logs", ignore_errors=True)
     return summary
 
 

@@ -76,7 +76,7 @@ def train(
             },
             evidence=summaries,
         )
-        bundle = export(
+        return export(
             system,
             recipe,
             out / "bundle",
@@ -87,7 +87,6 @@ def train(
             version=version,
             graph_only=graph_only,
         )
-    return bundle
 
 
 def provenance(recipe: Recipe, utterances: Sequence[Utterance]) -> list[dict[str, object]]:

@@ -77,9 +77,9 @@ def zero_beyond(values: Tensor, lengths: Tensor, *, dim: int) -> Tensor:
     dim = dim % values.ndim
     if dim == 0:
         raise ValueError("dim 0 is the batch; expected the axis that the lengths belong to")
-    shape = [1] * values.ndim
-    shape[0], shape[dim] = -1, values.shape[dim]
-    return torch.where(mask(lengths, values.shape[dim]).reshape(shape), values, 0)
+    before, after = [None] * (dim - 1), [None] * (values.ndim - dim - 1)
+    valid = mask(lengths, values.shape[dim])[(slice(None), *before, slice(None), *after)]
+    return torch.where(valid, values, 0)
 
 
 def _divide(numerator: Length, denominator: int) -> Length:

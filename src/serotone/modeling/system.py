@@ -57,7 +57,7 @@ class WholeClips(nn.Module):
         self.temperature = temperature
         self._engine = system.frontend.engine
         self._packed = system.encoder.packed
-        system.frontend.engine = "matmul"
+        system.frontend.engine = "matmul"  # type: ignore[assignment]
         system.encoder.packed = False  # type: ignore[assignment]
 
     def restore(self) -> None:

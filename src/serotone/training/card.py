@@ -33,6 +33,8 @@ def write_card(
         f" {item['licence']} |"
         for item in data
     )
+    schedule = recipe.training
+    length = f"{schedule.steps} steps of {schedule.batch_size} clips in {schedule.precision}"
     return f"""# {name}
 
 {recipe.description}.
@@ -46,8 +48,8 @@ Recognises: {", ".join(labels)}.
 |---|---|---|---|---|
 {rows}
 
-Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}` ({recipe.training.steps} steps of
-{recipe.training.batch_size}, {recipe.training.precision}); the weights are those of step {trained["step"]}.
+Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}.
+The weights are those of step {trained["step"]}.
 {_own_test(trained.get("test"))}
 ## Figures
 
@@ -56,10 +58,10 @@ Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}` ({recipe.
 
 - Acted speech, few speakers, little data: expect lower figures on spontaneous speech, other languages, other
   microphones and other rooms. Score your own recordings with `serotone evaluate` before you rely on it.
-- Probabilities are a softmax at temperature 1: they are not calibrated yet. An answer below a confidence of
-  {recipe.bundle.uncertain} is marked uncertain.
-- Clips from {recipe.bundle.min_seconds} s to {recipe.bundle.max_seconds} s are taken whole, longer recordings as
-  windows of {recipe.bundle.window_seconds} s.
+- Probabilities are a softmax at temperature 1, not calibrated yet. An answer with less
+  than {recipe.bundle.uncertain} for its emotion is marked uncertain.
+- Clips from {recipe.bundle.min_seconds} s to {recipe.bundle.max_seconds} s are taken whole, longer
+  ones as windows of {recipe.bundle.window_seconds} s.
 - What is recognised is how speech sounds to listeners, not what a person feels. Not for decisions about people.
 """
 
@@ -74,7 +76,7 @@ def _evidence(evidence: Mapping[str, Summary]) -> str:
     if not evidence:
         return "No cross-validation was given to this card (`--evidence WORDS=RUN`).\n"
     lines = [
-        "Cross-validation of the same recipe; mean ± SD over folds, and the pooled confusion matrix.",
+        "By cross-validation: mean ± SD over the folds that were run, and of the pooled confusion matrix.",
         "",
         "| run | protocol | folds | seed | WA | UA | WA pooled | UA pooled |",
         "|---|---|---|---|---|---|---|---|",
@@ -86,9 +88,23 @@ def _evidence(evidence: Mapping[str, Summary]) -> str:
             f" {summary['folds_finished']} of {summary['folds_planned']} | {summary['seed']} |"
             f" {_spread(summary, 'wa')} | {_spread(summary, 'ua')} | {number['wa_pooled']} | {number['ua_pooled']} |"
         )
-    shared = [f"{words}: {s['shared_speakers']} speakers shared" for words, s in evidence.items()]
-    lines += ["", f"Between test and training parts: {'; '.join(shared)}. The test part chose nothing.", ""]
-    return "\n".join(lines)
+    shared = sum(int(str(summary["shared_speakers"])) for summary in evidence.values())
+    lines += ["", f"Speakers shared between test and training parts: {shared}. The test part chose nothing.", ""]
+    return "\n".join(lines + _common(evidence))
+
+
+def _common(evidence: Mapping[str, Summary]) -> list[str]:
+    """The runs beside each other over the folds that all of them have, where some have more."""
+    scores = [
+        {(fold["repetition"], fold["fold"]): fold["ua"] for fold in summary["folds"]}  # type: ignore[attr-defined]
+        for summary in evidence.values()
+    ]
+    both = set(scores[0]).intersection(*scores[1:])
+    if len(scores) < 2 or not both or all(set(score) == both for score in scores):
+        return []
+    means = [sum(score[fold] for fold in both) / len(both) for score in scores]
+    words = "; ".join(f"{name} {mean:.1%}" for name, mean in zip(evidence, means, strict=True))
+    return [f"Over the {len(both)} folds that every run has, mean UA: {words}.", ""]
 
 
 def _percent(value: object) -> str:

@@ -1,8 +1,9 @@
 """Utterances -> batches of waveforms with their lengths, grouped by length."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from serotone.audio import read
 from serotone.corpora import Utterance
 from serotone.errors import AudioError, RunError
+
+Batches: TypeAlias = DataLoader[Any]
+"""A loader whose batches are :class:`Batch`, whatever the items they are collated from."""
 
 
 class Batch(NamedTuple):
@@ -84,7 +88,8 @@ class Clips(Dataset[tuple[Tensor, int, str]]):
 
     def counts(self, num_classes: int) -> list[int]:
         """Clips per class."""
-        return np.bincount([self.targets[name] for name in self.ids], minlength=num_classes).tolist()
+        numbers = Counter(self.targets[name] for name in self.ids)
+        return [numbers[label] for label in range(num_classes)]
 
 
 def collate(items: Sequence[tuple[Tensor, int, str]]) -> Batch:
@@ -122,7 +127,7 @@ class GroupedByLength(Sampler[list[int]]):
             yield batches[index]
 
 
-def in_order(clips: Clips, *, batch_size: int) -> DataLoader[Batch]:
+def in_order(clips: Clips, *, batch_size: int) -> Batches:
     """Batches for validation and testing: shortest clips first, nothing random."""
     samples = clips.samples()
     order = sorted(range(len(clips)), key=lambda index: (samples[index], clips.ids[index]))
@@ -130,7 +135,7 @@ def in_order(clips: Clips, *, batch_size: int) -> DataLoader[Batch]:
     return DataLoader(clips, batch_sampler=batches, collate_fn=collate)
 
 
-def shuffled(clips: Clips, *, batch_size: int, pool_batches: int, seed: int) -> DataLoader[Batch]:
+def shuffled(clips: Clips, *, batch_size: int, pool_batches: int, seed: int) -> Batches:
     """Batches of one training epoch; the seed says which."""
     sampler = GroupedByLength(clips.samples(), batch_size=batch_size, pool_batches=pool_batches, seed=seed)
     return DataLoader(clips, batch_sampler=sampler, collate_fn=collate)

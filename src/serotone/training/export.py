@@ -10,6 +10,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch.jit._trace import TracerWarning
 
 from serotone.errors import BundleError
 from serotone.files import write_text, write_whole
@@ -89,7 +90,7 @@ def write_graph(system: System, path: Path, recipe: Recipe) -> None:
             # Its standing remark on recurrent layers and batch size; the check below runs two batch sizes.
             warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
             # torch's own check of a GRU's input width, which is fixed by the recipe.
-            warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, module=r"torch\.nn\.modules\.rnn")
+            warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.nn\.modules\.rnn")
             torch.onnx.export(
                 whole,
                 (example,),

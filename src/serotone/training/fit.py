@@ -18,7 +18,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import TQDMProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serotone import metrics
 from serotone.errors import RunError
@@ -56,6 +57,35 @@ class _KeepEpoch(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         write_whole(self.path, lambda temporary: trainer.save_checkpoint(temporary, weights_only=False))
+
+
+class _Bar(pl.Callback):
+    """Steps done, time left and the last validation, on standard error."""
+
+    def __init__(self, name: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.task = self.progress.add_task(name)
+        self.name = name
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.progress.update(self.task, total=trainer.max_steps, completed=trainer.global_step)
+        self.progress.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        self.progress.update(self.task, completed=trainer.global_step)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        last = pl_module.curves[-1]
+        self.progress.update(
+            self.task, description=f"{self.name}  loss {last['loss']:.2f}  validation UA {last['ua']:.1%}"
+        )
+
+    def on_train_end(self, *_: object) -> None:
+        self.progress.stop()
+
+    def on_exception(self, *_: object) -> None:
+        self.progress.stop()
 
 
 def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> System:
@@ -144,16 +174,22 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
-            enable_progress_bar=on_terminal,
+            enable_progress_bar=False,
             default_root_dir=folder,
-            callbacks=[_KeepEpoch(checkpoint), *([TQDMProgressBar()] if on_terminal else []), *callbacks],
+            callbacks=[_KeepEpoch(checkpoint), *([_Bar(folder.name)] if on_terminal else []), *callbacks],
         )
-        trainer.fit(
-            module,
-            val_dataloaders=in_order(validation, batch_size=schedule.batch_size) if len(validation) else None,
-            ckpt_path=checkpoint if checkpoint.is_file() else None,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                module,
+                val_dataloaders=in_order(validation, batch_size=schedule.batch_size) if len(validation) else None,
+                ckpt_path=checkpoint if checkpoint.is_file() else None,
+                weights_only=True,
+            )
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own; the caller decides what it means.
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
     return trainer
 
 

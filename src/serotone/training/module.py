@@ -6,12 +6,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from serotone.metrics import unweighted_accuracy, weighted_accuracy
 from serotone.modeling.losses import CenterLoss, weighted_cross_entropy
 from serotone.modeling.system import System
-from serotone.training.data import Batch, derived_seed
+from serotone.training.data import Batch, Batches, derived_seed
 from serotone.training.recipe import Recipe
 
 SCORES = {"ua": unweighted_accuracy, "wa": weighted_accuracy}
@@ -33,7 +32,7 @@ class Training(pl.LightningModule):
         *,
         labels: tuple[str, ...],
         class_weights: Tensor,
-        batches: Callable[[int], DataLoader[Batch]],
+        batches: Callable[[int], Batches],
         seed: int,
     ) -> None:
         super().__init__()
@@ -56,7 +55,7 @@ class Training(pl.LightningModule):
         """Adam at a constant rate over the system's parameters; the centers are a buffer and stay out."""
         return torch.optim.Adam(self.system.parameters(), lr=self.recipe.training.learning_rate)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Batches:
         """The batches of the current epoch; Lightning asks anew for each."""
         return self.batches(self.trainer.current_epoch)
 

@@ -58,7 +58,7 @@ class CRNN(nn.Module):
             blocks += [nn.Conv2d(channels, layer.filters, layer.kernel, layer.stride), nn.ReLU()]
             blocks += [nn.MaxPool2d(layer.pool)] if layer.pool > 1 else []
             channels = layer.filters
-        self.convolutions = nn.Sequential(*blocks).to(memory_format=torch.channels_last)
+        self.convolutions = nn.Sequential(*blocks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recurrence = nn.GRU(channels * remaining(num_features), hidden, batch_first=True, bidirectional=True)
         self.num_outputs = 2 * hidden
         self.packed = True

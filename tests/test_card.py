@@ -1,0 +1,52 @@
+"""The card says what was measured, and compares only what can be compared."""
+
+from serotone.training.card import write_card
+from serotone.training.recipe import load
+
+
+def summary(**folds: float) -> dict[str, object]:
+    scores = [{"repetition": 0, "fold": int(name[1:]), "ua": ua, "wa": ua} for name, ua in folds.items()]
+    mean = sum(folds.values()) / len(folds)
+    return {
+        "protocol": "leave-one-speaker-out",
+        "schedule": "budget",
+        "seed": 0,
+        "folds": scores,
+        "folds_finished": len(scores),
+        "folds_planned": 10,
+        "shared_speakers": 0,
+        **dict.fromkeys(("ua_mean_of_folds", "wa_mean_of_folds", "ua_pooled", "wa_pooled"), mean),
+        **dict.fromkeys(("ua_sd_of_folds", "wa_sd_of_folds"), None),
+    }
+
+
+def card(**evidence: dict[str, object]) -> str:
+    return write_card(
+        load("emodb-crnn"),
+        name="mine",
+        labels=["angry", "sad"],
+        data=[
+            {"name": "a", "utterances": 30, "speakers": 3, "licence": "free"},
+            {"name": "b", "utterances": 10, "speakers": 2, "licence": "own"},
+        ],
+        trained={"clips": 40, "step": 352, "test": None},
+        evidence=evidence,
+    )
+
+
+def test_shares_are_of_all_utterances() -> None:
+    text = card()
+    assert "| a | 30 | 3 | 75.0% | free |" in text
+    assert "| b | 10 | 2 | 25.0% | own |" in text
+    assert "No cross-validation was given" in text
+    assert "No utterance was held out" in text
+
+
+def test_runs_with_other_folds_are_compared_over_those_they_share() -> None:
+    text = card(one=summary(f0=0.5, f1=0.7), two=summary(f1=0.6))
+    assert "| one | leave-one-speaker-out, budget schedule | 2 of 10 | 0 | 60.0% | 60.0% |" in text
+    assert "Over the 1 folds that every run has, mean UA: one 70.0%; two 60.0%." in text
+
+
+def test_runs_with_the_same_folds_need_no_such_line() -> None:
+    assert "every run has" not in card(one=summary(f0=0.5, f1=0.7), two=summary(f0=0.6, f1=0.5))

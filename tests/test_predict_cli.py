@@ -1,0 +1,333 @@
+"""``serotone predict`` and ``serotone bundle`` as a user meets them: output, errors, exit status, speed of start."""
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from serotone import __version__
+from serotone.cli import COMMANDS, app
+from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_toy_bundle, tone
+
+SOURCE = Path(__file__).resolve().parent.parent / "src"
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_toy_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A folder with three good clips (one in a sub-folder), two bad ones and files that are no audio."""
+    root = tmp_path / "clips"
+    (root / "sub").mkdir(parents=True)
+    (root / ".hidden").mkdir()
+    soundfile.write(root / "b_loud.wav", tone(1, 0.9), SAMPLE_RATE)
+    soundfile.write(root / "a_quiet.FLAC", tone(1, 0.002), SAMPLE_RATE, format="FLAC")
+    soundfile.write(root / "sub" / "buzz.wav", buzz(1, 0.2), SAMPLE_RATE)
+    soundfile.write(root / "c_short.wav", tone(0.1, 0.9), SAMPLE_RATE)
+    soundfile.write(root / ".hidden" / "x.wav", tone(1, 0.9), SAMPLE_RATE)
+    (root / "d_none.wav").write_text("hello", encoding="utf-8")
+    (root / "._b_loud.wav").write_text("resource fork", encoding="utf-8")
+    (root / "notes.txt").write_text("hello", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.wav"
+    soundfile.write(path, tone(1, 0.9), SAMPLE_RATE)
+    return path
+
+
+@pytest.fixture
+def long(tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE), buzz(5, 0.3)]), SAMPLE_RATE)
+    return path
+
+
+def run(*arguments, stdin=None, env=None):
+    return CliRunner().invoke(app, [str(a) for a in arguments], input=stdin, env=env)
+
+
+def process(*arguments, **options):
+    """The command as a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)} | options.pop("env", {})
+    return subprocess.Popen(
+        [sys.executable, "-m", "serotone", *map(str, arguments)],
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=options.pop("stderr", subprocess.PIPE),
+        env=environment,
+        **options,
+    )
+
+
+def test_version_and_help():
+    assert run("--version").stdout == f"serotone {__version__}\n"
+    shown = run("--help").stdout
+    for name in COMMANDS:
+        assert f"\n  {name} " in shown
+    assert run("predict", "--help").exit_code == 0
+
+
+def test_usage_errors_are_status_2(toy, good):
+    assert run("predict").exit_code == 2
+    assert run("nosuch").exit_code == 2
+    assert run("predict", good, "--bundle", toy, "--format", "xml").exit_code == 2
+    assert run("predict", good, "--bundle", toy, "--threads", "0").exit_code == 2
+
+
+def test_jsonl_one_line_each_and_failures_on_stderr(toy, clips):
+    result = run("predict", clips, "--bundle", toy, "--format", "jsonl")
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    expected = [("a_quiet.FLAC", "sad"), ("b_loud.wav", "angry"), ("sub/buzz.wav", "happy")]
+    assert [(a["name"], a["label"]) for a in answers] == [(str(clips / n), label) for n, label in expected]
+    errors = result.stderr.splitlines()
+    assert len(errors) == 2
+    assert errors[0].startswith(f"error: {clips / 'c_short.wav'}: 0.1 s")
+    assert errors[1].startswith(f"error: {clips / 'd_none.wav'}: not audio")
+    assert result.exit_code == 1
+
+
+def test_json_is_one_document_with_predictions_and_failures(toy, clips, good):
+    raw = json.loads(run("predict", clips, "--bundle", toy, "--format", "json").stdout)
+    assert raw["schema"] == 1
+    assert raw["bundle"]["labels"] == list(LABELS)
+    assert [Path(p["name"]).name for p in raw["predictions"]] == ["a_quiet.FLAC", "b_loud.wav", "buzz.wav"]
+    assert [(Path(f["name"]).name, f["error"]) for f in raw["failures"]] == [
+        ("c_short.wav", "AudioTooShortError"),
+        ("d_none.wav", "AudioFormatError"),
+    ]
+    empty = run("predict", clips / "d_none.wav", "--bundle", toy, "--format", "json")
+    assert json.loads(empty.stdout)["predictions"] == []
+    assert empty.exit_code == 1
+    fine = run("predict", good, "--bundle", toy, "--format", "json")
+    assert fine.exit_code == 0
+    assert fine.stderr == ""
+
+
+def test_csv(toy, clips, long):
+    rows = list(csv.DictReader(io.StringIO(run("predict", clips, "--bundle", toy, "--format", "csv").stdout)))
+    assert [row["label"] for row in rows] == ["sad", "angry", "happy"]
+    for row in rows:
+        assert sum(float(row[f"p_{label}"]) for label in LABELS) == pytest.approx(1, abs=1e-5)
+        assert row["windows"] == "1"
+    timeline = run("predict", long, "--bundle", toy, "--format", "csv", "--timeline").stdout
+    rows = list(csv.DictReader(io.StringIO(timeline)))
+    assert [(float(r["start"]), float(r["end"]), r["label"]) for r in rows] == [
+        (0, 5, "angry"),
+        (5, 8, ""),
+        (8, 13, "happy"),
+    ]
+
+
+def test_table_rows_have_a_bar_per_class(toy, clips):
+    lines = run("predict", clips, "--bundle", toy).stdout.splitlines()
+    assert lines[0].split() == ["recording", "emotion", "conf", *LABELS]
+    for line, label in zip(lines[1:], ["sad", "angry", "happy"], strict=True):
+        assert label in line
+        column = lines[0].index(label, lines[0].index("conf"))
+        assert line[column : column + 5] == "█████"
+    assert "\x1b" not in "".join(lines)
+
+
+def test_one_recording_is_a_block(toy, long):
+    lines = run("predict", long, "--bundle", toy, "--timeline").stdout.splitlines()
+    assert lines[0].startswith(f"{long}  13.00 s  ")
+    assert "mean of 12 windows" in lines[0]
+    assert [line.split()[0] for line in lines[1:4]] == list(LABELS)
+    assert "0.00 -     5.00 s  angry" in lines[4]
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+def test_table_fits_the_terminal(toy, clips, columns):
+    shown = run("predict", clips, "--bundle", toy, "--timeline", env={"COLUMNS": str(columns)}).stdout
+    wide = [line for line in shown.splitlines() if len(line) > columns and str(clips) not in line]
+    if columns >= 60:
+        assert not wide
+    for label in ("sad", "angry", "happy"):
+        assert label in shown
+
+
+def test_an_encoding_without_blocks(toy, good):
+    child = process("predict", good, "--bundle", toy, env={"PYTHONIOENCODING": "ascii"})
+    out, err = child.communicate()
+    assert child.returncode == 0, err
+    assert b"####" in out
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_on_a_terminal_alone(toy, good, no_color, coloured):
+    main, side = pty.openpty()
+    child = process("predict", good, "--bundle", toy, stdout=side, env={"NO_COLOR": no_color, "TERM": "xterm-256color"})
+    os.close(side)
+    shown = b""
+    try:
+        while chunk := os.read(main, 65536):
+            shown += chunk
+    except OSError:  # how a terminal says that the other side has closed
+        pass
+    os.close(main)
+    child.communicate()
+    assert child.returncode == 0
+    assert b"angry" in shown
+    assert (b"\x1b[1;31m" in shown) == coloured
+
+
+def test_uncertain_and_silent_in_a_table(tmp_path, clips):
+    make_toy_bundle(tmp_path / "strict", thresholds={"uncertain": 0.99999})
+    soundfile.write(clips / "e_silent.wav", np.zeros(16000), SAMPLE_RATE)
+    shown = run("predict", clips, "--bundle", tmp_path / "strict").stdout
+    assert "angry?" in shown
+    assert "digital silence" in shown
+    assert "? uncertain: a confidence below 0.99999" in shown
+
+
+def test_standard_input(toy, good):
+    child = process("predict", "-", "--bundle", toy, "--format", "jsonl", stdin=subprocess.PIPE)
+    out, err = child.communicate(good.read_bytes())
+    assert child.returncode == 0, err
+    assert json.loads(out)["label"] == "angry"
+
+
+def test_out_appears_whole_or_not_at_all(toy, clips, good, tmp_path):
+    out = tmp_path / "new" / "answers.json"
+    result = run("predict", clips, "--bundle", toy, "--format", "json", "--out", out)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(json.loads(out.read_text(encoding="utf-8"))["predictions"]) == 3
+    assert [path.name for path in out.parent.iterdir()] == ["answers.json"]
+    assert run("predict", good, "--bundle", toy, "--out", "/dev/null").exit_code == 0
+    refused = run("predict", good, "--bundle", toy, "--out", good / "x.json")
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("error: ")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_folder_without_audio(toy, tmp_path, good):
+    (tmp_path / "empty").mkdir()
+    result = run("predict", tmp_path / "empty", good, "--bundle", toy, "--format", "jsonl")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {tmp_path / 'empty'}: no audio in this folder; expected files that end in")
+    assert json.loads(result.stdout)["label"] == "angry"
+
+
+def test_missing_files_and_bundles_are_one_line(toy, good):
+    for arguments in ((good.with_name("none.wav"), "--bundle", toy), (good, "--bundle", "nosuch")):
+        result = run("predict", *arguments)
+        assert result.exit_code == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert result.stderr.startswith("error: ")
+
+
+def test_strict_makes_a_truncated_file_an_error(toy, good):
+    good.write_bytes(good.read_bytes()[:-9000])
+    lenient = run("predict", good, "--bundle", toy)
+    assert lenient.exit_code == 0
+    assert lenient.stderr.startswith(f"note: {good}: ")
+    strict = run("predict", good, "--bundle", toy, "--strict")
+    assert strict.exit_code == 1
+    assert strict.stdout == ""
+
+
+def test_names_cannot_move_the_cursor_nor_break_the_output(toy, good, tmp_path):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    content = good.read_bytes()
+    names = [b"\x1b[2J.wav", b"new\nline.wav", b"latin\xe9.wav", "日本語.wav".encode()]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(content)
+    for format in ("table", "json", "jsonl", "csv"):
+        child = process("predict", folder, "--bundle", toy, "--format", format)
+        out, err = child.communicate()
+        assert child.returncode == 0, err
+        assert b"\x1b" not in out or format == "csv"
+    child = process("predict", folder, "--bundle", toy, "--format", "jsonl")
+    lines = child.communicate()[0].splitlines()
+    assert len(lines) == 4
+    assert {json.loads(line)["label"] for line in lines} == {"angry"}
+
+
+def test_a_reader_that_goes_away(toy, good):
+    child = process("predict", *[good] * 3000, "--bundle", toy, "--format", "jsonl")
+    child.stdout.readline()
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait() == 141
+
+
+def test_jsonl_streams(toy, good):
+    """The first answer is there while the second recording has not even been sent."""
+    child = process("predict", good, "-", "--bundle", toy, "--format", "jsonl", stdin=subprocess.PIPE)
+    assert json.loads(child.stdout.readline())["name"] == str(good)
+    out, err = child.communicate(good.read_bytes())
+    assert json.loads(out)["name"] == "<stdin>"
+    assert child.returncode == 0, err
+
+
+def test_ctrl_c_is_130_and_one_line(toy, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    child = process("predict", "-", "--bundle", toy, "--out", folder / "answers.txt", stdin=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while not list(folder.iterdir()) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate()
+    assert child.returncode == 130
+    assert err.decode().splitlines() == ["note: stopped"]
+    assert list(folder.iterdir()) == []
+
+
+def test_bundle_commands(toy):
+    assert run("bundle", "list").exit_code == 0
+    assert json.loads(run("bundle", "list", "--format", "json").stdout)["schema"] == 1
+    shown = run("bundle", "show", toy).stdout
+    assert "angry, happy, sad" in shown
+    raw = json.loads(run("bundle", "show", toy, "--format", "json").stdout)
+    assert raw["labels"] == list(LABELS)
+    verified = run("bundle", "verify", toy, "--sha256", raw["sha256"])
+    assert verified.exit_code == 0
+    assert raw["sha256"] in verified.stdout
+    assert run("bundle", "verify", toy, "--sha256", "0" * 64).exit_code == 1
+
+
+def test_verify_notices_damage(tmp_path):
+    make_toy_bundle(tmp_path)
+    content = (tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    result = run("bundle", "verify", tmp_path)
+    assert result.exit_code == 1
+    assert "damaged" in result.stderr
+
+
+def test_the_command_line_imports_what_it_needs_and_no_more(toy, good):
+    heavy = ("onnxruntime", "numpy", "rich", "torch", "pandas", "scipy", "av")
+    program = f"import sys, serotone.cli; print([name for name in {heavy} if name in sys.modules])"
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
+    child = process("predict", good, "--bundle", toy, "--format", "json", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    imported = {line.rsplit(b"|", 1)[-1].strip() for line in child.communicate()[1].splitlines()}
+    assert b"onnxruntime" in imported
+    assert not imported & {b"torch", b"pandas", b"scipy", b"av", b"rich", b"rich.console"}

@@ -1,0 +1,255 @@
+"""The recogniser: every way in gives the same answer, long recordings go through windows, silence gets no label."""
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import serotone
+from serotone.audio import Audio
+from serotone.errors import AudioError, AudioMissingError, AudioTooShortError, BundleError
+from serotone.recognition.prediction import Prediction
+from serotone.recognition.recognizer import Recognizer
+from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone, toy_graph, toy_probabilities, write_toy_manifest
+
+
+@pytest.fixture(scope="module")
+def recognizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    make_toy_bundle(folder)
+    return Recognizer(folder)
+
+
+def hear(recognizer, samples, **options):
+    return recognizer.predict(samples, source_rate=SAMPLE_RATE, **options)
+
+
+def named(prediction):
+    return np.array([prediction.probabilities[label] for label in ("angry", "happy", "sad")])
+
+
+@pytest.mark.parametrize(
+    ("samples", "label"), [(tone(1, 0.9), "angry"), (tone(1, 0.002), "sad"), (buzz(1, 0.2), "happy")]
+)
+def test_the_graph_answers_as_computed_by_hand(recognizer, samples, label):
+    prediction = hear(recognizer, samples)
+    assert prediction.label == label
+    assert prediction.confidence == max(prediction.probabilities.values())
+    assert prediction.windows == 1
+    assert prediction.segments == ()
+    assert prediction.bundle == "toy 1"
+    np.testing.assert_allclose(named(prediction), toy_probabilities(samples), atol=1e-5)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(seconds=st.floats(0.25, 4.0), amplitude=st.floats(0.001, 1.0), seed=st.integers(0, 1000))
+def test_any_clip_up_to_the_limit_goes_through_whole(recognizer, seconds, amplitude, seed):
+    samples = np.random.default_rng(seed).uniform(-amplitude, amplitude, round(seconds * SAMPLE_RATE))
+    samples = samples.astype(np.float32)[: 4 * SAMPLE_RATE]
+    if len(samples) < 0.25 * SAMPLE_RATE:
+        return
+    prediction = hear(recognizer, samples)
+    assert prediction.windows == 1
+    np.testing.assert_allclose(named(prediction), toy_probabilities(samples), atol=1e-4)
+
+
+def test_every_way_in_is_the_same(recognizer, tmp_path):
+    samples = tone(1.3, 0.05)
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        ways = [
+            recognizer.predict(path),
+            recognizer.predict(str(path)),
+            recognizer.predict(content),
+            recognizer.predict(io.BytesIO(content)),
+            recognizer.predict(file),
+            hear(recognizer, samples),
+            recognizer.predict_audio(Audio(samples, SAMPLE_RATE)),
+            *recognizer.predict_many([path]),
+        ]
+    assert ways[0].name == str(path)
+    assert {way.label for way in ways} == {ways[0].label}
+    for way in ways:
+        np.testing.assert_allclose(named(way), named(ways[0]), atol=1e-7)
+
+
+def test_a_long_recording_is_the_weighted_mean_of_its_windows(recognizer):
+    samples = np.concatenate([tone(3, 0.9), np.zeros(2 * SAMPLE_RATE, np.float32), buzz(1.5, 0.3)])
+    prediction = hear(recognizer, samples)
+    logs, weights = [], []
+    for start in (0, 1, 2, 3, 4, 4.5):
+        window = samples[int(start * SAMPLE_RATE) : int((start + 2) * SAMPLE_RATE)]
+        speech = np.count_nonzero(np.abs(window.reshape(-1, 320)).max(axis=1) > 0.01) * 0.02
+        if speech:
+            weights.append(speech)
+            logs.append(np.log(np.maximum(toy_probabilities(window), 1e-7)))
+    mean = np.average(logs, axis=0, weights=weights)
+    np.testing.assert_allclose(named(prediction), np.exp(mean) / np.exp(mean).sum(), atol=1e-4)
+    assert prediction.windows == 6
+    assert prediction.duration_seconds == pytest.approx(6.5)
+    assert prediction.speech_seconds == pytest.approx(4.5, abs=0.02)
+
+
+def test_silence_gets_no_label_and_no_made_up_probabilities(recognizer):
+    for samples, reason in [(np.zeros(16000, np.float32), "digital silence"), (tone(1, 1e-5), "no speech: nothing")]:
+        prediction = hear(recognizer, samples, timeline=True)
+        assert prediction.label is None
+        assert prediction.probabilities == {}
+        assert prediction.confidence == 0
+        assert prediction.uncertain
+        assert prediction.reason.startswith(reason)
+        assert prediction.speech_seconds == 0
+        assert [(s.start, s.end, s.label) for s in prediction.segments] == [(0, 1, None)]
+
+
+def test_uncertain_below_the_threshold_and_the_reason_says_so(tmp_path):
+    make_toy_bundle(tmp_path, thresholds={"uncertain": 0.999})
+    prediction = hear(Recognizer(tmp_path), tone(1, 0.9))
+    assert prediction.label == "angry"
+    assert prediction.uncertain
+    assert "below 0.999" in prediction.reason
+    make_toy_bundle(tmp_path, thresholds={})
+    prediction = hear(Recognizer(tmp_path), tone(1, 0.05))
+    assert not prediction.uncertain
+    assert prediction.reason is None
+
+
+def test_the_timeline_of_a_long_recording(recognizer):
+    samples = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(5, 0.3)])
+    prediction = hear(recognizer, samples, timeline=True)
+    assert [(s.start, s.end, s.label) for s in prediction.segments] == [
+        (0, 5, "angry"),
+        (5, 8, None),
+        (8, 13, "happy"),
+    ]
+    for segment in prediction.segments[::2]:
+        assert sum(segment.probabilities.values()) == pytest.approx(1)
+        assert segment.confidence == segment.probabilities[segment.label]
+    assert hear(recognizer, samples).probabilities == prediction.probabilities
+
+
+def test_the_timeline_of_a_clip_leaves_its_answer_alone(recognizer):
+    samples = np.concatenate([tone(1.5, 0.9), buzz(1.5, 0.3)])
+    prediction = hear(recognizer, samples, timeline=True)
+    assert prediction.windows == 1
+    assert prediction.probabilities == hear(recognizer, samples).probabilities
+    assert prediction.segments[0].start == 0
+    assert prediction.segments[-1].end == pytest.approx(3)
+    short = hear(recognizer, tone(1, 0.9), timeline=True)
+    assert [(s.start, s.end, s.label) for s in short.segments] == [(0, 1, "angry")]
+
+
+def test_too_short_and_wrong_rate(recognizer):
+    with pytest.raises(AudioTooShortError, match=r"0\.25 s"):
+        hear(recognizer, tone(0.2, 0.5))
+    with pytest.raises(AudioError, match="16000 Hz"):
+        recognizer.predict_audio(Audio(tone(1, 0.5), 8000))
+
+
+def test_another_rate_is_resampled(recognizer):
+    prediction = recognizer.predict(tone(1, 0.9, rate=44100), source_rate=44100)
+    assert prediction.label == "angry"
+    assert prediction.duration_seconds == pytest.approx(1)
+
+
+def test_many_go_on_after_a_failure(recognizer, tmp_path):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, tone(1, 0.9), SAMPLE_RATE)
+    results = list(recognizer.predict_many([path, tmp_path / "none.wav", path]))
+    assert isinstance(results[0], Prediction)
+    assert isinstance(results[2], Prediction)
+    source, error = results[1]
+    assert source == tmp_path / "none.wav"
+    assert isinstance(error, AudioMissingError)
+    with pytest.raises(AudioMissingError):
+        list(recognizer.predict_many([tmp_path / "none.wav"], on_error="raise"))
+
+
+def test_to_dict_is_json_with_a_schema(recognizer):
+    prediction = hear(recognizer, np.concatenate([tone(3, 0.9), buzz(3, 0.3)]), timeline=True)
+    raw = json.loads(json.dumps(prediction.to_dict(), allow_nan=False))
+    assert raw["schema"] == 1
+    assert raw["probabilities"] == dict(prediction.probabilities)
+    assert raw["windows"] == 5
+    assert [s["label"] for s in raw["segments"]] == [s.label for s in prediction.segments]
+
+
+def test_one_recogniser_for_many_threads(recognizer):
+    clips = [tone(1 + i / 50, 0.02 * (i + 1)) for i in range(40)]
+    alone = [hear(recognizer, clip).probabilities for clip in clips]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda clip: hear(recognizer, clip).probabilities, clips))
+    assert together == alone
+
+
+def test_memory_is_flat_over_many_lengths(recognizer):
+    process = psutil.Process()
+    clips = np.random.default_rng(0).uniform(-0.3, 0.3, 4 * SAMPLE_RATE).astype(np.float32)
+    for i in range(200):
+        hear(recognizer, clips[: 4000 + 299 * i])
+    before = process.memory_info().rss
+    for i in range(600):
+        hear(recognizer, clips[: 4001 + 99 * i])
+    assert process.memory_info().rss - before < 20e6
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_threads(tmp_path, threads):
+    make_toy_bundle(tmp_path)
+    with pytest.raises(ValueError, match="threads"):
+        Recognizer(tmp_path, threads=threads)
+
+
+def opened(folder):
+    """A recogniser with the graph that lies in a folder."""
+    return Recognizer(write_toy_manifest(folder))
+
+
+def test_a_graph_that_is_none(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(BundleError, match="cannot be run here"):
+        opened(tmp_path)
+
+
+def test_a_graph_of_other_classes(tmp_path):
+    make_toy_bundle(tmp_path, labels=["angry", "sad"])
+    with pytest.raises(BundleError, match=r"3 classes.*names 2"):
+        Recognizer(tmp_path)
+
+
+def test_a_graph_of_other_names(tmp_path):
+    graph = toy_graph()
+    graph.graph.input[0].name = "audio"
+    for node in graph.graph.node:
+        node.input[:] = ["audio" if name == "waveform" else name for name in node.input]
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises(BundleError, match="takes waveform"):
+        opened(tmp_path)
+
+
+def test_a_graph_that_answers_nan(tmp_path):
+    graph = toy_graph()
+    for constant in graph.graph.initializer:
+        if constant.name == "bias":
+            constant.CopyFrom(onnx.numpy_helper.from_array(np.full((1, 3), np.nan, np.float32), "bias"))
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises(BundleError, match="NaN"):
+        hear(opened(tmp_path), tone(1, 0.5))
+
+
+def test_the_public_names():
+    assert serotone.Recognizer is Recognizer
+    assert set(serotone.__all__) <= set(dir(serotone))
+    for name in serotone.__all__:
+        assert getattr(serotone, name).__name__ == name
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = serotone.nosuch
