@@ -18,10 +18,8 @@ import torch
 
 from serotone.corpora import parse_corpora
 from serotone.experiments.run import gather, plan
-from serotone.modeling.losses import inverse_frequency
-from serotone.training.build import build_system
-from serotone.training.data import Clips, GroupedByLength, shuffled
-from serotone.training.fit import fit_standardiser, run_loop
+from serotone.training.data import Clips, GroupedByLength
+from serotone.training.fit import fit_standardiser, prepare, run_loop
 from serotone.training.module import Training
 from serotone.training.recipe import load
 
@@ -93,19 +91,9 @@ def main() -> None:
     recipe = load(arguments.recipe, change)
     material, _ = gather(recipe, utterances)
     train = material.clips(plan(recipe, utterances)[0].train)
-    system = build_system(recipe, len(material.labels))
-    fit_standardiser(system, train)
+    module = prepare(recipe, train, material.labels, seed=0)
+    fit_standardiser(module.system, train)
     schedule = recipe.training
-    module = Training(
-        system,
-        recipe,
-        labels=material.labels,
-        class_weights=inverse_frequency(train.counts(len(material.labels))),
-        batches=lambda epoch: shuffled(
-            train, batch_size=schedule.batch_size, pool_batches=schedule.pool_batches, seed=epoch
-        ),
-        seed=0,
-    )
     watch = Watch()
     watch.watch(module)
     with tempfile.TemporaryDirectory() as folder:

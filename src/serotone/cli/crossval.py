@@ -7,18 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from serotone.cli.messages import remark
-from serotone.cli.training import CorpusOption, SetOption, require_train, set_threads
+from serotone.cli.training import CorpusOption, RecipeArgument, SetOption, ThreadsOption, require_train, set_threads
 from serotone.errors import RunError
 
 
 def crossval(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")],
+    recipe: RecipeArgument,
     corpus: CorpusOption,
     out: Annotated[Path, typer.Option(help="Run folder; finished folds in it are skipped.")],
     changes: SetOption = None,
     repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol is dealt anew.")] = 1,
     folds: Annotated[str | None, typer.Option(help="Only these folds, such as 0,1.")] = None,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")] = 0,
+    threads: ThreadsOption = 0,
 ) -> None:
     """Train and test on every fold; print WA and UA of each, their mean and SD, and of the pooled matrix."""
     require_train("cross-validation")

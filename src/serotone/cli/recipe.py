@@ -4,11 +4,9 @@ from typing import Annotated
 
 import typer
 
-from serotone.cli.training import SetOption, require_train
+from serotone.cli.training import RecipeArgument, SetOption, require_train
 
 app = typer.Typer(no_args_is_help=True, help="List and show recipes.", rich_markup_mode=None)
-
-RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe or a .yaml file.")]
 
 
 @app.command("list")

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark
-from serotone.cli.training import CorpusOption, SetOption, require_train, set_threads
+from serotone.cli.training import CorpusOption, RecipeArgument, SetOption, ThreadsOption, require_train, set_threads
 from serotone.errors import RunError
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")],
+    recipe: RecipeArgument,
     corpus: CorpusOption,
     out: Annotated[Path, typer.Option(help="Run folder; an interrupted run in it is taken up again.")],
     changes: SetOption = None,
@@ -22,7 +22,7 @@ def train(
         list[str] | None, typer.Option(help="WORDS=RUN: a finished crossval whose figures the card shows.")
     ] = None,
     graph_only: Annotated[bool, typer.Option("--graph-only", help="A bundle without weights and recipe.")] = False,
-    threads: Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")] = 0,
+    threads: ThreadsOption = 0,
 ) -> None:
     """Train a system on one split of its recipe's protocol and write RUN/bundle."""
     require_train("training")

@@ -7,6 +7,7 @@ import typer
 
 from serotone.errors import MissingExtraError
 
+RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")]
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", metavar="NAME=ROOT", help="A corpus and where it lies; may be repeated.")
 ]
@@ -14,6 +15,7 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, such as schedule=budget; may be repeated."),
 ]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")]
 
 
 def require_train(what: str) -> None:

@@ -104,24 +104,9 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
         )
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
-    torch.manual_seed(seed)
-    system = build_system(recipe, len(material.labels))
+    module = prepare(recipe, train, material.labels, seed=seed)
     if not checkpoint.is_file():
-        fit_standardiser(system, train)
-    schedule = recipe.training
-    module = Training(
-        system,
-        recipe,
-        labels=material.labels,
-        class_weights=inverse_frequency(counts),
-        batches=lambda epoch: shuffled(
-            train,
-            batch_size=schedule.batch_size,
-            pool_batches=schedule.pool_batches,
-            seed=derived_seed(seed, "batches", epoch),
-        ),
-        seed=seed,
-    )
+        fit_standardiser(module.system, train)
     run_loop(module, validation, folder)
     finished = module.finish()
     write_text(folder / "curves.csv", _table(module.curves))
@@ -133,6 +118,25 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
 
 def _score(module: Training) -> float | None:
     return module.kept_score if module.kept is not None else None
+
+
+def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int) -> Training:
+    """An untrained system, its class weights and its batches: all from the recipe, the training part and the seed."""
+    torch.manual_seed(seed)
+    schedule = recipe.training
+    return Training(
+        build_system(recipe, len(labels)),
+        recipe,
+        labels=labels,
+        class_weights=inverse_frequency(train.counts(len(labels))),
+        batches=lambda epoch: shuffled(
+            train,
+            batch_size=schedule.batch_size,
+            pool_batches=schedule.pool_batches,
+            seed=derived_seed(seed, "batches", epoch),
+        ),
+        seed=seed,
+    )
 
 
 def fit_standardiser(system: System, clips: Clips) -> None:
