@@ -26,7 +26,7 @@ def main() -> None:
     for path in sorted(folder.rglob("summary.json")):
         s = json.loads(path.read_text(encoding="utf-8"))
         folds = f"{s['folds_finished']} of {s['folds_planned']}"
-        schedule = f"{s['schedule']}, {s['steps']} steps, {s['precision']}"
+        schedule = f"{s['schedule']}, {s['length']}, {s['precision']}"
         run = path.parent.relative_to(folder)
         ua, wa = percent(s, "ua"), percent(s, "wa")
         print(f"| {run} | {s['recipe']} | {s['protocol']} | {schedule} | {folds} | {s['seed']} | {ua} | {wa} |")

@@ -20,6 +20,7 @@ EXTRAS = (
     "matplotlib",
     "onnx",
     "pandas",
+    "pyarrow",
     "pytorch_lightning",
     "safetensors",
     "scipy",

@@ -292,7 +292,7 @@ def test_ctrl_c_is_130_and_one_line(toy, tmp_path):
     time.sleep(0.2)
     child.send_signal(signal.SIGINT)
     _, err = child.communicate()
-    assert child.returncode == 130
+    assert child.returncode == 130, err
     assert err.decode().splitlines() == ["note: stopped"]
     assert list(folder.iterdir()) == []
 

@@ -1,25 +1,60 @@
-"""Laws of a system: padding is invisible, one system has many drivers, every parameter learns."""
+"""Laws of a system, over every recipe: padding is invisible, one system has many drivers, every parameter learns."""
+
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from serotone.modeling.system import System, WholeClips
 from serotone.training.build import build_system
 from serotone.training.export import check_graph, probabilities, write_graph
-from serotone.training.recipe import load, shipped
+from serotone.training.recipe import Recipe, load, shipped
 
-PARAMETERS = {"crnn-mel": 630_740, "crnn-center-mel": 630_740, "crnn-stft": 2_473_940, "crnn-center-stft": 2_473_940}
+FAMILIES = ("vlcrnn-variable-length", "resnet-mel-focal", "crnn-center-mel", "cnn-blstm-attention", "dycnn-bilstm")
+
+PARAMETERS = {
+    # Specification: 4 classes, PyTorch's recurrences with their second bias. The paper of system 3 says "under 360K"
+    # and "383K", which agree neither with each other nor with its description: 64 units in each direction give
+    # 417.4K without the second bias (512), 32 give 363.7K (256).
+    "vlcrnn-variable-length": 2_563_268,
+    "resnet-mel-softmax": 11_172_292,
+    "crnn-mel": 630_740,
+    "crnn-center-mel": 630_740,
+    "crnn-stft": 2_473_940,
+    "crnn-center-stft": 2_473_940,
+    "cnn-blstm-attention": 417_412 + 512,
+    "cnn-blstm-attention-32": 363_652 + 256,
+    "cnn-blstm-attention-combined": 417_412 + 512 + 512,
+}
 
 
-def system_of(recipe: str, classes: int = 4) -> System:
+def shape_of(recipe: Recipe) -> str:
+    """What its system is built from."""
+    parts = (recipe.frontend, recipe.encoder, recipe.pooling, recipe.head.name, recipe.clip_seconds, recipe.segments)
+    return repr((recipe.sample_rate, *parts))
+
+
+SHAPES = sorted({shape_of(load(name)): name for name in reversed(shipped())}.values())
+"""One recipe of every distinct system; the others differ in loss, schedule or data."""
+
+
+def system_of(name: str, *changes: str, classes: int = 4) -> System:
     torch.manual_seed(7)
-    system = build_system(load(recipe), classes)
-    # As after training: a standardiser that is not the identity.
-    system.standardiser.mean.fill_(-40.0)
-    system.standardiser.deviation.fill_(15.0)
+    system = build_system(load(name, changes), classes)
+    # As after training: a standardiser and a batch norm that are not the identity.
+    clips, lengths = torch.stack(voices([16_000] * 4)), torch.full((4,), 16_000)
+    system.standardiser.fit([system.analyse(clips, lengths)])
+    norms = [module for module in system.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 0.9
+    if norms:
+        system.train()(clips, lengths)
+    for norm in norms:
+        norm.momentum = 0.1
     return system.eval()
 
 
@@ -41,58 +76,92 @@ def test_parameter_count_is_that_of_the_specification(recipe: str) -> None:
     assert sum(p.numel() for p in system_of(recipe).parameters()) == PARAMETERS[recipe]
 
 
-@pytest.mark.parametrize("recipe", shipped())
-@pytest.mark.parametrize("filler", [0.0, 3.0, float("nan"), float("inf")])
-@pytest.mark.parametrize("mode", ["eval", "train"])
-def test_padding_is_invisible(recipe: str, filler: float, mode: str) -> None:
-    system = system_of(recipe).train(mode == "train")
-    # Around the shortest input, 49 frames, and over every remainder of 16.
-    clips = voices([160 * (frames - 1) for frames in (2, 40, 48, 49, 50, *range(65, 81))])
+@pytest.mark.parametrize("recipe", SHAPES)
+@pytest.mark.parametrize("filler", [3.0, float("nan")])
+def test_a_clip_answers_in_a_batch_as_it_does_alone(recipe: str, filler: float) -> None:
+    system = system_of(recipe)
+    # From less than a window on, around the shortest input of system 2, 49 frames, and over remainders of 4.
+    clips = voices([100, 700, *(160 * (frames - 1) for frames in (40, 48, 49, 50, 65, 66, 67, 68)), 70_001])
+    with torch.no_grad():
+        batch = system(*padded(clips, filler, extra=1234))
+        for row, clip in enumerate(clips):
+            alone = system(clip[None], torch.tensor([len(clip)]))
+            torch.testing.assert_close(batch.logits[row : row + 1], alone.logits, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(batch.embedding[row : row + 1], alone.embedding, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("filler", [0.0, float("inf")])
+@pytest.mark.parametrize("recipe", ["crnn-mel", "crnn-stft"])
+def test_padding_is_invisible_over_every_remainder_of_the_strides(recipe: str, filler: float) -> None:
+    system = system_of(recipe).train()
+    clips = voices([160 * (frames - 1) for frames in (2, 48, 49, 50, *range(65, 81))])
     with torch.no_grad():
         batch = system(*padded(clips, filler, extra=1234))
         for row, clip in enumerate(clips):
             alone = system(clip[None], torch.tensor([len(clip)]))
             torch.testing.assert_close(batch.logits[row : row + 1], alone.logits, atol=1e-5, rtol=0)
-            torch.testing.assert_close(batch.embedding[row : row + 1], alone.embedding, atol=1e-5, rtol=1e-5)
 
 
-def test_padding_takes_no_part_in_the_gradient() -> None:
-    system = system_of("crnn-mel").train()
-    clips = voices([12000, 20000])
-    gradients = []
-    for filler in (0.0, float("nan")):
-        system.zero_grad()
-        system(*padded(clips, filler)).logits.square().sum().backward()
-        gradients.append([p.grad.clone() for p in system.parameters() if p.grad is not None])
-    for clean, dirty in zip(*gradients, strict=True):
-        torch.testing.assert_close(clean, dirty, atol=1e-6, rtol=1e-5)
+@pytest.mark.parametrize("recipe", SHAPES)
+def test_in_training_padding_changes_neither_answers_nor_gradients_nor_statistics(recipe: str) -> None:
+    clips = voices([9_000, 13_000, 13_700])
+    results = []
+    for filler, extra in ((0.0, 0), (float("nan"), 777)):
+        system = system_of(recipe).train()
+        torch.manual_seed(3)  # dropout
+        if any(isinstance(m, torch.nn.Dropout) for m in system.modules()) and system.clip_samples is None:
+            pytest.fail("dropout draws over padding too: compare with the same padding")
+        logits, embedding = system(*padded(clips, filler, extra))
+        (logits.square().sum() + embedding.square().sum()).backward()
+        gradients = {name: p.grad for name, p in system.named_parameters() if p.grad is not None}
+        statistics = {name: b for name, b in system.named_buffers() if "running" in name}
+        results.append((logits.detach(), gradients, statistics))
+    (clean, clean_gradients, clean_statistics), (dirty, dirty_gradients, dirty_statistics) = results
+    torch.testing.assert_close(clean, dirty, atol=1e-5, rtol=1e-5)
+    for name, gradient in clean_gradients.items():
+        scale = float(gradient.abs().max()) + 1.0
+        torch.testing.assert_close(gradient / scale, dirty_gradients[name] / scale, atol=1e-5, rtol=1e-4, msg=name)
+    for name, statistic in clean_statistics.items():
+        torch.testing.assert_close(statistic, dirty_statistics[name], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("recipe", ["crnn-mel", "crnn-stft"])
+@pytest.mark.parametrize("recipe", SHAPES)
 def test_every_parameter_receives_a_gradient(recipe: str) -> None:
     system = system_of(recipe).train()
-    logits, embedding = system(*padded(voices([16000, 24000, 32000]), 0.0))
-    (logits.square().sum() + embedding.square().sum()).backward()
+    logits, embedding = system(*padded(voices([16_000, 24_000]), 0.0))
+    (logits.square().sum() + embedding[:, :-1].square().sum()).backward()
     silent = [n for n, p in system.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
 
 
-@pytest.mark.parametrize("recipe", ["crnn-center-mel", "crnn-center-stft"])
-def test_graph_agrees_with_system(recipe: str, tmp_path) -> None:
+@pytest.mark.parametrize("recipe", SHAPES)
+def test_weights_and_recipe_read_back_give_the_same_system(recipe: str, tmp_path: Path) -> None:
+    system = system_of(recipe)
+    save_file({name: value.contiguous() for name, value in system.state_dict().items()}, tmp_path / "w.safetensors")
+    (tmp_path / "recipe.yaml").write_text(load(recipe).to_yaml())
+    again = build_system(load(tmp_path / "recipe.yaml"), 4).eval()
+    again.load_state_dict(load_file(tmp_path / "w.safetensors"))
+    waveforms = torch.stack(voices([20_000, 20_000])).numpy()
+    np.testing.assert_array_equal(probabilities(again, waveforms), probabilities(system, waveforms))
+
+
+@pytest.mark.parametrize("recipe", SHAPES)
+def test_graph_agrees_with_system(recipe: str, tmp_path: Path) -> None:
     system = system_of(recipe)
     path = tmp_path / "model.onnx"
     write_graph(system, path, load(recipe))
     assert check_graph(system, path, load(recipe)) <= 1e-4
     assert system.frontend.engine == "fft"
-    assert system.encoder.packed
+    assert not any(getattr(module, "exported", False) for module in system.modules())
 
 
-def test_graph_answers_any_batch_as_one_by_one(tmp_path) -> None:
-    system = system_of("crnn-mel")
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_graph_answers_any_batch_as_one_by_one(recipe: str, tmp_path: Path) -> None:
+    system = system_of(recipe)
     path = tmp_path / "model.onnx"
-    write_graph(system, path, load("crnn-mel"))
+    write_graph(system, path, load(recipe))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    waveforms = torch.stack(voices([23456] * 5)).numpy()
+    waveforms = torch.stack(voices([23456] * 3)).numpy()
     whole = session.run(["probabilities"], {"waveform": waveforms})[0]
     single = np.concatenate([session.run(["probabilities"], {"waveform": row[None]})[0] for row in waveforms])
     np.testing.assert_allclose(whole, single, atol=1e-5)
@@ -108,18 +177,46 @@ def test_temperature_is_a_constant_of_the_exported_form() -> None:
     torch.testing.assert_close(answer, torch.softmax(logits / 2.0, dim=1))
 
 
-def test_a_handful_of_clips_can_be_learned_by_heart() -> None:
+def test_a_fixed_length_system_hears_the_first_seconds_and_silence() -> None:
+    system = system_of("dycnn-bilstm")  # 4 s
+    (clip,) = voices([5 * 16_000])
+    with torch.no_grad():
+        long = system(clip[None], torch.tensor([len(clip)]))
+        cut = system(clip[None, :64_000], torch.tensor([64_000]))
+        short = system(clip[None, :30_000], torch.tensor([30_000]))
+        quiet = torch.cat([clip[:30_000], torch.zeros(34_000)])
+        filled = system(quiet[None], torch.tensor([64_000]))
+    torch.testing.assert_close(long, cut)
+    torch.testing.assert_close(short, filled)
+
+
+def test_a_segmented_system_answers_with_the_mean_of_its_pieces() -> None:
+    system = system_of("vlcrnn-fixed-length")  # 3 s
+    (clip,) = voices([7 * 16_000])
+    pieces = [clip[:48_000], clip[48_000:96_000], clip[96_000:]]
+    with torch.no_grad():
+        whole = system(clip[None], torch.tensor([len(clip)]))
+        parts = [system(piece[None], torch.tensor([len(piece)])) for piece in pieces]
+    expected = torch.stack([torch.softmax(part.logits, dim=1) for part in parts]).mean(dim=0)
+    torch.testing.assert_close(torch.softmax(whole.logits, dim=1), expected)
+    torch.testing.assert_close(whole.embedding, torch.stack([part.embedding for part in parts]).mean(dim=0))
+
+
+@pytest.mark.parametrize("recipe", FAMILIES)
+def test_a_handful_of_clips_can_be_learned_by_heart(recipe: str) -> None:
     torch.manual_seed(0)
-    system = build_system(load("crnn-mel"), 3).train()
+    fixed = load(recipe).clip_seconds is not None
+    system = build_system(load(recipe, ["clip_seconds=1.0"] if fixed else []), 3).train()
     clips = voices([9000, 12000, 10000, 14000, 9500, 11000])
     waveforms, lengths = padded(clips, 0.0)
-    frames, frame_lengths = system.analyse(waveforms, lengths)
-    system.standardiser.fit([(frames, frame_lengths)])
+    system.standardiser.fit([system.analyse(waveforms, lengths)])
     targets = torch.tensor([0, 1, 2, 0, 1, 2])
-    optimiser = torch.optim.Adam(system.parameters(), lr=1e-3)
-    for _ in range(60):
+    optimiser = torch.optim.Adam(system.parameters(), lr=2e-3)
+    for _ in range(120):
         loss = torch.nn.functional.cross_entropy(system(waveforms, lengths).logits, targets)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        if loss.item() < 0.05:
+            break
     assert loss.item() < 0.1

@@ -48,13 +48,12 @@ def command(voices: Path, out: Path, *more: str) -> list[str]:
 
 def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_path: Path) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    subprocess.run(command(voices, unbroken, "--folds", "0"), check=True, capture_output=True, timeout=300)
+    long = ("--folds", "0", "--set", "schedules.budget.steps=24")  # not over before the second blow falls
+    subprocess.run(command(voices, unbroken, *long), check=True, capture_output=True, timeout=300)
     checkpoint = broken / "fold-0-0" / "last.ckpt"
     for blow, signal_number in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGKILL)):
         written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = subprocess.Popen(
-            command(voices, broken, "--folds", "0"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command(voices, broken, *long), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if checkpoint.exists() and checkpoint.stat().st_mtime_ns > written:
@@ -65,16 +64,12 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
         status = process.wait(timeout=60)
         assert status == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
         assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
-    last = subprocess.run(
-        command(voices, broken, "--folds", "0"), check=True, capture_output=True, text=True, timeout=300
-    )
+    last = subprocess.run(command(voices, broken, *long), check=True, capture_output=True, text=True, timeout=300)
     for name in ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json"):
         assert (broken / "fold-0-0" / name).read_bytes() == (unbroken / "fold-0-0" / name).read_bytes(), name
     assert not checkpoint.exists()
     assert "1 of 3 folds" in last.stdout
-    again = subprocess.run(
-        command(voices, broken, "--folds", "0"), check=True, capture_output=True, text=True, timeout=60
-    )
+    again = subprocess.run(command(voices, broken, *long), check=True, capture_output=True, text=True, timeout=60)
     assert again.stdout == last.stdout
 
 

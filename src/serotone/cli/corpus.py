@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from serotone.corpora import CorpusReport
 
@@ -118,6 +119,24 @@ def _console() -> "Console":
     return Console(width=None if sys.stdout.isatty() else 160)
 
 
+def _counts_table(report: "CorpusReport") -> "Table":
+    """What the corpus itself counts, group by group, found beside expected."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("counted", "", "found", "expected", box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for column in table.columns[2:]:
+        column.justify = "right"
+    group = ""
+    for count in report.counts:
+        if count.group != group:
+            table.add_section()
+        expected = "" if count.expected is None else str(count.expected)
+        table.add_row("" if count.group == group else count.group, count.name, str(count.found), expected)
+        group = count.group
+    return table
+
+
 def _print_report(report: "CorpusReport") -> None:
     from rich import box
     from rich.markup import escape
@@ -143,6 +162,8 @@ def _print_report(report: "CorpusReport") -> None:
 
     say(f"{report.corpus} at {report.root}")
     console.print(table)
+    if report.counts:
+        console.print(_counts_table(report))
     durations = report.seconds.values()
     if durations:
         say(f"{report.minutes:.1f} minutes; from {min(durations):.2f} to {max(durations):.2f} s each")

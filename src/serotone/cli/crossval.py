@@ -27,9 +27,10 @@ def crossval(
     from serotone.training.recipe import load
 
     set_threads(threads)
+    utterances = parse_corpora(corpus)
     summary = run(
-        load(recipe, changes or ()),
-        parse_corpora(corpus),
+        load(recipe, changes or (), corpora={u.corpus for u in utterances}),
+        utterances,
         out,
         repetitions=repetitions,
         only=_numbers(folds),
@@ -50,7 +51,7 @@ def _numbers(folds: str | None) -> list[int] | None:
 def table(summary: Mapping[str, Any]) -> str:
     """The summary of a run as lines of text."""
     lines = [
-        f"{summary['recipe']}, {summary['schedule']} schedule ({summary['steps']} steps, {summary['precision']}),"
+        f"{summary['recipe']}, {summary['schedule']} schedule ({summary['length']}, {summary['precision']}),"
         f" {summary['protocol']}, seed {summary['seed']}",
         f"{summary['folds_finished']} of {summary['folds_planned']} folds; shared between test and training:"
         f" {summary['shared_speakers']} speakers, {summary['shared_sentences']} sentences",

@@ -1,22 +1,55 @@
-"""``serotone recipe``: the recipes that ship, and what they say."""
+"""``serotone recipe``: the recipes that ship, what they say, and where each value comes from."""
 
-from typing import Annotated
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serotone.cli.training import RecipeArgument, SetOption, require_train
 
-app = typer.Typer(no_args_is_help=True, help="List and show recipes.", rich_markup_mode=None)
+if TYPE_CHECKING:
+    from serotone.training.explain import Explanation
+
+app = typer.Typer(no_args_is_help=True, help="List, show and explain recipes.", rich_markup_mode=None)
+
+WIDEST = 120
+ANY_WIDTH = 400
+
+
+class Format(StrEnum):
+    """How an explanation is printed."""
+
+    table = "table"
+    json = "json"
 
 
 @app.command("list")
 def list_recipes() -> None:
-    """Names and descriptions of the recipes that ship."""
+    """Names and descriptions of the recipes that ship, those of one network together."""
     require_train("reading recipes")
     from serotone.training.recipe import load, shipped
+    from serotone.training.schema import CHOICES
 
-    for name in shipped():
-        typer.echo(f"{name:<20} {load(name).description}")
+    recipes = [load(name) for name in shipped()]
+    width = min(WIDEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDEST
+    for encoder, choice in CHOICES["encoder"].items():
+        family = [recipe for recipe in recipes if recipe.encoder.name == encoder]
+        if not family:
+            continue
+        typer.echo(f"{encoder}: {(choice.__doc__ or '').splitlines()[0]}")
+        column = max(len(recipe.name) for recipe in family) + 2
+        for recipe in family:
+            first = f"  {recipe.name:<{column}}"
+            rest = " " * len(first)
+            typer.echo(textwrap.fill(recipe.description, width, initial_indent=first, subsequent_indent=rest))
+        typer.echo()
+    typer.echo("serotone recipe explain NAME says where each value comes from.")
 
 
 @app.command()
@@ -30,3 +63,68 @@ def show(
     from serotone.training.recipe import load, source
 
     typer.echo((source(recipe) if as_written else load(recipe, changes or ()).to_yaml()).rstrip("\n"))
+
+
+@app.command()
+def explain(
+    recipe: RecipeArgument,
+    changes: SetOption = None,
+    corpus: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Explain what runs on this corpus; see serotone corpus list.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also the schema's defaults.")] = False,
+    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+) -> None:
+    """Where each value comes from - the paper, a public source, computed, or ours -, why, and which file says so."""
+    require_train("reading recipes")
+    from serotone.corpora import find_corpus
+    from serotone.training.explain import DEFAULT
+    from serotone.training.explain import explain as explained
+    from serotone.training.recipe import load
+
+    if corpus is not None and corpus not in load(recipe).on:
+        find_corpus(corpus)
+    values = explained(recipe, changes or (), corpus=corpus)
+    shown = [value for value in values if everything or value.provenance != DEFAULT]
+    if format is Format.json:
+        typer.echo(_as_json(recipe, corpus, shown))
+        return
+    _print_table(shown)
+    counts = Counter(value.provenance for value in values)
+    hint = "" if everything or not counts[DEFAULT] else " (--all lists the defaults)"
+    typer.echo(", ".join(f"{count} {provenance}" for provenance, count in counts.most_common()) + hint)
+
+
+def _as_json(recipe: str, corpus: str | None, values: Sequence["Explanation"]) -> str:
+    rows = [
+        {"key": v.key, "value": v.value, "provenance": v.provenance, "why": v.why, "file": v.source} for v in values
+    ]
+    return json.dumps({"schema": 1, "recipe": recipe, "corpus": corpus, "values": rows}, indent=2, ensure_ascii=False)
+
+
+def _print_table(values: Sequence["Explanation"]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("key", "value", "provenance", "why", "file", box=box.SIMPLE, show_edge=False, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    part, dotted = "", ""
+    for value in values:
+        before, was_dotted = part, dotted
+        part, dotted, _ = value.key.partition(".")
+        if part != before and (dotted or was_dotted):
+            table.add_section()
+        row = (value.key, _as_yaml(value.value), value.provenance, value.why, value.source)
+        table.add_row(*(Text(cell) for cell in row))
+    Console(width=None if sys.stdout.isatty() else ANY_WIDTH).print(table)
+
+
+def _as_yaml(value: object) -> str:
+    """The value as a recipe would say it, on one line."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=ANY_WIDTH)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -30,7 +30,8 @@ def train(
     from serotone.experiments.train import train as run
     from serotone.training.recipe import load
 
-    chosen = load(recipe, changes or ())
+    utterances = parse_corpora(corpus)
+    chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
     runs: dict[str, Path] = {}
     for item in evidence or ():
         words, equals, folder = item.partition("=")
@@ -38,5 +39,5 @@ def train(
             raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
         runs[words] = Path(folder)
     set_threads(threads)
-    bundle = run(chosen, parse_corpora(corpus), out, fold=fold, evidence=runs, graph_only=graph_only, tell=remark)
+    bundle = run(chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, tell=remark)
     typer.echo(f"{bundle.path}")

@@ -1,7 +1,7 @@
 """Corpora: a folder on disk becomes a list of utterances, whatever the corpus calls things.
 
->>> sorted(CORPORA)
-['emodb', 'folders', 'manifest', 'nemo', 'ravdess', 'synthetic']
+>>> " ".join(CORPORA)
+'emodb ravdess nemo iemocap casia crema-d savee tess emovo esd meld urdu audformat manifest folders synthetic'
 """
 
 import hashlib
@@ -9,8 +9,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serotone.corpora import emodb, folders, manifest, nemo, ravdess, synthetic
-from serotone.corpora.base import Corpus, Official, Utterance, deviations, warn
+from serotone.corpora import (
+    audformat,
+    casia,
+    crema_d,
+    emodb,
+    emovo,
+    esd,
+    folders,
+    iemocap,
+    manifest,
+    meld,
+    nemo,
+    ravdess,
+    savee,
+    synthetic,
+    tess,
+    urdu,
+)
+from serotone.corpora.base import Corpus, Count, Official, Utterance, deviations, warn
 from serotone.corpora.check import CorpusReport, examine
 from serotone.errors import CorpusError
 
@@ -20,6 +37,16 @@ CORPORA: Mapping[str, Corpus] = {
         emodb.CORPUS,
         ravdess.CORPUS,
         nemo.CORPUS,
+        iemocap.CORPUS,
+        casia.CORPUS,
+        crema_d.CORPUS,
+        savee.CORPUS,
+        tess.CORPUS,
+        emovo.CORPUS,
+        esd.CORPUS,
+        meld.CORPUS,
+        urdu.CORPUS,
+        audformat.CORPUS,
         manifest.CORPUS,
         folders.CORPUS,
         synthetic.CORPUS,
@@ -98,6 +125,7 @@ __all__ = [
     "CORPORA",
     "Corpus",
     "CorpusReport",
+    "Count",
     "Official",
     "Utterance",
     "check_corpus",

@@ -1,8 +1,9 @@
 """What every corpus reader is made of: utterances, official counts, and the search for the right folder."""
 
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,18 @@ class Official:
 
     total: int
     emotions: Mapping[str, int]
-    speakers: Mapping[str, int] | int
-    """Utterances of each speaker, or just how many speakers there are."""
+    speakers: Mapping[str, int] | int | None
+    """Utterances of each speaker, or just how many speakers there are; None where that is not stated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One line of a corpus' own accounts: what was found beside what is expected, where that is published."""
+
+    group: str
+    name: str
+    found: int
+    expected: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,8 @@ class Corpus:
     description: str
     oddities: tuple[str, ...] = ()
     """What looks like a fault of a copy and is one of the original."""
+    count: Callable[[Path, Sequence[Utterance]], list[Count]] | None = None
+    """What ``serotone corpus check`` counts besides emotions and speakers, from the root and its utterances."""
 
 
 def is_audio(path: Path) -> bool:
@@ -66,8 +79,8 @@ def is_audio(path: Path) -> bool:
     return path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
 
 
-def audio_files(folder: Path) -> list[Path]:
-    """Sorted audio files right in a folder, one for each stem.
+def audio_files(folder: Path, *, depth: int = 0) -> list[Path]:
+    """Sorted audio files in a folder and its sub-folders down to ``depth``; of a folder one for each stem.
 
     Where a stem occurs with several suffixes (a corpus and its converted copy side by side) the .wav file is kept,
     then .flac, then the first; a SerotoneWarning says so.
@@ -76,17 +89,40 @@ def audio_files(folder: Path) -> list[Path]:
     for path in entries(folder):
         if is_audio(path) and path.is_file():
             by_stem.setdefault(path.stem, []).append(path)
-    chosen = [min(paths, key=_preference) for paths in by_stem.values()]
+    chosen = [min(paths, key=preference) for paths in by_stem.values()]
     doubled = sum(len(paths) > 1 for paths in by_stem.values())
     if doubled:
         warn(f"{folder}: {doubled} recordings lie there in more than one format; the .wav is used, else the .flac")
-    return sorted(chosen)
+    below = [path for f in subfolders(folder) for path in audio_files(f, depth=depth - 1)] if depth else []
+    return sorted([*chosen, *below])
 
 
-def _preference(path: Path) -> tuple[int, str]:
+def preference(path: Path) -> tuple[int, str]:
+    """The order in which the formats of one recording are preferred: .wav, .flac, then any other."""
     suffix = path.suffix.lower()
     rank = _PREFERRED_SUFFIXES.index(suffix) if suffix in _PREFERRED_SUFFIXES else len(_PREFERRED_SUFFIXES)
     return rank, path.name
+
+
+def holds(folder: Path, name: re.Pattern[str], *, depth: int = 0) -> bool:
+    """Whether a folder, or a sub-folder of it down to ``depth``, holds audio whose stem is such a name."""
+    inside = entries(folder)
+    return any(name.fullmatch(p.stem) and is_audio(p) for p in inside) or (
+        depth > 0 and any(holds(p, name, depth=depth - 1) for p in inside if p.is_dir())
+    )
+
+
+def matched(corpus: str, paths: Iterable[Path], name: re.Pattern[str]) -> list[tuple[Path, re.Match[str]]]:
+    """The audio files whose stems are names of the corpus, each with its parts; a warning names the others."""
+    found, strangers = [], []
+    for path in paths:
+        match = name.fullmatch(path.stem)
+        if match is None:
+            strangers.append(path)
+        else:
+            found.append((path, match))
+    warn_of_strangers(corpus, strangers)
+    return found
 
 
 def entries(folder: Path) -> list[Path]:
@@ -112,16 +148,16 @@ def locate(corpus: str, root: Path, finds: Callable[[Path], Path | None], looked
     found = finds(root) if root.is_dir() else None
     if found is not None:
         return found
-    guess = _guess(root, finds)
+    guess = next((c for c in neighbours(root) if finds(c) is not None), None)
     remedy = f" Did you mean {guess}?" if guess else " Give the folder that holds them."
-    raise CorpusError(f"{root}: looked for {looked_for}; {describe(root)}.{remedy}")
+    raise CorpusError(f"{corpus} at {root}: looked for {looked_for}; {describe(root)}.{remedy}")
 
 
-def _guess(root: Path, finds: Callable[[Path], Path | None]) -> Path | None:
-    candidates = [*subfolders(root)[:_GUESSES], root.parent] if root.is_dir() else [root.parent]
-    if not root.is_dir():
-        candidates += subfolders(root.parent)[:_GUESSES]
-    return next((c for c in candidates if c.is_dir() and finds(c) is not None), None)
+def neighbours(root: Path) -> list[Path]:
+    """The folders that may have been meant: those in the root and the one above, or beside one that is not there."""
+    if root.is_dir():
+        return [*subfolders(root)[:_GUESSES], root.absolute().parent]
+    return [f for f in (root.parent, *subfolders(root.parent)[:_GUESSES]) if f.is_dir()]
 
 
 def describe(root: Path) -> str:
@@ -184,7 +220,9 @@ def deviations(utterances: Iterable[Utterance], official: Official) -> list[str]
     return found
 
 
-def _speaker_deviations(found: Counter[str], official: Mapping[str, int] | int) -> list[str]:
+def _speaker_deviations(found: Counter[str], official: Mapping[str, int] | int | None) -> list[str]:
+    if official is None:
+        return []
     if isinstance(official, int):
         return [] if len(found) == official else [f"{len(found)} of {official} speakers"]
     absent = [s for s in sorted(official) if s not in found]

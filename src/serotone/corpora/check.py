@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from serotone import audio
-from serotone.corpora.base import Corpus, Official, Utterance, deviations
+from serotone.corpora.base import Corpus, Count, Official, Utterance, deviations
 from serotone.emotions import in_order
 from serotone.errors import SerotoneError, SerotoneWarning
 
@@ -20,7 +20,8 @@ class CorpusReport:
 
     ``seconds`` has the duration of each utterance that can be read, by id. ``deviations`` are differences from the
     official counts, in words; ``unreadable`` pairs a file with why; ``identical`` groups ids whose files hold the same
-    bytes; ``warnings`` is what the reader and the decoder found odd; ``oddities`` what is odd in the original, too.
+    bytes; ``warnings`` is what the reader and the decoder found odd; ``oddities`` what is odd in the original, too;
+    ``counts`` what the corpus itself counts besides, such as the subsets of IEMOCAP that papers use.
     """
 
     corpus: str
@@ -34,6 +35,7 @@ class CorpusReport:
     identical: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...]
     oddities: tuple[str, ...]
+    counts: tuple[Count, ...] = ()
 
     @property
     def minutes(self) -> float:
@@ -62,6 +64,9 @@ class CorpusReport:
         """The report as plain data for JSON, ``schema: 1``."""
         counts = Counter(u.emotion for u in self.utterances)
         official = self.official
+        accounts: dict[str, dict[str, dict[str, int | None]]] = defaultdict(dict)
+        for count in self.counts:
+            accounts[count.group][count.name] = {"found": count.found, "expected": count.expected}
         return {
             "schema": 1,
             "corpus": self.corpus,
@@ -84,6 +89,7 @@ class CorpusReport:
                 }
                 for speaker, by_emotion in self.cells.items()
             },
+            "counts": dict(accounts),
             "deviations": list(self.deviations),
             "unreadable": [{"path": path, "error": error} for path, error in self.unreadable],
             "identical": [list(group) for group in self.identical],
@@ -100,6 +106,9 @@ def examine(corpus: Corpus, root: Path, *, on_file: Callable[[int, int], object]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SerotoneWarning)
         utterances = corpus.read(root)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SerotoneWarning)  # the reader has said it
+        counts = tuple(corpus.count(root, utterances)) if corpus.count else ()
     odd = [str(w.message) for w in caught if issubclass(w.category, SerotoneWarning)]
     seconds: dict[str, float] = {}
     unreadable: list[tuple[str, str]] = []
@@ -127,6 +136,7 @@ def examine(corpus: Corpus, root: Path, *, on_file: Callable[[int, int], object]
         identical=_identical(utterances),
         warnings=tuple(odd),
         oddities=corpus.oddities,
+        counts=counts,
     )
 
 

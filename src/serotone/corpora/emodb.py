@@ -15,12 +15,11 @@ from serotone.corpora.base import (
     Official,
     Utterance,
     audio_files,
-    entries,
-    is_audio,
+    holds,
     locate,
+    matched,
     sorted_unique,
     subfolders,
-    warn_of_strangers,
 )
 
 _EMOTIONS = {
@@ -53,32 +52,23 @@ def read(root: Path) -> list[Utterance]:
     Raises CorpusError where no file is named as in EmoDB.
     """
     folder = locate("emodb", root, _finds, "files named like 03a01Fa.wav, here or in wav/")
-    utterances, strangers = [], []
-    for path in audio_files(folder):
-        name = _NAME.fullmatch(path.stem)
-        if name is None:
-            strangers.append(path)
-            continue
-        utterances.append(
-            Utterance(
-                id=path.stem,
-                path=path,
-                emotion=_EMOTIONS[name["emotion"]],
-                speaker=name["speaker"],
-                corpus="emodb",
-                gender=_GENDERS[name["speaker"]],
-                sentence=name["sentence"],
-            )
+    return sorted_unique(
+        Utterance(
+            id=path.stem,
+            path=path,
+            emotion=_EMOTIONS[name["emotion"]],
+            speaker=name["speaker"],
+            corpus="emodb",
+            gender=_GENDERS[name["speaker"]],
+            sentence=name["sentence"],
         )
-    warn_of_strangers("emodb", strangers)
-    return sorted_unique(utterances)
+        for path, name in matched("emodb", audio_files(folder), _NAME)
+    )
 
 
 def _finds(folder: Path) -> Path | None:
-    for candidate in (*(f for f in subfolders(folder) if f.name.lower() == "wav"), folder):
-        if any(_NAME.fullmatch(p.stem) and is_audio(p) for p in entries(candidate)):
-            return candidate
-    return None
+    candidates = (*(f for f in subfolders(folder) if f.name.lower() == "wav"), folder)
+    return next((c for c in candidates if holds(c, _NAME)), None)
 
 
 CORPUS = Corpus(

@@ -1,23 +1,29 @@
-"""Any corpus described by a table: a CSV or TSV manifest, one utterance a row.
+"""Any corpus described by a table: a CSV, TSV or Parquet manifest, one utterance a row.
 
 The root is the file. Columns ``path``, ``emotion`` and ``speaker`` are required; ``gender``, ``sentence``,
 ``session``, ``style``, ``intensity``, ``start``, ``end`` (seconds into the file) and ``id`` are optional; others are
 passed over. Relative paths start at the manifest's folder. Emotions may be any word of
-:data:`serotone.corpora.labels.SYNONYMS`.
+:data:`serotone.corpora.labels.SYNONYMS`. Parquet (``.parquet``, ``.pq``) needs the extra ``parquet``.
 """
 
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
-from serotone.corpora.base import Corpus, Utterance, describe, entries, listed, warn
+from serotone.corpora.base import Corpus, Utterance, describe, entries, listed, neighbours, warn
 from serotone.corpora.labels import canonical
-from serotone.errors import CorpusError
+from serotone.errors import CorpusError, MissingExtraError
 
-_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
+Row = tuple[str, dict[str, str]]
+"""Where a row stands (``line 3``), and its values by column name in lower case; an empty value is ``""``."""
+
+_PARQUET = (".parquet", ".pq")
+_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", *_PARQUET)
 _REQUIRED = ("path", "emotion", "speaker")
+_COLUMNS = (*_REQUIRED, "gender", "sentence", "session", "style", "intensity", "start", "end", "id")
 _GENDERS = {"": None, "f": "female", "female": "female", "m": "male", "male": "male"}
 _DELIMITERS = "\t;,"
 
@@ -28,35 +34,48 @@ def read(root: Path) -> list[Utterance]:
     The id is the column ``id``, else the file's stem where all stems differ, else the path without its suffix,
     followed by ``@start`` where one file is cut into stretches. Rows whose file is missing are left out with a
     SerotoneWarning. Raises CorpusError, naming the line, for a missing column or value, an emotion or gender
-    unknown here, a stretch that ends before it starts, an id that is there twice, and where no listed file exists.
+    unknown here, a stretch that ends before it starts, an id that is there twice, and where no listed file exists;
+    MissingExtraError for Parquet where its extra is not installed.
     """
     if not root.is_file():
-        tables = [p.name for p in entries(root) if p.suffix.lower() in _SUFFIXES] if root.is_dir() else []
-        guess = f" Did you mean {root / tables[0]}?" if tables else " Give the file, not its folder."
-        raise CorpusError(f"{root}: looked for a CSV or TSV manifest; {describe(root)}.{guess}")
-    rows = _rows(root)
+        table = next((t for f in (root, *neighbours(root)) for t in _tables(f)), None)
+        guess = f" Did you mean {table}?" if table else " Give the file, not its folder."
+        raise CorpusError(f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}.{guess}")
+    rows = _parquet_rows(root) if root.suffix.lower() in _PARQUET else _text_rows(root)
     if not rows:
         raise CorpusError(f"{root}: a first line with column names and no row below it")
-    ids = _ids(rows)
-    lines: dict[str, int] = {}
-    for (line, _), name in zip(rows, ids):
-        if lines.setdefault(name, line) != line:
-            raise CorpusError(f"{root}, line {line}: {name} is on line {lines[name]}, too; ids must differ")
-    utterances = [_utterance(root, line, row, name) for (line, row), name in zip(rows, ids)]
+    return from_rows(rows, source=root, corpus="manifest")
+
+
+def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utterance]:
+    """The utterances of rows with the columns of a manifest, sorted by id; relative paths start beside ``source``.
+
+    Warns and raises as :func:`read` does, naming the source.
+    """
+    ids = _ids([row for _, row in rows])
+    places: dict[str, str] = {}
+    for (place, _), name in zip(rows, ids):
+        if places.setdefault(name, place) != place:
+            raise CorpusError(f"{source}, {place}: {name} is on {places[name]}, too; ids must differ")
+    utterances = [_utterance(source, place, row, name, corpus) for (place, row), name in zip(rows, ids)]
     present = [u for u in utterances if u.path.is_file()]
     missing = [str(u.path) for u in utterances if not u.path.is_file()]
     if not present:
         raise CorpusError(
-            f"{root}: none of its {len(rows)} files exists, such as {missing[0]}; "
-            "relative paths start at the manifest's folder"
+            f"{source}: none of its {len(rows)} files exists, such as {missing[0]}; "
+            f"relative paths start at the {corpus}'s folder"
         )
     if missing:
-        warn(f"{root}: left out {listed(missing, 'row', shown=2)} whose file does not exist")
+        warn(f"{source}: left out {listed(missing, 'row', shown=2)} whose file does not exist")
     return sorted(present, key=lambda u: u.id)
 
 
-def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
-    """Line numbers and rows; column names in lower case, values stripped."""
+def _tables(folder: Path) -> list[Path]:
+    """Files that may be manifests."""
+    return [p for p in entries(folder) if p.suffix.lower() in _SUFFIXES and p.is_file()]
+
+
+def _text_rows(root: Path) -> list[Row]:
     try:
         with root.open(encoding="utf-8-sig", newline="") as lines:
             header = lines.readline()
@@ -64,14 +83,9 @@ def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
             lines.seek(0)
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
-            absent = [name for name in _REQUIRED if name not in columns]
-            if absent:
-                raise CorpusError(
-                    f"{root}: no column {', '.join(absent)}; the first line must name path, emotion and speaker, "
-                    f"got: {', '.join(columns) or 'nothing'}"
-                )
+            _demand_columns(root, columns)
             return [
-                (reader.line_num, {name: value.strip() for name, value in zip(columns, values)})
+                (f"line {reader.line_num}", {name: value.strip() for name, value in zip(columns, values)})
                 for values in reader
                 if any(value.strip() for value in values)
             ]
@@ -79,20 +93,58 @@ def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
         raise CorpusError(f"{root}: not a CSV or TSV file in UTF-8: {error}") from error
 
 
-def _ids(rows: Iterable[tuple[int, dict[str, str]]]) -> list[str]:
-    rows = list(rows)
-    paths = [Path(row["path"]) for _, row in rows]
+def _parquet_rows(root: Path) -> list[Row]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise MissingExtraError(f"{root}: a manifest in Parquet", "parquet") from error
+    try:
+        table = parquet.read_table(root)
+    except (ArrowException, OSError) as error:
+        raise CorpusError(f"{root}: not a Parquet file: {error}") from error
+    columns = [name.strip().lower() for name in table.column_names]
+    _demand_columns(root, columns)
+    wanted = [(column, name) for column, name in zip(columns, table.column_names) if column in _COLUMNS]
+    values = [(column, table.column(name).to_pylist()) for column, name in wanted]
+    return [
+        (f"row {number + 1}", {column: _text(cells[number]) for column, cells in values})
+        for number in range(table.num_rows)
+    ]
+
+
+def _text(value: object) -> str:
+    """A cell as a CSV file would have it; times in seconds, nothing for what is missing."""
+    if value is None or value != value:  # not a number, not a time
+        return ""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
+def _demand_columns(root: Path, columns: Sequence[str]) -> None:
+    absent = [name for name in _REQUIRED if name not in columns]
+    if absent:
+        raise CorpusError(
+            f"{root}: no column {', '.join(absent)}; the first line must name path, emotion and speaker, "
+            f"got: {', '.join(columns) or 'nothing'}"
+        )
+
+
+def _ids(rows: Sequence[dict[str, str]]) -> list[str]:
+    paths = [Path(row["path"]) for row in rows]
     stems_differ = len({p.stem for p in paths}) == len(paths)
     names = [p.stem if stems_differ else p.with_suffix("").as_posix() if p.name else "" for p in paths]
     times = Counter(names)
     return [
         row.get("id") or (f"{name}@{row.get('start') or '0'}" if times[name] > 1 else name)
-        for (_, row), name in zip(rows, names)
+        for row, name in zip(rows, names)
     ]
 
 
-def _utterance(root: Path, line: int, row: dict[str, str], name: str) -> Utterance:
-    where = f"{root}, line {line}"
+def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus: str) -> Utterance:
+    where = f"{source}, {place}"
     for column in _REQUIRED:
         if not row.get(column):
             raise CorpusError(f"{where}: no {column}; every row needs path, emotion and speaker")
@@ -104,10 +156,10 @@ def _utterance(root: Path, line: int, row: dict[str, str], name: str) -> Utteran
         raise CorpusError(f"{where}: ends at {end} s, which is not after its start at {start or 0.0} s")
     return Utterance(
         id=name,
-        path=root.parent / Path(row["path"]).expanduser(),
+        path=source.parent / Path(row["path"]).expanduser(),
         emotion=canonical(row["emotion"], where=where),
         speaker=row["speaker"],
-        corpus="manifest",
+        corpus=corpus,
         gender=_GENDERS[gender],
         sentence=row.get("sentence") or None,
         session=row.get("session") or None,
@@ -136,5 +188,5 @@ CORPUS = Corpus(
     read=read,
     official=None,
     licence="that of your recordings",
-    description="a CSV or TSV file with the columns path, emotion, speaker and optional others",
+    description="a CSV, TSV or Parquet file with the columns path, emotion, speaker and optional others",
 )

@@ -16,13 +16,12 @@ from serotone.corpora.base import (
     Official,
     Utterance,
     audio_files,
-    entries,
-    is_audio,
+    holds,
     listed,
     locate,
+    matched,
     sorted_unique,
     warn,
-    warn_of_strangers,
 )
 from serotone.errors import CorpusError
 
@@ -45,24 +44,18 @@ def read(root: Path) -> list[Utterance]:
     """
     folder = locate("nemo", root, _finds, "files named like AB0_anger_12.wav, here or in samples/")
     genders = _genders(folder)
-    utterances, strangers = [], []
-    for path in audio_files(folder):
-        name = _NAME.fullmatch(path.stem)
-        if name is None:
-            strangers.append(path)
-            continue
-        utterances.append(
-            Utterance(
-                id=path.stem,
-                path=path,
-                emotion=_EMOTIONS[name["emotion"]],
-                speaker=name["speaker"],
-                corpus="nemo",
-                gender=genders.get(name["speaker"]),
-                sentence=name["sentence"],
-            )
+    utterances = [
+        Utterance(
+            id=path.stem,
+            path=path,
+            emotion=_EMOTIONS[name["emotion"]],
+            speaker=name["speaker"],
+            corpus="nemo",
+            gender=genders.get(name["speaker"]),
+            sentence=name["sentence"],
         )
-    warn_of_strangers("nemo", strangers)
+        for path, name in matched("nemo", audio_files(folder), _NAME)
+    ]
     without = sorted({u.speaker for u in utterances} - genders.keys())
     if without:
         warn(f"nemo: data.tsv states no gender of {listed(without, 'speaker')}; it is left empty")
@@ -86,10 +79,7 @@ def _genders(folder: Path) -> dict[str, str]:
 
 
 def _finds(folder: Path) -> Path | None:
-    for candidate in (folder / "samples", folder):
-        if any(_NAME.fullmatch(p.stem) and is_audio(p) for p in entries(candidate)):
-            return candidate
-    return None
+    return next((c for c in (folder / "samples", folder) if holds(c, _NAME)), None)
 
 
 CORPUS = Corpus(

@@ -19,9 +19,9 @@ from serotone.corpora.base import (
     entries,
     is_audio,
     locate,
+    matched,
     sorted_unique,
     subfolders,
-    warn_of_strangers,
 )
 
 _EMOTIONS = {
@@ -48,15 +48,8 @@ def read(root: Path) -> list[Utterance]:
     The root is the folder that holds ``Actor_01``, ... Raises CorpusError where no such folder holds RAVDESS speech.
     """
     folder = locate("ravdess", root, _finds, "Actor_NN folders with files named like 03-01-06-01-02-01-12.wav")
-    utterances, strangers = [], []
-    for path in (path for actor in _actors(folder) for path in audio_files(actor)):
-        name = _NAME.fullmatch(path.stem)
-        if name is None:
-            strangers.append(path)
-        elif _is_speech(name):
-            utterances.append(_utterance(path, name))
-    warn_of_strangers("ravdess", strangers)
-    return sorted_unique(utterances)
+    paths = [path for actor in _actors(folder) for path in audio_files(actor)]
+    return sorted_unique(_utterance(p, name) for p, name in matched("ravdess", paths, _NAME) if _is_speech(name))
 
 
 def _utterance(path: Path, name: re.Match[str]) -> Utterance:

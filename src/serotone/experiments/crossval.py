@@ -112,7 +112,7 @@ def summarise(recipe: Recipe, splits: Sequence[Split], out: Path) -> dict[str, o
         "schema": 1,
         "recipe": recipe.name,
         "schedule": recipe.schedule,
-        "steps": recipe.training.steps,
+        "length": recipe.training.length,
         "precision": recipe.training.precision,
         "protocol": recipe.protocol.name,
         "seed": recipe.seed,

@@ -6,7 +6,8 @@ import json
 import platform
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from serotone.files import write_json, write_text
 from serotone.splits import Split, make_splits
 from serotone.training.data import decode
 from serotone.training.fit import Material
-from serotone.training.recipe import Recipe
+from serotone.training.recipe import Recipe, load
 
 PACKAGES = ("serotone", "torch", "pytorch-lightning", "numpy", "soundfile", "soxr", "onnx", "onnxruntime")
 
@@ -30,8 +31,9 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
     Raises:
         RunError: A class has no utterance, or fewer than two classes are left.
     """
-    emotions = {utterance.id: merged(utterance.emotion, recipe.merge) for utterance in utterances}
-    tested = [emotions[u.id] for u in utterances if u.corpus not in recipe.training_only]
+    styled = [u for u in utterances if recipe.styles is None or u.style in recipe.styles]
+    emotions = {utterance.id: merged(utterance.emotion, recipe.merge) for utterance in styled}
+    tested = [emotions[u.id] for u in styled if u.corpus not in recipe.training_only]
     labels = recipe.labels or tuple(in_order(tested))
     absent = set(labels) - set(tested)
     if absent or len(labels) < 2:
@@ -44,14 +46,13 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
 def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0) -> list[Split]:
     """The recipe's protocol over the utterances that carry one of its labels."""
     _, chosen = select(recipe, utterances)
-    kept = [utterance for utterance in utterances if utterance.id in chosen]
+    kept = [replace(u, emotion=chosen[u.id]) for u in utterances if u.id in chosen]  # dealt within merged classes
     return make_splits(
         kept,
         recipe.protocol.name,
         seed=recipe.seed,
         repetition=repetition,
-        folds=recipe.protocol.folds,
-        speakers_out=recipe.protocol.speakers_out,
+        **recipe.protocol.options(),
         training_only=tuple(u.id for u in kept if u.corpus in recipe.training_only),
     )
 
@@ -59,8 +60,9 @@ def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0
 def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, list[str]]:
     """Decode what the recipe uses; also one line per file that had to be left out."""
     labels, chosen = select(recipe, utterances)
-    hop = round(recipe.frontend.hop_seconds * recipe.sample_rate)
-    longest = (recipe.max_frames - 1) * hop if recipe.max_frames is not None else None
+    longest = (
+        (recipe.max_frames - 1) * recipe.frontend.hop(recipe.sample_rate) if recipe.max_frames is not None else None
+    )
     waveforms, problems = decode(
         [utterance for utterance in utterances if utterance.id in chosen],
         sample_rate=recipe.sample_rate,
@@ -90,16 +92,17 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Ite
             "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
             "speakers": len({u.speaker for u in utterances}),
         }
-        _same_or_new(folder / "recipe.yaml", recipe.to_yaml(), "recipe")
+        _same_or_new(folder / "recipe.yaml", recipe.to_yaml(), "recipe", same=lambda path: load(path) == recipe)
         _same_or_new(folder / "corpus.json", json.dumps(corpus, indent=2) + "\n", "corpus")
         write_json(folder / "versions.json", versions())
         yield
 
 
-def _same_or_new(path: Path, text: str, what: str) -> None:
+def _same_or_new(path: Path, text: str, what: str, *, same: Callable[[Path], bool] | None = None) -> None:
+    """Write a new file, or make sure that the old one says the same: to the letter, or in the sense of ``same``."""
     if not path.is_file():
         write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+    elif path.read_text(encoding="utf-8") != text and not (same and same(path)):
         raise RunError(f"{path.parent}: this run was started with another {what} (see {path.name}); use another --out")
 
 

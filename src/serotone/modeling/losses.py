@@ -21,15 +21,98 @@ def inverse_frequency(counts: Sequence[int]) -> Tensor:
     return numbers.max() / (numbers + 0.5)
 
 
+def normalised_inverse(counts: Sequence[int]) -> Tensor:
+    """Focal loss's alpha_k = (C / 2) (1 / n_k) / sum_j (1 / n_j), shape (C,), of sum C / 2.
+
+    Ours: Liang et al. 2020 print four numbers of about that sum and no formula.
+    """
+    numbers = torch.as_tensor(counts, dtype=torch.float32)
+    if numbers.ndim != 1 or len(numbers) == 0 or bool((numbers < 1).any()):
+        raise ValueError(f"expected one count of at least 1 per class, got {list(counts)}")
+    inverse = 1.0 / numbers
+    return inverse / inverse.sum() * (len(numbers) / 2)
+
+
+def length_weights(
+    targets: Tensor, lengths: Tensor, class_weights: Tensor | None = None, *, longest: int | float
+) -> Tensor:
+    """Clip weights w_i = omega(y_i) T_max / T_i, shape (B,).
+
+    Liang et al. 2020 state "inverse class count and inverse length"; omega as in :func:`inverse_frequency`.
+
+    Args:
+        targets: Classes (B,).
+        lengths: T_i (B,), at least 1, in any unit.
+        class_weights: omega (C,); None is 1 for every class.
+        longest: T_max of the training part, in the same unit.
+    """
+    inverse = longest / lengths.to(torch.float32)
+    return inverse if class_weights is None else class_weights[targets] * inverse
+
+
 def weighted_mean(values: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """sum_i w(y_i) v_i / sum_i w(y_i) of values (B,) with targets (B,) and class weights (C,)."""
-    weights = class_weights[targets]
+    return clip_weighted_mean(values, class_weights[targets])
+
+
+def clip_weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """sum_i w_i v_i / sum_i w_i of values (B,) and clip weights (B,)."""
     return (weights * values).sum() / weights.sum()
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of -log p_y over logits (B, C) and targets (B,): the softmax loss."""
+    return functional.cross_entropy(logits, targets)
 
 
 def weighted_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
     """L_s = sum(omega CE) / sum(omega) of logits (B, C), targets (B,), class weights (C,)."""
     return weighted_mean(functional.cross_entropy(logits, targets, reduction="none"), targets, class_weights)
+
+
+def clip_weighted_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """sum(w CE) / sum(w) of logits (B, C), targets (B,), clip weights (B,) such as :func:`length_weights`."""
+    return clip_weighted_mean(functional.cross_entropy(logits, targets, reduction="none"), weights)
+
+
+def focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: Tensor | float | None = None) -> Tensor:
+    """-alpha_y (1 - p_y)^gamma log p_y of each clip, shape (B,); its plain mean is the loss (Lin et al. 2017).
+
+    The mean is not divided by the sum of alpha (ours). gamma 0 with alpha 1 or None is cross-entropy. The gradient is
+    finite for every gamma, at p = 1 too.
+
+    Args:
+        logits: (B, C).
+        targets: (B,).
+        gamma: At least 0; how far easy clips are turned down.
+        alpha: One weight per class (C,), one for all, or None for 1.
+    """
+    if not gamma >= 0:
+        raise ValueError(f"expected gamma of at least 0, got {gamma}")
+    log_p = functional.log_softmax(logits, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
+    # 1 - p without cancellation. Above 0, for a power below 1 has no finite slope at 0; its factor log p is 0 there.
+    doubt = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)
+    values = -(doubt**gamma) * log_p
+    if alpha is None:
+        return values
+    return values * (alpha[targets] if isinstance(alpha, Tensor) else alpha)
+
+
+def with_margin(logits: Tensor, targets: Tensor, *, scale: float, margin: float) -> Tensor:
+    """Logits s cos(theta_j), shape (B, C), with s cos(theta_y) - s m in the target's place; targets (B,)."""
+    return logits - scale * margin * functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+
+
+def am_softmax(logits: Tensor, targets: Tensor, *, scale: float, margin: float) -> Tensor:
+    """Mean cross-entropy of s cos(theta_j) with margin m on the target (Zhou and Liu 2020, equation 2, negated).
+
+    Args:
+        logits: s cos(theta_j), shape (B, C), without margin, as :class:`serotone.modeling.heads.CosineHead` gives them.
+        targets: (B,).
+        scale: The s that the logits already contain.
+        margin: m, on the target only; prediction has none.
+    """
+    return functional.cross_entropy(with_margin(logits, targets, scale=scale, margin=margin), targets)
 
 
 class CenterLoss(nn.Module):

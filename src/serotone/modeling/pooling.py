@@ -1,18 +1,105 @@
-"""States over time -> one vector per clip."""
+"""States over time -> one vector per clip.
+
+Every pooling is made from the width of a state, ``Pooling(num_inputs, **options)``, and says in ``num_outputs`` how
+wide its vectors are. What stands beyond a clip's length changes nothing. Sums over time are taken in float32.
+"""
 
 import torch
 from torch import Tensor, nn
 
+from serotone.modeling.lengths import mask, zero_beyond
+
 
 class Ends(nn.Module):
-    """What each direction of a recurrence has read when through: forward at the last step, backward at the first."""
+    """What each direction of a recurrence has read when through: forward at the last step, backward at the first.
+
+    Args:
+        num_inputs: Width D of a state.
+        directions: 2 takes the two halves of a state as the two directions; 1 takes the last step, whole.
+    """
+
+    def __init__(self, num_inputs: int, *, directions: int = 2) -> None:
+        super().__init__()
+        if directions not in (1, 2) or num_inputs % directions:
+            raise ValueError(f"expected 1 direction, or 2 and an even width; got {directions} and width {num_inputs}")
+        self.forward_width = num_inputs // directions
+        self.num_outputs = num_inputs
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """States (B, T, 2H), lengths (B,) of at least 1 -> (B, 2H)."""
-        half = states.shape[2] // 2
-        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, half)
-        forward = states[:, :, :half].gather(1, last).squeeze(1)
-        return torch.cat([forward, states[:, 0, half:]], dim=1)
+        """States (B, T, D), lengths (B,) of at least 1 -> (B, D)."""
+        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, self.forward_width)
+        forward = states[:, :, : self.forward_width].gather(1, last).squeeze(1)
+        return torch.cat([forward, states[:, 0, self.forward_width :]], dim=1)
 
 
-POOLINGS = {"ends": Ends}
+class Mean(nn.Module):
+    """The mean over a clip's states: the global average pool."""
+
+    def __init__(self, num_inputs: int) -> None:
+        super().__init__()
+        self.num_outputs = num_inputs
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D), lengths (B,) of at least 1 -> (B, D)."""
+        return zero_beyond(_precise(states), lengths, dim=1).sum(dim=1) / lengths.unsqueeze(1)
+
+
+class AttentiveMean(nn.Module):
+    """mu = sum_t alpha_t h_t with alpha = softmax(e) (Zhou and Liu 2020, equation 4).
+
+    The paper scores "in Luong's multiplicative style"; the general form e_t = q^T W h_t without bias and the query
+    q = (forward state at the last step, backward state at the first) are ours, and so is W's start (Glorot).
+    """
+
+    def __init__(self, num_inputs: int) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.empty(num_inputs, num_inputs))
+        nn.init.xavier_uniform_(self.matrix)
+        self.query = Ends(num_inputs)
+        self.num_outputs = num_inputs
+
+    def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Attention alpha (B, T), of sum 1, for states (B, T, D) with lengths (B,) of at least 1; 0 beyond them."""
+        states = zero_beyond(_precise(states), lengths, dim=1)
+        with torch.autocast(states.device.type, enabled=False):
+            query = self.query(states, lengths) @ self.matrix  # (B, D): q^T W
+            scores = (states @ query.unsqueeze(2)).squeeze(2)  # (B, T)
+        scores = scores.masked_fill(~mask(lengths, states.shape[1]), -torch.inf)
+        return torch.softmax(scores, dim=1)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D), lengths (B,) of at least 1 -> mu (B, D)."""
+        weights = self.weights(states, lengths).unsqueeze(2)  # (B, T, 1)
+        return (weights * zero_beyond(_precise(states), lengths, dim=1)).sum(dim=1)
+
+
+class AttentiveMeanDeviation(AttentiveMean):
+    """(mu, sigma), sigma = sqrt(sum_t alpha_t h_t h_t - mu mu): combined pooling (Zhou and Liu 2020, equation 5).
+
+    The paper keeps the difference at 0 or above; ours at 1e-6, where the root still has a gradient.
+    """
+
+    def __init__(self, num_inputs: int) -> None:
+        super().__init__(num_inputs)
+        self.num_outputs = 2 * num_inputs
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D), lengths (B,) of at least 1 -> mu and sigma (B, 2 D)."""
+        weights = self.weights(states, lengths).unsqueeze(2)  # (B, T, 1)
+        states = zero_beyond(_precise(states), lengths, dim=1)
+        mean = (weights * states).sum(dim=1)
+        variance = (weights * states.square()).sum(dim=1) - mean.square()
+        return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)
+
+
+POOLINGS: dict[str, type[nn.Module]] = {
+    "ends": Ends,
+    "mean": Mean,
+    "attentive-mean": AttentiveMean,
+    "attentive-mean-sd": AttentiveMeanDeviation,
+}
+
+
+def _precise(values: Tensor) -> Tensor:
+    """At least float32: a sum over time does not survive 8 bits of mantissa."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -13,14 +13,15 @@ from serotone.training.recipe import Recipe
 def build_system(recipe: Recipe, num_classes: int) -> System:
     """An untrained system for ``num_classes`` classes; weights come from torch's current random state."""
     frontend = build_frontend(recipe)
-    encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), hidden=recipe.encoder.hidden)  # type: ignore[arg-type]
-    head = HEADS[recipe.head.name](encoder.num_outputs, num_classes, features=recipe.head.features)
-    return System(frontend, encoder, POOLINGS["ends"](), head)
+    encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), **recipe.encoder.model_dump(exclude={"name"}))  # type: ignore[arg-type]
+    options = {"directions": encoder.directions} if recipe.pooling == "ends" else {}
+    pooling = POOLINGS[recipe.pooling](int(encoder.num_outputs), **options)
+    head = HEADS[recipe.head.name](pooling.num_outputs, num_classes, **recipe.head.model_dump(exclude={"name"}))
+    return System(frontend, encoder, pooling, head, clip_samples=recipe.clip_samples, segments=recipe.segments)
 
 
 def build_frontend(recipe: Recipe) -> nn.Module:
     """The recipe's frontend, in its training form."""
-    options = recipe.frontend.model_dump(exclude={"name"}, exclude_none=True)
     return FRONTENDS[recipe.frontend.name](
-        sample_rate=recipe.sample_rate, **{**options, "top_db": recipe.frontend.top_db}
+        sample_rate=recipe.sample_rate, **recipe.frontend.model_dump(exclude={"name"})
     )

@@ -34,7 +34,7 @@ def write_card(
         for item in data
     )
     schedule = recipe.training
-    length = f"{schedule.steps} steps of {schedule.batch_size} clips in {schedule.precision}"
+    length = f"{schedule.length}, {schedule.batch_size} clips a step, in {schedule.precision}"
     return f"""# {name}
 
 {recipe.description}.

@@ -68,27 +68,36 @@ def decode(
 
 
 class Clips(Dataset[tuple[Tensor, int, str]]):
-    """Decoded utterances with their class index."""
+    """Decoded utterances with their class index; ``piece`` cuts them into pieces of so many samples."""
 
-    def __init__(self, ids: Sequence[str], waveforms: Mapping[str, NDArray[np.float32]], targets: Mapping[str, int]):
-        self.ids = list(ids)
+    def __init__(
+        self,
+        ids: Sequence[str],
+        waveforms: Mapping[str, NDArray[np.float32]],
+        targets: Mapping[str, int],
+        *,
+        piece: int | None = None,
+    ) -> None:
         self.waveforms = waveforms
         self.targets = targets
+        self.utterances = list(ids)
+        spans = {name: range(0, len(waveforms[name]), piece or max(1, len(waveforms[name]))) for name in ids}
+        self.items = [(name, first, first + span.step) for name, span in spans.items() for first in span]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.items)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, str]:
-        name = self.ids[index]
-        return torch.from_numpy(self.waveforms[name]), self.targets[name], name
+        name, first, end = self.items[index]
+        return torch.from_numpy(self.waveforms[name][first:end]), self.targets[name], name
 
     def samples(self) -> list[int]:
-        """True length of every clip, in samples."""
-        return [len(self.waveforms[name]) for name in self.ids]
+        """True length of every clip or piece, in samples."""
+        return [min(end, len(self.waveforms[name])) - first for name, first, end in self.items]
 
     def counts(self, num_classes: int) -> list[int]:
-        """Clips per class."""
-        numbers = Counter(self.targets[name] for name in self.ids)
+        """Utterances per class, however many pieces they are cut into."""
+        numbers = Counter(self.targets[name] for name in self.utterances)
         return [numbers[label] for label in range(num_classes)]
 
 
@@ -130,7 +139,7 @@ class GroupedByLength(Sampler[list[int]]):
 def in_order(clips: Clips, *, batch_size: int) -> Batches:
     """Batches for validation and testing: shortest clips first, nothing random."""
     samples = clips.samples()
-    order = sorted(range(len(clips)), key=lambda index: (samples[index], clips.ids[index]))
+    order = sorted(range(len(clips)), key=lambda index: (samples[index], clips.items[index]))
     batches = [order[k : k + batch_size] for k in range(0, len(order), batch_size)]
     return DataLoader(clips, batch_sampler=batches, collate_fn=collate)
 

@@ -81,7 +81,7 @@ def export(
 
 def write_graph(system: System, path: Path, recipe: Recipe) -> None:
     """Export waveform (B, T) -> logits, probabilities, embedding with B and T dynamic."""
-    whole = WholeClips(system.eval().cpu())
+    whole = WholeClips(system.cpu()).eval()  # the exporter leaves a module in the mode that it found it in
     example = torch.zeros(2, round(2.0 * recipe.sample_rate))
     try:
         with warnings.catch_warnings():

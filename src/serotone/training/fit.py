@@ -24,12 +24,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from serotone import metrics
 from serotone.errors import RunError
 from serotone.files import write_json, write_text, write_whole
-from serotone.modeling.losses import inverse_frequency
 from serotone.modeling.system import System
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.module import Training
+from serotone.training.objective import Objective
 from serotone.training.recipe import Recipe
 
 CHECKPOINT = "last.ckpt"
@@ -44,9 +44,9 @@ class Material:
     waveforms: Mapping[str, NDArray[np.float32]]
     targets: Mapping[str, int]
 
-    def clips(self, ids: Sequence[str]) -> Clips:
-        """The clips of one part, without those that could not be read."""
-        return Clips([name for name in ids if name in self.waveforms], self.waveforms, self.targets)
+    def clips(self, ids: Sequence[str], *, piece: int | None = None) -> Clips:
+        """The clips of one part, without those that could not be read; cut into pieces of so many samples if asked."""
+        return Clips([name for name in ids if name in self.waveforms], self.waveforms, self.targets, piece=piece)
 
 
 class _KeepEpoch(pl.Callback):
@@ -94,7 +94,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
     Leaves ``curves.csv`` and, until :func:`clear`, the checkpoint in ``folder``.
     """
     seed = derived_seed(recipe.seed, split.repetition, split.fold)
-    train = material.clips(split.train)
+    train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
     counts = train.counts(len(material.labels))
     if 0 in counts:
@@ -124,17 +124,22 @@ def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int)
     """An untrained system, its class weights and its batches: all from the recipe, the training part and the seed."""
     torch.manual_seed(seed)
     schedule = recipe.training
+    system = build_system(recipe, len(labels))
+    batches_per_epoch = -(-len(train) // schedule.batch_size)
     return Training(
-        build_system(recipe, len(labels)),
+        system,
         recipe,
         labels=labels,
-        class_weights=inverse_frequency(train.counts(len(labels))),
+        objective=Objective(
+            recipe, system, labels=labels, counts=train.counts(len(labels)), longest=max(train.samples())
+        ),
         batches=lambda epoch: shuffled(
             train,
             batch_size=schedule.batch_size,
             pool_batches=schedule.pool_batches,
             seed=derived_seed(seed, "batches", epoch),
         ),
+        steps=schedule.steps or (schedule.epochs or 0) * batches_per_epoch,
         seed=seed,
     )
 
@@ -166,11 +171,12 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,
-            max_steps=schedule.steps,
+            max_steps=module.steps,
             max_epochs=-1,
+            gradient_clip_val=schedule.clip_norm,
             precision="bf16-mixed" if schedule.precision == "bfloat16" else "32-true",
             val_check_interval=schedule.validate_every if len(validation) else None,
-            check_val_every_n_epoch=None if len(validation) else 1,
+            check_val_every_n_epoch=None if len(validation) and schedule.validate_every else 1,
             limit_val_batches=None if len(validation) else 0,
             num_sanity_val_steps=0,
             reload_dataloaders_every_n_epochs=1,

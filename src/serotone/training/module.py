@@ -8,22 +8,21 @@ import torch
 from torch import Tensor
 
 from serotone.metrics import unweighted_accuracy, weighted_accuracy
-from serotone.modeling.losses import CenterLoss, weighted_cross_entropy
+from serotone.modeling.convolution import annealed
 from serotone.modeling.system import System
 from serotone.training.data import Batch, Batches, derived_seed
+from serotone.training.objective import Objective
 from serotone.training.recipe import Recipe
 
 SCORES = {"ua": unweighted_accuracy, "wa": weighted_accuracy}
 
 
 class Training(pl.LightningModule):
-    """A system in training: weighted softmax and center loss, Adam, and the weights that validated best.
+    """A system in training: its objective, its optimiser, and the weights that validated best.
 
     The kept weights and the learning curve travel in the checkpoint, so that a run resumed at an epoch's end knows
     exactly what the unbroken run knew there.
     """
-
-    class_weights: Tensor
 
     def __init__(
         self,
@@ -31,29 +30,41 @@ class Training(pl.LightningModule):
         recipe: Recipe,
         *,
         labels: tuple[str, ...],
-        class_weights: Tensor,
+        objective: Objective,
         batches: Callable[[int], Batches],
+        steps: int,
         seed: int,
     ) -> None:
         super().__init__()
         self.system = system
         self.recipe = recipe
         self.labels = labels
-        self.center = CenterLoss(len(labels), recipe.head.features)
-        self.register_buffer("class_weights", class_weights)
+        self.objective = objective
         self.batches = batches
+        self.steps = steps
         self.seed = seed
         self.curves: list[dict[str, float]] = []
         self.kept: dict[str, Tensor] | None = None
         self.kept_score = -1.0
         self.kept_step = 0
+        self.without_better = 0
         self._losses: list[float] = []
         self._truth: list[str] = []
         self._prediction: list[str] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam at a constant rate over the system's parameters; the centers are a buffer and stay out."""
-        return torch.optim.Adam(self.system.parameters(), lr=self.recipe.training.learning_rate)
+        """The recipe's optimiser at a constant rate over the system's parameters; centers are a buffer and stay out."""
+        schedule = self.recipe.training
+        parameters = self.system.parameters()
+        if schedule.optimiser == "rmsprop":
+            return torch.optim.RMSprop(
+                parameters, lr=schedule.learning_rate, alpha=schedule.decay, eps=schedule.epsilon
+            )
+        return torch.optim.Adam(parameters, lr=schedule.learning_rate, eps=schedule.epsilon)
+
+    def on_train_start(self) -> None:
+        """A run resumed after patience ran out is at its end."""
+        self._stop_if_impatient()
 
     def train_dataloader(self) -> Batches:
         """The batches of the current epoch; Lightning asks anew for each."""
@@ -63,18 +74,20 @@ class Training(pl.LightningModule):
         """Re-seed: what is random in an epoch depends on the run's seed and the epoch alone."""
         torch.manual_seed(derived_seed(self.seed, "epoch", self.trainer.current_epoch))
 
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Set the temperature of dynamic convolution, a function of the step alone."""
+        choice = self.recipe.annealing
+        if choice is not None:
+            steps = round(choice.share * self.steps)
+            tau = annealed(self.global_step, start=choice.start, end=choice.end, steps=steps)
+            self.system.encoder.set_temperature(tau)  # type: ignore[operator]
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """L = L_s + lambda L_c with the old centers, which then move toward this batch."""
+        """The objective of one batch."""
         logits, embedding = self.system(batch.waveforms, batch.lengths)
-        logits, embedding = logits.float(), embedding.float()
-        loss = weighted_cross_entropy(logits, batch.targets, self.class_weights)
-        choice = self.recipe.center
-        if choice.weight > 0:
-            warming = self.global_step < choice.warm_up_steps
-            if not warming:
-                loss = loss + choice.weight * self.center(embedding, batch.targets, self.class_weights)
-            alpha = 1.0 if warming else choice.alpha
-            self.center.update(embedding, batch.targets, alpha=alpha, rule=choice.update)
+        loss: Tensor = self.objective(
+            logits.float(), embedding.float(), batch.targets, batch.lengths, step=self.global_step
+        )
         self._losses.append(float(loss.detach()))
         return loss
 
@@ -94,9 +107,16 @@ class Training(pl.LightningModule):
         self._losses, self._truth, self._prediction = [], [], []
         if self.recipe.monitor == "none" or step < self.recipe.training.select_from:
             return
+        self.without_better += 1
         if scores[self.recipe.monitor] > self.kept_score:
-            self.kept_score, self.kept_step = scores[self.recipe.monitor], step
+            self.kept_score, self.kept_step, self.without_better = scores[self.recipe.monitor], step, 0
             self.kept = {name: value.clone() for name, value in self.system.state_dict().items()}
+        self._stop_if_impatient()
+
+    def _stop_if_impatient(self) -> None:
+        patience = self.recipe.training.patience
+        if patience is not None and self.without_better >= patience:
+            self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what the resumed run must know."""
@@ -106,6 +126,7 @@ class Training(pl.LightningModule):
             "kept": self.kept,
             "kept_score": self.kept_score,
             "kept_step": self.kept_step,
+            "without_better": self.without_better,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -113,6 +134,7 @@ class Training(pl.LightningModule):
         state = checkpoint["serotone"]
         self.curves, self._losses = state["curves"], state["losses"]
         self.kept, self.kept_score, self.kept_step = state["kept"], state["kept_score"], state["kept_step"]
+        self.without_better = state["without_better"]
 
     def finish(self) -> System:
         """The system with the weights that count: the best on validation, or the last where nothing selected."""

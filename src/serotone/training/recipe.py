@@ -1,145 +1,22 @@
 """The recipe: one experiment, written down. YAML in, frozen data out, validated once.
 
 A recipe file states ``schema: 1`` and its difference from the recipe it ``extends``. Its ``schedules`` hold the named
-ways of training it (``paper`` as published, ``budget`` ours); ``schedule`` names the one in use.
+ways of training it (``paper`` as published, ``budget`` ours); ``schedule`` names the one in use. ``on`` holds what
+differs on one corpus: the classes of its publication, say.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from serotone.emotions import EMOTIONS
 from serotone.errors import RecipeError
+from serotone.training.schema import CHOICES, Recipe
 
-SCHEMA = 1
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Frontend(_Frozen):
-    """Waveform -> frames."""
-
-    name: Literal["log-mel", "spectrogram"]
-    window: Literal["hamming", "hann"] = "hamming"
-    window_seconds: float = Field(0.040, gt=0)
-    hop_seconds: float = Field(0.010, gt=0)
-    n_fft: int = Field(1024, ge=64)
-    num_mels: int | None = Field(None, ge=8, description="log-mel only")
-    centred: bool = True
-    amin: float = Field(1e-10, gt=0)
-    offset: float = Field(0.0, ge=0, description="added to the power before the logarithm")
-    top_db: float | None = Field(80.0, gt=0, description="floor below each clip's maximum; null for none")
-
-    @model_validator(mode="after")
-    def _mels_where_they_belong(self) -> "Frontend":
-        if (self.num_mels is None) != (self.name == "spectrogram"):
-            raise ValueError("num_mels belongs to log-mel, and only there")
-        return self
-
-
-class Encoder(_Frozen):
-    """Frames -> states."""
-
-    name: Literal["crnn"]
-    hidden: int = Field(128, ge=1)
-
-
-class Head(_Frozen):
-    """One vector per clip -> embedding and logits."""
-
-    name: Literal["feature"]
-    features: int = Field(64, ge=1)
-
-
-class Center(_Frozen):
-    """The center loss; ``weight`` is the paper's lambda, and 0 switches it off."""
-
-    weight: float = Field(0.0, ge=0)
-    alpha: float = Field(0.5, ge=0, le=1)
-    update: Literal["batch-mean", "authors-code"] = "batch-mean"
-    warm_up_steps: int = Field(20, ge=0, description="steps at the start with weight 0 and alpha 1")
-
-
-class Schedule(_Frozen):
-    """How long and in which steps a recipe trains."""
-
-    steps: int = Field(ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(gt=0)
-    validate_every: int = Field(11, ge=1, description="steps between validations")
-    select_from: int = Field(0, ge=0, description="first step whose validation counts")
-    precision: Literal["float32", "bfloat16"] = "float32"
-    pool_batches: int = Field(8, ge=1, description="batches among which clips are grouped by length; 1 does not group")
-
-
-class ProtocolChoice(_Frozen):
-    """Who trains, validates and tests."""
-
-    name: Literal["leave-one-speaker-out", "speakers-out", "stratified-k-fold", "ten-part", "all"]
-    folds: int | None = Field(None, ge=2)
-    speakers_out: int | None = Field(None, ge=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_name_alone(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
-
-
-class BundleChoice(_Frozen):
-    """What a bundle made by this recipe says about the audio that it takes."""
-
-    min_seconds: float = Field(0.5, gt=0)
-    max_seconds: float = Field(14.0, gt=0)
-    window_seconds: float = Field(4.0, gt=0)
-    hop_seconds: float = Field(2.0, gt=0)
-    uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
-
-
-class Recipe(_Frozen):
-    """One experiment."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    name: str = ""
-    description: str
-    sample_rate: int = Field(16000, ge=8000, le=48000)
-    labels: tuple[str, ...] | None = Field(None, description="classes in order; null takes the corpus's own")
-    merge: dict[str, str] = Field(default_factory=dict)
-    training_only: tuple[str, ...] = Field((), description="corpora that are trained on and never tested")
-    protocol: ProtocolChoice
-    seed: int = Field(0, ge=0)
-    max_frames: int | None = Field(None, ge=1, description="longer clips are centre-cropped in training and testing")
-    frontend: Frontend
-    encoder: Encoder
-    head: Head
-    center: Center = Center()  # type: ignore[call-arg]
-    monitor: Literal["ua", "wa", "none"] = Field(description="validation score that selects the step; none = the last")
-    schedule: str
-    schedules: dict[str, Schedule]
-    bundle: BundleChoice = BundleChoice()  # type: ignore[call-arg]
-
-    @model_validator(mode="after")
-    def _names_that_exist(self) -> "Recipe":
-        if self.schedule not in self.schedules:
-            raise ValueError(f"schedule {self.schedule!r} is none of this recipe's: {', '.join(self.schedules)}")
-        unknown = {*self.merge, *self.merge.values(), *(self.labels or ())} - set(EMOTIONS)
-        if unknown:
-            raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
-        return self
-
-    @property
-    def training(self) -> Schedule:
-        """The schedule in use."""
-        return self.schedules[self.schedule]
-
-    def to_yaml(self) -> str:
-        """The whole recipe with every default spelled out, as it is kept in run folders and bundles."""
-        return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+__all__ = ["Recipe", "layers", "load", "shipped", "source"]
 
 
 def shipped() -> list[str]:
@@ -148,15 +25,27 @@ def shipped() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Collection[str] | None = None) -> Recipe:
     """Read a shipped recipe by name, or a file by path, with ``key=value`` overrides (dots reach inside).
+
+    Args:
+        name_or_path: Which recipe.
+        overrides: The last word, over all else.
+        corpora: Names of the corpora it will run on. Where they are one, those that are only trained on aside, the
+            recipe's ``on`` that corpus is merged in; ``on`` is then empty. None leaves it unresolved.
 
     Raises:
         RecipeError: The recipe, one it extends, or an override is missing or not valid.
     """
     tree = _tree(str(name_or_path), seen=())
-    for override in overrides:
-        _apply(tree, override)
+    changes = [_parsed(override) for override in overrides]
+    if corpora is not None:
+        special = tree.pop("on", None) or {}
+        tested = set(corpora) - set(tree.get("training_only") or ())
+        if len(tested) == 1:
+            tree = _merge(tree, special.get(tested.pop(), {}))
+    for change in changes:
+        tree = _merge(tree, change)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -166,6 +55,19 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 def source(name_or_path: str | Path) -> str:
     """The text of a recipe file as it was written, comments included."""
     return _text(str(name_or_path))[0]
+
+
+def layers(name_or_path: str | Path) -> list[tuple[str, str]]:
+    """Name and text of a recipe and of those that it extends, the base first; of recipes that :func:`load` accepts."""
+    name: str | None = str(name_or_path)
+    found = []
+    while name is not None:
+        text, stem = _text(name)
+        found.append((stem, text))
+        base = yaml.safe_load(text).get("extends")
+        local = Path(name).parent / str(base)
+        name = None if base is None else str(local) if local.is_file() else str(base)
+    return found[::-1]
 
 
 def _text(name: str) -> tuple[str, str]:
@@ -190,6 +92,8 @@ def _tree(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise RecipeError(f"{name}: not YAML: {error}") from None
     if not isinstance(tree, dict):
         raise RecipeError(f"{name}: expected a mapping of keys to values, got {type(tree).__name__}")
+    if True in tree:  # YAML 1.1 reads a bare ``on`` so
+        tree["on"] = tree.pop(True)
     tree.setdefault("name", stem)
     base = tree.pop("extends", None)
     if base is None:
@@ -199,35 +103,59 @@ def _tree(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Base with the changes in their places; a part that gets another name keeps only what the new one has too."""
     merged = dict(base)
     for key, value in change.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
+        old = merged.get(key)
+        if key == "protocol" and isinstance(value, str):
+            value = {"name": value}
+        if key == "protocol" and isinstance(old, str):
+            old = {"name": old}
+        if not (isinstance(value, Mapping) and isinstance(old, Mapping)):
+            merged[key] = value
+            continue
+        if "name" in value and value["name"] != old.get("name"):
+            shared = _keys(key, value["name"])
+            old = {name: kept for name, kept in old.items() if name in shared}
+        merged[key] = _merge(old, value)
     return merged
 
 
-def _apply(tree: dict[str, Any], override: str) -> None:
+def _keys(part: str, name: object) -> Collection[str]:
+    """What a part of this name may say."""
+    if part == "protocol":  # another protocol counts and shares in its own way
+        return ()
+    choice = CHOICES.get(part, {}).get(str(name))
+    return choice.model_fields if choice else ()
+
+
+def _parsed(override: str) -> dict[str, Any]:
+    """``a.b=1`` as {"a": {"b": 1}}."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set {override!r}: expected key=value, such as schedule=budget or center.weight=0.3")
-    *parents, last = key.strip().split(".")
-    place: Any = tree
-    for parent in parents:
-        place = place.setdefault(parent, {})
-        if not isinstance(place, dict):
-            raise RecipeError(f"--set {override!r}: {parent!r} holds a single value, nothing is inside it")
     try:
-        place[last] = yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override!r}: the value is not YAML: {error}") from None
+    for name in reversed(key.strip().split(".")):
+        value = {name: value}
+    assert isinstance(value, dict)
+    return value
 
 
 def _in_words(error: ValidationError) -> str:
     problems = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "recipe"
+        key = ".".join(_place(problem["loc"])) or "recipe"
         if problem["type"] == "extra_forbidden":
             problems.append(f"unknown key {key!r}")
         else:
             problems.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r:.80}")
     return "; ".join(problems)
+
+
+def _place(location: Sequence[int | str]) -> list[str]:
+    """Where in the recipe, without the names that pydantic adds for the choice it followed."""
+    parts = [str(part) for part in location]
+    return [part for k, part in enumerate(parts) if not (k == 1 and part in CHOICES.get(parts[0], ()))]

@@ -11,9 +11,9 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from serotone.modeling.lengths import conv_length
+from serotone.modeling.recurrence import recur
 
 Length = TypeVar("Length", int, Tensor)
 
@@ -38,8 +38,7 @@ LAYERS = (
 class CRNN(nn.Module):
     """Convolutions over time and frequency, then a bidirectional GRU over what is left of time.
 
-    ``packed`` is True in training: the backward direction then starts at each clip's own last step. The exporter
-    sets it to False, because the graph only ever sees batches of equal length, for which both are the same function.
+    The exporter sets ``exported``: the graph only ever sees batches of equal length, so nothing needs packing.
 
     Args:
         num_features: Bins of the input frames, at least ``minimum_frames`` of them.
@@ -47,6 +46,7 @@ class CRNN(nn.Module):
     """
 
     minimum_frames = 49
+    directions = 2
 
     def __init__(self, num_features: int, *, hidden: int = 128) -> None:
         super().__init__()
@@ -61,31 +61,21 @@ class CRNN(nn.Module):
         self.convolutions = nn.Sequential(*blocks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recurrence = nn.GRU(channels * remaining(num_features), hidden, batch_first=True, bidirectional=True)
         self.num_outputs = 2 * hidden
-        self.packed = True
+        self.exported = False
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, T, F), lengths (B,) -> states (B, T', 2 * hidden), lengths (B,).
 
         A clip of fewer than 49 frames is taken as zero-padded to 49 (after standardisation: the mean frame).
         """
-        if self.packed:
+        if not self.exported:
             missing = max(0, self.minimum_frames - frames.shape[1])
             frames = functional.pad(frames, (0, 0, 0, missing))
         lengths = lengths.clamp_min(self.minimum_frames)
         maps = self.convolutions(frames.unsqueeze(1).contiguous(memory_format=torch.channels_last))  # (B, C, T', F')
         steps = maps.permute(0, 2, 1, 3).flatten(2)  # (B, T', C * F')
         lengths = remaining(lengths)
-        with torch.autocast(steps.device.type, enabled=False):
-            states = self._recur(steps.float(), lengths)
-        return states, lengths
-
-    def _recur(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        if not self.packed:
-            states: Tensor = self.recurrence(steps)[0]
-            return states
-        packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.recurrence(packed)[0], batch_first=True)
-        return states
+        return recur(self.recurrence, steps, lengths, packed=not self.exported), lengths
 
 
 def remaining(length: Length) -> Length:

@@ -1,0 +1,110 @@
+"""CREMA-D: English, acted, 7,442 utterances of 91 actors, twelve sentences.
+
+Cao, Cooper, Keutmann, Gur, Nenkova and Verma, "CREMA-D: Crowd-sourced Emotional Multimodal Actors Dataset", IEEE
+Transactions on Affective Computing 5(4), 2014; https://github.com/CheyneyComputerScience/CREMA-D, Open Database License
+(its contents: Database Contents License).
+
+``AudioWAV/1001_IEO_ANG_HI.wav``: actor, sentence, emotion, level (LO, MD, HI; XX where none was asked for, and a few
+files carry X). ``VideoDemographics.csv`` states the sex of each actor; a copy without it loads as well, without gender.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from serotone.corpora.base import (
+    Corpus,
+    Official,
+    Utterance,
+    audio_files,
+    holds,
+    listed,
+    locate,
+    matched,
+    sorted_unique,
+    subfolders,
+    warn,
+)
+from serotone.errors import CorpusError
+
+_EMOTIONS = {
+    "ANG": "angry",
+    "DIS": "disgusted",
+    "FEA": "fearful",
+    "HAP": "happy",
+    "NEU": "neutral",
+    "SAD": "sad",
+}
+_LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": None, "X": None}
+_FOLDERS = ("audiowav", "audiomp3")
+_NAME = re.compile(
+    rf"(?P<actor>1\d{{3}})_(?P<sentence>[A-Z]{{3}})_(?P<emotion>{'|'.join(_EMOTIONS)})_(?P<level>{'|'.join(_LEVELS)})"
+)
+
+
+def read(root: Path) -> list[Utterance]:
+    """The utterances of CREMA-D under ``root``, sorted by id; ``sentence`` is the code of its text, such as ``IEO``.
+
+    ``intensity`` is the level asked for: low, medium or high. The root is the folder that holds ``AudioWAV`` (or
+    ``AudioMP3``), or that folder itself. Raises CorpusError where no file is named as in CREMA-D, or
+    ``VideoDemographics.csv`` is not the corpus' own table.
+    """
+    folder = locate("crema-d", root, _finds, "files named like 1001_IEO_ANG_HI.wav, here or in AudioWAV/")
+    genders = _genders(folder)
+    utterances = [
+        Utterance(
+            id=path.stem,
+            path=path,
+            emotion=_EMOTIONS[name["emotion"]],
+            speaker=name["actor"],
+            corpus="crema-d",
+            gender=genders.get(name["actor"]),
+            sentence=name["sentence"],
+            intensity=_LEVELS[name["level"]],
+        )
+        for path, name in matched("crema-d", audio_files(folder), _NAME)
+    ]
+    without = sorted({u.speaker for u in utterances} - genders.keys())
+    if without:
+        warn(f"crema-d: no VideoDemographics.csv states the gender of {listed(without, 'actor')}; it is left empty")
+    return sorted_unique(utterances)
+
+
+def _genders(folder: Path) -> dict[str, str]:
+    name = "VideoDemographics.csv"
+    table = next((t for t in (folder / name, folder.absolute().parent / name) if t.is_file()), None)
+    if table is None:
+        return {}
+    genders = {}
+    with table.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(lines)
+        if not {"ActorID", "Sex"} <= set(rows.fieldnames or ()):
+            raise CorpusError(f"{table}: expected the columns ActorID and Sex, got {rows.fieldnames}")
+        for row in rows:
+            gender = (row["Sex"] or "").strip().lower()
+            if gender in ("female", "male"):
+                genders[(row["ActorID"] or "").strip()] = gender
+    return genders
+
+
+def _finds(folder: Path) -> Path | None:
+    named = sorted((f for f in subfolders(folder) if f.name.lower() in _FOLDERS), key=_rank)
+    return next((c for c in (*named, folder) if holds(c, _NAME)), None)
+
+
+def _rank(folder: Path) -> int:
+    return _FOLDERS.index(folder.name.lower())
+
+
+CORPUS = Corpus(
+    name="crema-d",
+    read=read,
+    official=Official(
+        total=7442,
+        emotions={e: 1087 if e == "neutral" else 1271 for e in _EMOTIONS.values()},
+        speakers=91,
+    ),
+    licence="Open Database License 1.0",
+    description="CREMA-D: English, acted, 91 actors, twelve sentences",
+    oddities=("1076_MTI_SAD_XX has no speech in the original, too",),
+)

@@ -1,0 +1,95 @@
+"""The 18-layer residual network of system 1.
+
+Tripathi et al., "Focal loss based residual convolutional neural network for speech emotion recognition",
+arXiv:1906.05682. The paper says: 18 layers, two per residual block, batch normalisation before ReLU. Ours, after
+He et al., "Deep residual learning for image recognition", arXiv:1512.03385: stem, filters, projections, the missing
+convolution biases and the start values. The one input channel is the spectrogram.
+
+Clips have a fixed length: every frame counts, the silence that fills a short clip too, and nothing is masked.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from serotone.modeling.lengths import Length, conv_length
+
+BLOCKS = 2  # residual blocks per stage
+
+
+class Block(nn.Module):
+    """y = ReLU(F(x) + x): two 3x3 convolutions beside a shortcut (equation 1).
+
+    The shortcut is x itself, or a 1x1 projection of it where stride or width change.
+    """
+
+    def __init__(self, num_inputs: int, num_outputs: int, *, stride: int) -> None:
+        super().__init__()
+        self.convolution1 = nn.Conv2d(num_inputs, num_outputs, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(num_outputs)
+        self.convolution2 = nn.Conv2d(num_outputs, num_outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(num_outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or num_inputs != num_outputs:
+            projection = nn.Conv2d(num_inputs, num_outputs, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(num_outputs))
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, C, T, F) -> maps (B, C', T', F')."""
+        residual = self.activation(self.norm1(self.convolution1(maps)))
+        residual = self.norm2(self.convolution2(residual))
+        summed: Tensor = self.activation(residual + self.shortcut(maps))
+        return summed
+
+
+class ResNet18(nn.Module):
+    """A strided stem and four stages of two residual blocks; time and frequency shrink by 32.
+
+    Args:
+        num_features: Bins of the input frames, at least 1.
+        filters: Width of each stage; the stem has the first.
+    """
+
+    minimum_frames = 1
+    directions = 1
+
+    def __init__(self, num_features: int, *, filters: Sequence[int] = (64, 128, 256, 512)) -> None:
+        super().__init__()
+        if num_features < 1 or not filters:
+            raise ValueError(
+                f"ResNet18 needs at least 1 bin per frame and 1 stage, got {num_features} bins and filters {filters}"
+            )
+        stem = nn.Conv2d(1, filters[0], 7, 2, padding=3, bias=False)
+        layers: list[nn.Module] = [stem, nn.BatchNorm2d(filters[0]), nn.ReLU(inplace=True)]
+        layers.append(nn.MaxPool2d(3, 2, padding=1))
+        width = filters[0]
+        for stage, outputs in enumerate(filters):
+            for block in range(BLOCKS):
+                layers.append(Block(width, outputs, stride=2 if stage > 0 and block == 0 else 1))
+                width = outputs
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in self.layers.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")  # ours: He et al.'s own
+        self.stages = len(filters)
+        self.num_outputs = width
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, F), lengths (B,) all equal to T -> states (B, T', D), lengths (B,).
+
+        A state is the mean over what is left of frequency, so that the mean of the states is the global average pool.
+        """
+        maps = self.layers(frames.unsqueeze(1).contiguous(memory_format=torch.channels_last))  # (B, D, T', F')
+        states = maps.mean(dim=3).transpose(1, 2)  # (B, T', D)
+        return states, remaining(lengths, self.stages)
+
+
+def remaining(length: Length, stages: int = 4) -> Length:
+    """Frames or bins left of ``length`` after the stem and so many stages."""
+    length = conv_length(length, kernel=7, stride=2, padding=3)
+    length = conv_length(length, kernel=3, stride=2, padding=1)
+    for _ in range(stages - 1):
+        length = conv_length(length, kernel=3, stride=2, padding=1)
+    return length

@@ -1,0 +1,329 @@
+"""What a recipe may say: one frozen model per part of an experiment. Unknown keys are errors."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from serotone.emotions import EMOTIONS
+from serotone.splits import PROTOCOLS
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ frontends
+
+
+class _Frames(_Frozen):
+    window: Literal["hamming", "hann"] = "hamming"
+    window_seconds: float = Field(0.040, gt=0)
+    hop_seconds: float = Field(0.010, gt=0)
+    window_samples: int | None = Field(None, ge=2, description="instead of window_seconds")
+    hop_samples: int | None = Field(None, ge=1, description="instead of hop_seconds")
+    n_fft: int = Field(1024, ge=64)
+    pre_emphasis: float | None = Field(None, gt=0, lt=1, description="y[t] = x[t] - a x[t-1]; null for none")
+    centred: bool = True
+    logarithm: Literal["db", "ln"] = "db"
+    amin: float = Field(1e-10, gt=0)
+    offset: float = Field(0.0, ge=0, description="added to the power before the logarithm")
+    top_db: float | None = Field(80.0, gt=0, description="floor below each clip's maximum; null for none")
+
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+        return self.hop_samples or round(self.hop_seconds * sample_rate)
+
+
+class Spectrogram(_Frames):
+    """Waveform -> linear-frequency frames."""
+
+    name: Literal["spectrogram"]
+    bins: int | None = Field(None, ge=1, description="keep the first so many; null keeps all")
+
+
+class _Mel(_Frames):
+    num_mels: int = Field(128, ge=8)
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    mel_norm: Literal["slaney"] | None = "slaney"
+    f_min: float = Field(0.0, ge=0)
+    f_max: float | None = Field(None, gt=0, description="null: half the sample rate")
+
+
+class LogMel(_Mel):
+    """Waveform -> log-mel frames."""
+
+    name: Literal["log-mel"]
+
+
+class MFCC(_Mel):
+    """Waveform -> cepstral frames, with their differences where asked."""
+
+    name: Literal["mfcc"]
+    num_coefficients: int = Field(40, ge=1)
+    deltas: int = Field(0, ge=0, le=2, description="orders of differences appended")
+    delta_width: int = Field(9, ge=3, description="frames that a difference reads; odd")
+
+    @field_validator("delta_width")
+    @classmethod
+    def _odd(cls, width: int) -> int:
+        if width % 2 == 0:
+            raise ValueError("expected an odd number of frames, with one in the middle")
+        return width
+
+
+Frontend: TypeAlias = Annotated[Spectrogram | LogMel | MFCC, Field(discriminator="name")]
+
+
+# ------------------------------------------------------------------------------------------------------------- networks
+
+
+class CRNN(_Frozen):
+    """Four convolutions and a BiGRU (system 2)."""
+
+    name: Literal["crnn"]
+    hidden: int = Field(128, ge=1)
+
+
+class VLCRNN(_Frozen):
+    """Two masked convolutions and a BiGRU (system 0)."""
+
+    name: Literal["vlcrnn"]
+    filters: tuple[int, int] = (16, 32)
+    hidden: int = Field(128, ge=1)
+
+
+class ResNet18(_Frozen):
+    """ResNet-18 (system 1)."""
+
+    name: Literal["resnet18"]
+    filters: tuple[int, int, int, int] = (64, 128, 256, 512)
+
+
+class CNNBLSTM(_Frozen):
+    """Six convolutional blocks and a BLSTM (system 3)."""
+
+    name: Literal["cnn-blstm"]
+    filters: tuple[int, int, int, int, int, int] = (128, 128, 64, 64, 64, 64)
+    hidden: int = Field(64, ge=1)
+    dropout: float = Field(0.25, ge=0, lt=1)
+
+
+class DyCNN(_Frozen):
+    """Four blocks of static or dynamic convolution and an LSTM (system 4)."""
+
+    name: Literal["dycnn"]
+    filters: tuple[int, int, int, int] = (64, 64, 128, 128)
+    dynamic: bool = True
+    kernels: int = Field(4, ge=1)
+    reduction: int = Field(4, ge=1)
+    first_static: bool = False
+    recurrence: Literal["bilstm", "lstm"] = "bilstm"
+    hidden: int = Field(128, ge=1, description="units per direction")
+
+
+Encoder: TypeAlias = Annotated[CRNN | VLCRNN | ResNet18 | CNNBLSTM | DyCNN, Field(discriminator="name")]
+
+
+class Annealing(_Frozen):
+    """The temperature of dynamic convolution: linear from start to end over a share of the training's steps."""
+
+    start: float = Field(30.0, gt=0)
+    end: float = Field(1.0, gt=0)
+    share: float = Field(0.1, ge=0, le=1)
+
+
+class FeatureHead(_Frozen):
+    """A fully connected layer whose output is the embedding, and a classifier on it."""
+
+    name: Literal["feature"]
+    features: int = Field(64, ge=1)
+
+
+class LinearHead(_Frozen):
+    """A classifier on the pooled vector."""
+
+    name: Literal["linear"]
+
+
+class CosineHead(_Frozen):
+    """Scaled cosines between the pooled vector and one direction per class; what AM-softmax trains."""
+
+    name: Literal["cosine"]
+    scale: float = Field(gt=0)
+
+
+Head: TypeAlias = Annotated[FeatureHead | LinearHead | CosineHead, Field(discriminator="name")]
+
+
+# ------------------------------------------------------------------------------------------------------------- training
+
+
+class Loss(_Frozen):
+    """alpha_y (1 - p_y)^gamma (-log p_y) per clip, p from logits whose target had the margin taken off.
+
+    Cross-entropy is gamma 0, no alpha, no margin. With class or length weights the batch's mean is weighted by them.
+    """
+
+    class_weights: Literal["inverse-frequency"] | None = "inverse-frequency"
+    length_weights: bool = Field(False, description="weight by the longest training clip over the clip's length")
+    gamma: float = Field(0.0, ge=0, description="focal loss; 0 is cross-entropy")
+    alpha: float | Literal["inverse-frequency"] | dict[str, float] | None = Field(
+        None, description="focal loss: one number, one per label, or from the training part's counts"
+    )
+    margin: float = Field(0.0, ge=0, description="AM-softmax; needs a cosine head")
+
+
+class Center(_Frozen):
+    """The center loss; ``weight`` is the paper's lambda, and 0 switches it off."""
+
+    weight: float = Field(0.0, ge=0)
+    alpha: float = Field(0.5, ge=0, le=1)
+    update: Literal["batch-mean", "authors-code"] = "batch-mean"
+    warm_up_steps: int = Field(20, ge=0, description="steps at the start with weight 0 and alpha 1")
+
+
+class Schedule(_Frozen):
+    """How long and in which steps a recipe trains."""
+
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1, description="instead of steps")
+    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
+    batch_size: int = Field(32, ge=1)
+    optimiser: Literal["adam", "rmsprop"] = "adam"
+    learning_rate: float = Field(gt=0)
+    decay: float = Field(0.9, gt=0, lt=1, description="RMSProp's rho")
+    epsilon: float = Field(1e-8, gt=0)
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    validate_every: int | None = Field(11, ge=1, description="steps between validations; null: once an epoch")
+    select_from: int = Field(0, ge=0, description="first step whose validation counts")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    pool_batches: int = Field(8, ge=1, description="batches among which clips are grouped by length; 1 does not group")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Schedule":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"steps {self.steps} and epochs {self.epochs}; expected one of them, the other null")
+        return self
+
+    @property
+    def length(self) -> str:
+        """The length in words: ``352 steps`` or ``at most 100 epochs``."""
+        words = f"{self.steps} steps" if self.steps else f"{self.epochs} epochs"
+        return words if self.patience is None else f"at most {words}, patience {self.patience}"
+
+
+class ProtocolChoice(_Frozen):
+    """Who trains, validates and tests; which options a protocol takes is its own affair (``serotone.splits``)."""
+
+    name: str
+    folds: int | None = Field(None, ge=2)
+    speakers_out: int | None = Field(None, ge=1)
+    validation_speakers: int | None = Field(None, ge=0)
+    validation_share: float | None = Field(None, ge=0, lt=1)
+    validation_sentences: int | None = Field(None, ge=0)
+    test_share: float | None = Field(None, gt=0, lt=1)
+    test_corpora: tuple[str, ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_name_alone(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PROTOCOLS:
+            raise ValueError(f"unknown protocol; expected one of {', '.join(PROTOCOLS)}")
+        return name
+
+    def options(self) -> dict[str, Any]:
+        """The options that were given, for :func:`serotone.splits.make_splits`."""
+        return self.model_dump(exclude={"name"}, exclude_none=True)
+
+
+class BundleChoice(_Frozen):
+    """What a bundle made by this recipe says about the audio that it takes."""
+
+    min_seconds: float = Field(0.5, gt=0)
+    max_seconds: float = Field(14.0, gt=0)
+    window_seconds: float = Field(4.0, gt=0)
+    hop_seconds: float = Field(2.0, gt=0)
+    uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
+
+
+# --------------------------------------------------------------------------------------------------------------- recipe
+
+
+class Recipe(_Frozen):
+    """One experiment."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str = ""
+    description: str
+    sample_rate: int = Field(16000, ge=8000, le=48000)
+    labels: tuple[str, ...] | None = Field(None, description="classes in order; null takes the corpus's own")
+    merge: dict[str, str] = Field(default_factory=dict)
+    styles: tuple[str, ...] | None = Field(None, description="such as improvised; null takes all")
+    training_only: tuple[str, ...] = Field((), description="corpora that are trained on and never tested")
+    protocol: ProtocolChoice
+    seed: int = Field(0, ge=0)
+    max_frames: int | None = Field(None, ge=1, description="longer clips are centre-cropped in training and testing")
+    clip_seconds: float | None = Field(
+        None, gt=0, description="clips are cut or zero-padded to this; null: as they are"
+    )
+    segments: bool = Field(False, description="clips become pieces of clip_seconds, and their answers are averaged")
+    frontend: Frontend
+    encoder: Encoder
+    annealing: Annealing | None = None
+    pooling: Literal["ends", "mean", "attentive-mean", "attentive-mean-sd"] = "ends"
+    head: Head
+    loss: Loss = Loss()  # type: ignore[call-arg]
+    center: Center = Center()  # type: ignore[call-arg]
+    monitor: Literal["ua", "wa", "none"] = Field(description="validation score that selects the step; none = the last")
+    schedule: str
+    schedules: dict[str, Schedule]
+    bundle: BundleChoice = BundleChoice()  # type: ignore[call-arg]
+    on: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="what differs on a corpus, by its name; resolved when corpora are given"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Recipe":
+        if self.schedule not in self.schedules:
+            raise ValueError(f"schedule {self.schedule!r} is none of this recipe's: {', '.join(self.schedules)}")
+        unknown = {*self.merge, *self.merge.values(), *(self.labels or ())} - set(EMOTIONS)
+        if unknown:
+            raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
+        if self.segments and self.clip_seconds is None:
+            raise ValueError("segments need clip_seconds, the length of a piece")
+        if self.loss.margin and not isinstance(self.head, CosineHead):
+            raise ValueError(f"loss.margin with head {self.head.name!r}; a margin needs a cosine head")
+        if self.annealing is not None and not isinstance(self.encoder, DyCNN):
+            raise ValueError(f"annealing with encoder {self.encoder.name!r}; only dycnn has a temperature")
+        if self.training.patience is not None and self.monitor == "none":
+            raise ValueError("patience needs a monitor, ua or wa")
+        return self
+
+    @property
+    def training(self) -> Schedule:
+        """The schedule in use."""
+        return self.schedules[self.schedule]
+
+    @property
+    def clip_samples(self) -> int | None:
+        """Length in samples that every clip, or every piece, is brought to."""
+        return None if self.clip_seconds is None else round(self.clip_seconds * self.sample_rate)
+
+    def to_yaml(self) -> str:
+        """The whole recipe with every default spelled out, as it is kept in run folders and bundles."""
+        return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+CHOICES: Mapping[str, Mapping[str, type[BaseModel]]] = {
+    "frontend": {"spectrogram": Spectrogram, "log-mel": LogMel, "mfcc": MFCC},
+    "encoder": {"crnn": CRNN, "vlcrnn": VLCRNN, "resnet18": ResNet18, "cnn-blstm": CNNBLSTM, "dycnn": DyCNN},
+    "head": {"feature": FeatureHead, "linear": LinearHead, "cosine": CosineHead},
+}
+"""The parts of a recipe that are chosen by name, and what each choice may say."""

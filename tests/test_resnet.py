@@ -1,0 +1,194 @@
+"""System 1's encoder: its size, its arithmetic against a second walk through the weights, its graph."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serotone.modeling.encoders.resnet import Block, ResNet18
+from serotone.modeling.heads import LinearHead
+from serotone.modeling.pooling import Mean
+
+SMALL = (4, 6, 8, 10)
+
+
+def small(features: int = 20) -> ResNet18:
+    """A narrow one whose batch norms are not the identity."""
+    torch.manual_seed(3)
+    encoder = ResNet18(features, filters=SMALL)
+    for module in encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
+            module.running_mean.normal_(std=0.2)
+            module.running_var.uniform_(0.5, 2.0)
+    return encoder.eval()
+
+
+def lengths_of(frames: Tensor) -> Tensor:
+    return torch.full((len(frames),), frames.shape[1])
+
+
+def test_parameter_count_is_that_of_the_specification() -> None:
+    def norm(width: int) -> int:
+        return 2 * width
+
+    expected = 7 * 7 * 64 + norm(64)  # stem
+    for inputs, width in itertools.pairwise((64, 64, 128, 256, 512)):
+        expected += 9 * inputs * width + 3 * 9 * width * width + 4 * norm(width)  # two blocks of two layers
+        expected += inputs * width + norm(width) if inputs != width else 0  # projection
+    expected += 512 * 4 + 4  # classifier
+    assert expected == 11_172_292
+    system = nn.ModuleList([ResNet18(128), Mean(512), LinearHead(512, 4)])
+    assert sum(p.numel() for p in system.parameters()) == 11_172_292
+
+
+def test_it_has_eighteen_layers_and_no_convolution_bias() -> None:
+    convolutions = [m for m in ResNet18(128, filters=SMALL).modules() if isinstance(m, nn.Conv2d)]
+    projections = [m for m in convolutions if m.kernel_size == (1, 1)]
+    assert len(convolutions) - len(projections) + 1 == 18  # and the linear layer of the head
+    assert len(projections) == 3
+    assert all(m.bias is None for m in convolutions)
+
+
+@pytest.mark.parametrize("features", [128, 40])
+def test_six_seconds_become_nine_states(features: int) -> None:
+    # 259 -> 130 (stem) -> 65 (pool) -> 65 -> 33 -> 17 -> 9
+    frames = torch.randn(2, 259, features)
+    states, lengths = ResNet18(features, filters=SMALL).eval()(frames, lengths_of(frames))
+    assert states.shape == (2, 9, SMALL[-1])
+    assert lengths.tolist() == [9, 9]
+
+
+@pytest.mark.parametrize("length", range(1, 70))
+def test_lengths_are_those_of_the_states(length: int) -> None:
+    frames = torch.randn(1, length, 8)
+    states, lengths = small(8)(frames, lengths_of(frames))
+    assert states.shape[1] == lengths.item()
+
+
+def walk(weights: Iterator[Tensor], maps: Tensor) -> Tensor:
+    """The maps before the average, from the state dictionary's tensors in order, in plain layout."""
+
+    def layer(maps: Tensor, stride: int, padding: int) -> Tensor:
+        maps = functional.conv2d(maps, next(weights).contiguous(), stride=stride, padding=padding)
+        scale, shift, mean, variance = itertools.islice(weights, 4)
+        next(weights)  # batches seen
+        columns = (slice(None), None, None)
+        return (maps - mean[columns]) / torch.sqrt(variance[columns] + 1e-5) * scale[columns] + shift[columns]
+
+    maps = functional.max_pool2d(layer(maps, 2, 3).clamp_min(0), 3, 2, padding=1)
+    for stage in range(4):
+        for block in range(2):
+            stride = 2 if stage > 0 and block == 0 else 1
+            residual = layer(layer(maps, stride, 1).clamp_min(0), 1, 1)
+            shortcut = layer(maps, stride, 0) if stride == 2 else maps
+            maps = (residual + shortcut).clamp_min(0)
+    assert next(weights, None) is None
+    return maps
+
+
+def test_states_are_those_of_a_second_walk_and_their_mean_the_global_average_pool() -> None:
+    encoder = small()
+    frames = torch.randn(3, 75, 20)
+    with torch.no_grad():
+        states, lengths = encoder(frames, lengths_of(frames))
+        maps = walk(iter(encoder.state_dict().values()), frames[:, None])
+        pooled = Mean(SMALL[-1])(states, lengths)
+    torch.testing.assert_close(states, maps.mean(dim=3).transpose(1, 2), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(pooled, functional.adaptive_avg_pool2d(maps, 1).flatten(1), atol=1e-5, rtol=1e-5)
+
+
+def test_a_block_whose_residual_is_silent_is_its_shortcut() -> None:
+    maps = torch.randn(2, 4, 5, 7)
+    block = Block(4, 4, stride=1).eval()
+    nn.init.zeros_(block.norm2.weight)
+    torch.testing.assert_close(block(maps), maps.clamp_min(0))
+    # A projection of weight 3 on the diagonal; every second row and column is read.
+    block = Block(4, 4, stride=2).eval()
+    nn.init.zeros_(block.norm2.weight)
+    with torch.no_grad():
+        block.shortcut[0].weight.copy_(3 * torch.eye(4)[:, :, None, None])
+    torch.testing.assert_close(block(maps), 3 * maps[:, :, ::2, ::2].clamp_min(0), atol=1e-4, rtol=1e-4)
+
+
+def test_states_keep_the_order_of_time() -> None:
+    # What happens at the clip's end moves the last state and, 217 frames being as far as a state sees, not the first.
+    encoder = small(64)
+    frames = torch.zeros(1, 640, 64)
+    louder = frames.clone()
+    louder[:, 600:] = 5.0
+    with torch.no_grad():
+        before, after = (encoder(clip, lengths_of(clip))[0] for clip in (frames, louder))
+    changed = (before - after).abs().amax(dim=(0, 2)) > 1e-4
+    assert changed[-1]
+    assert not changed[0]
+
+
+def test_every_parameter_receives_a_gradient() -> None:
+    encoder = small().train()
+    frames = torch.randn(4, 70, 20)
+    encoder(frames, lengths_of(frames))[0].square().sum().backward()
+    silent = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_evaluation_knows_no_neighbours_and_no_chance() -> None:
+    encoder = small()
+    frames = torch.randn(4, 70, 20)
+    with torch.no_grad():
+        whole = encoder(frames, lengths_of(frames))[0]
+        alone = torch.cat([encoder(clip[None], torch.tensor([70]))[0] for clip in frames])
+        again = encoder(frames, lengths_of(frames))[0]
+    torch.testing.assert_close(whole, alone, atol=1e-5, rtol=1e-5)
+    assert torch.equal(whole, again)
+
+
+def test_mixed_precision_trains() -> None:
+    encoder = small().train()
+    pooling, head = Mean(SMALL[-1]), LinearHead(SMALL[-1], 4)
+    frames = torch.randn(4, 70, 20)
+    with torch.autocast("cpu", torch.bfloat16):
+        pooled = pooling(*encoder(frames, lengths_of(frames)))
+        logits = head(pooled)[0]
+    assert pooled.dtype == torch.float32
+    logits.float().square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in encoder.parameters())
+
+
+def test_refuses_what_is_no_network() -> None:
+    with pytest.raises(ValueError, match="got 0 bins"):
+        ResNet18(0)
+    with pytest.raises(ValueError, match="1 stage"):
+        ResNet18(8, filters=())
+
+
+class Chain(nn.Module):
+    def __init__(self, encoder: ResNet18) -> None:
+        super().__init__()
+        self.encoder, self.pooling, self.head = encoder, Mean(encoder.num_outputs), LinearHead(encoder.num_outputs, 4)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        lengths = torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1)
+        return self.head(self.pooling(*self.encoder(frames, lengths)))[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_graph_agrees_at_any_batch_and_length(tmp_path) -> None:
+    chain = Chain(small()).eval()
+    path = str(tmp_path / "chain.onnx")
+    axes = {"frames": {0: "batch", 1: "time"}, "logits": {0: "batch"}}
+    example = torch.randn(2, 64, 20)
+    names = {"input_names": ["frames"], "output_names": ["logits"]}
+    torch.onnx.export(chain, (example,), path, dynamic_axes=axes, opset_version=17, dynamo=False, **names)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch, length in ((1, 1), (3, 64), (5, 259)):
+        frames = torch.randn(batch, length, 20)
+        with torch.no_grad():
+            expected = chain(frames).numpy()
+        np.testing.assert_allclose(session.run(None, {"frames": frames.numpy()})[0], expected, atol=1e-5, rtol=1e-4)
