@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from serotone.modeling.encoders.crnn import paired_maximum
 from serotone.modeling.system import System, WholeClips
 from serotone.training.build import build_system
 from serotone.training.export import check_graph, probabilities, write_graph
@@ -220,3 +221,13 @@ def test_a_handful_of_clips_can_be_learned_by_heart(recipe: str) -> None:
         if loss.item() < 0.05:
             break
     assert loss.item() < 0.1
+
+
+@pytest.mark.parametrize("steps", [4, 5, 12, 13])
+def test_the_cheaper_convolution_is_the_convolution_and_its_pool_over_time(steps: int) -> None:
+    generator = torch.Generator().manual_seed(2)
+    maps = torch.randn(2, 3, steps, 7, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, 3, 3, 3, generator=generator, dtype=torch.float64)
+    bias = torch.randn(4, generator=generator, dtype=torch.float64)
+    expected = torch.nn.functional.max_pool2d(torch.nn.functional.conv2d(maps, weight, bias), (2, 1))
+    torch.testing.assert_close(paired_maximum(maps, weight, bias), expected)

