@@ -1,12 +1,10 @@
 """Mel spectrogram on a logarithmic scale."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from serotone.modeling.frontends.spectral import MelNorm, MelScale, mel_filterbank
-from serotone.modeling.frontends.spectrogram import Spectrogram
+from serotone.modeling.frontends.spectrogram import Engine, Logarithm, Spectrogram
 
 MEL_GROUP = 16
 """Mel bands that are multiplied together: a group reads only the bins that it covers."""
@@ -18,7 +16,7 @@ MEL_GAP = 16
 class LogMel(Spectrogram):
     """Mel spectrogram on a logarithmic scale.
 
-    Args, besides those of :class:`Spectrogram` but ``bins``, which the bands decide:
+    Args, besides those of :class:`Spectrogram`:
         num_mels: Bands.
         mel_scale: "slaney" or "htk".
         mel_norm: "slaney" divides each band by half its width in Hz; None leaves every peak at 1.
@@ -33,18 +31,43 @@ class LogMel(Spectrogram):
         self,
         *,
         sample_rate: int = 16000,
+        window: str = "hamming",
+        window_seconds: float = 0.040,
+        hop_seconds: float = 0.010,
+        window_samples: int | None = None,
+        hop_samples: int | None = None,
         n_fft: int = 1024,
         num_mels: int = 128,
         mel_scale: MelScale = "slaney",
         mel_norm: MelNorm | None = "slaney",
         f_min: float = 0.0,
         f_max: float | None = None,
+        centred: bool = True,
+        pre_emphasis: float | None = None,
+        logarithm: Logarithm = "db",
+        amin: float = 1e-10,
+        top_db: float | None = 80.0,
         offset: float = 0.0,
-        **options: Any,
+        engine: Engine = "fft",
     ) -> None:
         filters = mel_filterbank(sample_rate, n_fft, num_mels, mel_scale, mel_norm, f_min, f_max)  # (K, M)
-        bins = max(_support(filters)[1], 1)
-        super().__init__(sample_rate=sample_rate, n_fft=n_fft, bins=bins, offset=offset, **options)
+        super().__init__(
+            sample_rate=sample_rate,
+            window=window,
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
+            window_samples=window_samples,
+            hop_samples=hop_samples,
+            n_fft=n_fft,
+            bins=max(_support(filters)[1], 1),
+            centred=centred,
+            pre_emphasis=pre_emphasis,
+            logarithm=logarithm,
+            amin=amin,
+            top_db=top_db,
+            offset=offset,
+            engine=engine,
+        )
         self._fft_bins = None  # an FFT makes all of them anyway
         self.num_mels = num_mels
         self.register_buffer("mel", filters.float(), persistent=False)

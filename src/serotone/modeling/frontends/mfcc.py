@@ -1,12 +1,11 @@
 """Mel-frequency cepstral coefficients and their deltas."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from serotone.modeling.frontends.mel import LogMel
-from serotone.modeling.frontends.spectral import cosine_transform, deltas
+from serotone.modeling.frontends.spectral import MelNorm, MelScale, cosine_transform, deltas
+from serotone.modeling.frontends.spectrogram import Engine, Logarithm
 
 
 class MFCC(LogMel):
@@ -25,9 +24,52 @@ class MFCC(LogMel):
     transform: Tensor
 
     def __init__(
-        self, *, num_mels: int = 128, num_coefficients: int = 40, deltas: int = 0, delta_width: int = 9, **options: Any
+        self,
+        *,
+        sample_rate: int = 16000,
+        window: str = "hamming",
+        window_seconds: float = 0.040,
+        hop_seconds: float = 0.010,
+        window_samples: int | None = None,
+        hop_samples: int | None = None,
+        n_fft: int = 1024,
+        num_mels: int = 128,
+        mel_scale: MelScale = "slaney",
+        mel_norm: MelNorm | None = "slaney",
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        num_coefficients: int = 40,
+        deltas: int = 0,
+        delta_width: int = 9,
+        centred: bool = True,
+        pre_emphasis: float | None = None,
+        logarithm: Logarithm = "db",
+        amin: float = 1e-10,
+        top_db: float | None = 80.0,
+        offset: float = 0.0,
+        engine: Engine = "fft",
     ) -> None:
-        super().__init__(num_mels=num_mels, **options)
+        super().__init__(
+            sample_rate=sample_rate,
+            window=window,
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
+            window_samples=window_samples,
+            hop_samples=hop_samples,
+            n_fft=n_fft,
+            num_mels=num_mels,
+            mel_scale=mel_scale,
+            mel_norm=mel_norm,
+            f_min=f_min,
+            f_max=f_max,
+            centred=centred,
+            pre_emphasis=pre_emphasis,
+            logarithm=logarithm,
+            amin=amin,
+            top_db=top_db,
+            offset=offset,
+            engine=engine,
+        )
         if deltas not in (0, 1, 2):
             raise ValueError(f"deltas {deltas}; expected 0, 1 or 2")
         if delta_width < 3 or delta_width % 2 == 0:
