@@ -43,8 +43,8 @@ tests: $(FULL)/.installed ## pytest; real corpora are found in the folder SEROTO
 	$(FULL)/bin/python -m pytest
 
 format: $(FULL)/.installed ## let ruff mend and format the sources
-	$(FULL)/bin/ruff check --fix $(SOURCES)
 	$(FULL)/bin/ruff format $(SOURCES)
+	$(FULL)/bin/ruff check --fix $(SOURCES)
 
 bench: $(CORE)/.installed $(FULL)/.installed ## run the benchmarks, figures to results/benchmarks/
 	$(FULL)/bin/python benchmarks/run_all.py

@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> int:
     """Run them one after another; exit status 1 where one failed."""
-    scripts = {path.stem: path for path in sorted(HERE.glob("*.py")) if path != Path(__file__).resolve()}
+    scripts = {path.stem: path for path in sorted(HERE.glob("*.py")) if path.stem not in ("run_all", "tables")}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"only these of: {', '.join(scripts)}")
     parser.add_argument("--out-folder", type=Path, default=HERE.parent / "results" / "benchmarks")

@@ -51,11 +51,11 @@ class AttentiveMean(nn.Module):
     q = (forward state at the last step, backward state at the first) are ours, and so is W's start (Glorot).
     """
 
-    def __init__(self, num_inputs: int) -> None:
+    def __init__(self, num_inputs: int, *, directions: int = 2) -> None:
         super().__init__()
         self.matrix = nn.Parameter(torch.empty(num_inputs, num_inputs))
         nn.init.xavier_uniform_(self.matrix)
-        self.query = Ends(num_inputs)
+        self.query = Ends(num_inputs, directions=directions)
         self.num_outputs = num_inputs
 
     def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
@@ -79,8 +79,8 @@ class AttentiveMeanDeviation(AttentiveMean):
     The paper keeps the difference at 0 or above; ours at 1e-6, where the root still has a gradient.
     """
 
-    def __init__(self, num_inputs: int) -> None:
-        super().__init__(num_inputs)
+    def __init__(self, num_inputs: int, *, directions: int = 2) -> None:
+        super().__init__(num_inputs, directions=directions)
         self.num_outputs = 2 * num_inputs
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
     """An untrained system for ``num_classes`` classes; weights come from torch's current random state."""
     frontend = build_frontend(recipe)
     encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), **recipe.encoder.model_dump(exclude={"name"}))  # type: ignore[arg-type]
-    options = {"directions": encoder.directions} if recipe.pooling == "ends" else {}
+    options = {"directions": encoder.directions} if recipe.pooling != "mean" else {}
     pooling = POOLINGS[recipe.pooling](int(encoder.num_outputs), **options)
     head = HEADS[recipe.head.name](pooling.num_outputs, num_classes, **recipe.head.model_dump(exclude={"name"}))
     return System(frontend, encoder, pooling, head, clip_samples=recipe.clip_samples, segments=recipe.segments)

@@ -41,11 +41,10 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
     changes = [_parsed(override) for override in overrides]
     if corpora is not None:
         special = tree.pop("on", None) or {}
-        tested = set(corpora) - set(tree.get("training_only") or ())
+        tested = set(corpora) - set(_changed(tree, changes).get("training_only") or ())
         if len(tested) == 1:
             tree = _merge(tree, special.get(tested.pop(), {}))
-    for change in changes:
-        tree = _merge(tree, change)
+    tree = _changed(tree, changes)
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -119,6 +118,12 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
             old = {name: kept for name, kept in old.items() if name in shared}
         merged[key] = _merge(old, value)
     return merged
+
+
+def _changed(tree: dict[str, Any], changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    for change in changes:
+        tree = _merge(tree, change)
+    return tree
 
 
 def _keys(part: str, name: object) -> Collection[str]:

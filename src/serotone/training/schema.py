@@ -298,6 +298,11 @@ class Recipe(_Frozen):
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments need clip_seconds, the length of a piece")
+        if self.clip_seconds and not self.segments and self.bundle.max_seconds > self.clip_seconds:
+            raise ValueError(
+                f"bundle.max_seconds {self.bundle.max_seconds} with clip_seconds {self.clip_seconds}; a bundle would crop"
+                " what lies between them, so bundle.max_seconds and bundle.window_seconds may be no longer"
+            )
         if self.loss.margin and not isinstance(self.head, CosineHead):
             raise ValueError(f"loss.margin with head {self.head.name!r}; a margin needs a cosine head")
         if self.annealing is not None and not isinstance(self.encoder, DyCNN):

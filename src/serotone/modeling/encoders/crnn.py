@@ -39,7 +39,7 @@ class CRNN(nn.Module):
     """Convolutions over time and frequency, then a bidirectional GRU over what is left of time.
 
     The exporter sets ``exported``: the graph only ever sees batches of equal length, so nothing needs packing, and its
-    time goes to two of the convolutions, which it computes more cheaply.
+    time goes to the 3x3 convolutions, which it computes more cheaply.
 
     Args:
         num_features: Bins of the input frames, at least ``minimum_frames`` of them.
@@ -80,7 +80,7 @@ class CRNN(nn.Module):
         return recur(self.recurrence, steps, lengths, packed=not self.exported), lengths
 
     def _cheaper(self, maps: Tensor) -> Tensor:
-        """``convolutions``, the same function of maps (B, 1, T, F), with a third of two layers' products spared."""
+        """``convolutions``, the same function of maps (B, 1, T, F), with a third of the products of 3x3 kernels spared."""
         layers = iter(self.convolutions)
         for layer in LAYERS:
             convolution, rectified = next(layers), next(layers)
