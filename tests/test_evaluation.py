@@ -143,3 +143,21 @@ def test_unreadable_files_are_named_and_the_rest_go_on(recognizer, corpus, tmp_p
     assert result.exit_code == 1
     assert "s2" in result.stderr
     assert "5 utterances" in result.stdout
+
+
+def test_emotions_merged_in_training_are_merged_again(tmp_path):
+    make_toy_bundle(tmp_path / "merging", merge={"excited": "happy"})
+    corpus = make_corpus(
+        tmp_path / "corpus", {"e1": ("excited", BUZZ), "e2": ("excited", QUIET), "a1": ("angry", LOUD)}
+    )
+    result = evaluate(Recognizer(tmp_path / "merging"), utterances(corpus))
+    assert set(result.shared) == {"angry", "happy"}
+    assert result.corpus_only == {}
+    assert dict(result.merged) == {"excited as happy": 2}
+    assert sorted((row.truth, row.answer) for row in result.rows) == [
+        ("angry", "angry"),
+        ("happy", "happy"),
+        ("happy", "sad"),
+    ]
+    printed = CliRunner().invoke(app, ["evaluate", str(tmp_path / "merging"), "--corpus", corpus]).stdout
+    assert "excited as happy (2)" in printed

@@ -31,6 +31,7 @@ PUBLISHED = {
     *("dycnn-bilstm", "dycnn-lstm", "dycnn-static-lstm", "dycnn-static-bilstm", "dycnn-bilstm-variable"),
     *(f"dycnn-{rows}-{what}" for rows in ("bilstm", "static-lstm") for what in ("mfcc", "adam")),
 }
+OWN_SCHEDULE = {"emodb-crnn": "budget", "dycnn-bilstm-adam": "gentle", "dycnn-static-lstm-adam": "gentle"}
 DROPPED = {  # keys of a base that another name, or null, takes away: a spectrogram's mel bands, static kernels' heat
     "spectrogram": {"frontend.num_mels", "frontend.mel_scale", "frontend.mel_norm"},
     "static": {"annealing.start", "annealing.end", "annealing.share"},
@@ -115,8 +116,8 @@ def test_it_states_only_its_difference(name: str) -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_both_schedules_are_there_and_the_budget_is_ours_alone(name: str) -> None:
     recipe = load(name)
-    assert set(recipe.schedules) == {"paper", "budget"}
-    assert recipe.schedule == ("budget" if name == "emodb-crnn" else "paper")
+    assert set(recipe.schedules) == {"paper", "budget"} | ({"gentle"} if name.endswith("-adam") else set())
+    assert recipe.schedule == OWN_SCHEDULE.get(name, "paper")
     paper, budget = recipe.schedules["paper"], recipe.schedules["budget"]
     assert (paper.precision, budget.precision) == ("float32", "bfloat16")
     grouped = recipe.clip_seconds is None
@@ -182,7 +183,7 @@ def test_a_sweeps_name_says_its_values(name: str) -> None:
         ("dycnn-bilstm-variable", "iemocap", "clip_seconds", None, "ours", "dycnn-bilstm-variable, on iemocap"),
         ("dycnn-static-lstm-mfcc", None, "annealing", None, "computed", "dycnn-static-lstm"),
         ("dycnn-static-lstm-mfcc", None, "frontend.pre_emphasis", 0.97, "paper", "dycnn-bilstm"),
-        ("dycnn-static-lstm", None, "encoder.hidden", 256, "ours", "dycnn-lstm"),
+        ("dycnn-static-lstm", None, "encoder.hidden", 256, "ours", "dycnn-static-lstm"),
     ],
 )
 def test_known_values_have_their_known_source(

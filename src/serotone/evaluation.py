@@ -15,7 +15,7 @@ from typing import Any
 
 from serotone import audio
 from serotone.corpora import Utterance, fingerprint
-from serotone.emotions import in_order
+from serotone.emotions import in_order, merged
 from serotone.errors import CorpusError, SerotoneError
 from serotone.files import write_json, write_text
 from serotone.metrics import summary
@@ -43,6 +43,7 @@ class Evaluation:
 
     ``shared`` are the emotions that bundle and corpus both have; ``bundle_only`` the bundle's classes that the corpus
     lacks; ``corpus_only`` the corpus's emotions that the bundle lacks, each with its utterances, which are not scored.
+    ``merged`` counts the utterances whose emotion was taken for another, as in training, such as "excited as happy".
     ``unanswered`` are utterances in which the bundle found no speech and ``failed`` those that could not be read, with
     the error; neither is scored. ``trained_on`` are corpora of the evaluation that the bundle names as its own data.
     """
@@ -54,6 +55,7 @@ class Evaluation:
     shared: tuple[str, ...]
     bundle_only: tuple[str, ...]
     corpus_only: Mapping[str, int]
+    merged: Mapping[str, int]
     rows: tuple[Row, ...]
     unanswered: tuple[str, ...]
     failed: tuple[tuple[str, str], ...]
@@ -79,6 +81,7 @@ class Evaluation:
             "shared": list(self.shared),
             "bundle_only": list(self.bundle_only),
             "corpus_only": dict(self.corpus_only),
+            "merged": dict(self.merged),
             "scored": len(self.rows),
             "unanswered": list(self.unanswered),
             "failed": [{"id": name, "message": message} for name, message in self.failed],
@@ -110,7 +113,8 @@ def evaluate(
     Raises CorpusError: bundle and corpus share fewer than two emotions, or not one utterance could be scored.
     """
     bundle = recognizer.bundle
-    emotions = in_order(u.emotion for u in utterances)
+    truths = {u.id: merged(u.emotion, bundle.merge) for u in utterances}
+    emotions = in_order(truths.values())
     shared = tuple(label for label in bundle.labels if label in emotions)
     if len(shared) < 2:
         held = ", ".join(emotions) or "nothing"
@@ -118,12 +122,13 @@ def evaluate(
             f"{bundle.name} recognises {', '.join(bundle.labels)}; the corpus holds {held}: "
             "fewer than two in common, so there is nothing to tell apart; choose another corpus or bundle"
         )
-    counts = Counter(u.emotion for u in utterances)
+    counts = Counter(truths.values())
     rows: list[Row] = []
     unanswered: list[str] = []
     failed: list[tuple[str, str]] = []
     for utterance in utterances:
-        if utterance.emotion not in shared:
+        truth = truths[utterance.id]
+        if truth not in shared:
             continue
         try:
             prediction = recognizer.predict_audio(
@@ -143,7 +148,7 @@ def evaluate(
             else:
                 named = prediction.probabilities
                 best = max(shared, key=lambda label: named[label])
-                rows.append(Row(utterance.id, utterance.emotion, best, prediction.label, named))
+                rows.append(Row(utterance.id, truth, best, prediction.label, named))
         if on_utterance is not None:
             on_utterance()
     if not rows:
@@ -162,6 +167,7 @@ def evaluate(
         shared=shared,
         bundle_only=tuple(label for label in bundle.labels if label not in shared),
         corpus_only={emotion: counts[emotion] for emotion in emotions if emotion not in shared},
+        merged=Counter(f"{u.emotion} as {truths[u.id]}" for u in utterances if u.emotion != truths[u.id]),
         rows=tuple(rows),
         unanswered=tuple(unanswered),
         failed=tuple(failed),

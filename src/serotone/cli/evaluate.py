@@ -33,12 +33,15 @@ def evaluate(
     Scored are the emotions that both have. The exit status is 1 where a recording could not be read.
     """
     from serotone.corpora import parse_corpora
+    from serotone.emotions import merged
     from serotone.evaluation import evaluate as score
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads)
     utterances = parse_corpora(corpus)
-    progress = Progress(sum(u.emotion in recognizer.bundle.labels for u in utterances), "utterances")
+    progress = Progress(
+        sum(merged(u.emotion, recognizer.bundle.merge) in recognizer.bundle.labels for u in utterances), "utterances"
+    )
     try:
         result = score(recognizer, utterances, on_utterance=progress.step)
     finally:
@@ -67,6 +70,9 @@ def _table(result: "Evaluation") -> list[str]:
     if result.corpus_only:
         lacking = ", ".join(f"{emotion} ({count})" for emotion, count in result.corpus_only.items())
         lines.append(f"emotions that the bundle lacks, left out: {lacking}")
+    if result.merged:
+        taken = ", ".join(f"{what} ({count})" for what, count in result.merged.items())
+        lines.append(f"taken as in the bundle's training: {taken}")
     if result.unanswered:
         lines.append(f"no speech found, left out: {', '.join(result.unanswered)}")
     if result.trained_on:

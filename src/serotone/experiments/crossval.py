@@ -44,19 +44,20 @@ def crossval(
         recipe: What is trained.
         utterances: On what.
         out: The run folder; one sub-folder ``fold-<repetition>-<fold>`` each.
-        repetitions: How often the protocol is dealt anew.
+        repetitions: How often the protocol is dealt anew; the summary counts those of earlier calls, too.
         only: Numbers of the folds to run; None runs all.
         tell: Called with one line of progress at a time.
 
     Raises:
         RunError: The protocol has no test part, a fold in ``only`` does not exist, or the folder is another run's.
     """
-    splits = [split for r in range(repetitions) for split in plan(recipe, utterances, repetition=r)]
+    begun = [int(folder.name.split("-")[1]) + 1 for folder in out.glob("fold-*-*")]
+    splits = [split for r in range(max([repetitions, *begun])) for split in plan(recipe, utterances, repetition=r)]
     if not all(split.test for split in splits):
         raise RunError(
             f"protocol {recipe.protocol.name} has no test part; crossval needs one, such as leave-one-speaker-out"
         )
-    chosen = [split for split in splits if only is None or split.fold in only]
+    chosen = [split for split in splits if split.repetition < repetitions and (only is None or split.fold in only)]
     if only is not None and set(only) - {split.fold for split in splits}:
         raise RunError(f"folds {sorted(only)} were asked for; this protocol has 0 to {max(s.fold for s in splits)}")
     with opened(out, recipe, utterances):

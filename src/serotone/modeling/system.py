@@ -90,6 +90,7 @@ class System(nn.Module):
         """The mean answer over the pieces of each clip; the pieces that a longer neighbour brings along count 0."""
         assert self.clip_samples is not None
         size, clips = self.clip_samples, waveforms.shape[0]
+        lengths = lengths.clamp_min(1)
         waveforms = torch.cat([zero_beyond(waveforms, lengths, dim=1), waveforms.new_zeros(clips, size - 1)], dim=1)
         pieces = waveforms[:, : waveforms.shape[1] // size * size].reshape(-1, size)  # (B * S, size)
         output = self._classified(pieces, torch.ones_like(pieces, dtype=torch.int64).sum(dim=1))

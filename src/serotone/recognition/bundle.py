@@ -46,6 +46,7 @@ class Bundle:
     """A verified bundle: the contents of its ``bundle.json`` and where it lies.
 
     ``sha256`` is the digest of ``bundle.json`` (hex), the one that ``load_bundle(..., sha256=)`` compares.
+    ``merge`` maps emotions of a corpus to the label that stood for them in training, such as excited to happy.
     ``temperature`` is informational: the graph's ``probabilities`` already include it.
     """
 
@@ -64,6 +65,7 @@ class Bundle:
     versions: Mapping[str, str]
     files: Mapping[str, BundleFile]
     temperature: float
+    merge: Mapping[str, str]
     sha256: str
 
     def read(self, file_name: str) -> bytes:
@@ -95,6 +97,7 @@ class Bundle:
             "hop_seconds": self.hop_seconds,
             "thresholds": dict(self.thresholds),
             "temperature": self.temperature,
+            "merge": dict(self.merge),
             "data": [dict(item) for item in self.data],
             "opset": self.opset,
             "versions": dict(self.versions),
@@ -175,6 +178,7 @@ def write_manifest(
     opset: int,
     versions: Mapping[str, str],
     temperature: float = 1.0,
+    merge: Mapping[str, str] | None = None,
     extra: Mapping[str, object] | None = None,
 ) -> Bundle:
     """Make a folder of finished files a bundle: write its ``bundle.json``, with the hash of each, in one step.
@@ -207,6 +211,7 @@ def write_manifest(
         "hop_seconds": hop_seconds,
         "thresholds": dict(thresholds),
         "temperature": temperature,
+        "merge": dict(merge or {}),
         "data": [dict(item) for item in data],
         "opset": opset,
         "versions": dict(versions),
@@ -295,6 +300,7 @@ def _parse(folder: Path, content: bytes) -> Bundle:
         versions={key: str(value) for key, value in keys.mapping("versions").items()},
         files=files,
         temperature=keys.number("temperature", above=0.0) if "temperature" in raw else 1.0,
+        merge={key: str(value) for key, value in keys.mapping("merge").items()} if "merge" in raw else {},
         sha256=hashlib.sha256(content).hexdigest(),
     )
 

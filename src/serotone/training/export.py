@@ -71,6 +71,7 @@ def export(
             opset=OPSET,
             versions={key: str(value) for key, value in versions.items()},
             temperature=1.0,
+            merge=recipe.merge,
         )
         shutil.rmtree(folder, ignore_errors=True)
         building.replace(folder)

@@ -56,6 +56,7 @@ class _KeepEpoch(pl.Callback):
         self.path = path
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.end_epoch()
         write_whole(self.path, lambda temporary: trainer.save_checkpoint(temporary, weights_only=False))
 
 
@@ -105,7 +106,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed)
-    if not checkpoint.is_file():
+    if recipe.standardise and not checkpoint.is_file():
         fit_standardiser(module.system, train)
     run_loop(module, validation, folder)
     finished = module.finish()
@@ -163,7 +164,6 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning's own call into torch's key-word spelling.
         warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*resuming from a checkpoint that ended before the epoch ended.*")
         # A protocol may have no validation part; the last step then counts.
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         # The step decides the end, not the epoch.
@@ -209,12 +209,21 @@ def clear(folder: Path) -> None:
 
 
 def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, NDArray[np.float64]]:
-    """Probabilities (C,) by utterance id, in float32 arithmetic."""
+    """Probabilities (C,) by utterance id, in float32 arithmetic.
+
+    Raises:
+        RunError: The system answers NaN or infinity.
+    """
     system.eval()
     answers: dict[str, NDArray[np.float64]] = {}
     with torch.no_grad():
         for batch in in_order(clips, batch_size=batch_size):
             logits = system(batch.waveforms, batch.lengths).logits
+            if not bool(torch.isfinite(logits).all()):
+                raise RunError(
+                    "the system answers NaN or infinity: its training diverged; lower the schedule's learning_rate, or"
+                    " set its clip_norm"
+                )
             for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).numpy(), strict=True):
                 answers[name] = row
     return answers

@@ -1,5 +1,6 @@
 """What Lightning needs to know of a system: its step, its validation, which weights to keep."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from serotone.errors import RunError
 from serotone.metrics import unweighted_accuracy, weighted_accuracy
 from serotone.modeling.convolution import annealed
 from serotone.modeling.system import System
@@ -62,6 +64,12 @@ class Training(pl.LightningModule):
             )
         return torch.optim.Adam(parameters, lr=schedule.learning_rate, eps=schedule.epsilon)
 
+    @property
+    def select_from(self) -> int:
+        """First step whose validation counts: none before dynamic convolution has cooled down."""
+        choice = self.recipe.annealing
+        return max(self.recipe.training.select_from, 0 if choice is None else round(choice.share * self.steps))
+
     def on_train_start(self) -> None:
         """A run resumed after patience ran out is at its end."""
         self._stop_if_impatient()
@@ -83,13 +91,37 @@ class Training(pl.LightningModule):
             self.system.encoder.set_temperature(tau)  # type: ignore[operator]
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The objective of one batch."""
+        """The objective of one batch.
+
+        Raises:
+            RunError: It is NaN or infinite.
+        """
         logits, embedding = self.system(batch.waveforms, batch.lengths)
         loss: Tensor = self.objective(
             logits.float(), embedding.float(), batch.targets, batch.lengths, step=self.global_step
         )
-        self._losses.append(float(loss.detach()))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise RunError(
+                f"recipe {self.recipe.name} diverged: the loss of step {self.global_step + 1} is {value};"
+                " lower the schedule's learning_rate, or set its clip_norm"
+            )
+        self._losses.append(value)
         return loss
+
+    def end_epoch(self) -> None:
+        """Where nothing is validated, an epoch's mean loss is all there is to a curve."""
+        if not self.trainer.enable_validation:
+            self.curves.append(self._point())
+
+    def _point(self) -> dict[str, float]:
+        """Step, epoch, and the mean loss since the last point of the curve."""
+        losses, self._losses = self._losses, []
+        return {
+            "step": float(self.global_step),
+            "epoch": float(self.trainer.current_epoch),
+            "loss": sum(losses) / max(1, len(losses)),
+        }
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Collect truth and prediction."""
@@ -100,12 +132,11 @@ class Training(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Score the validation part; keep the weights if they are the best that may count."""
         step = self.global_step
-        point = {"step": float(step), "epoch": float(self.trainer.current_epoch)}
-        point["loss"] = sum(self._losses) / max(1, len(self._losses))
+        point = self._point()
         scores = {key: score(self._truth, self._prediction, labels=self.labels) for key, score in SCORES.items()}
         self.curves.append(point | scores)
-        self._losses, self._truth, self._prediction = [], [], []
-        if self.recipe.monitor == "none" or step < self.recipe.training.select_from:
+        self._truth, self._prediction = [], []
+        if self.recipe.monitor == "none" or step < self.select_from:
             return
         self.without_better += 1
         if scores[self.recipe.monitor] > self.kept_score:
@@ -130,7 +161,13 @@ class Training(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Take it up again, at the start of the next epoch: Lightning saved before it counted this one as completed."""
+        loop = checkpoint["loops"]["fit_loop"]
+        for part in ("total", "current"):
+            loop["epoch_progress"][part]["completed"] = loop["epoch_progress"][part]["processed"]
+        batches = loop["epoch_loop.batch_progress"]
+        batches["current"] = dict.fromkeys(batches["current"], 0)
+        batches["is_last_batch"] = False
         state = checkpoint["serotone"]
         self.curves, self._losses = state["curves"], state["losses"]
         self.kept, self.kept_score, self.kept_step = state["kept"], state["kept_score"], state["kept_step"]

@@ -5,6 +5,7 @@ ways of training it (``paper`` as published, ``budget`` ours); ``schedule`` name
 differs on one corpus: the classes of its publication, say.
 """
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from serotone.errors import RecipeError
+from serotone.errors import RecipeError, SerotoneWarning
 from serotone.training.schema import CHOICES, Recipe
 
 __all__ = ["Recipe", "layers", "load", "shipped", "source"]
@@ -40,10 +41,18 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
     tree = _tree(str(name_or_path), seen=())
     changes = [_parsed(override) for override in overrides]
     if corpora is not None:
-        special = tree.pop("on", None) or {}
+        special = _changed({"on": tree.pop("on", None) or {}}, [c for c in changes if "on" in c])["on"]
+        changes = [change for change in changes if "on" not in change]
         tested = set(corpora) - set(_changed(tree, changes).get("training_only") or ())
         if len(tested) == 1:
-            tree = _merge(tree, special.get(tested.pop(), {}))
+            tree = _merge(tree, special.get(min(tested), {}))
+        elif met := sorted(tested & set(special)):
+            warnings.warn(
+                f"recipe {tree['name']} says what differs on {', '.join(met)}, for that corpus alone; of"
+                f" {', '.join(sorted(tested))} together it says nothing: name labels and merge with --set",
+                SerotoneWarning,
+                stacklevel=2,
+            )
     tree = _changed(tree, changes)
     try:
         return Recipe.model_validate(tree)

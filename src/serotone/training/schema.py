@@ -275,6 +275,7 @@ class Recipe(_Frozen):
     )
     segments: bool = Field(False, description="clips become pieces of clip_seconds, and their answers are averaged")
     frontend: Frontend
+    standardise: Literal["per-bin"] | None = Field("per-bin", description="z-score fitted on the training frames")
     encoder: Encoder
     annealing: Annealing | None = None
     pooling: Literal["ends", "mean", "attentive-mean", "attentive-mean-sd"] = "ends"
@@ -298,15 +299,28 @@ class Recipe(_Frozen):
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments need clip_seconds, the length of a piece")
+        seconds = (self.bundle.min_seconds, self.bundle.window_seconds, self.bundle.max_seconds)
+        if list(seconds) != sorted(seconds):
+            raise ValueError(f"bundle: min_seconds, window_seconds, max_seconds are {seconds}; expected them to rise")
         if self.clip_seconds and not self.segments and self.bundle.max_seconds > self.clip_seconds:
             raise ValueError(
-                f"bundle.max_seconds {self.bundle.max_seconds} with clip_seconds {self.clip_seconds}; a bundle would crop"
-                " what lies between them, so bundle.max_seconds and bundle.window_seconds may be no longer"
+                f"bundle.max_seconds {self.bundle.max_seconds} is above clip_seconds {self.clip_seconds};"
+                " a bundle would crop what lies between them: set both"
             )
         if self.loss.margin and not isinstance(self.head, CosineHead):
             raise ValueError(f"loss.margin with head {self.head.name!r}; a margin needs a cosine head")
         if self.annealing is not None and not isinstance(self.encoder, DyCNN):
             raise ValueError(f"annealing with encoder {self.encoder.name!r}; only dycnn has a temperature")
+        if self.loss.length_weights and self.segments:
+            raise ValueError("loss.length_weights with segments; pieces are of one length but for the last")
+        alphas = self.loss.alpha.values() if isinstance(self.loss.alpha, dict) else [self.loss.alpha]
+        if any(isinstance(alpha, float | int) and alpha < 0 for alpha in alphas):
+            raise ValueError(f"loss.alpha {self.loss.alpha}; expected nothing below 0")
+        for name, schedule in self.schedules.items():
+            if self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
+                raise ValueError(
+                    f"schedules.{name} selects from step {schedule.select_from} on and ends at {schedule.steps}"
+                )
         if self.training.patience is not None and self.monitor == "none":
             raise ValueError("patience needs a monitor, ua or wa")
         return self

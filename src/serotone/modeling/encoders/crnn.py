@@ -80,7 +80,7 @@ class CRNN(nn.Module):
         return recur(self.recurrence, steps, lengths, packed=not self.exported), lengths
 
     def _cheaper(self, maps: Tensor) -> Tensor:
-        """``convolutions``, the same function of maps (B, 1, T, F), with a third of the products of 3x3 kernels spared."""
+        """``convolutions``: the same function of maps (B, 1, T, F), a third of the 3x3 kernels' products spared."""
         layers = iter(self.convolutions)
         for layer in LAYERS:
             convolution, rectified = next(layers), next(layers)

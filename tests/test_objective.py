@@ -1,0 +1,169 @@
+"""What a recipe minimises: hand-made numbers for every loss, and what each may read of the training part."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from serotone.errors import RunError
+from serotone.modeling.convolution import DynamicConv2d
+from serotone.modeling.system import System
+from serotone.training.build import build_system
+from serotone.training.data import Clips
+from serotone.training.fit import prepare
+from serotone.training.module import Training
+from serotone.training.objective import Objective
+from serotone.training.recipe import load
+
+FOUR = ("angry", "happy", "neutral", "sad")
+COUNTS = (4, 1, 8, 2)
+LOGITS = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0], [0.0, 2.0, 0.0, 1.0]])
+TARGETS = torch.tensor([0, 1, 3])
+LENGTHS = torch.tensor([16_000, 32_000, 8_000])
+
+
+def objective_of(
+    name: str, *changes: str, labels: Sequence[str] = FOUR, counts: Sequence[int] = COUNTS, longest: int = 64_000
+) -> Objective:
+    recipe = load(name, changes)
+    system = build_system(recipe, len(labels))
+    return Objective(recipe, system, labels=labels, counts=counts, longest=longest)
+
+
+def cross_entropies() -> list[float]:
+    """-log p_y of the three clips, by hand."""
+    return [
+        math.log(math.e + 3) - 1,
+        math.log(math.exp(3) + 3) - 0,
+        math.log(math.exp(2) + math.e + 2) - 1,
+    ]
+
+
+def value(objective: Objective, logits: Tensor = LOGITS, step: int = 1000) -> float:
+    width = len(objective.center.centers[0])
+    return float(objective(logits, torch.ones(3, width), TARGETS, LENGTHS, step=step))
+
+
+def test_cross_entropy_without_weights_is_the_mean() -> None:
+    assert value(objective_of("cnn-blstm-attention")) == pytest.approx(sum(cross_entropies()) / 3, rel=1e-5)
+
+
+def test_class_weights_are_those_of_the_inverse_counts() -> None:
+    weights = [8 / 4.5, 8 / 1.5, 8 / 2.5]
+    expected = sum(w * v for w, v in zip(weights, cross_entropies(), strict=True)) / sum(weights)
+    assert value(objective_of("crnn-mel")) == pytest.approx(expected, rel=1e-5)
+
+
+def test_length_weights_multiply_by_the_longest_training_clip_over_the_clip() -> None:
+    weights = [8 / 4.5 * 4, 8 / 1.5 * 2, 8 / 2.5 * 8]
+    expected = sum(w * v for w, v in zip(weights, cross_entropies(), strict=True)) / sum(weights)
+    assert value(objective_of("vlcrnn-variable-length")) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_loss_turns_easy_clips_down() -> None:
+    expected = [(1 - math.exp(-v)) ** 2 * v for v in cross_entropies()]
+    assert value(objective_of("resnet-mel-focal")) == pytest.approx(sum(expected) / 3, rel=1e-5)
+    doubled = objective_of("cnn-blstm-attention-focal-gamma2-alpha2")
+    assert value(doubled) == pytest.approx(2 * sum(expected) / 3, rel=1e-5)
+
+
+def test_focal_alpha_of_the_training_part_is_per_class_and_not_divided_out() -> None:
+    inverse = [1 / 4, 1 / 1, 1 / 8, 1 / 2]
+    alpha = [2 * part / sum(inverse) for part in inverse]
+    values = [(1 - math.exp(-v)) ** 2 * v for v in cross_entropies()]
+    expected = (alpha[0] * values[0] + alpha[1] * values[1] + alpha[3] * values[2]) / 3
+    assert value(objective_of("vlcrnn-focal")) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_alpha_of_the_paper_belongs_to_its_labels() -> None:
+    recipe = load("vlcrnn-focal", corpora=["iemocap"])
+    system = build_system(recipe, 4)
+    objective = Objective(recipe, system, labels=FOUR, counts=COUNTS, longest=1)
+    assert objective.alpha is not None
+    assert objective.alpha.tolist() == pytest.approx([0.49, 0.78, 0.24, 0.48])
+    with pytest.raises(RunError, match=r"loss\.alpha=inverse-frequency"):
+        Objective(recipe, system, labels=("angry", "bored"), counts=(1, 1), longest=1)
+
+
+def test_the_margin_is_taken_off_the_target_of_scaled_cosines() -> None:
+    objective = objective_of("cnn-blstm-attention-ams-s10-m0.4")
+    cosines = torch.tensor([[0.6, 0.0, 0.0, 0.0], [0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.0, 1.0]])
+    others = [[0.0, 0.0, 0.0], [0.1, 0.3, 0.4], [0.0, 0.0, 0.0]]
+    expected = []
+    for own, rest in zip((0.6, 0.2, 1.0), others, strict=True):
+        target = 10 * (own - 0.4)
+        expected.append(math.log(math.exp(target) + sum(math.exp(10 * other) for other in rest)) - target)
+    assert value(objective, 10 * cosines) == pytest.approx(sum(expected) / 3, rel=1e-4)
+
+
+def test_center_loss_waits_for_its_warm_up_and_then_reads_the_old_centers() -> None:
+    objective = objective_of("crnn-center-mel", "loss.class_weights=null", "center={weight: 0.3, alpha: 0.5}")
+    plain = sum(cross_entropies()) / 3
+    assert value(objective, step=19) == pytest.approx(plain, rel=1e-5)  # weight 0 and alpha 1: centers are at z now
+    centers = objective.center.centers
+    assert centers[[0, 1, 3]].eq(1.0).all()
+    assert centers[2].eq(0.0).all()  # no clip of it
+    centers.zero_()
+    assert value(objective, step=20) == pytest.approx(plain + 0.3 * 64, rel=1e-5)  # ||1 - 0||^2 over 64 features
+    assert centers[0].eq(0.5).all()
+    assert not any(parameter is centers for parameter in objective.parameters())
+
+
+def clips(piece: int | None = None) -> Clips:
+    generator = np.random.default_rng(0)
+    lengths = {"a": 16_000, "b": 40_000, "c": 48_001, "d": 20_000}
+    waveforms = {name: generator.standard_normal(n).astype(np.float32) * 0.1 for name, n in lengths.items()}
+    return Clips(list(lengths), waveforms, {"a": 0, "b": 0, "c": 1, "d": 1}, piece=piece)
+
+
+def training(name: str, *changes: str) -> Training:
+    return prepare(load(name, changes), clips(), ("angry", "sad"), seed=1)
+
+
+def test_pieces_are_items_and_utterances_are_counted() -> None:
+    cut = clips(piece=16_000)
+    assert len(cut) == 1 + 3 + 4 + 2
+    assert cut.samples() == [16_000, 16_000, 16_000, 8_000, 16_000, 16_000, 16_000, 1, 16_000, 4_000]
+    assert cut.counts(2) == [2, 2]
+    waveform, target, name = cut[3]
+    assert (len(waveform), target, name) == (8_000, 0, "b")
+    assert torch.equal(waveform, torch.from_numpy(cut.waveforms["b"][32_000:]))
+
+
+def test_the_optimiser_is_the_recipes() -> None:
+    published = training("dycnn-bilstm").configure_optimizers()
+    assert type(published) is torch.optim.RMSprop
+    (group,) = published.param_groups
+    assert (group["lr"], group["alpha"], group["eps"], group["momentum"]) == (0.01, 0.9, 1e-7, 0)
+    adam = training("cnn-blstm-attention").configure_optimizers()
+    assert type(adam) is torch.optim.Adam
+    assert (adam.param_groups[0]["lr"], adam.param_groups[0]["betas"]) == (1e-4, (0.9, 0.999))
+
+
+def temperatures(system: System) -> set[float]:
+    return {float(m.temperature) for m in system.modules() if isinstance(m, DynamicConv2d)}
+
+
+def test_the_temperature_falls_over_a_tenth_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = training("dycnn-bilstm")  # 1,000 steps: 100 of them warm
+    seen = {}
+    for step in (0, 50, 100, 999):
+        monkeypatch.setattr(Training, "global_step", step)
+        module.on_train_batch_start(None, 0)  # type: ignore[arg-type]
+        seen[step] = temperatures(module.system)
+    assert seen == {0: {30.0}, 50: {15.5}, 100: {1.0}, 999: {1.0}}
+    assert module.select_from == 100
+    assert any("temperature" in name for name in module.system.state_dict())
+
+
+def test_epochs_are_counted_in_batches_of_the_training_part() -> None:
+    module = training("resnet-mel-softmax", "schedules.paper.batch_size=3")
+    assert module.steps == 50 * 2
+    assert training("crnn-mel").steps == 3520
+
+
+def test_the_longest_clip_is_one_of_the_training_part() -> None:
+    assert training("vlcrnn-variable-length").objective.longest == 48_001

@@ -1,0 +1,126 @@
+"""A training that was stopped at the end of any epoch ends as an unbroken one: with and without a validation part."""
+
+from pathlib import Path
+
+import pytest
+
+from serotone.corpora import Utterance, parse_corpora, synthetic
+from serotone.errors import RunError
+from serotone.experiments.run import gather, plan
+from serotone.training import fit as fitting
+from serotone.training.fit import CHECKPOINT, run_fold
+from serotone.training.recipe import Recipe, load
+
+COMMON = ("schedule=budget", "schedules.budget.batch_size=4", "schedules.budget.precision=float32")
+WITHOUT = (
+    *COMMON,
+    "protocol={name: stratified-holdout, test_share: 0.5}",
+    "schedules.budget.validate_every=null",
+    "clip_seconds=0.8",
+    "bundle={max_seconds: 0.8, window_seconds: 0.8, hop_seconds: 0.4}",
+)
+RUNS = {
+    "validation in mid-epoch": load(
+        "crnn-mel",
+        [
+            *COMMON,
+            "protocol=leave-one-speaker-out",
+            "schedules.budget={steps: 18, validate_every: 3, select_from: 0}",
+        ],
+    ),
+    "no validation": load("dycnn-static-lstm", [*WITHOUT, "schedules.budget.steps=30"]),
+    "epochs and patience": load(
+        "dycnn-bilstm",
+        [
+            *WITHOUT,
+            "protocol={name: stratified-holdout, test_share: 0.4, validation_share: 0.3}",
+            "monitor=wa",
+            "schedules.budget={steps: null, epochs: 7, patience: 2}",
+        ],
+    ),
+}
+
+
+class StoppedError(Exception):
+    """In the place of a kill, right after a checkpoint was written."""
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> list[Utterance]:
+    root = tmp_path_factory.mktemp("corpora") / "synthetic"
+    synthetic.make(root, speakers=3, seed=0, sentences=2)
+    return parse_corpora([f"synthetic={root}"])
+
+
+def run(recipe: Recipe, voices: list[Utterance], folder: Path) -> dict[str, bytes]:
+    material, _ = gather(recipe, voices)
+    run_fold(recipe, plan(recipe, voices)[0], material, folder)
+    kept = ("predictions.csv", "validation.csv", "curves.csv", "selection.json")
+    return {name: (folder / name).read_bytes() for name in kept if (folder / name).is_file()}
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_stopped_at_the_end_of_any_epoch_it_ends_the_same(
+    kind: str, voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RUNS[kind]
+    unbroken = run(recipe, voices, tmp_path / "unbroken")
+    write = fitting.write_whole
+
+    def write_and_stop(path: Path, *rest: object) -> None:
+        write(path, *rest)
+        if path.name == CHECKPOINT:
+            raise StoppedError
+
+    written: list[Path] = []
+
+    def second_write_and_stop(path: Path, *rest: object) -> None:
+        written.append(path)
+        (write if len(written) == 1 else write_and_stop)(path, *rest)
+
+    folder = tmp_path / "broken"
+    for blows in range(30):
+        with monkeypatch.context() as patched:
+            if blows != 1:  # two epochs in one go are another thing than one after one
+                patched.setattr(fitting, "write_whole", write_and_stop)
+            else:
+                patched.setattr(fitting, "write_whole", second_write_and_stop)
+            try:
+                assert run(recipe, voices, folder) == unbroken
+                break
+            except StoppedError:
+                pass
+    assert blows >= 2
+    assert len(unbroken["curves.csv"].splitlines()) > 3
+
+
+def test_without_a_validation_part_the_last_step_counts_and_the_curve_is_the_loss(
+    voices: list[Utterance], tmp_path: Path
+) -> None:
+    answers = run(RUNS["no validation"], voices, tmp_path)
+    lines = answers["curves.csv"].decode().splitlines()
+    assert lines[0] == "step,epoch,loss"
+    assert [line.split(",")[0] for line in lines[1:]] == ["6.0", "12.0", "18.0", "24.0", "30.0"]
+    assert b'"step": 30' in answers["selection.json"]
+    assert "validation.csv" not in answers
+
+
+def test_patience_stops_before_the_last_epoch_and_the_best_validation_counts(
+    voices: list[Utterance], tmp_path: Path
+) -> None:
+    answers = run(RUNS["epochs and patience"], voices, tmp_path)
+    rows = [line.split(",") for line in answers["curves.csv"].decode().splitlines()]
+    at = rows[0].index("wa")
+    scores = [float(row[at]) for row in rows[1:]]
+    best = scores.index(max(scores))
+    assert len(scores) == min(best + 3, 7)
+    assert f'"step": {int(float(rows[1 + best][0]))}'.encode() in answers["selection.json"]
+
+
+def test_a_diverging_training_ends_with_an_error_that_names_the_step(voices: list[Utterance], tmp_path: Path) -> None:
+    changes = [*WITHOUT, "schedules.budget.steps=18", "schedules.budget.learning_rate=1e30"]
+    recipe = load("dycnn-static-lstm", [*changes, "schedules.budget.clip_norm=null"])
+    with pytest.raises(RunError, match=r"diverged|answers NaN"):
+        run(recipe, voices, tmp_path)
+    assert not (tmp_path / "predictions.csv").exists()
+    assert not (tmp_path / "metrics.json").exists()
