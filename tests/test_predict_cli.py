@@ -73,8 +73,14 @@ def process(*arguments, **options):
         stdout=options.pop("stdout", subprocess.PIPE),
         stderr=options.pop("stderr", subprocess.PIPE),
         env=environment,
+        preexec_fn=heed_interrupts,
         **options,
     )
+
+
+def heed_interrupts():
+    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_version_and_help():

@@ -207,7 +207,9 @@ def test_a_segmented_system_answers_with_the_mean_of_its_pieces() -> None:
 def test_a_handful_of_clips_can_be_learned_by_heart(recipe: str) -> None:
     torch.manual_seed(0)
     fixed = load(recipe).clip_seconds is not None
-    system = build_system(load(recipe, ["clip_seconds=1.0", "bundle.max_seconds=1.0"] if fixed else []), 3).train()
+    system = build_system(
+        load(recipe, ["clip_seconds=1.0", "bundle={window_seconds: 1.0, max_seconds: 1.0}"] if fixed else []), 3
+    ).train()
     clips = voices([9000, 12000, 10000, 14000, 9500, 11000])
     waveforms, lengths = padded(clips, 0.0)
     system.standardiser.fit([system.analyse(waveforms, lengths)])

@@ -46,6 +46,11 @@ def command(voices: Path, out: Path, *more: str) -> list[str]:
     return [*run, "--out", str(out), "--threads", "1", *changes, *more]
 
 
+def heed_interrupts() -> None:
+    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_path: Path) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     long = ("--folds", "0", "--set", "schedules.budget.steps=24")  # not over before the second blow falls
@@ -53,7 +58,12 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
     checkpoint = broken / "fold-0-0" / "last.ckpt"
     for blow, signal_number in enumerate((signal.SIGKILL, signal.SIGINT, signal.SIGKILL)):
         written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = subprocess.Popen(command(voices, broken, *long), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(voices, broken, *long),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=heed_interrupts,
+        )
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if checkpoint.exists() and checkpoint.stat().st_mtime_ns > written:
