@@ -1,24 +1,17 @@
 """``serotone bundle``: list, show and verify recognisers."""
 
 import json
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
 from serotone.recognition.bundle import DEFAULT_BUNDLE, list_bundles, load_bundle
 
 app = typer.Typer(name="bundle", help="Recognisers: list those that ship, show and verify any.", no_args_is_help=True)
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
-
-
-class Format(StrEnum):
-    """How the answer is printed."""
-
-    table = "table"
-    json = "json"
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]

@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from serotone.cli.formats import Format
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from serotone.corpora import CorpusReport
 
 app = typer.Typer(name="corpus", help="Corpora: list the readers, check a folder, make synthetic speech.")
-
-
-class Format(StrEnum):
-    """How a report is printed."""
-
-    table = "table"
-    json = "json"
 
 
 @app.command("list")

@@ -2,23 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from serotone.cli.formats import Format
 from serotone.cli.messages import Progress, complain
 
 if TYPE_CHECKING:
     from serotone.evaluation import Evaluation
-
-
-class Format(StrEnum):
-    """How the scores are printed."""
-
-    table = "table"
-    json = "json"
 
 
 def evaluate(

@@ -6,11 +6,11 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serotone.cli.formats import Format
 from serotone.cli.training import RecipeArgument, SetOption, require_train
 
 if TYPE_CHECKING:
@@ -20,13 +20,6 @@ app = typer.Typer(no_args_is_help=True, help="List, show and explain recipes.", 
 
 WIDEST = 120
 ANY_WIDTH = 400
-
-
-class Format(StrEnum):
-    """How an explanation is printed."""
-
-    table = "table"
-    json = "json"
 
 
 @app.command("list")

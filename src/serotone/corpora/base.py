@@ -1,5 +1,6 @@
 """What every corpus reader is made of: utterances, official counts, and the search for the right folder."""
 
+import csv
 import re
 import warnings
 from collections import Counter
@@ -192,6 +193,27 @@ def listed(items: list[str], noun: str, shown: int = 5) -> str:
     """A count and the first few, for a message: ``7 files (a, b, c, d, e, ...)``."""
     names = ", ".join(items[:shown]) + (", ..." if len(items) > shown else "")
     return f"{len(items)} {noun if len(items) == 1 else noun + 's'} ({names})"
+
+
+def genders(tables: Iterable[Path], speaker: str, gender: str, *, tabs: bool = False) -> dict[str, str]:
+    """``female`` or ``male`` by speaker, from the first of the tables that is there; none where none is.
+
+    ``speaker`` and ``gender`` are its columns, between commas, or between tabs without any quoting. Raises CorpusError
+    where it lacks them.
+    """
+    table = next((t for t in tables if t.is_file()), None)
+    if table is None:
+        return {}
+    found = {}
+    with table.open(encoding="utf-8-sig", newline="") as lines:
+        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.DictReader(lines)
+        if not {speaker, gender} <= set(rows.fieldnames or ()):
+            raise CorpusError(f"{table}: expected the columns {speaker} and {gender}, got {rows.fieldnames}")
+        for row in rows:
+            value = (row[gender] or "").strip().lower()
+            if value in ("female", "male"):
+                found[(row[speaker] or "").strip()] = value
+    return found
 
 
 def warn(message: str) -> None:

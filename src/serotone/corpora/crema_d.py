@@ -8,7 +8,6 @@ Transactions on Affective Computing 5(4), 2014; https://github.com/CheyneyComput
 files carry X). ``VideoDemographics.csv`` states the sex of each actor; a copy without it loads as well, without gender.
 """
 
-import csv
 import re
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from serotone.corpora.base import (
     Official,
     Utterance,
     audio_files,
+    genders,
     holds,
     listed,
     locate,
@@ -25,7 +25,6 @@ from serotone.corpora.base import (
     subfolders,
     warn,
 )
-from serotone.errors import CorpusError
 
 _EMOTIONS = {
     "ANG": "angry",
@@ -50,7 +49,8 @@ def read(root: Path) -> list[Utterance]:
     ``VideoDemographics.csv`` is not the corpus' own table.
     """
     folder = locate("crema-d", root, _finds, "files named like 1001_IEO_ANG_HI.wav, here or in AudioWAV/")
-    genders = _genders(folder)
+    table = "VideoDemographics.csv"
+    gender_of = genders((folder / table, folder.absolute().parent / table), "ActorID", "Sex")
     utterances = [
         Utterance(
             id=path.stem,
@@ -58,33 +58,16 @@ def read(root: Path) -> list[Utterance]:
             emotion=_EMOTIONS[name["emotion"]],
             speaker=name["actor"],
             corpus="crema-d",
-            gender=genders.get(name["actor"]),
+            gender=gender_of.get(name["actor"]),
             sentence=name["sentence"],
             intensity=_LEVELS[name["level"]],
         )
         for path, name in matched("crema-d", audio_files(folder), _NAME)
     ]
-    without = sorted({u.speaker for u in utterances} - genders.keys())
+    without = sorted({u.speaker for u in utterances} - gender_of.keys())
     if without:
         warn(f"crema-d: no VideoDemographics.csv states the gender of {listed(without, 'actor')}; it is left empty")
     return sorted_unique(utterances)
-
-
-def _genders(folder: Path) -> dict[str, str]:
-    name = "VideoDemographics.csv"
-    table = next((t for t in (folder / name, folder.absolute().parent / name) if t.is_file()), None)
-    if table is None:
-        return {}
-    genders = {}
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines)
-        if not {"ActorID", "Sex"} <= set(rows.fieldnames or ()):
-            raise CorpusError(f"{table}: expected the columns ActorID and Sex, got {rows.fieldnames}")
-        for row in rows:
-            gender = (row["Sex"] or "").strip().lower()
-            if gender in ("female", "male"):
-                genders[(row["ActorID"] or "").strip()] = gender
-    return genders
 
 
 def _finds(folder: Path) -> Path | None:

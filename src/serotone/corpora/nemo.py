@@ -7,7 +7,6 @@ CC BY-NC-SA 4.0.
 leading spaces. Everything but the gender is in the file names, so a copy without ``data.tsv`` loads as well.
 """
 
-import csv
 import re
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from serotone.corpora.base import (
     Official,
     Utterance,
     audio_files,
+    genders,
     holds,
     listed,
     locate,
@@ -23,7 +23,6 @@ from serotone.corpora.base import (
     sorted_unique,
     warn,
 )
-from serotone.errors import CorpusError
 
 _EMOTIONS = {
     "anger": "angry",
@@ -43,7 +42,7 @@ def read(root: Path) -> list[Utterance]:
     no file is named as in nEMO, or ``data.tsv`` is not the corpus' own table.
     """
     folder = locate("nemo", root, _finds, "files named like AB0_anger_12.wav, here or in samples/")
-    genders = _genders(folder)
+    gender_of = genders((folder / "data.tsv", folder.parent / "data.tsv"), "speaker_id", "gender", tabs=True)
     utterances = [
         Utterance(
             id=path.stem,
@@ -51,31 +50,15 @@ def read(root: Path) -> list[Utterance]:
             emotion=_EMOTIONS[name["emotion"]],
             speaker=name["speaker"],
             corpus="nemo",
-            gender=genders.get(name["speaker"]),
+            gender=gender_of.get(name["speaker"]),
             sentence=name["sentence"],
         )
         for path, name in matched("nemo", audio_files(folder), _NAME)
     ]
-    without = sorted({u.speaker for u in utterances} - genders.keys())
+    without = sorted({u.speaker for u in utterances} - gender_of.keys())
     if without:
         warn(f"nemo: data.tsv states no gender of {listed(without, 'speaker')}; it is left empty")
     return sorted_unique(utterances)
-
-
-def _genders(folder: Path) -> dict[str, str]:
-    table = next((t for t in (folder / "data.tsv", folder.parent / "data.tsv") if t.is_file()), None)
-    if table is None:
-        return {}
-    genders = {}
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        if not {"speaker_id", "gender"} <= set(rows.fieldnames or ()):
-            raise CorpusError(f"{table}: expected the columns speaker_id and gender, got {rows.fieldnames}")
-        for row in rows:
-            gender = (row["gender"] or "").strip().lower()
-            if gender in ("female", "male"):
-                genders[(row["speaker_id"] or "").strip()] = gender
-    return genders
 
 
 def _finds(folder: Path) -> Path | None:

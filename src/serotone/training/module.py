@@ -65,10 +65,15 @@ class Training(pl.LightningModule):
         return torch.optim.Adam(parameters, lr=schedule.learning_rate, eps=schedule.epsilon)
 
     @property
+    def annealing_steps(self) -> int:
+        """Steps over which the temperature of dynamic convolution falls."""
+        choice = self.recipe.annealing
+        return 0 if choice is None else round(choice.share * self.steps)
+
+    @property
     def select_from(self) -> int:
         """First step whose validation counts: none before dynamic convolution has cooled down."""
-        choice = self.recipe.annealing
-        return max(self.recipe.training.select_from, 0 if choice is None else round(choice.share * self.steps))
+        return max(self.recipe.training.select_from, self.annealing_steps)
 
     def on_train_start(self) -> None:
         """A run resumed after patience ran out is at its end."""
@@ -86,8 +91,7 @@ class Training(pl.LightningModule):
         """Set the temperature of dynamic convolution, a function of the step alone."""
         choice = self.recipe.annealing
         if choice is not None:
-            steps = round(choice.share * self.steps)
-            tau = annealed(self.global_step, start=choice.start, end=choice.end, steps=steps)
+            tau = annealed(self.global_step, start=choice.start, end=choice.end, steps=self.annealing_steps)
             self.system.encoder.set_temperature(tau)  # type: ignore[operator]
 
     def training_step(self, batch: Batch, index: int) -> Tensor:

@@ -136,9 +136,7 @@ def _changed(tree: dict[str, Any], changes: Sequence[Mapping[str, Any]]) -> dict
 
 
 def _keys(part: str, name: object) -> Collection[str]:
-    """What a part of this name may say."""
-    if part == "protocol":  # another protocol counts and shares in its own way
-        return ()
+    """What a part of this name may say; nothing of a protocol, as another one counts and shares in its own way."""
     choice = CHOICES.get(part, {}).get(str(name))
     return choice.model_fields if choice else ()
 
