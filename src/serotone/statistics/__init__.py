@@ -1,0 +1,35 @@
+"""Answers on disk -> how sure one may be of a score, a difference, a probability. With numpy and scipy.
+
+Utterances of one speaker are not independent: whom a recogniser has not understood once, it misunderstands again. So
+intervals and tests take the speaker as the unit, and say so in their names; only `McNemar` counts utterances. What no
+statistic here sees is the training: folds share most of their training data, which makes their scores hang together.
+Runs with several seeds show part of that (`spread`).
+
+`benchmarks/interval_coverage.py` prints how often each interval holds the true score.
+"""
+
+from serotone.statistics.answers import Answers, Metric, speaker_scores
+from serotone.statistics.calibration import Reliability, brier, reliability
+from serotone.statistics.comparison import TOO_FEW_SPEAKERS, Comparison, McNemar, compare, holm
+from serotone.statistics.intervals import Interval, interval, pooled_interval, speaker_interval
+from serotone.statistics.spread import Spread, spread
+
+__all__ = [
+    "Answers",
+    "Comparison",
+    "Interval",
+    "McNemar",
+    "Metric",
+    "Reliability",
+    "Spread",
+    "TOO_FEW_SPEAKERS",
+    "brier",
+    "compare",
+    "holm",
+    "interval",
+    "pooled_interval",
+    "reliability",
+    "speaker_interval",
+    "speaker_scores",
+    "spread",
+]
