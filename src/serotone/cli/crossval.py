@@ -7,8 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from serotone.cli.messages import remark
-from serotone.cli.training import CorpusOption, RecipeArgument, SetOption, ThreadsOption, require_train, set_threads
-from serotone.errors import RunError
+from serotone.cli.training import (
+    CorpusOption,
+    FoldsOption,
+    LogOption,
+    RecipeArgument,
+    SetOption,
+    ThreadsOption,
+    numbers_of,
+    require_train,
+    set_threads,
+)
 
 
 def crossval(
@@ -17,35 +26,23 @@ def crossval(
     out: Annotated[Path, typer.Option(help="Run folder; finished folds in it are skipped.")],
     changes: SetOption = None,
     repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol is dealt anew.")] = 1,
-    folds: Annotated[str | None, typer.Option(help="Only these folds, such as 0,1.")] = None,
+    folds: FoldsOption = None,
+    log: LogOption = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Train and test on every fold; print WA and UA of each, their mean and SD, and of the pooled matrix."""
     require_train("cross-validation")
     from serotone.corpora import parse_corpora
     from serotone.experiments.crossval import crossval as run
+    from serotone.training.loggers import listening
     from serotone.training.recipe import load
 
     set_threads(threads)
     utterances = parse_corpora(corpus)
-    summary = run(
-        load(recipe, changes or (), corpora={u.corpus for u in utterances}),
-        utterances,
-        out,
-        repetitions=repetitions,
-        only=_numbers(folds),
-        tell=remark,
-    )
+    chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
+    with listening(log or ()):
+        summary = run(chosen, utterances, out, repetitions=repetitions, only=numbers_of(folds), tell=remark)
     typer.echo(table(summary))
-
-
-def _numbers(folds: str | None) -> list[int] | None:
-    if folds is None:
-        return None
-    try:
-        return [int(part) for part in folds.split(",")]
-    except ValueError:
-        raise RunError(f"--folds {folds!r}: expected numbers with commas between them, such as 0,1") from None
 
 
 def table(summary: Mapping[str, Any]) -> str:

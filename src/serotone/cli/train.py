@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark
-from serotone.cli.training import CorpusOption, RecipeArgument, SetOption, ThreadsOption, require_train, set_threads
+from serotone.cli.training import (
+    CorpusOption,
+    LogOption,
+    RecipeArgument,
+    SetOption,
+    ThreadsOption,
+    require_train,
+    set_threads,
+)
 from serotone.errors import RunError
 
 
@@ -22,12 +30,14 @@ def train(
         list[str] | None, typer.Option(help="WORDS=RUN: a finished crossval whose figures the card shows.")
     ] = None,
     graph_only: Annotated[bool, typer.Option("--graph-only", help="A bundle without weights and recipe.")] = False,
+    log: LogOption = None,
     threads: ThreadsOption = 0,
 ) -> None:
     """Train a system on one split of its recipe's protocol and write RUN/bundle."""
     require_train("training")
     from serotone.corpora import parse_corpora
     from serotone.experiments.train import train as run
+    from serotone.training.loggers import listening
     from serotone.training.recipe import load
 
     utterances = parse_corpora(corpus)
@@ -39,5 +49,6 @@ def train(
             raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
         runs[words] = Path(folder)
     set_threads(threads)
-    bundle = run(chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, tell=remark)
+    with listening(log or ()):
+        bundle = run(chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, tell=remark)
     typer.echo(f"{bundle.path}")

@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from serotone import metrics
 from serotone.corpora import Utterance
 from serotone.errors import RunError
-from serotone.experiments.run import gather, opened, plan
+from serotone.experiments.run import opened, plan
+from serotone.experiments.units import FINISHED, Materials, Unit, run_unit
 from serotone.files import write_json
 from serotone.splits import Split, leak_report
-from serotone.training.fit import clear, run_fold
 from serotone.training.recipe import Recipe
 
 
@@ -61,31 +62,57 @@ def crossval(
     if only is not None and set(only) - {split.fold for split in splits}:
         raise RunError(f"folds {sorted(only)} were asked for; this protocol has 0 to {max(s.fold for s in splits)}")
     with opened(out, recipe, utterances):
-        waiting = [split for split in chosen if not (fold_folder(out, split) / "metrics.json").is_file()]
-        if waiting:
-            material, problems = gather(recipe, utterances)
-            for problem in problems:
-                tell(f"left out: {problem}")
-            for number, split in enumerate(waiting, start=1):
-                folder = fold_folder(out, split)
-                _, results = run_fold(recipe, split, material, folder)
-                write_json(folder / "leaks.json", leak_report(split, utterances).to_dict())
-                clear(folder)
-                write_json(out / "summary.json", summarise(recipe, splits, out))
-                test = results["test"]
-                assert isinstance(test, dict)
-                tell(
-                    f"fold {split.repetition}-{split.fold} ({number} of {len(waiting)}): WA {test['wa']:.4f}"
-                    f"  UA {test['ua']:.4f}  {results['seconds']} s"
-                )
+        units = [unit_of(recipe, split, utterances, out) for split in chosen]
+        waiting = [unit for unit in units if not unit.finished]
+        materials = Materials(utterances, tell)
+        for number, unit in enumerate(waiting, start=1):
+            results = run_unit(unit, materials(recipe))
+            write_json(out / "summary.json", summarise(recipe, splits, out))
+            tell(
+                f"fold {unit.split.repetition}-{unit.split.fold} ({number} of {len(waiting)}):"
+                f" WA {results['test']['wa']:.4f}  UA {results['test']['ua']:.4f}  {results['seconds']} s"
+            )
         summary = summarise(recipe, splits, out)
         write_json(out / "summary.json", summary)
     return summary
 
 
+def unit_of(
+    recipe: Recipe,
+    split: Split,
+    utterances: Sequence[Utterance],
+    out: Path,
+    *,
+    row: str | None = None,
+    embeddings: bool = False,
+) -> Unit:
+    """One fold of a run folder as something to run."""
+    return Unit(
+        row=row or recipe.name,
+        seed=recipe.seed,
+        recipe=recipe,
+        split=split,
+        folder=fold_folder(out, split),
+        leaks=leak_report(split, utterances).to_dict(),
+        embeddings=embeddings,
+    )
+
+
 def fold_folder(out: Path, split: Split) -> Path:
     """Where a fold's files lie."""
     return out / f"fold-{split.repetition}-{split.fold}"
+
+
+def read_fold(folder: Path) -> dict[str, Any]:
+    """What a finished fold's ``metrics.json`` says."""
+    value: dict[str, Any] = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
+    return value
+
+
+def read_scores(out: Path) -> dict[str, Any]:
+    """The summary of a run folder."""
+    value: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    return value
 
 
 def summarise(recipe: Recipe, splits: Sequence[Split], out: Path) -> dict[str, object]:
@@ -96,9 +123,9 @@ def summarise(recipe: Recipe, splits: Sequence[Split], out: Path) -> dict[str, o
     leaks: dict[str, set[str]] = {"speakers": set(), "sentences": set()}
     for split in splits:
         folder = fold_folder(out, split)
-        if not (folder / "metrics.json").is_file():
+        if not (folder / FINISHED).is_file():
             continue
-        test = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test"]
+        test = read_fold(folder)["test"]
         selection = json.loads((folder / "selection.json").read_text(encoding="utf-8"))
         leak = json.loads((folder / "leaks.json").read_text(encoding="utf-8"))
         leaks["speakers"] |= set(leak["shared_speakers"])

@@ -16,8 +16,9 @@ import torch
 from serotone.corpora import Utterance, fingerprint
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
-from serotone.files import write_json, write_text
+from serotone.files import write_csv, write_json, write_text
 from serotone.splits import Split, make_splits
+from serotone.splits.parts import sentence_of
 from serotone.training.data import decode
 from serotone.training.fit import Material
 from serotone.training.recipe import Recipe, load
@@ -50,7 +51,7 @@ def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0
     return make_splits(
         kept,
         recipe.protocol.name,
-        seed=recipe.seed,
+        seed=recipe.seed if recipe.protocol.seed is None else recipe.protocol.seed,
         repetition=repetition,
         **recipe.protocol.options(),
         training_only=tuple(u.id for u in kept if u.corpus in recipe.training_only),
@@ -95,7 +96,22 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Ite
         _same_or_new(folder / "recipe.yaml", recipe.to_yaml(), "recipe", same=lambda path: load(path) == recipe)
         _same_or_new(folder / "corpus.json", json.dumps(corpus, indent=2) + "\n", "corpus")
         write_json(folder / "versions.json", versions())
+        if not (folder / "utterances.csv").is_file():
+            write_csv(folder / "utterances.csv", [_described(utterance) for utterance in utterances])
         yield
+
+
+def _described(utterance: Utterance) -> dict[str, str]:
+    """What a report must know of an utterance: whose it is, and how to find it; nothing of where the corpus lies."""
+    return {
+        "id": utterance.id,
+        "corpus": utterance.corpus,
+        "speaker": utterance.speaker,
+        "gender": utterance.gender or "",
+        "session": utterance.session or "",
+        "sentence": sentence_of(utterance) if utterance.sentence else "",
+        "file": utterance.path.name,
+    }
 
 
 def _same_or_new(path: Path, text: str, what: str, *, same: Callable[[Path], bool] | None = None) -> None:

@@ -4,8 +4,6 @@ A fold that was killed takes up its last whole epoch when it is started again, a
 every epoch re-seeds from (seed, repetition, fold, epoch), and the checkpoint holds everything else.
 """
 
-import csv
-import io
 import logging
 import sys
 import time
@@ -23,11 +21,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from serotone import metrics
 from serotone.errors import RunError
-from serotone.files import write_json, write_text, write_whole
+from serotone.files import write_csv, write_json, write_whole
 from serotone.modeling.system import System
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
+from serotone.training.loggers import following
 from serotone.training.module import Training
 from serotone.training.objective import Objective
 from serotone.training.recipe import Recipe
@@ -108,9 +107,9 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
     module = prepare(recipe, train, material.labels, seed=seed)
     if recipe.standardise and not checkpoint.is_file():
         fit_standardiser(module.system, train)
-    run_loop(module, validation, folder)
+    run_loop(module, validation, folder, following(recipe, split, folder))
     finished = module.finish()
-    write_text(folder / "curves.csv", _table(module.curves))
+    write_csv(folder / "curves.csv", module.curves)
     write_json(
         folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)}
     )
@@ -229,11 +228,13 @@ def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, 
     return answers
 
 
-def run_fold(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple[System, dict[str, object]]:
+def run_fold(
+    recipe: Recipe, split: Split, material: Material, folder: Path, *, embeddings: bool = False
+) -> tuple[System, dict[str, object]]:
     """Fit a split, predict its validation and test parts, and write what came of it.
 
-    ``predictions.csv`` and ``validation.csv`` hold truth, prediction and probabilities; ``metrics.json`` comes last:
-    where it lies, the fold is finished.
+    ``predictions.csv`` and ``validation.csv`` hold truth, prediction and probabilities; ``embeddings.npz``, where it is
+    asked for, those of the training and the test part; ``metrics.json`` comes last: where it lies, the fold is done.
     """
     start = time.perf_counter()
     system = fit(recipe, split, material, folder)
@@ -245,6 +246,12 @@ def run_fold(recipe: Recipe, split: Split, material: Material, folder: Path) -> 
             results["validation" if name == "validation" else "test"] = summary
     results["seconds"] = round(time.perf_counter() - start, 1)
     results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
+    if embeddings:
+        write_embeddings(
+            system,
+            {"train": material.clips(split.train), "test": material.clips(split.test)},
+            folder / "embeddings.npz",
+        )
     write_json(folder / "split.json", split.to_dict())
     write_json(folder / "metrics.json", results)
     return system, results
@@ -258,15 +265,25 @@ def _write_predictions(system: System, clips: Clips, material: Material, path: P
         | {f"p_{label}": f"{value:.6f}" for label, value in zip(labels, answers[name], strict=True)}
         for name in sorted(answers)
     ]
-    write_text(path, _table(rows))
+    write_csv(path, rows)
     truth = [str(row["truth"]) for row in rows]
     return dict(metrics.summary(truth, [str(row["prediction"]) for row in rows], labels=labels))
 
 
-def _table(rows: Sequence[Mapping[str, object]]) -> str:
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return out.getvalue()
+def write_embeddings(system: System, parts: Mapping[str, Clips], path: Path) -> None:
+    """Embeddings of whole clips: ``part`` (N,), ``id`` (N,) and ``embedding`` (N, D) in float32."""
+    system.eval()
+    names: list[tuple[str, str]] = []
+    vectors = []
+    with torch.no_grad():
+        for part, clips in parts.items():
+            for batch in in_order(clips, batch_size=STANDARDISER_BATCH):
+                vectors.append(system(batch.waveforms, batch.lengths).embedding.float().numpy())
+                names += [(part, name) for name in batch.ids]
+    parts_of, ids = np.array([part for part, _ in names]), np.array([name for _, name in names])
+
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, part=parts_of, id=ids, embedding=np.concatenate(vectors))
+
+    write_whole(path, save)

@@ -218,6 +218,7 @@ class ProtocolChoice(_Frozen):
     """Who trains, validates and tests; which options a protocol takes is its own affair (``serotone.splits``)."""
 
     name: str
+    seed: int | None = Field(None, ge=0, description="deals the folds; null: the recipe's, which also trains")
     folds: int | None = Field(None, ge=2)
     speakers_out: int | None = Field(None, ge=1)
     validation_speakers: int | None = Field(None, ge=0)
@@ -240,7 +241,7 @@ class ProtocolChoice(_Frozen):
 
     def options(self) -> dict[str, Any]:
         """The options that were given, for :func:`serotone.splits.make_splits`."""
-        return self.model_dump(exclude={"name"}, exclude_none=True)
+        return self.model_dump(exclude={"name", "seed"}, exclude_none=True)
 
 
 class BundleChoice(_Frozen):

@@ -1,0 +1,91 @@
+"""``serotone search``: values for a recipe's fields, found on validation parts."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serotone.cli.messages import remark
+from serotone.cli.training import (
+    CorpusOption,
+    FoldsOption,
+    RecipeArgument,
+    SetOption,
+    ThreadsOption,
+    numbers_of,
+    require_train,
+    set_threads,
+)
+from serotone.errors import MissingExtraError, RecipeError
+
+if TYPE_CHECKING:
+    from serotone.experiments.search import Found
+
+SHOWN = 10
+
+
+def search(
+    recipe: RecipeArgument,
+    corpus: CorpusOption,
+    out: Annotated[Path, typer.Option(help="The search's folder; a search begun in it goes on.")],
+    space: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: key: [a, b], or key: {low: 1e-4, high: 1e-2, log: true}.")
+    ] = None,
+    tune: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=LOW:HIGH[:log]", help="A range, or choices: KEY=A,B,C; may be repeated."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls among them.")] = 20,
+    changes: SetOption = None,
+    folds: FoldsOption = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Tune a recipe with Optuna on the validation parts of its folds; print the best trials and write best.yaml."""
+    require_train("a search")
+    if find_spec("optuna") is None:
+        raise MissingExtraError("a search", "search")
+    from serotone.corpora import parse_corpora
+    from serotone.experiments.search import parse_tune, read_space
+    from serotone.experiments.search import search as run
+
+    varied = dict(read_space(space)) if space is not None else {}
+    for key, values in map(parse_tune, tune or ()):
+        if key in varied:
+            raise RecipeError(f"{key} is to be tuned twice; give it one range or one set of choices")
+        varied[key] = values
+    if not varied:
+        raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
+    set_threads(threads)
+    found = run(
+        recipe,
+        parse_corpora(corpus),
+        out,
+        varied,
+        trials=trials,
+        changes=changes or (),
+        folds=numbers_of(folds),
+        tell=remark,
+    )
+    typer.echo(table(found))
+    remark(f"serotone crossval {found.recipe} tests it")
+
+
+def table(found: "Found") -> str:
+    """The best trials as lines of text."""
+    scored = [trial for trial in found.trials if trial.score is not None]
+    ranked = sorted(scored, key=lambda trial: (-(trial.score or 0.0), trial.number))
+    heads = ["trial", f"validation {found.score.upper()}", *found.best.values]
+    rows = [
+        [str(trial.number), f"{trial.score:.2%}", *(_short(value) for value in trial.values.values())]
+        for trial in ranked[:SHOWN]
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in (heads, *rows)]
+    states = [trial.state for trial in found.trials]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
+    return "\n".join([*lines, "", f"{len(states)} trials: {counts}; the best is in {found.recipe}"])
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,163 @@
+"""``serotone study``: the rows of a published table, or of one's own, over folds and seeds."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from serotone.cli.messages import remark
+from serotone.cli.training import CorpusOption, FoldsOption, SetOption, numbers_of, require_train, set_threads
+from serotone.errors import RunError
+
+if TYPE_CHECKING:
+    from serotone.experiments.study import Outcome, Run
+    from serotone.experiments.units import Event, Unit
+
+Execute = Callable[[Sequence["Unit"], Callable[["Event"], None]], None]
+
+
+def study(
+    name: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A shipped study (serotone study list) or a .yaml file.")
+    ],
+    corpus: CorpusOption = None,  # type: ignore[assignment]
+    out: Annotated[Path | None, typer.Option(help="The study's folder; finished units in it are skipped.")] = None,
+    changes: SetOption = None,
+    rows: Annotated[str | None, typer.Option(help="Only these rows, such as crnn-mel,crnn-center-mel.")] = None,
+    folds: FoldsOption = None,
+    seeds: Annotated[str | None, typer.Option(help="Instead of the study's seeds, such as 0,1,2.")] = None,
+    repetitions: Annotated[
+        int | None, typer.Option(min=1, help="How often the protocol is dealt anew, instead of the study's.")
+    ] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where units run.")] = "local",
+    jobs: Annotated[int, typer.Option(min=1, help="Units at a time on this machine.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Processor threads of each unit.")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="Ray: GPUs, or a share of one, of each unit.")] = 0,
+    address: Annotated[
+        str | None, typer.Option(help="Ray: the cluster, host:port or auto; none starts one on this machine.")
+    ] = None,
+    corpora: Annotated[
+        Literal["store", "shared"],
+        typer.Option(help="Ray: audio from the object store, or read by each worker from the same path."),
+    ] = "store",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Time a few steps of each row, print hours, stop.")
+    ] = False,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no unit after so many hours.")] = None,
+) -> None:
+    """Run a study's recipes over folds and seeds; `serotone report` then reads its folder."""
+    require_train("studies")
+    if name == "list":
+        _list()
+        return
+    if not corpus:
+        raise RunError(f"no corpus; give --corpus NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb")
+    if out is None and not estimate:
+        raise RunError("no folder; give --out DIR, where the results go")
+    from serotone.corpora import parse_corpora
+    from serotone.experiments.schema import load_study
+    from serotone.experiments.study import run_study
+
+    set_threads(threads)
+    wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
+    utterances = parse_corpora(corpus)
+    chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
+    chosen_folds = numbers_of(folds)
+    if estimate:
+        from serotone.cli.estimate import print_estimate
+
+        print_estimate(wanted, utterances, out, rows=chosen_rows, folds=chosen_folds, jobs=jobs)
+        return
+    assert out is not None
+    from serotone.cli.progress import StudyProgress
+
+    begun = time.monotonic()
+
+    def more() -> bool:
+        return max_hours is None or time.monotonic() - begun < max_hours * 3600
+
+    def execute(units: Sequence["Unit"], note: Callable[["Event"], None]) -> None:
+        if executor == "ray":
+            from serotone.experiments import on_ray
+
+            on_ray.run(
+                units,
+                utterances,
+                address=address,
+                threads=threads,
+                gpus=gpus,
+                on_event=note,
+                more=more,
+                corpora=corpora,
+            )
+        elif jobs > 1:
+            from serotone.experiments import processes
+
+            processes.run(units, utterances, jobs=jobs, threads=threads, on_event=note, more=more)
+        else:
+            from serotone.experiments.units import Materials, in_this_process
+
+            in_this_process(units, Materials(utterances, remark), on_event=note, more=more)
+
+    progress = StudyProgress(jobs=jobs)
+    with progress:
+        outcome = run_study(
+            wanted,
+            utterances,
+            out,
+            execute=execute,
+            rows=chosen_rows,
+            folds=chosen_folds,
+            on_plan=progress.plan,
+            on_event=progress.event,
+        )
+    typer.echo(summary(progress.runs, outcome))
+    typer.echo(f"\nserotone report {out} writes tables, figures and report.html")
+    if outcome.failures:
+        for failure in outcome.failures:
+            remark(f"failed: {failure['row']}, seed {failure['seed']}{_fold(failure)}: {failure['error']}")
+        raise typer.Exit(1)
+
+
+def _fold(failure: dict[str, object]) -> str:
+    return f", fold {failure['repetition']}-{failure['fold']}" if "fold" in failure else ""
+
+
+def _list() -> None:
+    from serotone.experiments.schema import load_study, shipped_studies
+
+    names = shipped_studies()
+    width = max(map(len, names)) + 2
+    for shipped in names:
+        entry = load_study(shipped)
+        rows = f"{len(entry.table)} row{'s' if len(entry.table) > 1 else ''}"
+        typer.echo(f"{shipped:<{width}}{rows:>8}  {entry.title}")
+
+
+def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
+    """The scores so far as lines of text, and what is left."""
+    from serotone.experiments.crossval import read_scores
+
+    width = max([len(run.row.name) for run in runs], default=3) + 2
+    lines = [f"{'row':<{width}}seed  folds       WA (SD)       UA (SD)"]
+    for run in runs:
+        scores = read_scores(run.folder)
+        done = f"{scores['folds_finished']}/{scores['folds_planned']}"
+        cells = [_cell(scores, key) for key in ("wa", "ua")]
+        lines.append(f"{run.row.name:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
+    counts = [f"{outcome.finished} units finished now", f"{outcome.before} before"]
+    if outcome.left:
+        counts.append(f"{outcome.left} left: the same command goes on")
+    if outcome.failures:
+        counts.append(f"{len(outcome.failures)} failed")
+    return "\n".join([*lines, "", ", ".join(counts)])
+
+
+def _cell(scores: dict[str, object], key: str) -> str:
+    mean, deviation = scores.get(f"{key}_mean_of_folds"), scores.get(f"{key}_sd_of_folds")
+    if not isinstance(mean, float):
+        return f"{'not run':>12}"
+    spread = f"({deviation:5.1%})" if isinstance(deviation, float) else ""
+    return f"{mean:6.1%} {spread:<8}"[:15].ljust(12)

@@ -1,0 +1,77 @@
+"""How long will it take? A few steps of each recipe are timed, and the rest is multiplication."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from serotone.experiments.units import Materials, Unit
+from serotone.training.fit import fit_standardiser, predict, prepare
+from serotone.training.recipe import Recipe
+
+STEPS = 4
+"""Steps timed, after one that is not: the first pays for what is set up once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The cost of one unit of a recipe on this machine, as it is now."""
+
+    seconds_per_step: float
+    steps: int
+    """The schedule's; with patience, at most."""
+    seconds_per_validation: float
+    validations: int
+    at_most: bool
+
+    @property
+    def seconds(self) -> float:
+        """Training and validations together."""
+        return self.seconds_per_step * self.steps + self.seconds_per_validation * self.validations
+
+
+def estimate(unit: Unit, materials: Materials) -> Estimate:
+    """Time a few steps and one validation of a unit; nothing is written."""
+    recipe, split = unit.recipe, unit.split
+    material = materials(recipe)
+    train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
+    validation = material.clips(split.validation)
+    module = prepare(recipe, train, material.labels, seed=0)
+    if recipe.standardise:
+        some = material.clips(split.train[:16])
+        fit_standardiser(module.system, some)
+    optimiser = module.configure_optimizers()
+    module.system.train()
+    seconds = []
+    for index, batch in enumerate(islice(module.batches(0), STEPS + 1)):
+        start = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.training.precision == "bfloat16"):
+            loss = module.training_step(batch, index)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        seconds.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    if len(validation):
+        predict(module.system, validation)
+    return Estimate(
+        seconds_per_step=statistics.fmean(seconds[1:] or seconds),
+        steps=module.steps,
+        seconds_per_validation=time.perf_counter() - start,
+        validations=_validations(recipe, module.steps, -(-len(train) // recipe.training.batch_size))
+        if len(validation)
+        else 0,
+        at_most=recipe.training.patience is not None,
+    )
+
+
+def _validations(recipe: Recipe, steps: int, steps_per_epoch: int) -> int:
+    return steps // (recipe.training.validate_every or steps_per_epoch)
+
+
+def hours(estimates: dict[str, Estimate], units: Sequence[Unit], *, jobs: int = 1) -> float:
+    """Hours for units that wait, shared by so many jobs; ``estimates`` by row."""
+    return sum(estimates[unit.row].seconds for unit in units) / jobs / 3600

@@ -1,0 +1,255 @@
+"""The study: which recipes are compared on what, and what was published. YAML in, frozen data out, validated once."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from serotone.errors import RunError
+
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
+"""What a row may be called: it names a folder."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Confusion(_Frozen):
+    """A published confusion matrix: row percent, rows the truth; null where the paper states no figure."""
+
+    labels: tuple[str, ...]
+    percent: tuple[tuple[float | None, ...], ...]
+
+    @model_validator(mode="after")
+    def _square(self) -> "Confusion":
+        size = len(self.labels)
+        if len(self.percent) != size or any(len(row) != size for row in self.percent):
+            raise ValueError(f"expected {size} rows of {size} figures, one for each label")
+        return self
+
+
+class Published(_Frozen):
+    """Published figures, in percent; what a paper does not state is left out."""
+
+    wa: float | None = Field(None, ge=0, le=100)
+    ua: float | None = Field(None, ge=0, le=100)
+    wa_sd: float | None = Field(None, ge=0)
+    ua_sd: float | None = Field(None, ge=0)
+    recall: dict[str, float] = Field(default_factory=dict, description="percent by label")
+    confusion: Confusion | None = None
+
+
+class Row(_Frozen):
+    """One line of the study's table: a recipe, with overrides."""
+
+    name: str = ""
+    recipe: str
+    label: str = ""
+    set_: tuple[str, ...] = Field((), alias="set", description="key=value overrides of the recipe")
+    published: Published | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"recipe": value}
+        if isinstance(value, dict) and "recipe" in value:
+            value = {**value, "name": value.get("name") or _bare(str(value["recipe"]))}
+            value["label"] = value.get("label") or value["name"]
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        if not SLUG.fullmatch(name):
+            raise ValueError("expected a name of letters, digits and . _ = + - that begins with a letter or digit")
+        return name
+
+
+class PublishedAt(Published):
+    """Published figures of one cell of a grid."""
+
+    at: dict[str, Any]
+
+
+class Grid(_Frozen):
+    """One recipe over the product of values of its keys."""
+
+    recipe: str
+    values: dict[str, tuple[Any, ...]] = Field(min_length=1)
+    set_: tuple[str, ...] = Field((), alias="set")
+    published: tuple[PublishedAt, ...] = ()
+
+    def rows(self) -> list[Row]:
+        """One row a cell; named by its values, ``weight=0.3`` or ``scale=10,margin=0.2`` with + for the comma."""
+        rows, told = [], list(self.published)
+        for cell in itertools.product(*self.values.values()):
+            at = dict(zip(self.values, cell, strict=True))
+            figures = next((entry for entry in told if entry.at == at), None)
+            if figures is not None:
+                told.remove(figures)
+            rows.append(
+                Row(
+                    name="+".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in at.items()),
+                    recipe=self.recipe,
+                    set=(*self.set_, *(f"{key}={yaml_word(value)}" for key, value in at.items())),
+                    published=figures and Published(**figures.model_dump(exclude={"at"})),
+                )
+            )
+        if told:
+            raise ValueError(f"grid.published at {told[0].at}: no such cell; the keys are {', '.join(self.values)}")
+        return rows
+
+
+class Compare(_Frozen):
+    """A question that two rows answer; ``a`` is the newer idea."""
+
+    a: str
+    b: str
+    question: str
+
+
+class Sweep(_Frozen):
+    """A figure: the score over the values of one key."""
+
+    key: str
+    rows: tuple[str, ...] = Field((), description="names; none means every row of the grid")
+    log: bool = False
+
+
+class Literature(_Frozen):
+    """A row that is quoted, not run; in percent."""
+
+    system: str
+    wa: float | None = Field(None, ge=0, le=100)
+    ua: float | None = Field(None, ge=0, le=100)
+    source: str
+
+
+class Study(_Frozen):
+    """Rows x folds x seeds, with what was published and what is compared with what."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str = ""
+    title: str
+    description: str
+    source: str = ""
+    published_on: str = Field("", description="corpus of the published figures")
+    published_protocol: str = ""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    repetitions: int = Field(1, ge=1)
+    set_: tuple[str, ...] = Field((), alias="set", description="key=value overrides of every row")
+    rows: tuple[Row, ...] = ()
+    grid: Grid | None = None
+    compare: tuple[Compare, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    embeddings: bool = Field(False, description="keep z of the training and test parts")
+    literature: tuple[Literature, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Study":
+        names = [row.name for row in self.table]
+        if not names:
+            raise ValueError("no rows and no grid; expected at least one row")
+        for what, given in (("named", names), ("labelled", [row.label for row in self.table])):
+            if repeated := sorted({name for name in given if given.count(name) > 1}):
+                raise ValueError(f"rows {what} alike: {', '.join(repeated)}; tell them apart")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds {list(self.seeds)}; expected distinct numbers, none below 0")
+        mentioned = [side for pair in self.compare for side in (pair.a, pair.b)]
+        mentioned += [name for sweep in self.sweeps for name in sweep.rows]
+        if unknown := sorted(set(mentioned) - set(names)):
+            raise ValueError(f"no row {', '.join(unknown)}; the rows are {', '.join(names)}")
+        if any(not sweep.rows and self.grid is None for sweep in self.sweeps):
+            raise ValueError("a sweep without rows needs a grid")
+        return self
+
+    @property
+    def table(self) -> tuple[Row, ...]:
+        """The rows as written, then those of the grid."""
+        return (*self.rows, *(self.grid.rows() if self.grid else ()))
+
+    def to_yaml(self) -> str:
+        """The study with every default spelled out, as it is kept in its folder."""
+        return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+def _bare(recipe: str) -> str:
+    """The name of a recipe that may be a path; a name may hold dots."""
+    path = Path(recipe)
+    return path.stem if path.suffix in {".yaml", ".yml"} else path.name
+
+
+def yaml_word(value: object) -> str:
+    """A value in one line, as ``--set`` reads it."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+
+
+def shipped_studies() -> list[str]:
+    """Names of the studies that come with serotone."""
+    folder = resources.files("serotone") / "studies"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_study(
+    name_or_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    seeds: Sequence[int] | None = None,
+    repetitions: int | None = None,
+) -> Study:
+    """Read a shipped study by name, or a file by path.
+
+    Args:
+        name_or_path: Which study.
+        overrides: ``key=value`` of every row's recipe, after the study's own; a row's own have the last word.
+        seeds: Instead of the study's.
+        repetitions: Instead of the study's.
+
+    Raises:
+        RunError: The study is missing or not valid.
+    """
+    name, path = str(name_or_path), Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise RunError(f"{name}: no such study file")
+        text, stem = path.read_text(encoding="utf-8"), path.stem
+    elif name in shipped_studies():
+        text, stem = (resources.files("serotone") / "studies" / f"{name}.yaml").read_text(encoding="utf-8"), name
+    else:
+        raise RunError(
+            f"no study {name!r}; shipped are {', '.join(shipped_studies())}; or give the path of a .yaml file"
+        )
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RunError(f"{name}: not YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise RunError(f"{name}: expected a mapping of keys to values, got {type(tree).__name__}")
+    tree["name"] = tree.get("name") or stem
+    tree["set"] = [*(tree.get("set") or ()), *overrides]
+    if seeds is not None:
+        tree["seeds"] = list(seeds)
+    if repetitions is not None:
+        tree["repetitions"] = repetitions
+    return validated(name, tree)
+
+
+def validated(name: str, tree: dict[str, Any]) -> Study:
+    """A study from plain values.
+
+    Raises:
+        RunError: It is not valid; ``name`` says which.
+    """
+    try:
+        return Study.model_validate(tree)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, problem['loc'])) or 'study'}: {problem['msg']}" for problem in error.errors()]
+        raise RunError(f"{name}: {'; '.join(problems)}") from None

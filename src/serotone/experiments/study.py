@@ -1,0 +1,274 @@
+"""A study: every (recipe, fold, seed) is a unit; finished ones are skipped, failed ones reported, the rest go on."""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from serotone.corpora import Utterance
+from serotone.errors import RunError, SerotoneError
+from serotone.experiments.crossval import summarise, unit_of
+from serotone.experiments.run import opened, plan
+from serotone.experiments.schema import Row, Study, validated
+from serotone.experiments.units import Event, Unit, reason
+from serotone.files import write_json, write_text
+from serotone.splits import Split
+from serotone.training.recipe import Recipe, load
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row with one seed: a run folder, and the folds that its protocol deals."""
+
+    row: Row
+    recipe: Recipe
+    folder: Path
+    splits: tuple[Split, ...]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a study: counts of units, and the failures in words."""
+
+    planned: int = 0
+    """Units of the whole study."""
+    chosen: int = 0
+    """Those that this call was asked for."""
+    before: int = 0
+    """Those of them that were finished already."""
+    finished: int = 0
+    """Those that this call finished."""
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """Asked for, neither finished nor failed: there was no time."""
+        return self.chosen - self.before - self.finished - sum("fold" in failure for failure in self.failures)
+
+
+def resolve(study: Study, row: Row, seed: int, corpora: Collection[str]) -> Recipe:
+    """The recipe of a row with one seed.
+
+    The folds are those of the study's first seed whatever the seed, so that seeds and folds can be told apart.
+
+    Raises:
+        RecipeError: It is not valid.
+    """
+    fixed = () if seed == study.seeds[0] else (f"protocol.seed={study.seeds[0]}",)
+    return load(row.recipe, [*study.set_, *row.set_, f"seed={seed}", *fixed], corpora=corpora)
+
+
+def lay_out(
+    study: Study,
+    utterances: Sequence[Utterance],
+    out: Path,
+    *,
+    rows: Collection[str] | None = None,
+) -> tuple[list[Run], list[dict[str, Any]]]:
+    """The runs of a study, seed by seed; and, for those that cannot be, why.
+
+    Raises:
+        RunError: A row in ``rows`` is not the study's.
+    """
+    table = study.table
+    if rows is not None and (unknown := sorted(set(rows) - {row.name for row in table})):
+        raise RunError(f"no row {', '.join(unknown)}; the rows are {', '.join(row.name for row in table)}")
+    corpora = {utterance.corpus for utterance in utterances}
+    runs, failures = [], []
+    for seed in study.seeds:
+        for row in table:
+            if rows is not None and row.name not in rows:
+                continue
+            try:
+                recipe = resolve(study, row, seed, corpora)
+                splits = tuple(s for r in range(study.repetitions) for s in plan(recipe, utterances, repetition=r))
+                if not all(split.test for split in splits):
+                    raise RunError(f"protocol {recipe.protocol.name} has no test part; choose one that has")
+            except SerotoneError as error:
+                failures.append({"row": row.name, "seed": seed, "error": reason(error)})
+                continue
+            runs.append(Run(row, recipe, out / row.name / f"seed-{seed}", splits))
+    return runs, failures
+
+
+def units_of(study: Study, runs: Sequence[Run], utterances: Sequence[Utterance]) -> list[Unit]:
+    """All units, fold by fold over the rows: whenever time runs out, the rows have the same folds."""
+    units = [
+        unit_of(
+            run.recipe,
+            split,
+            utterances,
+            run.folder,
+            row=run.row.name,
+            embeddings=study.embeddings,
+        )
+        for run in runs
+        for split in run.splits
+    ]
+    places = {seed: place for place, seed in enumerate(study.seeds)}
+    return sorted(units, key=lambda unit: (places[unit.seed], unit.split.repetition, unit.split.fold))
+
+
+def run_study(
+    study: Study,
+    utterances: Sequence[Utterance],
+    out: Path,
+    *,
+    execute: Callable[[Sequence[Unit], Callable[[Event], None]], None],
+    rows: Collection[str] | None = None,
+    folds: Collection[int] | None = None,
+    on_plan: Callable[[Sequence[Run], Sequence[Unit]], None] = lambda runs, units: None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> Outcome:
+    """Run what is not finished yet.
+
+    Args:
+        study: Rows, seeds and questions; kept as ``study.yaml``, a later call's seeds, repetitions and rows joined
+            to it.
+        utterances: On what.
+        out: The study's folder: one run folder ``<row>/seed-<seed>`` each, and ``failures.json``.
+        execute: Who runs units; called with those that wait and with what to tell of each.
+        rows: Names of the rows to run; None runs all.
+        folds: Numbers of the folds to run; None runs all.
+        on_plan: Called with the runs and the units asked for before the first starts.
+        on_event: Called with what happens to a unit.
+
+    Raises:
+        RunError: The folder is another study's, in use or damaged, or a row or fold does not exist.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(held(out))
+        asked = study
+        study = joined(study, out / "study.yaml")
+        runs, failures = lay_out(study, utterances, out, rows=rows)
+        outcome = Outcome(failures=failures)
+        usable = []
+        for run in runs:
+            try:
+                stack.enter_context(opened(run.folder, run.recipe, utterances))
+                usable.append(run)
+            except SerotoneError as error:
+                failures.append({"row": run.row.name, "seed": run.recipe.seed, "error": reason(error)})
+        write_text(out / "study.yaml", study.to_yaml())
+        units = units_of(study, usable, utterances)
+        outcome.planned = len(units)
+        known = {unit.split.fold for unit in units}
+        if folds is not None and units and (unknown := sorted(set(folds) - known)):
+            raise RunError(f"folds {unknown} were asked for; this protocol has 0 to {max(known)}")
+        units = [unit for unit in units if _is_asked(unit, asked, folds)]
+        waiting = [unit for unit in units if not unit.finished]
+        outcome.chosen, outcome.before = len(units), len(units) - len(waiting)
+        others = _others(
+            out / "failures.json", rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units}
+        )
+        write_json(out / "failures.json", [*others, *failures])
+        for run in usable:
+            _summarise(run)
+        on_plan(usable, units)
+        by_folder = {run.folder: run for run in usable}
+
+        def note(event: Event) -> None:
+            unit = event.unit
+            if event.kind == "finished":
+                outcome.finished += 1
+                _summarise(by_folder[unit.folder.parent])
+            elif event.kind == "failed":
+                split = unit.split
+                failures.append(
+                    {"row": unit.row, "seed": unit.seed, "repetition": split.repetition, "fold": split.fold}
+                    | {"error": event.text}
+                )
+                write_json(out / "failures.json", [*others, *failures])
+            on_event(event)
+
+        if waiting:
+            execute(waiting, note)
+    return outcome
+
+
+def _is_asked(unit: Unit, asked: Study, folds: Collection[int] | None) -> bool:
+    """Whether this call means the unit; an earlier one may have meant other rows, seeds or repetitions."""
+    return (
+        unit.row in {row.name for row in asked.table}
+        and unit.seed in asked.seeds
+        and unit.split.repetition < asked.repetitions
+        and (folds is None or unit.split.fold in folds)
+    )
+
+
+def _others(path: Path, rows: Collection[str] | None, asked: Collection[tuple[object, ...]]) -> list[dict[str, Any]]:
+    """Failures of earlier calls that this one was not asked to try again."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: {error}; take it away, and the same command writes it anew") from None
+    return [
+        failure
+        for failure in kept
+        if (rows is not None and failure["row"] not in rows)
+        or ("fold" in failure and (*(failure[key] for key in ("row", "seed", "repetition", "fold")),) not in asked)
+    ]
+
+
+def _summarise(run: Run) -> None:
+    write_json(run.folder / "summary.json", summarise(run.recipe, run.splits, run.folder))
+
+
+def joined(study: Study, path: Path) -> Study:
+    """The study together with what an earlier call kept of it: seeds, rows and questions add up.
+
+    Raises:
+        RunError: The folder holds another study, the same with other overrides, or something else.
+    """
+    if not path.is_file():
+        return study
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: damaged: {error}") from None
+    old = validated(str(path), tree if isinstance(tree, dict) else {})
+    for what in ("name", "set_"):
+        before, now = getattr(old, what), getattr(study, what)
+        if before != now:
+            raise RunError(
+                f"{path.parent}: holds a study whose {what.rstrip('_')} is {_words(before)}, not {_words(now)};"
+                " use another --out"
+            )
+    rows = {row.name: row for row in old.table}
+    for row in study.table:
+        before_row = rows.get(row.name)
+        if before_row is not None and (before_row.recipe, before_row.set_) != (row.recipe, row.set_):
+            raise RunError(f"{path.parent}: row {row.name} was another recipe, or had other overrides; rename it")
+    seeds = (*old.seeds, *(seed for seed in study.seeds if seed not in old.seeds))
+    gone = [row for row in old.table if row.name not in {row.name for row in study.table}]
+    repetitions = max(old.repetitions, study.repetitions)
+    return study.model_copy(update={"seeds": seeds, "repetitions": repetitions, "rows": (*study.rows, *gone)})
+
+
+def _words(value: object) -> str:
+    return (" ".join(map(str, value)) or "none") if isinstance(value, tuple) else repr(value)
+
+
+@contextlib.contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold a study's folder for this process.
+
+    Raises:
+        RunError: Another process runs in it, or it is a run folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / "recipe.yaml").is_file():
+        raise RunError(f"{out}: this is the folder of a single run; use another --out")
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(
+                f"{out}: another serotone process is running here; wait for it, or use another --out"
+            ) from None
+        yield

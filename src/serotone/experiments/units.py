@@ -1,0 +1,137 @@
+"""The unit of an experiment: one recipe on one fold with one seed. Who runs it, and where, is the executor's affair."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from serotone.corpora import Utterance
+from serotone.experiments.run import gather
+from serotone.files import write_json
+from serotone.splits import Split
+from serotone.training.fit import Material, clear, run_fold
+from serotone.training.recipe import Recipe
+
+FINISHED = "metrics.json"
+"""The file of a fold's folder that is written last."""
+
+KEPT = 2
+"""Decoded corpora held in memory at a time: recipes of one sample rate and one set of labels share theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What to run; small, and safe to send to another process or machine."""
+
+    row: str
+    seed: int
+    recipe: Recipe
+    split: Split
+    folder: Path
+    leaks: dict[str, Any]
+    embeddings: bool = False
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        return f"{self.row}, seed {self.seed}, fold {self.split.repetition}-{self.split.fold}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether its results lie on disk, whole."""
+        return (self.folder / FINISHED).is_file()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a unit; ``again`` is a unit that was lost with its worker and waits once more."""
+
+    kind: Literal["started", "finished", "failed", "again"]
+    unit: Unit
+    text: str = ""
+    """Why it failed or runs again; where it runs, if elsewhere."""
+    results: dict[str, Any] | None = None
+    """Of a finished unit: what its metrics.json says."""
+
+
+def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
+    """Train and test, or take an interrupted unit up again at its last whole epoch; what its metrics.json says."""
+    for unfinished in unit.folder.glob(".*.tmp"):  # of a process that was killed as it wrote
+        unfinished.unlink(missing_ok=True)
+    write_json(unit.folder / "leaks.json", unit.leaks)
+    _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings)
+    clear(unit.folder)
+    return results
+
+
+def material_key(recipe: Recipe) -> str:
+    """Recipes of the same key train on the same decoded audio with the same labels."""
+    parts = recipe.model_dump(include={"sample_rate", "labels", "merge", "styles", "training_only", "max_frames"})
+    longest = None if recipe.max_frames is None else recipe.frontend.hop(recipe.sample_rate)
+    return repr((parts, longest))
+
+
+class Materials:
+    """Decoded audio by recipe, the latest few kept.
+
+    Args:
+        utterances: The corpora.
+        tell: Called with one line for each file that had to be left out, once.
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], tell: Callable[[str], None] = lambda line: None) -> None:
+        self.utterances = utterances
+        self.tell = tell
+        self._kept: dict[str, Material] = {}
+        self._told: set[str] = set()
+
+    def __call__(self, recipe: Recipe) -> Material:
+        """What the recipe trains on."""
+        key = material_key(recipe)
+        material = self._kept.pop(key, None)
+        if material is None:
+            while len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            material, problems = gather(recipe, self.utterances)
+            self._say(problems)
+        self._kept[key] = material
+        return material
+
+    def _say(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            if problem not in self._told:
+                self._told.add(problem)
+                self.tell(f"left out: {problem}")
+
+
+def in_this_process(
+    units: Sequence[Unit],
+    materials: Materials,
+    *,
+    on_event: Callable[[Event], None],
+    more: Callable[[], bool] = lambda: True,
+) -> None:
+    """Run units one after the other; a failed one is reported and the rest go on.
+
+    Args:
+        units: In their order.
+        materials: The corpora, decoded when they are needed.
+        on_event: Called with what happens, as it happens.
+        more: Asked before each unit; once it says no, none is started any more.
+    """
+    for unit in units:
+        if not more():
+            return
+        on_event(Event("started", unit))
+        try:
+            results = run_unit(unit, materials(unit.recipe))
+        except Exception as error:
+            on_event(Event("failed", unit, text=reason(error)))
+        else:
+            on_event(Event("finished", unit, results=results))
+
+
+def reason(error: BaseException) -> str:
+    """An error in a line: its words alone where they are serotone's own, else with its type."""
+    words = " ".join(str(error).split())
+    return words if type(error).__module__.startswith("serotone") else f"{type(error).__name__}: {words}"

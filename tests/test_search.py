@@ -1,0 +1,402 @@
+"""A search sees validation parts alone, survives what a trial may do, and ends where an unbroken one does."""
+
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from serotone.corpora import Utterance, parse_corpora, synthetic
+from serotone.errors import RecipeError, RunError
+from serotone.splits import Split
+from serotone.training.recipe import Recipe, load
+
+optuna = pytest.importorskip("optuna")
+
+from serotone.cli import app  # noqa: E402
+from serotone.experiments import search as searching  # noqa: E402
+from serotone.experiments.crossval import crossval  # noqa: E402
+from serotone.experiments.search import Found, parse_tune, read_space, search  # noqa: E402
+
+QUICK = (
+    "schedule=budget",
+    "schedules.budget={steps: 4, batch_size: 8, validate_every: 2, select_from: 2, precision: float32}",
+    "protocol=leave-one-speaker-out",
+    "max_frames=80",
+)
+RATE = "schedules.budget.learning_rate"
+
+
+class StoppedError(Exception):
+    """In the place of a kill."""
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("corpora") / "synthetic"
+    synthetic.make(root, speakers=3, seed=0, sentences=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def utterances(voices: Path) -> list[Utterance]:
+    return parse_corpora([f"synthetic={voices}"])
+
+
+def look_for(
+    utterances: list[Utterance], out: Path, *tune: str, recipe: str = "crnn-center-mel", trials: int = 3, **options: Any
+) -> Found:
+    space = dict(map(parse_tune, tune))
+    options = {"folds": [0], "changes": QUICK} | options
+    return search(recipe, utterances, out, space, trials=trials, **options)
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    """Trainings that take no time, UA highest at center weight 0.5 and WA half of it; their recipes in order."""
+    recipes: list[Recipe] = []
+
+    def pretend(recipe: Recipe, split: Split, material: object, folder: Path) -> None:
+        assert split.test == ()
+        recipes.append(recipe)
+        if recipe.training.learning_rate > 1:
+            raise RunError("it\ndiverged")
+        ua = 1 / (1 + abs(recipe.center.weight - 0.5)) - 0.1 * split.fold
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(json.dumps({"validation": {"ua": ua, "wa": ua / 2}, "seconds": 1.0}))
+
+    monkeypatch.setattr(searching, "run_fold", pretend)
+    return recipes
+
+
+def rows_of(out: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((out / "trials.csv").read_text().splitlines()))
+
+
+# ---------------------------------------------------------------------------------------------------------- for real
+
+
+def command(voices: Path, out: Path) -> list[str]:
+    changes = [part for change in QUICK for part in ("--set", change)]
+    tune = ["--tune", f"{RATE}=1e-4:1e-2:log", "--tune", "center.weight=0,0.3"]
+    what = ["crnn-center-mel", "--corpus", f"synthetic={voices}", "--out", str(out), "--folds", "0"]
+    return ["search", *what, "--trials", "2", "--threads", "1", *changes, *tune]
+
+
+def test_a_killed_search_goes_on_and_what_it_finds_is_what_crossval_trains(
+    voices: Path, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serotone", *command(voices, broken)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline and not (broken / "trial-0001").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(timeout=60) == -signal.SIGKILL, "the blow came too late to test anything"
+    assert len(rows_of(broken)) == 1
+    results = [CliRunner().invoke(app, command(voices, out)) for out in (broken, unbroken)]
+    assert [result.exit_code for result in results] == [0, 0], results[0].output
+    first, second = (
+        [{key: value for key, value in row.items() if key != "seconds"} for row in rows_of(out)]
+        for out in (broken, unbroken)
+    )
+    assert first == second
+    assert len(first) == 2
+    assert results[0].stdout.replace("broken", "unbroken") == results[1].stdout
+    best = max(first, key=lambda row: float(row["validation_ua"]))
+    assert f"{best['trial']}" in results[0].stdout.splitlines()[1].split()
+    assert "2 trials: 2 complete, 0 pruned, 0 failed" in results[0].stdout
+
+    assert not list(tmp_path.rglob("predictions.csv"))
+    assert not list(tmp_path.rglob("last.ckpt"))
+    recipe = load(broken / "best.yaml", corpora=["synthetic"])
+    assert recipe.training.learning_rate == pytest.approx(float(best[RATE]))
+    assert recipe.training.steps == 4
+    crossval(recipe, utterances, tmp_path / "run", only=[0])
+    metrics = json.loads((tmp_path / "run" / "fold-0-0" / "metrics.json").read_text())
+    assert metrics["validation"]["ua"] == float(best["validation_ua"])
+    validation = f"trial-000{best['trial']}/fold-0-0/validation.csv"
+    assert (tmp_path / "run" / "fold-0-0" / "validation.csv").read_bytes() == (broken / validation).read_bytes()
+
+
+def test_what_the_test_part_holds_changes_nothing(utterances: list[Utterance], tmp_path: Path) -> None:
+    (split,) = (s for s in searching.plan(load("crnn-center-mel", QUICK), utterances) if s.fold == 0)
+    emotions = {u.id: u.emotion for u in utterances if u.id in split.test}
+    turned = dict(zip(emotions, [*list(emotions.values())[1:], next(iter(emotions.values()))], strict=True))
+    others = [replace(u, emotion=turned.get(u.id, u.emotion)) for u in utterances]
+    assert sum(a.emotion != b.emotion for a, b in zip(utterances, others, strict=True)) == len(split.test)
+    tune = f"{RATE}=1e-3,1e-2"
+    found = [look_for(us, tmp_path / str(k), tune, trials=1) for k, us in enumerate((utterances, others))]
+    assert [t.folds for t in found[0].trials] == [t.folds for t in found[1].trials]
+    for name in ("trial-0000/fold-0-0/validation.csv", "trial-0000/fold-0-0/curves.csv"):
+        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
+    kept = json.loads((tmp_path / "0" / "trial-0000" / "fold-0-0" / "split.json").read_text())
+    assert kept["test"] == []
+    assert not list(tmp_path.rglob("predictions.csv"))
+
+
+# ---------------------------------------------------------------------------------------------- with pretended training
+
+
+def test_stopped_anywhere_it_ends_as_an_unbroken_one(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # more trials than the ten that Optuna draws at random, before it looks at scores
+    tune = ("center.weight=0.01:10:log", "encoder.hidden=16:64", "loss.margin=0,0.2")
+    look_for(utterances, tmp_path / "unbroken", *tune, trials=14, folds=[0, 1])
+    stops: list[str] = []
+    chance = random.Random(0)
+
+    def stopping(name: str, whole: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: Any, **options: Any) -> object:
+            if chance.random() < 0.2:
+                stops.append(name)
+                raise StoppedError
+            return whole(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for owner, name in ((searching, "run_fold"), (optuna.Study, "tell"), (searching, "_write_table")):
+            patched.setattr(owner, name, stopping(name, getattr(owner, name)))
+        for _ in range(40):
+            try:
+                look_for(utterances, tmp_path / "broken", *tune, trials=14, folds=[0, 1])
+                break
+            except StoppedError:
+                pass
+    assert set(stops) == {"run_fold", "tell", "_write_table"}
+    for file in ("trials.csv", "best.yaml"):
+        assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "unbroken" / file).read_bytes()
+    rows = rows_of(tmp_path / "broken")
+    assert [row["trial"] for row in rows] == [str(k) for k in range(14)]
+    assert {row["state"] for row in rows} == {"complete", "pruned"}
+
+
+def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    tune = ("loss.margin=0,0.2", f"{RATE}=0.01,10", "frontend.num_mels=8,64", "center.weight=0.1:0.4")
+    found = look_for(utterances, tmp_path, *tune, trials=16, tell=lines.append)
+    rows = rows_of(tmp_path)
+    assert len(rows) == len(found.trials) == len(lines) == 16
+    seen = set()
+    for row in rows:
+        expected = ("complete", "")
+        if row["loss.margin"] == "0.2":
+            expected = ("pruned", "a margin needs a cosine head")
+        elif row["frontend.num_mels"] == "8":
+            expected = ("pruned", "CRNN needs at least 49 bins per frame, got 8")
+        elif row[RATE] == "10":
+            expected = ("failed", "fold 0: it diverged")
+        assert row["state"] == expected[0]
+        assert expected[1] in row["reason"]
+        assert (row["validation_ua"] == "") == (row["state"] != "complete")
+        seen.add(expected)
+    assert len(seen) == 4
+    best = max((row for row in rows if row["state"] == "complete"), key=lambda row: float(row["center.weight"]))
+    assert found.best.number == int(best["trial"])
+    assert found.best.score == pytest.approx(1 / (1.5 - float(best["center.weight"])))
+    again = look_for(utterances, tmp_path, *tune, trials=16)  # all are counted
+    assert again.trials == found.trials
+    assert len(trained) == sum(row["state"] != "pruned" for row in rows)
+
+
+def test_the_score_is_the_mean_over_folds_of_what_the_recipe_monitors(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
+) -> None:
+    tune = "center.weight=0.5,1.5"
+    for monitor, share in (("ua", 1.0), ("wa", 0.5), ("none", 1.0)):
+        changes = (*QUICK, f"monitor={monitor}")
+        found = look_for(utterances, tmp_path / monitor, tune, folds=None, changes=changes)
+        assert found.score == ("wa" if monitor == "wa" else "ua")
+        assert found.best.values == {"center.weight": 0.5}
+        assert found.best.folds == pytest.approx({"0-0": share, "0-1": 0.9 * share, "0-2": 0.8 * share})
+        assert found.best.score == pytest.approx(0.9 * share)
+
+
+def test_values_that_were_tried_are_not_trained_again(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
+) -> None:
+    found = look_for(utterances, tmp_path, "center.weight=0.5,1.5", trials=9)
+    assert len(trained) == 2
+    scores = {trial.values["center.weight"]: trial.score for trial in found.trials}
+    assert all(trial.score == scores[trial.values["center.weight"]] for trial in found.trials)
+    first = {trial.values["center.weight"]: trial.number for trial in reversed(found.trials)}
+    for trial in found.trials:
+        original = first[trial.values["center.weight"]]
+        assert trial.same_as == (None if trial.number == original else original)
+
+
+def test_a_trial_begun_with_other_values_is_begun_anew(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
+) -> None:
+    old = tmp_path / "trial-0000"
+    (old / "fold-0-0").mkdir(parents=True)
+    (old / "recipe.yaml").write_text(load("crnn-mel", QUICK).to_yaml())
+    (old / "fold-0-0" / "metrics.json").write_text('{"validation": {"ua": 9}, "seconds": 0}')
+    assert look_for(utterances, tmp_path, "center.weight=0.5,1.5", trials=1).best.score in (1.0, 0.5)
+
+
+def test_the_best_recipe_says_its_difference_even_where_the_original_is_special(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
+) -> None:
+    original = tmp_path / "mine" / "special.yaml"
+    original.parent.mkdir()
+    special = {"center": {"weight": 4.0}, "seed": 5}
+    mine = {"schema": 1, "extends": "crnn-center-mel", "description": "special", "on": {"synthetic": special}}
+    original.write_text(yaml.safe_dump(mine))
+    tune = ("center.weight=0.5,0.6", "frontend={name: mfcc, num_coefficients: 30},{name: log-mel, num_mels: 64}")
+    found = look_for(utterances, tmp_path / "out", *tune, recipe=str(original), trials=5)
+    written = yaml.safe_load(found.recipe.read_text())
+    assert written["extends"] == "../mine/special.yaml"
+    assert written["protocol"] == {"name": "leave-one-speaker-out"}
+    tuned = load(found.recipe, corpora=["synthetic"])
+    assert tuned.seed == 5
+    assert tuned.center.weight == found.best.values["center.weight"]
+    assert tuned.frontend.name == found.best.values["frontend"]["name"]
+    assert tuned.model_copy(update={"name": "special", "description": "special"}) in trained
+    assert load(found.recipe, corpora=["emodb"]).center.weight == tuned.center.weight
+    for line in found.recipe.read_text().splitlines()[4:]:
+        assert line.endswith((":", "# ours: given to serotone search, or found by it"))
+
+
+def test_another_space_or_other_folds_are_another_search(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
+) -> None:
+    look_for(utterances, tmp_path, "center.weight=0.5,1.5", trials=1)
+    with pytest.raises(RunError, match="started with another space"):
+        look_for(utterances, tmp_path, "center.weight=0.5,1.4", trials=2)
+    with pytest.raises(RunError, match=r"started with another choice of folds, \[0\]"):
+        look_for(utterances, tmp_path, "center.weight=0.5,1.5", trials=2, folds=[1])
+    with pytest.raises(RunError, match="another recipe"):
+        look_for(utterances, tmp_path, "center.weight=0.5,1.5", trials=2, recipe="crnn-mel")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "remedy"),
+    [
+        ("{name: stratified-holdout, test_share: 0.4}", r"--set protocol\.validation_share=0\.1"),
+        ("{name: leave-one-speaker-out, validation_speakers: 0}", r"--set protocol\.validation_speakers=1"),
+        ("all", "--set protocol=leave-one-speaker-out"),
+    ],
+)
+def test_without_a_validation_part_it_says_what_to_set(
+    protocol: str, remedy: str, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=f"no validation part.*{remedy}"):
+        look_for(utterances, tmp_path, "center.weight=0,1", changes=(*QUICK, f"protocol={protocol}"))
+    assert not (tmp_path / "search.db").exists()
+
+
+def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained: list[Recipe], tmp_path: Path) -> None:
+    for key in ("protocol.validation_speakers", "labels", "seed"):
+        with pytest.raises(RecipeError, match=f"a search over {key}: expected fields of the system"):
+            look_for(utterances, tmp_path, f"{key}=1,2")
+    with pytest.raises(RunError, match=r"folds \[7\] were asked for; this protocol has 0 to 2"):
+        look_for(utterances, tmp_path, "center.weight=0,1", folds=[0, 7])
+    with pytest.raises(
+        RunError, match=r"none of 2 trials has a score; trial 0 was pruned: .*unknown key 'center.wait'"
+    ):
+        look_for(utterances, tmp_path, "center.wait=0:1", trials=2)
+    assert trained == []
+
+
+# ------------------------------------------------------------------------------------------------------------- spaces
+
+
+def test_spaces_read_from_a_file_and_from_options_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(
+        "schedules.budget.learning_rate: {low: 1e-4, high: 1e-2, log: true}\n"
+        "encoder.hidden: {low: 16, high: 64}\n"
+        "center.weight: {low: 0.0, high: 1}\n"
+        "pooling: [ends, mean]\n"
+        "frontend: [{name: mfcc, num_coefficients: 40}, {name: log-mel}]\n"
+        "annealing: [null, {share: 0.1}]\n"
+    )
+    options = [
+        "schedules.budget.learning_rate=1e-4:1e-2:log",
+        "encoder.hidden=16:64",
+        "center.weight=0.0:1",
+        "pooling=ends,mean",
+        "frontend={name: mfcc, num_coefficients: 40},{name: log-mel}",
+        "annealing=null,{share: 0.1}",
+    ]
+    space = read_space(path)
+    assert space == dict(map(parse_tune, options))
+    rate = space["schedules.budget.learning_rate"]
+    assert (rate.low, rate.high, rate.log) == (1e-4, 1e-2, True)
+    assert isinstance(space["encoder.hidden"], optuna.distributions.IntDistribution)
+    assert isinstance(space["center.weight"], optuna.distributions.FloatDistribution)
+    path.write_text("encoder.hidden: {low: 16, high: 64, step: 16}")
+    assert read_space(path)["encoder.hidden"].step == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("center.weight", "expected key=low:high"),
+        ("=1:2", "expected key=low:high"),
+        ("center.weight=1", "two or more different choices"),
+        ("center.weight=1,1", "two or more different choices"),
+        ("center.weight=", "two or more different choices, got none"),
+        ("center.weight=2:1", "no range"),
+        ("center.weight=0.0:1:log", "no range"),
+        ("center.weight=a:b", "no range"),
+        ("center.weight=[1,2", "not YAML"),
+    ],
+)
+def test_a_wrong_option_says_what_was_expected(text: str, match: str) -> None:
+    with pytest.raises(RecipeError, match=match):
+        parse_tune(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("", "expected keys of a recipe"),
+        ("- a", "expected keys of a recipe"),
+        ("a: {low: 1}", "a: expected a list of choices, or low and high"),
+        ("a: {low: 1, high: 2, steps: 3}", "or low and high"),
+        ("a: [", "cannot be read"),
+        ("a: 3", "expected a list of choices"),
+    ],
+)
+def test_a_wrong_file_says_what_was_expected(text: str, match: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=match):
+        read_space(path)
+    with pytest.raises(RecipeError, match="cannot be read"):
+        read_space(tmp_path / "none.yaml")
+
+
+def test_the_command_wants_something_to_tune_once(voices: Path, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("center.weight: [0, 1]")
+    base = ["search", "crnn-mel", "--corpus", f"synthetic={voices}", "--out", str(tmp_path)]
+    for more, words in (
+        ([], "nothing to tune"),
+        (
+            ["--space", str(tmp_path / "space.yaml"), "--tune", "center.weight=1:2"],
+            "center.weight is to be tuned twice",
+        ),
+    ):
+        result = CliRunner().invoke(app, [*base, *more])
+        assert result.exit_code == 1
+        assert words in result.output

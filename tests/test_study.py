@@ -1,0 +1,341 @@
+"""Studies: what a study file may say, and that running one loses nothing and mixes nothing up."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from serotone.corpora import parse_corpora, synthetic
+from serotone.errors import RunError
+from serotone.experiments.schema import load_study
+from serotone.experiments.study import lay_out, resolve, run_study, units_of
+from serotone.experiments.units import Event, Materials, in_this_process
+
+QUICK = [
+    "schedule=budget",
+    "schedules.budget.steps=4",
+    "schedules.budget.validate_every=2",
+    "schedules.budget.select_from=0",
+    "schedules.budget.batch_size=8",
+    "encoder.hidden=8",
+    "protocol=speakers-out",
+    "protocol.folds=2",
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthetic")
+    synthetic.make(folder, speakers=4, sentences=1, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def utterances(root):
+    return parse_corpora([f"synthetic={root}"])
+
+
+def written(folder, **changes):
+    """A study file with two rows, and keys changed."""
+    tree = {
+        "schema": 1,
+        "title": "a trial",
+        "description": "does it run?",
+        "rows": ["crnn-mel", {"recipe": "crnn-mel", "name": "center", "set": ["center.weight=0.3"]}],
+        "compare": [{"a": "center", "b": "crnn-mel", "question": "Does it help?"}],
+    } | changes
+    path = folder / "trial.yaml"
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
+    return path
+
+
+def locally(utterances, *, more=lambda: True):
+    materials = Materials(utterances)
+    return lambda units, note: in_this_process(units, materials, on_event=note, more=more)
+
+
+def predictions(out):
+    return {str(path.relative_to(out)): path.read_text() for path in sorted(out.rglob("predictions.csv"))}
+
+
+# ----------------------------------------------------------------------------------------------------------- the schema
+
+
+def test_a_grid_is_the_product_of_its_values(tmp_path):
+    path = written(
+        tmp_path,
+        rows=[],
+        compare=[],
+        grid={
+            "recipe": "crnn-center-mel",
+            "values": {"center.weight": [0.03, 0.3], "center.alpha": [0.1, 0.5]},
+            "published": [{"at": {"center.weight": 0.3, "center.alpha": 0.5}, "ua": 66.9}],
+        },
+    )
+    table = load_study(path).table
+    assert [row.name for row in table] == [
+        "weight=0.03+alpha=0.1",
+        "weight=0.03+alpha=0.5",
+        "weight=0.3+alpha=0.1",
+        "weight=0.3+alpha=0.5",
+    ]
+    assert [row.published and row.published.ua for row in table] == [None, None, None, 66.9]
+    study = load_study(path)
+    assert resolve(study, table[2], 0, {"emodb"}).center.weight == 0.3
+    assert resolve(study, table[2], 0, {"emodb"}).center.alpha == 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rows": []}, "at least one row"),
+        (
+            {"rows": [{"recipe": "crnn-mel", "label": "x"}, {"recipe": "crnn-stft", "label": "x"}], "compare": []},
+            "labelled alike: x",
+        ),
+        ({"rows": ["crnn-mel", "crnn-mel"], "compare": []}, "named alike: crnn-mel"),
+        (
+            {"compare": [{"a": "centre", "b": "crnn-mel", "question": "?"}]},
+            "no row centre; the rows are crnn-mel, center",
+        ),
+        ({"rows": [{"recipe": "crnn-mel", "name": "../x"}], "compare": []}, "letters, digits"),
+        ({"colour": "red"}, "colour"),
+        ({"seeds": [1, 1]}, "distinct"),
+        ({"schema": 2}, "schema"),
+        (
+            {"rows": [{"recipe": "crnn-mel", "published": {"confusion": {"labels": ["a", "b"], "percent": [[1, 2]]}}}]},
+            "2 rows of 2 figures",
+        ),
+        (
+            {"grid": {"recipe": "crnn-mel", "values": {"seed": [1]}, "published": [{"at": {"seed": 2}, "ua": 1}]}},
+            "no such cell",
+        ),
+    ],
+)
+def test_a_study_that_is_not_valid_says_why(tmp_path, changes, words):
+    with pytest.raises(RunError, match=words):
+        load_study(written(tmp_path, **changes))
+
+
+def test_an_unknown_study_names_those_that_ship():
+    with pytest.raises(RunError, match=r"no study 'nought'; shipped are .*center-loss"):
+        load_study("nought")
+
+
+def test_a_rows_own_overrides_have_the_last_word(tmp_path):
+    study = load_study(written(tmp_path, set=["center.weight=0.1"]), ["center.alpha=0.9"])
+    recipes = [resolve(study, row, 0, {"emodb"}) for row in study.table]
+    assert [recipe.center.weight for recipe in recipes] == [0.1, 0.3]
+    assert [recipe.center.alpha for recipe in recipes] == [0.9, 0.9]
+
+
+def test_another_seed_trains_on_the_same_folds(tmp_path, utterances):
+    study = load_study(written(tmp_path), QUICK, seeds=[0, 5])
+    runs, failures = lay_out(study, utterances, tmp_path / "out")
+    assert not failures
+    by_seed = {run.recipe.seed: run for run in runs if run.row.name == "center"}
+    assert by_seed[0].splits == by_seed[5].splits
+    alone, _ = lay_out(load_study(written(tmp_path), QUICK, seeds=[5]), utterances, tmp_path / "out")
+    assert alone[0].splits != by_seed[5].splits  # so it is the study that holds them fixed
+
+
+def test_rows_go_forward_together(tmp_path, utterances):
+    study = load_study(written(tmp_path), QUICK, seeds=[3, 1])
+    runs, _ = lay_out(study, utterances, tmp_path)
+    assert [(u.seed, u.split.fold, u.row) for u in units_of(study, runs, utterances)] == [
+        (seed, fold, row) for seed in (3, 1) for fold in (0, 1) for row in ("crnn-mel", "center")
+    ]
+
+
+# ---------------------------------------------------------------------------------------------------------- running one
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, utterances):
+    """A study with a row that cannot run, run in one go; its folder, its outcome and its events."""
+    folder = tmp_path_factory.mktemp("whole")
+    path = written(
+        folder,
+        rows=[
+            "crnn-mel",
+            {"recipe": "crnn-mel", "name": "center", "set": ["center.weight=0.3"]},
+            {"recipe": "crnn-mel", "name": "foreign", "set": ["labels=[angry, contempt]"]},
+            {"recipe": "crnn-mel", "name": "wild", "set": ["schedules.budget.learning_rate=1.0e+30"]},
+        ],
+        embeddings=True,
+    )
+    events = []
+    study = load_study(path, QUICK)
+    out = folder / "out"
+    outcome = run_study(study, utterances, out, execute=locally(utterances), on_event=events.append)
+    return study, out, outcome, events
+
+
+def test_a_failed_row_is_reported_and_the_rest_go_on(whole):
+    _, out, outcome, events = whole
+    assert (outcome.chosen, outcome.before, outcome.finished, outcome.left) == (6, 0, 4, 0)
+    assert [event.kind for event in events].count("finished") == 4
+    failures = json.loads((out / "failures.json").read_text())
+    assert [(failure["row"], failure.get("fold")) for failure in failures] == [
+        ("foreign", None),
+        ("wild", 0),
+        ("wild", 1),
+    ]
+    assert "contempt" in failures[0]["error"]
+    assert "diverged" in failures[1]["error"]
+
+
+def test_each_run_is_a_run_folder_that_a_report_can_read(whole):
+    _, out, _, _ = whole
+    for row in ("crnn-mel", "center"):
+        run = out / row / "seed-0"
+        assert json.loads((run / "summary.json").read_text())["folds_finished"] == 2
+        head, first, *_ = (run / "utterances.csv").read_text().splitlines()
+        assert head == "id,corpus,speaker,gender,session,sentence,file"
+        assert first.startswith("synthetic/syn00_angry_00,synthetic,synthetic/")
+        names = {path.name for path in (run / "fold-0-0").iterdir()}
+        assert {"predictions.csv", "validation.csv", "curves.csv", "leaks.json", "embeddings.npz"} <= names
+        assert "last.ckpt" not in names
+
+
+def test_embeddings_are_of_the_training_and_the_test_part(whole):
+    import numpy as np
+
+    _, out, _, _ = whole
+    fold = out / "center" / "seed-0" / "fold-0-0"
+    split = json.loads((fold / "split.json").read_text())
+    kept = np.load(fold / "embeddings.npz", allow_pickle=False)
+    assert sorted(kept["id"][kept["part"] == "test"]) == sorted(split["test"])
+    assert sorted(kept["id"][kept["part"] == "train"]) == sorted(split["train"])
+    assert kept["embedding"].shape == (len(split["test"]) + len(split["train"]), 64)
+    assert np.isfinite(kept["embedding"]).all()
+
+
+def test_finished_units_are_skipped(whole, utterances):
+    study, out, _, _ = whole
+    before = predictions(out)
+    events = []
+    outcome = run_study(study, utterances, out, execute=locally(utterances), rows=["center"], on_event=events.append)
+    assert (outcome.chosen, outcome.before, outcome.finished) == (2, 2, 0)
+    assert not events
+    assert predictions(out) == before
+    failures = json.loads((out / "failures.json").read_text())
+    assert {failure["row"] for failure in failures} == {"foreign", "wild"}  # not asked for, so not forgotten
+
+
+def test_time_up_stops_between_units_and_the_same_command_goes_on(whole, tmp_path, utterances):
+    study, out, _, _ = whole
+    left = iter([True, False])
+    rows = ["crnn-mel", "center"]
+    first = run_study(
+        study, utterances, tmp_path / "out", execute=locally(utterances, more=lambda: next(left)), rows=rows
+    )
+    assert (first.finished, first.left) == (1, 3)
+    second = run_study(study, utterances, tmp_path / "out", execute=locally(utterances), rows=rows)
+    assert (second.before, second.finished, second.left) == (1, 3, 0)
+    assert predictions(tmp_path / "out") == predictions(out)
+
+
+def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, utterances):
+    _study, out, _, _ = whole
+    path = tmp_path / "again.yaml"
+    path.write_text((out / "study.yaml").read_text())
+    added = load_study(path, seeds=[7])
+    outcome = run_study(added, utterances, out, execute=locally(utterances), rows=["center"], folds=[0])
+    assert (outcome.chosen, outcome.before, outcome.finished) == (1, 0, 1)
+    assert load_study(out / "study.yaml").seeds == (0, 7)
+    with pytest.raises(RunError, match=r"holds a study whose set is .*; use another --out"):
+        run_study(load_study(path, ["center.alpha=0.9"]), utterances, out, execute=locally(utterances))
+
+
+def test_a_later_call_may_ask_for_fewer_or_more_repetitions(whole, tmp_path, utterances):
+    _, out, _, _ = whole
+    path = tmp_path / "again.yaml"
+    path.write_text((out / "study.yaml").read_text())
+    waiting = []
+
+    def execute(units, note):
+        waiting.append(sorted({(unit.seed, unit.split.repetition) for unit in units}))
+
+    for repetitions in (2, 1, 3):
+        study = load_study(path, seeds=[0], repetitions=repetitions)
+        run_study(study, utterances, out, execute=execute, rows=["center"])
+    assert waiting == [[(0, 1)], [(0, 1), (0, 2)]]  # with 1 nothing was left to do
+    assert load_study(out / "study.yaml").repetitions == 3
+
+
+def test_a_run_is_no_study_and_a_fold_must_exist(whole, tmp_path, utterances):
+    study, out, _, _ = whole
+    with pytest.raises(RunError, match="folder of a single run"):
+        run_study(study, utterances, out / "center" / "seed-0", execute=locally(utterances))
+    with pytest.raises(RunError, match=r"folds \[9\] were asked for; this protocol has 0 to 1"):
+        run_study(study, utterances, tmp_path / "out", execute=locally(utterances), folds=[9])
+    with pytest.raises(RunError, match="no row nought"):
+        run_study(study, utterances, tmp_path / "out", execute=locally(utterances), rows=["nought"])
+
+
+def test_an_event_says_how_it_went(whole):
+    _, _, _, events = whole
+    finished = next(event for event in events if event.kind == "finished")
+    assert isinstance(finished, Event)
+    assert finished.unit.name == "crnn-mel, seed 0, fold 0-0"
+    assert finished.results is not None
+    assert 0 <= finished.results["test"]["ua"] <= 1
+
+
+# ----------------------------------------------------------------------------------------------------- the command line
+
+
+def command(*words):
+    return [sys.executable, "-m", "serotone", "study", *map(str, words)]
+
+
+def sets():
+    return [word for change in QUICK for word in ("--set", change)]
+
+
+@pytest.mark.slow
+def test_killed_and_started_again_it_ends_with_the_same_predictions(whole, tmp_path, root):
+    _, out, _, _ = whole
+    path = written(tmp_path)
+    words = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets())
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out").rglob("metrics.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(list((tmp_path / "out").rglob("metrics.json"))) < 4
+    again = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "4 units" in again.stderr
+    mine = {name: text for name, text in predictions(out).items() if "seed-7" not in name}
+    assert predictions(tmp_path / "out") == mine
+
+
+def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
+    path = written(tmp_path)
+    words = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets(), "--estimate")
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["row", "units", "left", "s/step", "steps", "min/unit", "hours"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["crnn-mel", "2"], ["center", "2"]]
+    assert "hours for 4 units" in lines[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_shipped_study_needs_a_corpus_and_a_folder(tmp_path):
+    done = subprocess.run(command("center-loss"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "give --corpus NAME=ROOT" in done.stderr
+    listed = subprocess.run(command("list"), capture_output=True, text=True, check=False)
+    assert listed.returncode == 0
+    assert {line.split()[0] for line in listed.stdout.splitlines()} == {
+        path.stem for path in (Path(__file__).parent.parent / "src" / "serotone" / "studies").glob("*.yaml")
+    }
