@@ -61,6 +61,9 @@ def main() -> int:
     parser.add_argument("--speakers", type=int, nargs="+", default=[4, 6, 10, 15, 20, 24])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    parser.add_argument(
+        "--package", type=Path, help="and here what reports print: src/serotone/statistics/coverage.json"
+    )
     arguments = parser.parse_args()
 
     start = time.perf_counter()
@@ -98,7 +101,18 @@ def main() -> int:
         }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if arguments.package:
+        arguments.package.write_text(json.dumps(shipped(figures), indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def shipped(figures: dict[str, Any]) -> dict[str, Any]:
+    """What a report prints: of `interval`, by metric and number of speakers, the coverages at the levels simulated."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in figures["rows"]:
+        if row["method"] == "recommended":
+            found.setdefault(row["metric"], {}).setdefault(str(row["speakers"]), []).append(row["coverage"])
+    return {"corpora": figures["corpora"], "nominal": figures["nominal"], "coverage": found}
 
 
 def draw(generator: np.random.Generator, speakers: int, level: float) -> tuple[Array, Array]:

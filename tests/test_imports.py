@@ -16,16 +16,22 @@ CORE_PYTHON = ROOT / ".venv-core" / "bin" / "python"
 EXTRAS = (
     "audformat",
     "av",
+    "jinja2",
     "lightning",
     "matplotlib",
+    "mlflow",
     "onnx",
+    "optuna",
     "pandas",
     "pyarrow",
     "pytorch_lightning",
+    "ray",
     "safetensors",
     "scipy",
+    "tensorboard",
     "torch",
     "torchmetrics",
+    "wandb",
     "yaml",
 )
 """Top-level modules that the core install does not bring. It brings pydantic, which typer asks for; that serotone's own

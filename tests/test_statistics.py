@@ -1,9 +1,11 @@
 """Intervals, tests and spreads: by hand, against scipy, statsmodels and scikit-learn, and by simulation."""
 
 import itertools
+import json
 import math
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from serotone.statistics import (
     interval,
     pooled_interval,
     reliability,
+    simulated_coverage,
     speaker_interval,
     speaker_scores,
     spread,
@@ -676,3 +679,18 @@ def test_unknown_metrics_methods_and_levels_are_refused():
         pooled_interval(BY_HAND, "wa", resamples=5)
     with pytest.raises(MetricError, match="5 resamples"):
         sign_flip_p(np.ones(50), resamples=5)
+
+
+def test_the_shipped_coverage_is_that_of_the_benchmark():
+    root = Path(__file__).parent.parent
+    kept = json.loads((root / "results" / "benchmarks" / "interval_coverage.json").read_text())
+    for metric in ("wa", "ua"):
+        for speakers in (4, 10, 20, 24):
+            shares = [
+                row["coverage"]
+                for row in kept["rows"]
+                if (row["metric"], row["speakers"], row["method"]) == (metric, speakers, "recommended")
+            ]
+            assert simulated_coverage(metric, speakers) == (min(shares), max(shares), speakers)
+    assert simulated_coverage("wa", 3)[2] == 4
+    assert simulated_coverage("wa", 1000)[2] == 24

@@ -49,6 +49,6 @@ def print_estimate(
         )
     total = hours(estimates, waiting, jobs=jobs)
     typer.echo(
-        f"\n{total:.1f} hours for {len(waiting)} units with {jobs} at a time ({len(units) - len(waiting)} are finished);"
-        " timed on this machine as busy as it is now"
+        f"\n{total:.1f} hours for {len(waiting)} units with {jobs} at a time, {len(units) - len(waiting)} finished"
+        " before; timed on this machine as busy as it is now"
     )

@@ -11,6 +11,7 @@ Runs with several seeds show part of that (`spread`).
 from serotone.statistics.answers import Answers, Metric, speaker_scores
 from serotone.statistics.calibration import Reliability, brier, reliability
 from serotone.statistics.comparison import TOO_FEW_SPEAKERS, Comparison, McNemar, compare, holm
+from serotone.statistics.coverage import simulated_coverage
 from serotone.statistics.intervals import Interval, interval, pooled_interval, speaker_interval
 from serotone.statistics.spread import Spread, spread
 
@@ -29,6 +30,7 @@ __all__ = [
     "interval",
     "pooled_interval",
     "reliability",
+    "simulated_coverage",
     "speaker_interval",
     "speaker_scores",
     "spread",

@@ -270,20 +270,20 @@ def _write_predictions(system: System, clips: Clips, material: Material, path: P
     return dict(metrics.summary(truth, [str(row["prediction"]) for row in rows], labels=labels))
 
 
-def write_embeddings(system: System, parts: Mapping[str, Clips], path: Path) -> None:
-    """Embeddings of whole clips: ``part`` (N,), ``id`` (N,) and ``embedding`` (N, D) in float32."""
+def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequence[str], path: Path) -> None:
+    """Embeddings of whole clips: ``part``, ``id`` and ``truth`` (N,), ``embedding`` (N, D) in float32."""
     system.eval()
-    names: list[tuple[str, str]] = []
+    names: list[tuple[str, str, str]] = []
     vectors = []
     with torch.no_grad():
         for part, clips in parts.items():
             for batch in in_order(clips, batch_size=STANDARDISER_BATCH):
                 vectors.append(system(batch.waveforms, batch.lengths).embedding.float().numpy())
-                names += [(part, name) for name in batch.ids]
-    parts_of, ids = np.array([part for part, _ in names]), np.array([name for _, name in names])
+                names += [(part, name, labels[clips.targets[name]]) for name in batch.ids]
+    parts_of, ids, truth = (np.array(column) for column in zip(*names, strict=True))
 
     def save(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, part=parts_of, id=ids, embedding=np.concatenate(vectors))
+            np.savez_compressed(file, part=parts_of, id=ids, truth=truth, embedding=np.concatenate(vectors))
 
     write_whole(path, save)

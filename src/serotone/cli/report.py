@@ -1,0 +1,28 @@
+"""``serotone report``: predictions on disk become tables, figures and one page."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serotone.errors import MissingExtraError
+
+
+def report(
+    path: Annotated[Path, typer.Argument(help="A run folder, a study folder, or a folder that holds runs.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write; PATH/report unless given.")] = None,
+) -> None:
+    """Recompute every figure from the predictions on disk; write report.html, tables.md, tables.csv and figures/.
+
+    The page needs no other file and no network. What is not there is printed as "not run".
+    """
+    if not all(find_spec(name) for name in ("scipy", "matplotlib", "yaml", "jinja2")):
+        raise MissingExtraError("writing a report", "train")
+    from serotone.reports.write import report as write
+
+    written = write(path, out)
+    typer.echo(written.overview)
+    typer.echo("")
+    for file in written.files:
+        typer.echo(file)

@@ -1,0 +1,1 @@
+"""Predictions on disk -> tables, figures and one HTML file; models are unknown here."""

@@ -1,0 +1,351 @@
+"""Answers on disk -> every number of a report. Nothing is taken over from a summary."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serotone import metrics, statistics
+from serotone.reports.collect import Collection, Pair, Published, Row, Sweep
+from serotone.reports.runs import Fold, Run
+from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
+
+Metric = Literal["ua", "wa"]
+METRICS: tuple[Metric, Metric] = ("ua", "wa")
+SHOWN_MISTAKES = 10
+NEUTRAL = "neutral"
+NOBODY = "not known"  # stands for the speaker where the corpus names none; no interval or test is made then
+
+Key = tuple[int, int, str]  # seed, repetition, utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One metric of one row, in [0, 1]."""
+
+    mean: float  # of the folds of every run
+    sd: float | None  # of the same
+    pooled: float  # of all answers of a run together, mean over runs
+    interval: Interval | None  # None where a speaker is not known
+    speakers: Mapping[str, float]  # empty where a speaker is not known
+    spread: Spread | None  # None where no fold is finished under every seed
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """An utterance that was given a wrong label, and how sure the row was; of several runs the surest."""
+
+    utterance: str
+    file: str
+    truth: str
+    prediction: str
+    confidence: float
+    for_truth: float  # probability of the true label in the same answer
+    wrong: int  # runs that were wrong about it
+    runs: int  # runs that tested it
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row with at least one finished fold."""
+
+    row: Row
+    labels: tuple[str, ...]
+    answers: Answers
+    keys: tuple[Key, ...]
+    probabilities: NDArray[np.float64]  # (N, C)
+    scores: Mapping[Metric, Score]
+    speakers_known: bool
+    confusion: NDArray[np.int64]  # (C, C), rows truth, all runs together
+    recall: NDArray[np.float64]  # (C,), NaN where absent
+    ece: float
+    brier: float
+    reliability: Reliability
+    redealt: bool  # folds of one number test other utterances under another seed or repetition
+    mistakes: tuple[Mistake, ...]
+
+    @property
+    def as_neutral(self) -> NDArray[np.float64] | None:
+        """Share of each class (C,) that was called neutral; None where neutral is no class."""
+        if NEUTRAL not in self.labels:
+            return None
+        totals = self.confusion.sum(axis=1)
+        share = np.full(len(self.labels), np.nan)
+        np.divide(self.confusion[:, self.labels.index(NEUTRAL)], totals, out=share, where=totals > 0)
+        return share
+
+    @property
+    def others_as_neutral(self) -> float | None:
+        """Share of all utterances of the other emotions that were called neutral."""
+        if NEUTRAL not in self.labels:
+            return None
+        others = np.delete(self.confusion, self.labels.index(NEUTRAL), axis=0)
+        return float(others[:, self.labels.index(NEUTRAL)].sum() / others.sum()) if others.sum() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two rows on the answers that both have."""
+
+    pair: Pair
+    utterances: int = 0
+    answers: int = 0
+    left_out: int = 0  # answers that only one of the two has
+    comparisons: Mapping[Metric, Comparison] | None = None
+    holm: Mapping[Metric, float | None] | None = None  # over all pairs, each metric a family of its own
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a sweep; ``result`` is None where it was not run."""
+
+    x: Any
+    row: Row
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepCurve:
+    """A sweep over one key while the other keys of the grid stand still."""
+
+    sweep: Sweep
+    fixed: str  # ``scale 10``; empty where nothing else varies
+    points: tuple[Point, ...]
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the values can be drawn on an axis: numbers, each of them once."""
+        values = [p.x for p in self.points]
+        return len(set(map(str, values))) == len(values) and all(_is_number(value) for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Every number of a report."""
+
+    collection: Collection
+    results: Mapping[str, Result]  # by row name; rows that were not run are absent
+    pairs: tuple[Paired, ...]
+    curves: tuple[SweepCurve, ...]
+
+    def of(self, row: Row) -> Result | None:
+        """A row's result, or None where it was not run."""
+        return self.results.get(row.name)
+
+
+def analyse(collection: Collection) -> Analysis:
+    """Every number, from the answers of the test parts.
+
+    Raises:
+        MetricError: Answers that cannot be scored.
+    """
+    results = {row.name: result(row) for row in collection.rows if row.folds}
+    labels = {row.name: row.label for row in collection.rows}
+    pairs = [compare(pair, results.get(pair.a), results.get(pair.b), labels) for pair in collection.compare]
+    curves = [curve for sweep in collection.sweeps for curve in sweep_curves(sweep, collection.rows, results)]
+    return Analysis(collection, results, corrected(pairs), tuple(curves))
+
+
+def result(row: Row) -> Result:
+    """A row scored over all of its runs and finished folds."""
+    folds = [(run, fold) for run in row.runs for fold in run.folds]
+    labels = folds[0][1].labels
+    keys = tuple((run.seed, fold.repetition, name) for run, fold in folds for name in fold.ids)
+    speakers = [run.utterances[name].speaker for run, fold in folds for name in fold.ids]
+    answers = Answers(
+        truth=np.concatenate([fold.truth for _, fold in folds]),
+        prediction=np.concatenate([fold.prediction for _, fold in folds]),
+        speaker=np.array([speaker or NOBODY for speaker in speakers]),
+        utterance=np.array([name for _, _, name in keys]),
+        run=_numbered([key[:2] for key in keys]),
+        num_classes=len(labels),
+    )
+    probabilities = np.concatenate([fold.probabilities for _, fold in folds])
+    confusion = metrics.confusion_matrix(answers.truth, answers.prediction, labels=range(len(labels)))
+    return Result(
+        row=row,
+        labels=labels,
+        answers=answers,
+        keys=keys,
+        probabilities=probabilities,
+        scores={metric: _score(metric, folds, answers, all(speakers)) for metric in METRICS},
+        speakers_known=all(speakers),
+        confusion=confusion,
+        recall=metrics.recall_per_class_from_confusion(confusion),
+        ece=metrics.expected_calibration_error(probabilities, answers.truth, labels=range(len(labels))),
+        brier=statistics.brier(probabilities, answers.truth),
+        reliability=statistics.reliability(probabilities, answers.truth),
+        redealt=_redealt(folds),
+        mistakes=_mistakes(row, labels, answers, probabilities),
+    )
+
+
+def _numbered(values: Sequence[Any]) -> NDArray[np.int64]:
+    places = {value: place for place, value in enumerate(sorted(set(values)))}
+    return np.array([places[value] for value in values], dtype=np.int64)
+
+
+def of_confusion(metric: Metric, matrix: NDArray[np.int64]) -> float:
+    """WA or UA of a confusion matrix (C, C)."""
+    if metric == "wa":
+        return metrics.weighted_accuracy_from_confusion(matrix)
+    return metrics.unweighted_accuracy_from_confusion(matrix)
+
+
+def of_fold(metric: Metric, fold: Fold) -> float:
+    """WA or UA of a fold's test part; UA over the classes that it has."""
+    return of_confusion(metric, metrics.confusion_matrix(fold.truth, fold.prediction, labels=range(len(fold.labels))))
+
+
+def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, known: bool) -> Score:
+    table = [(run.seed, fold.repetition, fold.number, of_fold(metric, fold)) for run, fold in folds]
+    mean, sd = metrics.mean_and_sd(score for *_, score in table)
+    runs = [answers.run == run for run in np.unique(answers.run)]
+    classes = range(answers.num_classes)
+    matrices = [metrics.confusion_matrix(answers.truth[r], answers.prediction[r], labels=classes) for r in runs]
+    return Score(
+        mean=mean,
+        sd=sd,
+        pooled=float(np.mean([of_confusion(metric, matrix) for matrix in matrices])),
+        interval=statistics.interval(answers, metric) if known else None,
+        speakers=statistics.speaker_scores(answers, metric) if known else {},
+        spread=_spread(table),
+    )
+
+
+def _spread(table: Sequence[tuple[int, int, int, float]]) -> Spread | None:
+    """Over the folds that are finished under every seed and repetition."""
+    scores = {(seed, repetition, number): score for seed, repetition, number, score in table}
+    runs = sorted({key[:2] for key in scores})
+    whole = [n for n in sorted({key[2] for key in scores}) if all((*run, n) in scores for run in runs)]
+    if not whole:
+        return None
+    return statistics.spread(np.array([[scores[(*run, number)] for run in runs] for number in whole]))
+
+
+def _redealt(folds: Sequence[tuple[Run, Fold]]) -> bool:
+    tested: dict[int, tuple[str, ...]] = {}
+    return any(set(tested.setdefault(fold.number, fold.ids)) != set(fold.ids) for _, fold in folds)
+
+
+def _mistakes(
+    row: Row, labels: tuple[str, ...], answers: Answers, probabilities: NDArray[np.float64]
+) -> tuple[Mistake, ...]:
+    """The surest mistakes, each utterance once."""
+    heard = {name: about for run in row.runs for name, about in run.utterances.items()}
+    rows = np.arange(len(answers.truth))
+    confidence = probabilities[rows, answers.prediction]
+    wrong = answers.truth != answers.prediction
+    order = sorted(rows[wrong], key=lambda n: (-confidence[n], answers.utterance[n], answers.run[n]))
+    chosen: dict[str, Mistake] = {}
+    for n in order:
+        name = str(answers.utterance[n])
+        if name in chosen:
+            continue
+        same = answers.utterance == name
+        chosen[name] = Mistake(
+            utterance=name,
+            file=heard[name].file,
+            truth=labels[answers.truth[n]],
+            prediction=labels[answers.prediction[n]],
+            confidence=float(confidence[n]),
+            for_truth=float(probabilities[n, answers.truth[n]]),
+            wrong=int((same & wrong).sum()),
+            runs=int(same.sum()),
+        )
+        if len(chosen) == SHOWN_MISTAKES:
+            break
+    return tuple(chosen.values())
+
+
+def compare(pair: Pair, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
+    """The answers that both rows gave to the same utterances under the same seed and repetition."""
+    if a is None or b is None:
+        missing = " and ".join(labels.get(name, name) for name, side in ((pair.a, a), (pair.b, b)) if side is None)
+        return Paired(pair, remark=f"not run: {missing}")
+    for what, of in _ALIKE.items():
+        values = [{of(run) for run in side.row.runs} for side in (a, b)]
+        if values[0] != values[1]:
+            return Paired(pair, remark=f"not compared: the rows differ in {what}")
+    if a.labels != b.labels:
+        return Paired(pair, remark="not compared: the rows differ in their labels")
+    common = sorted(set(a.keys) & set(b.keys))
+    if not common:
+        return Paired(pair, remark="not compared: no fold of one seed is finished in both rows")
+    if not (a.speakers_known and b.speakers_known):
+        return Paired(pair, remark="not compared: the corpus does not say who speaks")
+    left, right = _restricted(a, common), _restricted(b, common)
+    return Paired(
+        pair,
+        utterances=len({key[2] for key in common}),
+        answers=len(common),
+        left_out=len(set(a.keys) ^ set(b.keys)),
+        comparisons={metric: statistics.compare(left, right, metric) for metric in METRICS},
+    )
+
+
+_ALIKE: Mapping[str, Callable[[Run], str]] = {
+    "corpus": lambda run: str(run.corpus["fingerprint"]),
+    "protocol": lambda run: run.protocol,
+}
+
+
+def _restricted(side: Result, common: Sequence[Key]) -> Answers:
+    place = {key: n for n, key in enumerate(side.keys)}
+    order = np.array([place[key] for key in common])
+    old = side.answers
+    return Answers(
+        truth=old.truth[order],
+        prediction=old.prediction[order],
+        speaker=old.speaker[order],
+        utterance=old.utterance[order],
+        run=_numbered([key[:2] for key in common]),
+        num_classes=old.num_classes,
+    )
+
+
+def corrected(pairs: Sequence[Paired]) -> tuple[Paired, ...]:
+    """The same with Holm's p over all pairs, for each metric."""
+    tested = [n for n, paired in enumerate(pairs) if paired.comparisons]
+    found: list[dict[Metric, float | None]] = [{} for _ in pairs]
+    for metric in METRICS:
+        ps = [c[metric].p for n in tested if (c := pairs[n].comparisons) is not None]
+        for n, p in zip(tested, statistics.holm(ps), strict=True):
+            found[n][metric] = p
+    return tuple(replace(paired, holm=holm) if paired.comparisons else paired for paired, holm in zip(pairs, found))
+
+
+def sweep_curves(sweep: Sweep, rows: Iterable[Row], results: Mapping[str, Result]) -> list[SweepCurve]:
+    """A sweep's points in order, one curve for each setting of the grid's other keys."""
+    groups: dict[str, list[Point]] = {}
+    for row in rows:
+        if row.name not in sweep.rows:
+            continue
+        fixed = ", ".join(f"{key.rsplit('.', 1)[-1]} {value}" for key, value in row.at.items() if key != sweep.key)
+        value = row.at[sweep.key] if sweep.key in row.at else _of_recipe(row, sweep.key)
+        groups.setdefault(fixed, []).append(Point(value, row, results.get(row.name)))
+    return [SweepCurve(sweep, fixed, tuple(sorted(points, key=_rank))) for fixed, points in groups.items()]
+
+
+def _rank(point: Point) -> tuple[int, float, str]:
+    return (0, float(point.x), "") if _is_number(point.x) else (1, 0.0, str(point.x))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _of_recipe(row: Row, key: str) -> Any:
+    """The value of a dotted key in the recipe of a row; None where it was not run or has no such key."""
+    value: Any = row.runs[0].recipe if row.runs else None
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def published_of(row: Row) -> Published:
+    """The published figures of a row; empty ones where there are none."""
+    return row.published or Published()

@@ -1,0 +1,164 @@
+"""A table as it is shown and the numbers behind what it shows; one table becomes Markdown, CSV, text and HTML."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from serotone.statistics import Interval
+
+NOT_RUN = "not run"
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Shown text, and the numbers in it: (measure, value, unit) each."""
+
+    text: str
+    numbers: tuple[tuple[str, float, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table under a title. The first column names the line; ``note`` says how to read it."""
+
+    key: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.key}: a row has not {len(self.columns)} cells")  # a fault of ours
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Columns that hold numbers, to be set flush right."""
+        return tuple(any(row[n].numbers for row in self.rows) for n in range(len(self.columns)))
+
+
+def text(value: object) -> Cell:
+    """A cell of words; a dash where there are none."""
+    return Cell(NOTHING if value is None or value == "" else str(value))
+
+
+def number(value: float | None, measure: str, unit: str, *, decimals: int = 0, missing: str = NOTHING) -> Cell:
+    """A cell of one number; its unit stands in the column's title."""
+    if value is None or not math.isfinite(value):
+        return Cell(missing)
+    return Cell(f"{value:.{decimals}f}", ((measure, float(value), unit),))
+
+
+def percent(share: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
+    """A share in [0, 1] as percent with one decimal."""
+    if share is None or not math.isfinite(share):
+        return Cell(missing)
+    return Cell(f"{100 * share:.1f} %", ((measure, 100 * float(share), "percent"),))
+
+
+def mean_and_sd(mean: float | None, sd: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
+    """``60.1 ± 9.3 %``; the mean alone where there is no SD."""
+    if mean is None:
+        return Cell(missing)
+    if sd is None:
+        return percent(mean, f"{measure} mean")
+    values = ((f"{measure} mean", 100 * mean, "percent"), (f"{measure} SD", 100 * sd, "percent"))
+    return Cell(f"{100 * mean:.1f} ± {100 * sd:.1f} %", values)
+
+
+def interval(found: Interval | None, measure: str, *, points: bool = False, missing: str = NOTHING) -> Cell:
+    """``59.7 [50.2, 69.1] %``, or of a difference ``+2.1 [-0.3, +4.5] points``."""
+    if found is None:
+        return Cell(missing)
+    values = [100 * value for value in (found.estimate, found.low, found.high)]
+    shown = [signed(value) if points else f"{value:.1f}" for value in values]
+    unit = "points" if points else "percent"
+    names = (measure, f"{measure} low", f"{measure} high")
+    sign = "points" if points else "%"
+    return Cell(
+        f"{shown[0]} [{shown[1]}, {shown[2]}] {sign}",
+        tuple((name, value, unit) for name, value in zip(names, values, strict=True)),
+    )
+
+
+def bounds(found: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell:
+    """``[50.2, 69.1] %``: an interval without its estimate, which stands beside it."""
+    if found is None:
+        return Cell(missing)
+    low, high = 100 * found.low, 100 * found.high
+    return Cell(
+        f"[{low:.1f}, {high:.1f}] %", ((f"{measure} low", low, "percent"), (f"{measure} high", high, "percent"))
+    )
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """With its sign, a true minus, and no minus before a zero."""
+    shown = f"{value:+.{decimals}f}"
+    return shown.replace("-", "−") if float(shown) else shown.lstrip("+-")
+
+
+def probability(p: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
+    """A p-value with three decimals, or ``< .001``."""
+    if p is None:
+        return Cell(missing)
+    return Cell(shown_p(p), ((measure, float(p), "probability"),))
+
+
+def shown_p(p: float) -> str:
+    """``.031``, ``< .001`` or ``1``."""
+    if p >= 0.9995:
+        return "1"
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def to_markdown(table: Table) -> str:
+    """The table under a heading of the second level."""
+    lines = [f"## {_marked(table.title)}", ""]
+    lines.append("| " + " | ".join(_marked(column) for column in table.columns) + " |")
+    lines.append("|" + "|".join("---:" if right else "---" for right in table.numeric) + "|")
+    lines += ["| " + " | ".join(_marked(cell.text) for cell in row) + " |" for row in table.rows]
+    if table.note:
+        lines += ["", _marked(table.note)]
+    return "\n".join(lines)
+
+
+def to_csv(tables: Iterable[Table]) -> str:
+    """Every number of the tables on a line of its own: table, row, column, measure, value, unit."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["table", "row", "column", "measure", "value", "unit"])
+    for table in tables:
+        for row in table.rows:
+            for column, cell in zip(table.columns, row, strict=True):
+                for measure, value, unit in cell.numbers:
+                    writer.writerow([table.key, _plain(row[0].text), _plain(column), measure, f"{value:.10g}", unit])
+    return out.getvalue()
+
+
+def to_text(table: Table, columns: Sequence[str]) -> str:
+    """The chosen columns, flush, for a terminal."""
+    chosen = [table.columns.index(column) for column in columns]
+    lines = [list(columns), *([row[n].text for n in chosen] for row in table.rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) if not n else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths))).rstrip()
+        for line in lines
+    )
+
+
+def _marked(words: str) -> str:
+    """Words that no reader of Markdown takes for a mark, a link or a tag."""
+    flat = re.sub(r"([\\`*|]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))", r"\\\1", " ".join(words.split()))
+    return flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _plain(words: str) -> str:
+    """Words that no spreadsheet takes for a formula."""
+    return f"'{words}" if words[:1] in {"=", "+", "-", "@", "\t", "\r"} else words

@@ -1,0 +1,196 @@
+"""One look for every figure: sizes, colours, markers, hatches, legends, notes, and how a figure is saved.
+
+Colours: M. Okabe and K. Ito, Color universal design, 2008; three more stand behind them for more than eight classes.
+The state of matplotlib is set only while a figure is made or saved, and pyplot is never imported.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from serotone.errors import MetricError, MissingExtraError
+from serotone.files import write_whole
+
+try:
+    import matplotlib
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise MissingExtraError("drawing figures", "plot") from error
+
+WIDE = 7.2
+"""Inches; the width of a page's text, which no figure exceeds unless its rows or columns force it to."""
+
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
+    *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
+)
+COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK, "#882255", "#999933", "#888888")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
+HATCHES = ("", "////", "....", "xxxx")
+LINES = ("-", "--", "-.", ":")
+GREY, PALE = "#595959", "#D9D9D9"
+SMALL, TINY = 6.5, 5.5
+"""Points; the sizes of print below the usual 8."""
+
+SEQUENTIAL = LinearSegmentedColormap.from_list("serotone", ["#FFFFFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B"])
+"""One hue, its lightness falling all the way, so that it reads the same in grey."""
+
+_STYLE: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "hatch.linewidth": 0.6,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "serotone",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of every figure, whatever the user's own settings; also a decorator."""
+    with matplotlib.style.context(["default", _STYLE]):
+        yield
+
+
+def new(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches that arranges its parts itself."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write a figure whole as ``<stem>.png``, at 150 dots per inch, and ``<stem>.svg``; returns both paths.
+
+    Neither file holds a date, and the SVG holds its letters as shapes: both look the same everywhere.
+    """
+    png, svg = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg"))  # a stem may hold dots
+    with style():
+        write_whole(png, lambda path: figure.savefig(path, format="png", dpi=150, metadata={"Software": None}))
+        write_whole(
+            svg, lambda path: figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "serotone"})
+        )
+    return png, svg
+
+
+def shares(
+    what: str, values: ArrayLike, shape: tuple[int, ...], *, low: float = 0.0, high: float = 1.0
+) -> NDArray[np.float64]:
+    """The values as float64 where they have this shape and lie in [low, high] or are NaN.
+
+    Raises:
+        MetricError: they do not.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != shape:
+        raise MetricError(f"{what} of shape {array.shape}; expected {shape}; give one value per name, NaN where absent")
+    wrong = array[(array < low) | (array > high)]
+    if len(wrong):
+        raise MetricError(f"{what} holds {wrong[0]:g}; expected shares in [{low:g}, {high:g}]; divide percent by 100")
+    return array
+
+
+def names(what: str, given: Sequence[str]) -> list[str]:
+    """The names where there is at least one and none repeats.
+
+    Raises:
+        MetricError: there is none, or one repeats.
+    """
+    listed = [str(name) for name in given]
+    if not listed or len(set(listed)) < len(listed):
+        raise MetricError(f"{what}: {', '.join(listed) or 'none'}; give at least one, each of them once")
+    return listed
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of at most ``width`` letters, broken between words or after one of ``-_/`` in a name."""
+    if len(text) <= width:
+        return text
+    softened = text.replace("_", "_\u200b").replace("/", "/\u200b").replace("-", "-\u200b").replace("\u200b", " \u200b")
+    lines = textwrap.wrap(softened, width, break_long_words=True, break_on_hyphens=False)
+    return "\n".join(line.replace(" \u200b", "").replace("\u200b", "") for line in lines)
+
+
+def percent(share: float) -> str:
+    """A share as whole percent; what is not nothing is never printed as 0, nor what is not all as 100.
+
+    >>> percent(0.0), percent(0.004), percent(0.625), percent(0.998), percent(1.0)
+    ('0', '<1', '62', '>99', '100')
+
+    """
+    if 0 < share < 0.005:
+        return "<1"
+    if 0.995 <= share < 1:
+        return ">99"
+    return f"{100 * share:.0f}"
+
+
+def heading(figure: Figure, title: str) -> None:
+    """Set a title over a figure without a legend, broken to fit its width; none where it is empty."""
+    if title:
+        figure.suptitle(_fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
+
+
+def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, title: str = "") -> None:
+    """A title and a legend above the axes, in as many columns as the figure is wide for."""
+    if not handles:
+        heading(figure, title)
+        return
+    width = float(figure.get_figwidth())
+    texts = [wrapped(label, 44) for label in labels]
+    longest = max((len(line) for text in texts for line in text.split("\n")), default=1)
+    columns = max(1, min(len(texts), int((width - 0.2) / (longest * 0.056 + 0.4))))
+    columns = -(-len(texts) // -(-len(texts) // columns))  # rows of even length
+    made = figure.legend(
+        handles,
+        texts,
+        loc="outside upper left",
+        ncols=columns,
+        title=_fitted(title, figure) if title else None,
+        alignment="left",
+        columnspacing=1.2,
+        handlelength=1.8,
+    )
+    made.get_title().set_fontweight("bold")
+
+
+def note(figure: Figure, text: str) -> None:
+    """A line of small print below everything."""
+    width = max(20, int(float(figure.get_figwidth()) / 0.051))
+    made = figure.legend([], [], loc="outside lower left", title="\n".join(textwrap.wrap(text, width)), borderpad=0)
+    made.get_title().set(fontsize=SMALL, color=GREY)
+
+
+def percent_axis(axis: Any, title: str) -> None:
+    """Name an axis of percent and draw its grid."""
+    axis.set_label_text(title)
+    axis.grid(True)
+
+
+def _fitted(title: str, figure: Figure) -> str:
+    return wrapped(title, max(12, int(float(figure.get_figwidth()) / 0.078)))

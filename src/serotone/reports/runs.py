@@ -1,0 +1,299 @@
+"""A run folder on disk -> its folds, answers and circumstances; every file is checked as it is read."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from serotone.errors import RunError
+
+FOLD = re.compile(r"fold-(\d+)-(\d+)")
+RECIPE, CORPUS, UTTERANCES = "recipe.yaml", "corpus.json", "utterances.csv"
+FINISHED = "metrics.json"  # written last
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the corpus says about one utterance; empty where it does not say."""
+
+    speaker: str
+    gender: str
+    sentence: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Who and what stands in more than one part of a fold."""
+
+    speakers: tuple[str, ...]
+    sentences: tuple[str, ...]
+    validation_speakers: tuple[str, ...]
+    test_speakers: int
+    test_sentences: int
+    without_sentence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One finished fold: N answers of the test part over C labels, and how the training went."""
+
+    repetition: int
+    number: int
+    folder: Path
+    labels: tuple[str, ...]
+    ids: tuple[str, ...]
+    truth: NDArray[np.int64]  # (N,)
+    prediction: NDArray[np.int64]  # (N,)
+    probabilities: NDArray[np.float64]  # (N, C)
+    curves: Mapping[str, NDArray[np.float64]]  # (validations,) by column; empty where nothing was validated
+    monitor: str
+    step: int
+    score: float | None
+    seconds: float
+    clips: Mapping[str, int]
+    shared: Shared | None
+
+    @property
+    def name(self) -> str:
+        """``0-3``: repetition and number."""
+        return f"{self.repetition}-{self.number}"
+
+    @property
+    def embeddings(self) -> Path | None:
+        """The file of embeddings, where they were kept."""
+        path = self.folder / "embeddings.npz"
+        return path if path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One recipe under one seed."""
+
+    folder: Path
+    recipe: Mapping[str, Any]
+    corpus: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    utterances: Mapping[str, Heard]
+    folds: tuple[Fold, ...]
+    planned: int | None
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return int(self.recipe["seed"])
+
+    @property
+    def protocol(self) -> str:
+        """The protocol with the options that were given: ``speakers-out (folds 5)``; how it is seeded is left out."""
+        chosen = self.recipe["protocol"]
+        options = {key: value for key, value in chosen.items() if key not in {"name", "seed"} and value is not None}
+        given = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items())
+        return f"{chosen['name']} ({given})" if given else str(chosen["name"])
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of the corpora, in order."""
+        return tuple(sorted({str(key).split("/")[0] for key in self.corpus["emotions"]}))
+
+    @property
+    def schedule(self) -> Mapping[str, Any]:
+        """The schedule in use."""
+        chosen: Mapping[str, Any] = self.recipe["schedules"][self.recipe["schedule"]]
+        return chosen
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one of a cross-validation: a recipe, a corpus, and folds or a summary."""
+    if not all((folder / name).is_file() for name in (RECIPE, CORPUS)):
+        return False
+    return (folder / "summary.json").is_file() or any(True for _ in folder.glob("fold-*-*"))
+
+
+def read_run(folder: Path) -> Run:
+    """A run folder with its finished folds, in order.
+
+    Raises:
+        RunError: A file is missing, damaged or not what its name says.
+    """
+    recipe = _mapping(read_yaml(folder / RECIPE), folder / RECIPE)
+    _need(recipe, folder / RECIPE, name=str, seed=int, protocol=dict, schedule=str, schedules=dict)
+    if not isinstance(recipe["schedules"].get(recipe["schedule"]), dict) or "name" not in recipe["protocol"]:
+        raise RunError(f"{folder / RECIPE}: no schedule {recipe['schedule']!r}, or a protocol without a name")
+    corpus = _mapping(read_json(folder / CORPUS), folder / CORPUS)
+    _need(corpus, folder / CORPUS, fingerprint=str, utterances=int, emotions=dict, speakers=int)
+    versions = folder / "versions.json"
+    utterances = _utterances(folder)
+    return Run(
+        folder=folder,
+        recipe=recipe,
+        corpus=corpus,
+        versions=_mapping(read_json(versions), versions) if versions.is_file() else {},
+        utterances=utterances,
+        folds=_folds(folder, utterances),
+        planned=_planned(folder / "summary.json"),
+    )
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; RunError, naming the file, where it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: expected JSON: {error}; restore the file, or remove its folder") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """The value in a YAML file; RunError, naming the file, where it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: expected YAML: {error}; restore the file, or remove its folder") from None
+
+
+def _mapping(value: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: expected keys and values, got {type(value).__name__}; restore the file")
+    return value
+
+
+def _need(tree: Mapping[str, Any], path: Path, **kinds: type | tuple[type, ...]) -> None:
+    for key, kind in kinds.items():
+        if not isinstance(tree.get(key), kind) or isinstance(tree[key], bool):
+            raise RunError(f"{path}: {key} is {tree.get(key)!r}; not a file that serotone wrote, or a damaged one")
+
+
+def _planned(path: Path) -> int | None:
+    """How many folds there are to be, from the summary; none of its scores is read."""
+    planned = _mapping(read_json(path), path).get("folds_planned") if path.is_file() else None
+    return planned if isinstance(planned, int) else None
+
+
+def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            rows = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path}: expected a table: {error}; restore the file, or remove its folder") from None
+    columns = list(reader.fieldnames or ())
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise RunError(f"{path}: line {number} has not the {len(columns)} columns of the first; restore the file")
+    return columns, rows
+
+
+def _utterances(folder: Path) -> dict[str, Heard]:
+    path = folder / UTTERANCES
+    if not path.is_file():
+        raise RunError(
+            f"{folder}: no {UTTERANCES}, which says who speaks; this run is of an older serotone: run the same crossval"
+            " command again, it skips what is finished and writes the file"
+        )
+    columns, rows = _table(path)
+    wanted = {"id", "speaker", "gender", "sentence", "file"}
+    if wanted - set(columns):
+        raise RunError(f"{path}: no column {', '.join(sorted(wanted - set(columns)))}; has {', '.join(columns)}")
+    return {row["id"]: Heard(row["speaker"], row["gender"], row["sentence"], row["file"]) for row in rows}
+
+
+def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
+    found = [(FOLD.fullmatch(path.name), path) for path in folder.glob("fold-*-*")]
+    numbered = sorted((int(m[1]), int(m[2]), path) for m, path in found if m and (path / FINISHED).is_file())
+    folds = tuple(_fold(*entry, utterances) for entry in numbered)
+    for fold in folds:
+        if fold.labels != folds[0].labels:
+            raise RunError(
+                f"{fold.folder}: answers among {', '.join(fold.labels)}, but {folds[0].folder} among"
+                f" {', '.join(folds[0].labels)}; the folds of a run have the same labels"
+            )
+    for repetition in {fold.repetition for fold in folds}:
+        heard = [name for fold in folds if fold.repetition == repetition for name in fold.ids]
+        if len(set(heard)) < len(heard):
+            raise RunError(f"{folder}: repetition {repetition} tests an utterance in two folds; folds of two runs?")
+    return folds
+
+
+def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, Heard]) -> Fold:
+    metrics, selection = folder / FINISHED, folder / "selection.json"
+    measured, chosen = _mapping(read_json(metrics), metrics), _mapping(read_json(selection), selection)
+    _need(measured, metrics, seconds=(int, float), clips=dict)
+    _need(chosen, selection, step=int, monitor=str)
+    labels, ids, truth, prediction, probabilities = _answers(folder / "predictions.csv", utterances)
+    return Fold(
+        repetition=repetition,
+        number=number,
+        folder=folder,
+        labels=labels,
+        ids=ids,
+        truth=truth,
+        prediction=prediction,
+        probabilities=probabilities,
+        curves=_curves(folder / "curves.csv"),
+        monitor=chosen["monitor"],
+        step=chosen["step"],
+        score=chosen.get("score"),
+        seconds=float(measured["seconds"]),
+        clips={str(part): int(count) for part, count in measured["clips"].items()},
+        shared=_shared(folder / "leaks.json"),
+    )
+
+
+def _answers(
+    path: Path, utterances: Mapping[str, Heard]
+) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    columns, rows = _table(path)
+    labels = tuple(column.removeprefix("p_") for column in columns if column.startswith("p_"))
+    if columns[:3] != ["id", "truth", "prediction"] or len(columns) != 3 + len(labels) or not labels or not rows:
+        raise RunError(
+            f"{path}: {len(rows)} lines with the columns {', '.join(columns) or '(none)'}; expected id, truth,"
+            " prediction and one p_<label> each, and at least one line"
+        )
+    ids = tuple(row["id"] for row in rows)
+    if len(set(ids)) < len(ids):
+        raise RunError(f"{path}: an utterance is there twice; expected one answer each")
+    if strangers := [name for name in ids if name not in utterances]:
+        raise RunError(f"{path}: utterance {strangers[0]} is not in {UTTERANCES}; are they of the same run?")
+    place = {label: index for index, label in enumerate(labels)}
+    try:
+        truth, prediction = (np.array([place[r[key]] for r in rows], dtype=np.int64) for key in ("truth", "prediction"))
+        probabilities = np.array([[float(row[f"p_{label}"]) for label in labels] for row in rows])
+    except (KeyError, ValueError) as error:
+        raise RunError(f"{path}: {error}; expected labels among {', '.join(labels)} and numbers") from None
+    if not (np.all(probabilities >= 0) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)):
+        raise RunError(f"{path}: probabilities that are negative, NaN or do not sum to 1; restore the file")
+    return labels, ids, truth, prediction, probabilities
+
+
+def _curves(path: Path) -> dict[str, NDArray[np.float64]]:
+    if not path.is_file() or not path.stat().st_size:
+        return {}
+    columns, rows = _table(path)
+    try:
+        return {column: np.array([float(row[column] or math.nan) for row in rows]) for column in columns}
+    except ValueError as error:
+        raise RunError(f"{path}: {error}; expected numbers; restore the file") from None
+
+
+def _shared(path: Path) -> Shared | None:
+    if not path.is_file():
+        return None
+    leaks = _mapping(read_json(path), path)
+    _need(leaks, path, shared_speakers=list, shared_sentences=list, validation_speakers_in_train=list)
+    _need(leaks, path, test_speakers=int, test_sentences=int, test_without_sentence=int)
+    return Shared(
+        speakers=tuple(map(str, leaks["shared_speakers"])),
+        sentences=tuple(map(str, leaks["shared_sentences"])),
+        validation_speakers=tuple(map(str, leaks["validation_speakers_in_train"])),
+        test_speakers=leaks["test_speakers"],
+        test_sentences=leaks["test_sentences"],
+        without_sentence=leaks["test_without_sentence"],
+    )

@@ -1,0 +1,112 @@
+"""The plane against scikit-learn, the spreads against the law of total variance, both against hand-placed points."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from serotone.errors import MetricError, MissingExtraError
+from serotone.reports.embedding import class_spread, principal_plane, umap_plane
+
+RANDOM = np.random.default_rng(5)
+CLOUD = RANDOM.normal(size=(60, 9)) @ RANDOM.normal(size=(9, 9)) + 40
+CLASSES = RANDOM.integers(0, 4, 60)
+
+
+@pytest.mark.parametrize("shape", [(60, 9), (6, 9), (60, 2), (2, 5)])
+def test_the_plane_is_that_of_scikit_learn(shape):
+    points = CLOUD[: shape[0], : shape[1]]
+    coordinates, explained = principal_plane(points)
+    witness = PCA(n_components=2, svd_solver="full").fit(points)
+    theirs = witness.transform(points)
+    signs = np.sign((coordinates * theirs).sum(axis=0))
+    real = [0] if shape[0] == 2 else [0, 1]  # two points lie on a line: the second direction is rounding
+    np.testing.assert_allclose(coordinates[:, real], (theirs * signs)[:, real], atol=1e-9)
+    np.testing.assert_allclose(explained, witness.explained_variance_ratio_, atol=1e-12)
+
+
+def test_the_largest_loading_of_each_axis_is_positive():
+    # Moving one point up the dimension of the largest loading must raise its coordinate: here dimension 3, then 1.
+    points = np.zeros((4, 4))
+    points[:, 3] = [-9, 9, -9, 9]
+    points[:, 1] = [-2, -2, 2, 2]
+    for flipped in (points, -points, points[::-1]):
+        coordinates, _ = principal_plane(flipped + 5)
+        np.testing.assert_allclose(coordinates, flipped[:, [3, 1]], atol=1e-12)
+
+
+def test_the_plane_of_half_precision_embeddings_is_taken_in_double_precision():
+    halves = CLOUD.astype(np.float16)
+    ours = principal_plane(halves)
+    for mine, theirs in zip(ours, principal_plane(halves.astype(np.float64)), strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_a_line_is_explained_by_its_one_direction():
+    _, explained = principal_plane([[0, 0, 0], [1, 1, 1], [2, 2, 2]])
+    np.testing.assert_allclose(explained, [1, 0], atol=1e-12)
+
+
+def test_spreads_worked_out_by_hand():
+    # sad around (1, 0), angry alone at (4, 4); the mean of all is (2, 4/3)
+    within, between = class_spread([[0, 0], [2, 0], [4, 4]], ["sad", "sad", "angry"])
+    assert within == pytest.approx(2 / 3, abs=1e-15)
+    assert between == pytest.approx((2 * (1 + 16 / 9) + (4 + 64 / 9)) / 3, abs=1e-14)
+
+
+def test_within_and_between_add_up_to_the_total_variance():
+    within, between = class_spread(CLOUD, CLASSES)
+    assert within + between == pytest.approx(CLOUD.var(axis=0).sum(), rel=1e-12)
+    centres = np.array([CLOUD[index == CLASSES].mean(axis=0) for index in range(4)])
+    assert within == pytest.approx(np.mean([np.sum((p - centres[c]) ** 2) for p, c in zip(CLOUD, CLASSES)]), rel=1e-12)
+
+
+def test_spreads_do_not_change_where_points_move_together_or_change_their_order():
+    order = RANDOM.permutation(60)
+    np.testing.assert_allclose(class_spread(CLOUD[order] - 40, CLASSES[order]), class_spread(CLOUD, CLASSES))
+
+
+def test_one_class_has_nothing_between():
+    assert class_spread([[1.0, 2.0], [3.0, 2.0]], [0, 0]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([[1, 2]], "two points"),
+        ([[1], [2]], "two dimensions"),
+        ([1, 2], r"shape \(2,\)"),
+        (np.full((3, 2), 0.1), "all the same"),
+        ([[0, 1], [np.nan, 1]], "NaN"),
+        (np.empty((0, 3)), "at least one"),
+    ],
+)
+def test_no_plane_where_none_can_be(points, message):
+    with pytest.raises(MetricError, match=message):
+        principal_plane(points)
+
+
+def test_no_spread_where_classes_do_not_fit():
+    with pytest.raises(MetricError, match="one class per point"):
+        class_spread([[1, 2], [3, 4]], [0])
+
+
+def test_umap_says_how_it_is_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match=r"serotone\[umap\]"):
+        umap_plane(CLOUD)
+    with pytest.raises(MetricError, match="60 neighbours among 60 points"):
+        umap_plane(CLOUD, neighbours=60)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason="umap-learn is not installed")
+@pytest.mark.filterwarnings("ignore")  # those of umap's own dependencies
+def test_umap_parts_what_is_apart_the_same_way_each_time():
+    apart = np.concatenate([RANDOM.normal(size=(30, 9)), RANDOM.normal(size=(30, 9)) + 50])
+    coordinates = umap_plane(apart, neighbours=10)
+    assert np.array_equal(coordinates, umap_plane(apart, neighbours=10))
+    within, between = class_spread(coordinates, np.repeat([0, 1], 30))
+    assert between > 5 * within

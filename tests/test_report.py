@@ -1,0 +1,409 @@
+"""Reports: every number from the predictions, against scikit-learn or a value by hand; what is missing is said."""
+
+import csv
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+from sklearn import metrics as witness
+from typer.testing import CliRunner
+
+from made_runs import EACH, LABELS, make_run, make_study
+from serotone.cli import app
+from serotone.errors import RunError
+from serotone.reports import circumstances, classes, planes, tables
+from serotone.reports.analysis import analyse
+from serotone.reports.answer import answer
+from serotone.reports.collect import collect
+from serotone.reports.write import report
+
+EVIL = '<script>alert("x")</script>'
+
+
+def better(speaker, item):
+    """One mistake a speaker, a happy one called neutral."""
+    return item == 1
+
+
+def worse(speaker, item):
+    """A second one, an angry one called happy; speaker 0 is misunderstood in a third."""
+    return item in {0, 1} or (speaker == 0 and item == 2)
+
+
+def cells_of(table):
+    """Shown text by the first column, then by column."""
+    return {
+        row[0].text: {column: cell.text for column, cell in zip(table.columns, row, strict=True)} for row in table.rows
+    }
+
+
+def numbers_of(path):
+    """Values by table, row, column and measure."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        return {(r["table"], r["row"], r["column"], r["measure"]): float(r["value"]) for r in csv.DictReader(lines)}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Two rows and one that was not run; the second lacks a fold."""
+    folder = make_study(
+        tmp_path_factory.mktemp("studies") / "study",
+        rows=[
+            {"name": "new", "label": f"New & {EVIL}", "published": {"wa": 90.0, "ua": 91.0}},
+            {
+                "name": "old",
+                "label": "Old",
+                "published": {"ua": 70.0, "confusion": {"labels": ["angry", "sad"], "percent": [[80, 20], [None, 60]]}},
+            },
+            {"name": "never", "label": "Never"},
+        ],
+        failures=[{"row": "old", "seed": 0, "repetition": 0, "fold": 2, "error": f"diverged {EVIL}"}],
+        title=f"Toys {EVIL}",
+        source="Someone 2019",
+        published_on="iemocap",
+        published_protocol="ten folds",
+        compare=[
+            {"a": "new", "b": "old", "question": "Is new better?"},
+            {"a": "never", "b": "old", "question": "And never?"},
+        ],
+        literature=[{"system": "Quoted one", "wa": 60.0, "source": "Somebody 2015"}],
+        notes=["Mind the toys."],
+    )
+    make_run(folder / "new" / "seed-0", wrong=better)
+    make_run(folder / "old" / "seed-0", wrong=worse, folds=[0, 1, 3, 4, 5], sure=lambda s, i: 0.6 + 0.05 * s)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(study, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    return report(study, out), out
+
+
+@pytest.fixture(scope="module")
+def analysis(study):
+    return analyse(collect(study))
+
+
+def read_answers(folder):
+    paths = sorted(folder.glob("fold-*/predictions.csv"))
+    rows = [row for path in paths for row in csv.DictReader(path.read_text().splitlines())]
+    return [row["truth"] for row in rows], [row["prediction"] for row in rows], rows
+
+
+# -------------------------------------------------------------------------------------------------------------- scores
+
+
+@pytest.mark.parametrize(("row", "label"), [("new", f"New & {EVIL}"), ("old", "Old")], ids=["new", "old"])
+def test_scores_equal_those_of_scikit_learn(study, written, row, label):
+    found = numbers_of(written[1] / "tables.csv")
+    truth, prediction, rows = read_answers(study / row / "seed-0")
+    by_fold = [truth[n : n + EACH] for n in range(0, len(truth), EACH)]
+    by_fold = list(zip(by_fold, [prediction[n : n + EACH] for n in range(0, len(truth), EACH)], strict=True))
+    for metric, score in (("WA", witness.accuracy_score), ("UA", witness.balanced_accuracy_score)):
+        folds = [100 * score(t, p) for t, p in by_fold]
+        at = ("scores", label, f"{metric}, mean ± SD of folds")
+        assert found[(*at, f"{metric} mean")] == pytest.approx(np.mean(folds))
+        assert found[(*at, f"{metric} SD")] == pytest.approx(np.std(folds, ddof=1))
+        assert found["scores", label, f"{metric}, pooled", f"{metric} pooled"] == pytest.approx(
+            100 * score(truth, prediction)
+        )
+    recalls = witness.recall_score(truth, prediction, labels=LABELS, average=None)
+    matrix = witness.confusion_matrix(truth, prediction, labels=LABELS)
+    for n, name in enumerate(LABELS):
+        assert found["recall", label, name, "recall"] == pytest.approx(100 * recalls[n])
+        for m, called in enumerate(LABELS):
+            assert found[f"confusion-{row}", name, f"called {called}", "count"] == matrix[n, m]
+    chances = np.array([[float(r[f"p_{name}"]) for name in LABELS] for r in rows])
+    loss = witness.brier_score_loss(truth, chances, labels=LABELS, scale_by_half=False)
+    assert found["calibration", label, "Brier score, 0 to 2", "Brier"] == pytest.approx(loss)
+
+
+def test_scores_by_hand(analysis):
+    """New: 5 of 6 everywhere, happy 1 of 2. Old: 4 of 6, speaker 0 3 of 6; 23 of 30 are not: 19."""
+    shown = cells_of(tables.scores(analysis))
+    assert shown["Old"]["WA, pooled"] == "63.3 %"
+    assert shown["Old"]["WA, mean ± SD of folds"] == "63.3 ± 7.5 %"
+    assert shown["Old"]["folds"] == "5 of 6"
+    assert shown["Old"]["schedule"] == "budget, 20 steps"
+    assert shown["Never"]["UA, pooled"] == "not run"
+    assert shown["Never"]["folds"] == "not run"
+    assert "6 speakers" in tables.scores(analysis).note
+
+
+def test_speakers_and_neutral_by_hand(analysis):
+    ua, wa = classes.speakers(analysis)
+    assert cells_of(ua)["toy/s2"]["Old"] == "not run"
+    assert cells_of(wa)["toy/s0"]["Old"] == "50.0 %"
+    assert cells_of(ua)["toy/s1"][f"New & {EVIL}"] == "83.3 %"
+    assert cells_of(ua)["toy/s1"]["utterances"] == "6"
+    neutral = cells_of(classes.neutral(analysis))["Old"]
+    # Happy is called neutral once in two, angry never.
+    assert (neutral["happy"], neutral["angry"], neutral["all other emotions"]) == ("50.0 %", "0.0 %", "25.0 %")
+
+
+def test_a_corpus_that_names_no_speaker_has_no_interval(tmp_path):
+    make_study(tmp_path, rows=[{"name": "a"}, {"name": "b"}], compare=[{"a": "a", "b": "b", "question": "?"}])
+    for row in "ab":
+        make_run(tmp_path / row / "seed-0", named=False, wrong=better)
+    found = analyse(collect(tmp_path))
+    assert cells_of(tables.scores(found))["a"]["UA, 95 % interval"] == "speakers not known"
+    assert found.pairs[0].remark == "not compared: the corpus does not say who speaks"
+    assert classes.speakers(found) == []
+
+
+# --------------------------------------------------------------------------------------------------------- comparisons
+
+
+def test_comparison_by_hand(analysis):
+    """Over the five common speakers: 1/6 and for speaker 0 2/6 better; too few for a test."""
+    line = tables.comparisons(analysis)[1].rows[0]
+    assert line[1].numbers[0] == ("WA difference", pytest.approx(100 * (2 + 4 * 1) / 6 / 5), "points")
+    assert line[2].text == "too few speakers for a test"
+    assert "left out: 6 answers" in line[-1].text
+    assert "too few speakers for a test" in " ".join(answer(analysis))
+
+
+def test_permutation_and_holm_by_hand(tmp_path):
+    """All of six speakers favour a over b: p = 2/64, the smallest possible; c differs from a nowhere."""
+    pairs = [{"a": "a", "b": "b", "question": "Better?"}, {"a": "a", "b": "c", "question": "Same?"}]
+    make_study(tmp_path, rows=[{"name": name} for name in "abc"], compare=pairs)
+    for name, wrong in (("a", better), ("b", worse), ("c", better)):
+        make_run(tmp_path / name / "seed-0", name=name, wrong=wrong)
+    found = analyse(collect(tmp_path))
+    table = tables.comparisons(found)[0]
+    first, second = table.rows
+    column = table.columns.index
+    assert first[column("p")].numbers[0][1] == pytest.approx(2 / 64)
+    assert first[column("smallest p possible")].text == ".031"
+    assert first[column("p after Holm")].numbers[0][1] == pytest.approx(2 * 2 / 64)
+    assert second[column("p")].text == "1"
+    mcnemar = tables.comparisons(found)[2].rows[0]
+    assert [cell.text for cell in mcnemar[1:4]] == ["36", "7", "0"]
+    assert mcnemar[4].numbers[0][1] == pytest.approx(2 / 2**7)
+    assert "Of 2 comparisons that could be tested, none is significant" in " ".join(answer(found))
+
+
+@pytest.mark.parametrize(
+    ("change", "remark"),
+    [
+        ({"recipe": {"protocol": {"name": "ten-part"}}}, "not compared: the rows differ in protocol"),
+        ({"speakers": 5}, ""),
+        ({"seed": 1}, "not compared: no fold of one seed is finished in both rows"),
+    ],
+)
+def test_only_like_is_compared_with_like(tmp_path, change, remark):
+    make_study(tmp_path, rows=[{"name": "a"}, {"name": "b"}], compare=[{"a": "a", "b": "b", "question": "?"}])
+    make_run(tmp_path / "a" / "seed-0")
+    make_run(tmp_path / "b" / "seed-0", **change)
+    if "speakers" in change:
+        corpus = tmp_path / "b" / "seed-0" / "corpus.json"
+        corpus.write_text(corpus.read_text().replace("ffffffff", "e"))
+        remark = "not compared: the rows differ in corpus"
+    assert analyse(collect(tmp_path)).pairs[0].remark == remark
+
+
+def test_loose_runs_are_rows_and_not_compared(tmp_path):
+    make_run(tmp_path / "one" / "seed-0", wrong=better)
+    make_run(tmp_path / "two", wrong=worse)
+    found = analyse(collect(tmp_path))
+    assert [row.name for row in found.collection.rows] == ["one/seed-0", "two"]
+    assert tables.comparisons(found) == []
+    assert "No rows are compared" in " ".join(answer(found))
+
+
+# --------------------------------------------------------------------------------------------------- seeds and folds
+
+
+def test_seeds_are_stacked_and_their_spread_told_apart(tmp_path):
+    """Wrong answers 0 or 1 by fold, plus one under seed 1: fold and seed add up, nothing is left over."""
+    make_study(tmp_path, rows=[{"name": "a"}], seeds=(0, 1, 2))
+    for seed in (0, 1):
+        make_run(
+            tmp_path / "a" / f"seed-{seed}",
+            seed=seed,
+            wrong=lambda speaker, item, seed=seed: item < (speaker % 2) + seed,
+            sure=lambda speaker, item, seed=seed: 0.6 + 0.1 * seed + 0.01 * speaker,
+            recipe={"protocol": {"name": "leave-one-speaker-out", "seed": 0 if seed else None}},
+        )
+    found = analyse(collect(tmp_path))
+    shown = cells_of(tables.scores(found))["a"]
+    assert (shown["folds"], shown["seeds"]) == ("12 of 18", "0, 1 (not run: 2)")
+    assert cells_of(circumstances.conditions(found.collection))["a"]["protocol"] == "leave-one-speaker-out"
+    spread = {m: v for cell in circumstances.spread(found).rows[0] for m, v, _ in cell.numbers}
+    assert spread["WA SD seeds"] == pytest.approx(100 * np.std([0, 1 / 6], ddof=1))
+    assert spread["WA SD folds"] == pytest.approx(100 * np.std([0, 1 / 6] * 3, ddof=1))
+    assert spread["WA SD left over"] == pytest.approx(0, abs=1e-9)
+    assert cells_of(circumstances.spread(found))["a"]["folds under another seed"] == "the same test parts"
+    mistakes = circumstances.mistakes(found.results["a"])
+    # Item 0 of speaker 5 is wrong under both seeds and counts once, at its surest: .6 + .1 + .05.
+    assert [cell.text for cell in mistakes.rows[0]] == [
+        *("s5u0.wav", "toy/s5u0", "angry", "happy", "75.0 %", "12.5 %", "2 of 2 runs")
+    ]
+    assert len({row[1].text for row in mistakes.rows}) == len(mistakes.rows) == 9
+    assert "12 of 18 folds" in " ".join(answer(found))
+
+
+def test_missing_folds_are_named(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0, 2])
+    (run / "fold-0-4").mkdir()  # begun, not finished
+    (line,) = tables.not_run(collect(run)).rows
+    assert line[1].text == "seed 0: folds 1, 3 to 5"
+
+
+def test_without_a_summary_nobody_knows_how_many_folds(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0, 2])
+    (run / "summary.json").unlink()
+    assert cells_of(tables.scores(analyse(collect(run))))["toy"]["folds"] == "2 of ?"
+
+
+# -------------------------------------------------------------------------------------------------------- what is said
+
+
+def test_page_answers_on_top(written):
+    page = (written[1] / "report.html").read_text(encoding="utf-8")
+    top = re.search(r'<div class="answer">(.*?)</div>', page, re.S)[1]
+    for words in (
+        "2 of 3 rows were run on toy (36 utterances)",
+        "protocol: leave-one-speaker-out",
+        "UA 83.3\N{NO-BREAK SPACE}%",
+        "Not run: Never.",
+        "Run in part: Old (5 of 6 folds)",
+        "1 unit failed",
+    ):
+        assert words in top
+
+
+def test_page_loads_nothing_and_escapes_everything(written):
+    page = (written[1] / "report.html").read_text(encoding="utf-8")
+    bare = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]*", "data:", page)
+    assert set(re.findall(r'(?:src|href)="([^"#]*)', bare)) <= {"data:", ""}
+    for loading in ("http", "url(", "<link", "@import", "<script", "<iframe", "srcset"):
+        assert loading not in bare
+    assert "&lt;script&gt;" in bare
+    assert len(re.findall("<img", bare)) == len(list((written[1] / "figures").glob("*.svg"))) > 8
+
+
+def test_every_section_is_in_the_contents(written):
+    page = (written[1] / "report.html").read_text(encoding="utf-8")
+    linked = re.findall(r'<li><a href="#([a-z]+)">', page)
+    assert linked == re.findall(r'<section id="([a-z]+)">', page)
+    assert {"scores", "published", "comparisons", "mistakes", "missing"} <= set(linked)
+
+
+def test_markdown_says_what_differs_from_the_published(written):
+    shown = (written[1] / "tables.md").read_text(encoding="utf-8")
+    for line in (
+        "| corpus | iemocap | toy | no |",
+        "| schedule | the paper's | budget, 20 steps | no |",
+        "| classes | angry, sad | angry, happy, neutral | no |",
+        "| Quoted one | – | quoted | – | 60.0 % | quoted | – | Somebody 2015 |",
+        "| Never | everything |",
+        "Mind the toys.",
+    ):
+        assert line in shown
+    assert EVIL not in shown
+    assert "0 of 6 | none | 6 of 6 | 2: toy/0, toy/1" in shown
+    assert "highest validation UA from step 10 on | the validation part, of other speakers" in shown
+
+
+def test_the_same_runs_give_the_same_bytes(study, written, tmp_path):
+    report(study, tmp_path)
+
+    def digests(folder):
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    assert digests(tmp_path) == digests(written[1])
+
+
+def test_command_line(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("serotone.reports.write._drawn", lambda picture, folder: drawn.append(picture.stem) or _NOTHING)
+    run = make_run(tmp_path / "run", wrong=better)
+    done = CliRunner().invoke(app, ["report", str(run)])
+    assert done.exit_code == 0, done.output
+    assert "83.3 ± 0.0 %" in done.stdout
+    assert str(run / "report" / "report.html") in done.stdout
+    assert (run / "report" / "tables.csv").is_file()
+    assert "confusion-toy" in drawn
+    again = CliRunner().invoke(app, ["report", str(run)])  # its own report is no run
+    assert again.stdout == done.stdout
+
+
+class _NOTHING:
+    url, width = "data:,", 1
+
+
+# ----------------------------------------------------------------------------------------------- sweeps and embeddings
+
+
+def test_sweep(tmp_path):
+    grid = {
+        "recipe": "toy",
+        "values": {"center.weight": [0.3, 0.03, 3], "center.alpha": [0.5]},
+        "published": [{"at": {"center.weight": 0.3, "center.alpha": 0.5}, "ua": 66.9}],
+    }
+    make_study(tmp_path, rows=[], grid=grid, sweeps=[{"key": "center.weight", "rows": [], "log": True}])
+    make_run(tmp_path / "weight=0.3+alpha=0.5" / "seed-0", wrong=better)
+    make_run(tmp_path / "weight=0.03+alpha=0.5" / "seed-0", wrong=worse)
+    (curve,) = analyse(collect(tmp_path)).curves
+    assert curve.numeric
+    table = classes.sweep(curve)
+    assert [row[0].text for row in table.rows] == ["0.03", "0.3", "3"]
+    assert table.title == "Sweep of center.weight, alpha 0.5"
+    assert [row[2].text for row in table.rows] == ["not stated", "66.9 %", "not stated"]
+    assert table.rows[1][3].text.startswith("83.3 [83.3, 83.3]")
+    assert table.rows[2][3].text == "not run"
+
+
+def test_embeddings_in_the_plane_of_the_training_part(tmp_path):
+    run = make_run(tmp_path / "run", speakers=6, folds=[0, 1])
+    train = np.array([[0, 0], [4, 0], [0, 1], [4, 1]])
+    np.savez(
+        run / "fold-0-0" / "embeddings.npz",
+        part=np.array(["train"] * 4 + ["test"] * 2),
+        truth=np.array(["angry", "happy"] * 3),
+        embedding=np.array([*train, [2, 0.5], [2, 3.5]], dtype=np.float32),
+    )
+    (found,) = planes.embedded(collect(run))
+    assert found.plane.explained == pytest.approx((16 / 17, 1 / 17))
+    assert np.allclose(found.plane.points["test"], [[0, 0], [0, 3]])
+    # Angry at x = 0, happy at x = 4, each half a unit above or below its centre.
+    assert found.spreads["train"] == pytest.approx((0.25, 4.0))
+    assert planes.spreads((found,)).rows[0][1].text == "94.1 %"
+
+
+def test_collapsed_embeddings_have_no_plane(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0])
+    parts = np.array(["train", "train", "test", "test"])
+    truth = np.array(["angry", "happy"] * 2)
+    np.savez(run / "fold-0-0" / "embeddings.npz", part=parts, truth=truth, embedding=np.ones((4, 3)))
+    (found,) = planes.embedded(collect(run))
+    assert found.plane is None
+    assert planes.spreads((found,)).rows[0][1].text == "–"
+
+
+def test_embeddings_of_a_foreign_class(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0])
+    truth = np.array(["angry", "envious"])
+    np.savez(run / "fold-0-0" / "embeddings.npz", part=np.array(["train"] * 2), truth=truth, embedding=np.eye(2))
+    with pytest.raises(RunError, match="classes envious, where the run has"):
+        planes.embedded(collect(run))
+
+
+def test_damaged_embeddings(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run / "fold-0-0" / "embeddings.npz").write_bytes(b"PK\x03\x04 not an archive")
+    with pytest.raises(RunError, match=r"embeddings\.npz"):
+        planes.embedded(collect(run))
+
+
+def test_failures_of_a_whole_row(tmp_path):
+    make_study(tmp_path, rows=[{"name": "a"}], failures=[{"row": "a", "seed": 1, "error": "no such class"}])
+    (line,) = circumstances.failures(collect(tmp_path)).rows
+    assert [cell.text for cell in line] == ["a", "1", "all", "no such class"]
+    assert answer(analyse(collect(tmp_path))) == ["Nothing is finished yet: no row has a finished fold."]
+    assert json.loads((tmp_path / "failures.json").read_text())[0]["row"] == "a"

@@ -1,0 +1,82 @@
+"""What a report reads and writes: damaged and foreign files are named, and text stays text."""
+
+import shutil
+
+import pytest
+import yaml
+
+from made_runs import make_fold, make_run
+from serotone.errors import RunError
+from serotone.reports.cells import Cell, Table, signed, text, to_csv, to_markdown
+from serotone.reports.collect import collect
+
+
+def edit(path, old, new):
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: (run / "utterances.csv").unlink(), r"run the same crossval command again"),
+        (lambda run: edit(run / "corpus.json", '{"', ""), r"corpus\.json: expected JSON"),
+        (lambda run: edit(run / "recipe.yaml", "name: toy", "name: [toy"), r"recipe\.yaml: expected YAML"),
+        (lambda run: (run / "recipe.yaml").write_text("a: 1\n"), r"recipe\.yaml: name is None"),
+        (lambda run: (run / "recipe.yaml").write_bytes(b"\xff"), r"recipe\.yaml"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "neutral,0", "bored,0"), r"fold-0-1/predictions\.csv"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "0.700000", "nan"), r"predictions\.csv: probabilities"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "s1u1", "s1u0"), r"predictions\.csv: an utterance is"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "s1u1", "zz"), r"toy/zz is not in utterances\.csv"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "p_happy", "happy"), r"predictions\.csv: 6 lines"),
+        (lambda run: (run / "fold-0-1/predictions.csv").unlink(), r"predictions\.csv"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "toy/s1u5,", ""), r"predictions\.csv: line 7"),
+        (lambda run: edit(run / "fold-0-1/curves.csv", "10.0", "ten"), r"curves\.csv"),
+        (lambda run: (run / "fold-0-1/selection.json").write_text("[]"), r"selection\.json: expected keys"),
+        (lambda run: edit(run / "fold-0-1/leaks.json", '"shared_speakers": []', '"a": 1'), r"leaks\.json"),
+        (lambda run: shutil.copytree(run / "fold-0-1", run / "fold-0-9"), r"tests an utterance in two folds"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, damage, message):
+    run = make_run(tmp_path / "run")
+    damage(run)
+    with pytest.raises(RunError, match=message):
+        collect(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tree", [[], {"title": "a"}, {"title": "a", "seeds": "x", "rows": []}, {"title": "a", "seeds": [0], "rows": [1]}]
+)
+def test_foreign_studies_are_named(tmp_path, tree):
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(RunError, match=r"study\.yaml: not a study"):
+        collect(tmp_path)
+
+
+def test_folds_of_other_labels_are_refused(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0])
+    rows = [{"id": "toy/s1u0", "truth": "sad", "prediction": "sad", "p_sad": "0.6", "p_calm": "0.4"}]
+    make_fold(run / "fold-0-1", 1, rows)
+    with pytest.raises(RunError, match="same labels"):
+        collect(run)
+
+
+def test_no_run_anywhere(tmp_path):
+    with pytest.raises(RunError, match="no run in or below"):
+        collect(tmp_path)
+    with pytest.raises(RunError, match="no such folder"):
+        collect(tmp_path / "nowhere")
+
+
+# --------------------------------------------------------------------------------------------------------------- cells
+
+
+def test_text_stays_text():
+    table = Table("t", "A | b", ("x", "y"), ((text("=1+1"), Cell("a|b <i> [l](u) _x_ d_z\nq", (("m", 1.0, "u"),))),))
+    assert "| =1+1 | a\\|b &lt;i&gt; [l\\](u) \\_x\\_ d_z q |" in to_markdown(table)
+    assert to_csv([table]).splitlines()[1] == "t,'=1+1,y,m,1,u"
+
+
+def test_signs():
+    assert [signed(value) for value in (1.25, -1.25, 0.01, -0.01)] == ["+1.2", "−1.2", "0.0", "0.0"]
