@@ -1,6 +1,7 @@
 """The accuracy table of README and results/README.md, from the summaries on disk: `python benchmarks/tables.py`."""
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,19 @@ def main() -> None:
         schedule = f"{s['schedule']}, {s['length']}, {s['precision']}"
         ua, wa = percent(s, "ua"), percent(s, "wa")
         print(f"| {run} | {s['recipe']} | {s['protocol']} | {schedule} | {folds} | {s['seed']} | {ua} | {wa} |")
-    for run, paper in summaries.items():
-        budget = summaries.get(run.with_name(run.name.removesuffix("-paper")))
-        if run.name.endswith("-paper") and budget is not None:
-            print(f"\n{price(budget, paper)}")
+    print("\n" + "\n".join(differences(list(summaries.values()))))
+
+
+def differences(summaries: list[dict[str, Any]]) -> list[str]:
+    """What the budget schedule and bfloat16 cost in UA: runs that differ in that alone, over the folds of both."""
+    lines = []
+    for one, other in itertools.permutations(summaries, 2):
+        same = [key for key in ("recipe", "protocol", "seed", "schedule", "precision") if one[key] == other[key]]
+        if same == ["recipe", "protocol", "seed", "precision"] and one["schedule"] == "budget":
+            lines.append(difference("by the budget schedule", one, "by the paper's", other))
+        if same == ["recipe", "protocol", "seed", "schedule"] and one["precision"] == "bfloat16":
+            lines.append(difference("in bfloat16", one, "in float32", other))
+    return [line for line in lines if line]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -42,15 +52,17 @@ def read(path: Path) -> dict[str, Any]:
     return value
 
 
-def price(budget: dict[str, Any], paper: dict[str, Any]) -> str:
-    """What the budget schedule costs in UA, over the folds that both schedules ran."""
-    scores = [{(f["repetition"], f["fold"]): f["ua"] for f in summary["folds"]} for summary in (budget, paper)]
+def difference(what: str, one: dict[str, Any], beside: str, other: dict[str, Any]) -> str:
+    """Mean UA of the folds that both ran."""
+    scores = [{(f["repetition"], f["fold"]): f["ua"] for f in summary["folds"]} for summary in (one, other)]
     both = sorted(set(scores[0]) & set(scores[1]))
-    short, long = (100 * sum(score[fold] for fold in both) / len(both) for score in scores)
-    which = ", ".join(str(fold) for _, fold in both)
+    if not both:
+        return ""
+    mine, theirs = (100 * sum(score[fold] for fold in both) / len(both) for score in scores)
+    folds = f"fold{'s' if len(both) > 1 else ''} {', '.join(str(fold) for _, fold in both)}"
     return (
-        f"{paper['recipe']}, {paper['protocol']}, fold {which}: UA {short:.1f} by the budget schedule, {long:.1f} by"
-        f" the paper's; the budget's price is {long - short:.1f} points."
+        f"- {one['recipe']}, {one['protocol']}, {folds}: UA {mine:.1f} {what}, {theirs:.1f} {beside};"
+        f" {theirs - mine:+.1f} points."
     )
 
 

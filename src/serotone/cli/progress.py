@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class StudyProgress:
     """Units done, running, failed and left by row, the time left, and the best row so far; on standard error."""
 
-    def __init__(self, *, jobs: int = 1) -> None:
+    def __init__(self, *, jobs: int | None = 1) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -95,7 +95,8 @@ class StudyProgress:
                 expected = statistics.median(self._seconds[unit.row] or every)
                 ran = time.monotonic() - self._began[unit.name] if self._state[unit.name] == "running" else 0.0
                 total += max(0.0, expected - ran)
-        minutes = total / self.jobs / 60
+        running = sum(state == "running" for state in self._state.values())
+        minutes = total / (self.jobs or max(1, running)) / 60
         return f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
     def _table(self) -> "Table":

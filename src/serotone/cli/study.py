@@ -32,7 +32,9 @@ def study(
         int | None, typer.Option(min=1, help="How often the protocol is dealt anew, instead of the study's.")
     ] = None,
     executor: Annotated[Literal["local", "ray"], typer.Option(help="Where units run.")] = "local",
-    jobs: Annotated[int, typer.Option(min=1, help="Units at a time on this machine.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Units at a time: 1 unless given; with Ray as many as there is room for.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Processor threads of each unit.")] = 1,
     gpus: Annotated[float, typer.Option(min=0, help="Ray: GPUs, or a share of one, of each unit.")] = 0,
     address: Annotated[
@@ -68,7 +70,7 @@ def study(
     if estimate:
         from serotone.cli.estimate import print_estimate
 
-        print_estimate(wanted, utterances, out, rows=chosen_rows, folds=chosen_folds, jobs=jobs)
+        print_estimate(wanted, utterances, out, rows=chosen_rows, folds=chosen_folds, jobs=jobs or 1)
         return
     assert out is not None
     from serotone.cli.progress import StudyProgress
@@ -91,11 +93,13 @@ def study(
                 on_event=note,
                 more=more,
                 corpora=corpora,
+                jobs=jobs,
+                tell=remark,
             )
-        elif jobs > 1:
+        elif jobs and jobs > 1:
             from serotone.experiments import processes
 
-            processes.run(units, utterances, jobs=jobs, threads=threads, on_event=note, more=more)
+            processes.run(units, utterances, jobs=jobs, threads=threads, on_event=note, more=more, tell=remark)
         else:
             from serotone.experiments.units import Materials, in_this_process
 

@@ -87,8 +87,8 @@ def _significant(analysis: Analysis) -> list[str]:
         sentences.append(f"{_count(few, 'comparison')}: too few speakers for a test.")
     never = [paired for paired in pairs if paired.comparisons is None]
     if never:
-        why = _listed(paired.remark for paired in never)
-        sentences.append(f"{_count(len(never), 'comparison')} could not be made ({why}).")
+        why = "; ".join(dict.fromkeys(paired.remark for paired in never))
+        sentences.append(f"{_count(len(never), 'comparison')} could not be made: {why}.")
     return sentences
 
 

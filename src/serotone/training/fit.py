@@ -247,11 +247,8 @@ def run_fold(
     results["seconds"] = round(time.perf_counter() - start, 1)
     results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
     if embeddings:
-        write_embeddings(
-            system,
-            {"train": material.clips(split.train), "test": material.clips(split.test)},
-            folder / "embeddings.npz",
-        )
+        parts = {"train": material.clips(split.train), "test": material.clips(split.test)}
+        write_embeddings(system, parts, material.labels, folder / "embeddings.npz")
     write_json(folder / "split.json", split.to_dict())
     write_json(folder / "metrics.json", results)
     return system, results

@@ -1,0 +1,216 @@
+"""Units in worker processes of this machine; one that dies takes no unit with it but its own, which runs once more.
+
+The parent hands out units one at a time. It alone hears Ctrl-C, and then ends the workers where they stand: what they
+have on disk are whole epochs. A worker whose parent is gone ends by itself.
+"""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from serotone.corpora import Utterance
+from serotone.errors import RunError
+from serotone.experiments.units import Event, Materials, Unit, reason, run_unit
+
+BIRTHS = 3
+"""So many workers in a row may die before they ask for a unit; then no more are started."""
+
+DYING_SECONDS = 10
+"""How long a process may take to end once its line has."""
+
+
+def run(
+    units: Sequence[Unit],
+    utterances: Sequence[Utterance],
+    *,
+    jobs: int,
+    threads: int,
+    on_event: Callable[[Event], None],
+    more: Callable[[], bool] = lambda: True,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Run units in ``jobs`` processes, each of which decodes the corpora for itself.
+
+    Args:
+        units: Handed out in their order.
+        utterances: The corpora.
+        jobs: Processes at a time.
+        threads: Torch's threads in each; 0 shares out the machine's processors.
+        on_event: Called with what happens, as it happens.
+        more: Asked before each unit; once it says no, none is started any more.
+        tell: Called once with each line that workers have to say: files left out, warnings.
+
+    Raises:
+        RunError: Workers die as soon as they start.
+    """
+    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+    waiting = deque(units)
+    closed = False
+    workers: list[_Worker] = []
+    lost: Counter[Path] = Counter()
+    told: set[str] = set()
+    births, code = 0, None
+    try:
+        while True:
+            idle = sum(worker.unit is None for worker in workers)
+            while not closed and len(workers) < jobs and idle < len(waiting) and births < BIRTHS:
+                workers.append(_Worker(threads))
+                idle += 1
+            if not workers:
+                break
+            for worker in _speaking(workers):
+                unit = worker.unit
+                try:
+                    kind, value = worker.line.recv()
+                except (EOFError, OSError):
+                    workers.remove(worker)
+                    code = worker.exit_code()
+                    if unit is None:
+                        births += 1
+                    elif lost[unit.folder]:
+                        why = "; probably out of memory: fewer --jobs" if code == -signal.SIGKILL else ""
+                        on_event(Event("failed", unit, text=f"its worker died twice, exit code {code}{why}"))
+                    else:
+                        lost[unit.folder] += 1
+                        waiting.appendleft(unit)
+                        on_event(Event("again", unit, text=f"its worker died, exit code {code}"))
+                    continue
+                if kind == "says":
+                    if value not in told:
+                        told.add(value)
+                        tell(value)
+                    continue
+                worker.unit = None
+                if unit is None:
+                    births = 0
+                    worker.hand(utterances)
+                else:
+                    on_event(Event(kind, unit, **value))
+                closed = closed or bool(waiting and not more())
+                if closed or not waiting:
+                    workers.remove(worker)
+                    worker.end()
+                elif worker.hand(waiting[0]):
+                    worker.unit = waiting.popleft()
+                    on_event(Event("started", worker.unit))
+    finally:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            worker.end()
+    if waiting and not closed:
+        raise RunError(
+            f"{BIRTHS} worker processes in a row died as they started, the last with exit code {code}; what stands on"
+            " standard error says why. A script that runs a study must begin to do so under: if __name__ == '__main__'"
+        )
+
+
+class _Worker:
+    """A process, the line to it, and the unit that it is at."""
+
+    def __init__(self, threads: int) -> None:
+        context = get_context("spawn")
+        self.line, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
+        self.unit: Unit | None = None
+        # What is blocked stays blocked in the child: Ctrl-C at a terminal reaches every process of the group.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            theirs.close()  # so that the line ends when the process does
+
+    def hand(self, value: object) -> bool:
+        """Send it something; False where it is gone, as the end of its line then tells."""
+        try:
+            self.line.send(value)
+        except OSError:
+            return False
+        return True
+
+    def exit_code(self) -> int | None:
+        """How a process ended whose line has."""
+        self.process.join(DYING_SECONDS)
+        code = self.process.exitcode
+        self.end()
+        return code
+
+    def end(self) -> None:
+        """Be rid of it; between two units it has nothing to lose."""
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.line.close()
+
+
+def _speaking(workers: Sequence[_Worker]) -> list[_Worker]:
+    """Wait until at least one has something to say, or is dead."""
+    lines = connection.wait([worker.line for worker in workers])
+    return [worker for worker in workers if worker.line in lines]
+
+
+def _work(line: Any, threads: int) -> None:
+    """The worker: ask for units, run them, say what came of each."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    speaking = threading.Lock()
+
+    def say(kind: str, value: object = None) -> None:
+        with speaking:
+            line.send((kind, value))
+
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # results are the parent's to print
+    sys.stdout = sys.stderr = Lines(lambda text: say("says", text))
+    torch.set_num_threads(threads)
+    say("ready")
+    materials = Materials(line.recv(), lambda text: say("says", text))
+    while True:
+        unit = line.recv()
+        try:
+            results = run_unit(unit, materials(unit.recipe))
+        except Exception as error:
+            say("failed", {"text": reason(error)})
+        else:
+            say("finished", {"results": results})
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+class Lines(io.TextIOBase):
+    """A text stream that hands on whole lines, and is no terminal: a progress bar draws nothing there.
+
+    Args:
+        tell: Called with each line that is not blank.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._begun = ""
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take text in; its last line waits for its end."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        with contextlib.suppress(OSError):  # at exit there may be nobody left to hear
+            for line in lines:
+                if line.strip():
+                    self._tell(line)
+        return len(text)

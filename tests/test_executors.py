@@ -1,0 +1,522 @@
+"""Who runs a unit changes nothing about it: this process, worker processes, Ray; whatever dies on the way."""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from serotone.corpora import Utterance, parse_corpora, synthetic
+from serotone.errors import MissingExtraError, RunError
+from serotone.experiments import on_ray, processes, ray_task
+from serotone.experiments.crossval import unit_of
+from serotone.experiments.run import plan
+from serotone.experiments.units import Event, Materials, Unit, in_this_process
+from serotone.training.fit import CHECKPOINT
+from serotone.training.recipe import load
+
+RECIPE = (
+    "schedule=budget",
+    "schedules.budget.steps=24",  # 6 epochs: not over before a blow falls
+    "schedules.budget.batch_size=4",
+    "schedules.budget.validate_every=3",
+    "schedules.budget.select_from=2",
+    "protocol=leave-one-speaker-out",
+)
+FILES = ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json", "leaks.json")
+
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_token() -> Iterator[None]:
+    """Nodes and drivers of these tests know each other by it; Ray would keep one in the home directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+        yield
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three speakers, and a file that is no audio."""
+    root = tmp_path_factory.mktemp("corpora") / "synthetic"
+    synthetic.make(root, speakers=3, seed=0, sentences=2)
+    (root / "syn00_angry_99.wav").write_bytes(b"no audio")
+    return root
+
+
+@pytest.fixture(scope="module")
+def utterances(voices: Path) -> list[Utterance]:
+    return parse_corpora([f"synthetic={voices}"])
+
+
+def study(utterances: Sequence[Utterance], out: Path) -> list[Unit]:
+    """Three folds of one row."""
+    recipe = load("crnn-mel", RECIPE)
+    return [unit_of(recipe, split, utterances, out / "row" / "seed-0") for split in plan(recipe, utterances)]
+
+
+def hopeless(unit: Unit) -> Unit:
+    """One whose training part lacks classes."""
+    split = replace(unit.split, fold=77, train=unit.split.train[:1])
+    return replace(unit, split=split, folder=unit.folder.with_name("hopeless"))
+
+
+@dataclass
+class Diary:
+    """What an executor reports."""
+
+    act: Callable[[Event], None] = lambda event: None
+    events: list[Event] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        self.events.append(event)
+        self.act(event)
+
+    def kinds(self, unit: Unit) -> list[str]:
+        return [event.kind for event in self.events if event.unit == unit]
+
+    def text(self, kind: str) -> str:
+        (event,) = (event for event in self.events if event.kind == kind)
+        return event.text
+
+
+def times(number: int) -> Callable[[], bool]:
+    """Yes so many times, then no, and never asked again."""
+    answers = iter([True] * number + [False])
+    return lambda: next(answers)
+
+
+@pytest.fixture(scope="module")
+def expected(utterances: list[Utterance], tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """The files of each fold as this process writes them."""
+    units = study(utterances, tmp_path_factory.mktemp("here"))
+    diary = Diary()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        in_this_process(units, Materials(utterances, diary.lines.append), on_event=diary.note)
+    finally:
+        torch.set_num_threads(before)
+    assert [event.kind for event in diary.events] == ["started", "finished"] * 3
+    return {unit.folder.name: written(unit) for unit in units}
+
+
+def written(unit: Unit) -> dict[str, bytes]:
+    return {name: (unit.folder / name).read_bytes() for name in FILES}
+
+
+def whole(unit: Unit, expected: dict[str, dict[str, bytes]]) -> bool:
+    """Finished as in this process, and nothing left lying about."""
+    names = {path.name for path in unit.folder.iterdir()}
+    return unit.finished and names == {*FILES, "metrics.json"} and written(unit) == expected[unit.folder.name]
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
+# ------------------------------------------------------------------------------------------------------------ processes
+
+
+def test_processes_finish_what_can_be_finished(
+    utterances: list[Utterance], expected: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    units = study(utterances, tmp_path)
+    bad, late = hopeless(units[0]), replace(units[0], folder=tmp_path / "late")
+    diary = Diary()
+    processes.run(
+        [bad, *units, late],
+        utterances,
+        jobs=2,
+        threads=1,
+        on_event=diary.note,
+        more=times(4),
+        tell=diary.lines.append,
+    )
+    assert all(whole(unit, expected) for unit in units)
+    assert all(diary.kinds(unit) == ["started", "finished"] for unit in units)
+    assert diary.kinds(bad) == ["started", "failed"]
+    assert diary.text("failed").startswith("fold 77: the training part has no clip of")
+    assert diary.kinds(late) == []
+    assert [line for line in diary.lines if "left out" in line] == [line for line in diary.lines if "99.wav" in line]
+    assert len(diary.lines) == 1
+    assert [event.results["clips"] for event in diary.events if event.results] == 3 * [{"train": 14, "validation": 14}]
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_worker_loses_nothing_and_a_deadly_unit_fails(
+    utterances: list[Utterance], expected: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    deadly, struck = study(utterances, tmp_path)[:2]
+    struck.folder.mkdir(parents=True)
+    (struck.folder / ".curves.csv.123.tmp").touch()  # of a process that was killed before
+
+    def kill() -> None:
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+
+    def kill_after_an_epoch() -> None:
+        until((struck.folder / CHECKPOINT).exists)
+        kill()
+
+    def act(event: Event) -> None:
+        if event.kind == "started" and event.unit == deadly:
+            kill()
+        if event.kind == "started" and diary.kinds(struck) == ["started"]:
+            blow.start()
+
+    diary = Diary(act)
+    blow = threading.Thread(target=kill_after_an_epoch)
+    processes.run([deadly, struck], utterances, jobs=1, threads=1, on_event=diary.note)
+    blow.join()
+    assert diary.kinds(deadly) == ["started", "again", "started", "failed"]
+    assert diary.text("failed") == "its worker died twice, exit code -9; probably out of memory: fewer --jobs"
+    assert diary.kinds(struck) == ["started", "again", "started", "finished"]
+    assert whole(struck, expected)
+
+
+def test_workers_that_cannot_start_are_an_error(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_work", os._exit)  # which takes no such arguments
+    diary = Diary()
+    with pytest.raises(RunError, match="3 worker processes in a row died as they started, the last with exit code 1"):
+        processes.run(study(utterances, tmp_path), utterances, jobs=2, threads=1, on_event=diary.note)
+    assert diary.events == []
+
+
+# ------------------------------------------------------------------------------------------- Ctrl-C, and a parent's end
+
+
+def alone(how: str, utterances: Sequence[Utterance], out: Path) -> None:
+    """A study in a process of its own."""
+    units = study(utterances, out)[:1]
+    if how == "processes":
+        processes.run(units, utterances, jobs=1, threads=1, on_event=lambda event: None)
+    else:
+        on_ray.run(units, utterances, address=None, threads=1, on_event=lambda event: None)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+
+
+def heed_interrupts() -> None:
+    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["processes", pytest.param("ray", marks=needs_ray)])
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_survives_the_parent(how: str, blow: signal.Signals, voices: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys, test_executors as t; from pathlib import Path; from serotone.corpora import parse_corpora;"
+        "t.alone(sys.argv[1], parse_corpora([sys.argv[2]]), Path(sys.argv[3]))"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, how, f"synthetic={voices}", str(tmp_path)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interrupts,
+    )
+    with tree(parent) as everyone:
+        folder = tmp_path / "row" / "seed-0" / "fold-0-0"
+        until((folder / CHECKPOINT).exists)
+        # Ray's own agents look for their parent once in a while, and end within a minute or so.
+        family = [process for process in everyone() if "Agent" not in " ".join(process.cmdline())]
+        if blow == signal.SIGINT:
+            os.killpg(parent.pid, blow)  # as a terminal does
+        else:
+            parent.send_signal(blow)
+        out, err = parent.communicate(timeout=60)
+        assert parent.returncode == -blow
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert alive == []
+    assert out == ""
+    assert ("KeyboardInterrupt" in err) == (blow == signal.SIGINT)
+    assert err.count("Traceback") == (blow == signal.SIGINT)
+    assert (folder / CHECKPOINT).exists()
+    assert not (folder / "metrics.json").exists(), "the blow came too late to test anything"
+
+
+@contextlib.contextmanager
+def tree(root: subprocess.Popen[str]) -> Iterator[Callable[[], list[psutil.Process]]]:
+    """Yields what lists a process with all below it, and all of its session; nothing of that is left in the end."""
+    seen: set[psutil.Process] = set()
+
+    def everyone() -> list[psutil.Process]:
+        found = set()
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
+                above = {parent.pid for parent in process.parents()}
+                if root.pid in {process.pid, os.getsid(process.pid), *above} or seen & set(process.parents()):
+                    found.add(process)
+        seen.update(found)
+        return [process for process in found if process.is_running()]
+
+    try:
+        yield everyone
+    finally:
+        for process in {*everyone(), *seen}:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(seen, timeout=30)
+        root.wait(timeout=30)
+        for stream in (root.stdout, root.stderr):
+            if stream is not None:
+                stream.close()
+
+
+# ------------------------------------------------------------------------------------------------------------------ Ray
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"studies on a Ray cluster .* 'serotone\[ray\]'"):
+        on_ray.run([], [], address=None, threads=1, on_event=lambda event: None)
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ray://head:10001", "run the study on a machine of the cluster"),
+        ("head", "no Ray at head: ValueError: expected host:port"),
+        ("127.0.0.1:1", "no Ray at 127.0.0.1:1: ConnectionRefusedError.* ray start --head"),
+    ],
+)
+def test_an_address_where_no_cluster_is(address: str, words: str) -> None:
+    with pytest.raises(RunError, match=words):
+        on_ray.run([], [], address=address, threads=1, on_event=Diary().note)
+
+
+@needs_ray
+def test_a_unit_that_fits_nowhere_on_this_machine_is_an_error(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0, "GPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 3.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(on_ray, "_cluster", lambda address: contextlib.nullcontext())
+    needs_and_room = {(2, 0): 5, (1, 0): 11, (2, 1): 2, (2, 0.5): 4, (1, 0.3): 6, (1, 0.1): 8, (2, 2): 1, (9, 0): 0}
+    assert {needs: on_ray._room(*needs) for needs in needs_and_room} == needs_and_room
+    with pytest.raises(RunError, match="does not have the 2 processors and 3 GPUs that a unit is to have"):
+        on_ray.run(study(utterances, tmp_path), utterances, address=None, threads=2, gpus=3, on_event=Diary().note)
+
+
+def test_a_worker_without_the_corpora_says_so(utterances: list[Utterance], tmp_path: Path) -> None:
+    unit = study(utterances, tmp_path)[0]
+    moved = [*utterances[:-1], replace(utterances[-1], path=tmp_path / "gone.wav")]
+    terms = ray_task.Terms("token", 1, True, frozenset(), "0")
+    with pytest.raises(RunError, match=r"1 of 43 files of the corpora are not on .*, such as .*gone\.wav"):
+        ray_task._decoded(unit, moved, terms, [])
+    known = replace(terms, missing=frozenset({utterances[-1].id}))  # the driver does not have it either
+    lines: list[str] = []
+    assert len(ray_task._decoded(unit, moved, known, lines).waveforms) == 41
+    assert len(lines) == 2
+    ray_task._CACHES.clear()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_ray_finishes_what_can_be_finished(
+    utterances: list[Utterance],
+    expected: dict[str, dict[str, bytes]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(on_ray, "LOSSES", 1)
+    units = study(utterances, tmp_path)
+    bad, late = hopeless(units[0]), replace(units[0], folder=tmp_path / "late")
+    deadly = units.pop()
+    workers: list[int] = []
+
+    def act(event: Event) -> None:
+        if event.kind == "started" and event.unit == deadly:
+            until(lambda: bool(task_processes(deadly.name)))
+            for process in task_processes(deadly.name):
+                workers.append(process.pid)
+                process.kill()
+
+    diary = Diary(act)
+    on_ray.run(
+        [bad, *units, deadly, late],
+        utterances,
+        address=None,
+        threads=1,
+        jobs=1,
+        on_event=diary.note,
+        more=times(5),
+        tell=diary.lines.append,
+    )
+    assert all(whole(unit, expected) for unit in units)
+    assert all(diary.kinds(unit) == ["started", "finished"] for unit in units)
+    assert diary.kinds(bad) == ["started", "failed"]
+    assert diary.kinds(deadly) == ["started", "again", "started", "failed"]
+    assert len(set(workers)) == 2
+    reasons = [event.text for event in diary.events if event.kind == "failed"]
+    assert reasons[0].startswith("fold 77: the training part has no clip of")
+    assert reasons[1] == "its worker died; it ran 2 times and was lost each time"
+    assert diary.kinds(late) == []
+    assert len([line for line in diary.lines if "left out" in line]) == 1
+    assert not list(tmp_path.rglob(ray_task.MARKER))
+    assert capsys.readouterr().out == ""
+    assert not [process for process in psutil.Process().children(recursive=True) if "ray" in process.name()]
+
+
+def task_processes(name: str) -> list[psutil.Process]:
+    """The Ray workers below this process that are at a task of that name."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if any(name in part for part in process.cmdline()):
+                found.append(process)
+    return found
+
+
+@dataclass
+class Cluster:
+    """Two nodes of one processor each; the driver joins the head."""
+
+    address: str
+    everyone: Callable[[], list[psutil.Process]]
+    """The processes of the second node."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # Ray's sockets allow no long path
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = {
+        "RAY_health_check_period_ms": "500",  # a dead node is seen after one second, not fifteen
+        "RAY_health_check_failure_threshold": "2",
+        "RAY_health_check_timeout_ms": "5000",
+        "OMP_NUM_THREADS": "1",
+    }
+
+    def start(*more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
+        node = ["--num-cpus=1", "--num-gpus=0", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
+        return subprocess.Popen(
+            [*command, *node, "--disable-usage-stats", *more],
+            env=os.environ | settings,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    try:
+        head = start("--head", f"--port={address.split(':')[1]}", f"--temp-dir={place}", "--include-dashboard=false")
+        with tree(head):
+            until(lambda: listens(address))
+            second = start(f"--address={address}")
+            with tree(second) as everyone:
+                yield Cluster(address, everyone)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def listens(address: str) -> bool:
+    with socket.socket() as line:
+        host, port = address.split(":")
+        return line.connect_ex((host, int(port))) == 0
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_disk_that_workers_do_not_see_is_written_by_the_driver(
+    cluster: Cluster,
+    utterances: list[Utterance],
+    expected: dict[str, dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    unit = study(utterances, Path("relative"))[0]
+    unit.folder.mkdir(parents=True)
+    (unit.folder / CHECKPOINT).write_text("of another run: whoever reads it fails")
+    monkeypatch.setattr(on_ray, "write_text", lambda path, text: path.write_text("another token"))
+    diary = Diary()
+    on_ray.run(
+        [unit],
+        utterances,
+        address=cluster.address,
+        threads=1,
+        corpora="shared",
+        on_event=diary.note,
+        tell=diary.lines.append,
+    )
+    assert diary.kinds(unit) == ["started", "finished"]
+    assert whole(unit, expected)
+    assert [line for line in diary.lines if "left out" in line] == [line for line in diary.lines if "99.wav" in line]
+    host = socket.gethostname()
+    assert f"{host} does not see relative: a unit that is interrupted there begins anew" in diary.lines
+    assert len(diary.lines) == 2
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_study_outlives_a_node(
+    cluster: Cluster, utterances: list[Utterance], expected: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    units = study(utterances, tmp_path)
+
+    def act(event: Event) -> None:
+        if event.kind == "started" and event.text and not blows:  # it is not the driver's node
+            until((event.unit.folder / CHECKPOINT).exists)
+            blows.append(event.unit)
+            for process in cluster.everyone():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+
+    import ray
+
+    blows: list[Unit] = []
+    diary = Diary(act)
+    ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        until(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
+        on_ray.run(units, utterances, address=cluster.address, threads=1, on_event=diary.note, tell=diary.lines.append)
+        assert ray.is_initialized()  # it was not run()'s to leave
+    finally:
+        ray.shutdown()
+    (struck,) = blows
+    assert diary.kinds(struck) == ["started", "again", "started", "finished"]
+    assert diary.text("again") in ("its node died", "its worker died")
+    assert all(whole(unit, expected) for unit in units)
+    assert all(diary.kinds(unit) == ["started", "finished"] for unit in units if unit != struck)
