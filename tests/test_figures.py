@@ -15,27 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
+from serotone.emotions import EMOTIONS as ALL
 from serotone.errors import MetricError
 from serotone.metrics import expected_calibration_error
 from serotone.reports import figures
 from serotone.reports.figures import Panel
 from serotone.reports.figures.style import COLOURS, HATCHES, MARKERS, SEQUENTIAL, WIDE
 
-EMOTIONS = [
-    *(
-        "angry",
-        "bored",
-        "calm",
-        "disgusted",
-        "excited",
-        "fearful",
-        "frustrated",
-        "happy",
-        "neutral",
-        "sad",
-        "surprised",
-    ),
-]
+EMOTIONS = [emotion for emotion in ALL if emotion != "other"]
 LONG = [f"cnn-blstm-attention-focal-gamma{gamma}-alpha{alpha}" for gamma in range(5) for alpha in (1, 2, 4, 8, 16)]
 NAN = float("nan")
 

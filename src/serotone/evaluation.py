@@ -5,8 +5,6 @@ have classes that the corpus lacks: the answer is then restricted to the shared 
 over them. The unrestricted answer, free to fall on any class, is scored beside it.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from serotone import audio
 from serotone.corpora import Utterance, fingerprint
 from serotone.emotions import in_order, merged
 from serotone.errors import CorpusError, SerotoneError
-from serotone.files import write_json, write_text
+from serotone.files import write_csv, write_json
 from serotone.metrics import summary
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.recognizer import Recognizer
@@ -95,13 +93,13 @@ class Evaluation:
         The CSV has the columns ``id``, ``truth``, ``prediction``, one ``p_<label>`` for each of the bundle's classes
         (unrestricted) and ``answer``: the rows that were scored, from which every score can be computed again.
         """
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(["id", "truth", "prediction", *(f"p_{label}" for label in self.bundle.labels), "answer"])
-        for row in self.rows:
-            named = [f"{row.probabilities[label]:.8f}" for label in self.bundle.labels]
-            rows.writerow([row.id, row.truth, row.prediction, *named, row.answer])
-        write_text(folder / "predictions.csv", text.getvalue())
+        rows = [
+            {"id": row.id, "truth": row.truth, "prediction": row.prediction}
+            | {f"p_{label}": f"{row.probabilities[label]:.8f}" for label in self.bundle.labels}
+            | {"answer": row.answer}
+            for row in self.rows
+        ]
+        write_csv(folder / "predictions.csv", rows)
         write_json(folder / "metrics.json", self.to_dict())
 
 

@@ -73,11 +73,11 @@ def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, l
 
 
 @contextlib.contextmanager
-def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Iterator[None]:
-    """Hold a run folder for this process: write recipe, corpus and versions into a new one, compare an old one.
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder, made where it does not exist, for this process.
 
     Raises:
-        RunError: The folder belongs to another recipe or other data, or another process is running in it.
+        RunError: Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -87,6 +87,17 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Ite
             raise RunError(
                 f"{folder}: another serotone process is running here; wait for it, or use another --out"
             ) from None
+        yield
+
+
+@contextlib.contextmanager
+def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Iterator[None]:
+    """Hold a run folder for this process: write recipe, corpus and versions into a new one, compare an old one.
+
+    Raises:
+        RunError: The folder belongs to another recipe or other data, or another process is running in it.
+    """
+    with held(folder):
         corpus = {
             "fingerprint": fingerprint(utterances),
             "utterances": len(utterances),

@@ -1,9 +1,8 @@
 """A study: every (recipe, fold, seed) is a unit; finished ones are skipped, failed ones reported, the rest go on."""
 
 import contextlib
-import fcntl
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import yaml
 from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.crossval import summarise, unit_of
-from serotone.experiments.run import opened, plan
+from serotone.experiments.run import held, opened, plan
 from serotone.experiments.schema import Row, Study, validated
 from serotone.experiments.units import Event, Unit, reason
 from serotone.files import write_json, write_text
@@ -142,6 +141,8 @@ def run_study(
         RunError: The folder is another study's, in use or damaged, or a row or fold does not exist.
     """
     with contextlib.ExitStack() as stack:
+        if (out / "recipe.yaml").is_file():
+            raise RunError(f"{out}: this is the folder of a single run; use another --out")
         stack.enter_context(held(out))
         asked = study
         study = joined(study, out / "study.yaml")
@@ -252,23 +253,3 @@ def joined(study: Study, path: Path) -> Study:
 
 def _words(value: object) -> str:
     return (" ".join(map(str, value)) or "none") if isinstance(value, tuple) else repr(value)
-
-
-@contextlib.contextmanager
-def held(out: Path) -> Iterator[None]:
-    """Hold a study's folder for this process.
-
-    Raises:
-        RunError: Another process runs in it, or it is a run folder.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / "recipe.yaml").is_file():
-        raise RunError(f"{out}: this is the folder of a single run; use another --out")
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(
-                f"{out}: another serotone process is running here; wait for it, or use another --out"
-            ) from None
-        yield
