@@ -376,6 +376,25 @@ def test_embeddings_in_the_plane_of_the_training_part(tmp_path):
     assert planes.spreads((found,)).rows[0][1].text == "94.1 %"
 
 
+def test_umap_is_drawn_where_it_is_asked_for(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "run", speakers=6, folds=[0])
+    points = np.random.default_rng(0).standard_normal((20, 3))
+    np.savez(
+        run / "fold-0-0" / "embeddings.npz",
+        part=np.array(["train"] * 16 + ["test"] * 4),
+        truth=np.array(["angry", "happy"] * 10),
+        embedding=points,
+    )
+    assert planes.embedded(collect(run))[0].plane.umap is None
+    monkeypatch.setattr(planes, "umap_plane", lambda given: given[:, :2] + 7)  # the library itself: test_embedding
+    (found,) = planes.embedded(collect(run), umap=True)
+    assert np.array_equal(found.plane.umap["train"], points[:16, :2] + 7)
+    assert np.array_equal(found.plane.umap["test"], points[16:, :2] + 7)
+    report(run, tmp_path / "report", umap=True)
+    assert len(list((tmp_path / "report" / "figures").glob("umap-*.svg"))) == 1
+    assert "UMAP, fitted on training and test part together" in (tmp_path / "report" / "report.html").read_text()
+
+
 def test_collapsed_embeddings_have_no_plane(tmp_path):
     run = make_run(tmp_path / "run", folds=[0])
     parts = np.array(["train", "train", "test", "test"])

@@ -12,6 +12,7 @@ from serotone.errors import MissingExtraError
 def report(
     path: Annotated[Path, typer.Argument(help="A run folder, a study folder, or a folder that holds runs.")],
     out: Annotated[Path | None, typer.Option(help="Where to write; PATH/report unless given.")] = None,
+    umap: Annotated[bool, typer.Option("--umap", help="Draw embeddings by UMAP, too (extra umap).")] = False,
 ) -> None:
     """Recompute every figure from the predictions on disk; write report.html, tables.md, tables.csv and figures/.
 
@@ -21,7 +22,7 @@ def report(
         raise MissingExtraError("writing a report", "train")
     from serotone.reports.write import report as write
 
-    written = write(path, out)
+    written = write(path, out, umap=umap)
     typer.echo(written.overview)
     typer.echo("")
     for file in written.files:

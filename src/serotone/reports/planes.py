@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from serotone.errors import RunError
 from serotone.reports.cells import Cell, Table, number, percent, text
 from serotone.reports.collect import Collection, Row
-from serotone.reports.embedding import class_spread, principal_plane
+from serotone.reports.embedding import class_spread, principal_plane, umap_plane
 
 PARTS = ("train", "test")
 
@@ -34,6 +34,7 @@ class Plane:
     points: Mapping[str, NDArray[np.float64]]  # (N, 2) by part
     classes: Mapping[str, NDArray[np.int64]]  # (N,) by part
     explained: tuple[float, float]  # share of the training part's variance
+    umap: Mapping[str, NDArray[np.float64]] | None = None  # (N, 2) by part, of both parts together
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +47,18 @@ class Embedded:
     folds: int
 
 
-def embedded(collection: Collection) -> tuple[Embedded, ...]:
-    """The rows whose embeddings were kept.
+def embedded(collection: Collection, *, umap: bool = False) -> tuple[Embedded, ...]:
+    """The rows whose embeddings were kept; with UMAP's coordinates beside the principal ones if asked for.
 
     Raises:
         RunError: A file of embeddings is damaged.
+        MissingExtraError: umap-learn is asked for and not installed.
     """
-    found = (_row(row) for row in collection.rows)
+    found = (_row(row, umap=umap) for row in collection.rows)
     return tuple(one for one in found if one is not None)
 
 
-def _row(row: Row) -> Embedded | None:
+def _row(row: Row, *, umap: bool) -> Embedded | None:
     plane: Plane | None = None
     spreads: dict[str, list[tuple[float, float]]] = {part: [] for part in PARTS}
     folds = 0
@@ -72,6 +74,10 @@ def _row(row: Row) -> Embedded | None:
                 spreads[name].append(class_spread(part.points, part.classes))
             if plane is None and np.ptp(parts["train"].points, axis=0).any():
                 plane = _plane(row, f"seed {run.seed}, fold {fold.name}", fold.labels, parts)
+                if umap:
+                    together = umap_plane(np.concatenate([parts[part].points for part in PARTS]))
+                    places = np.split(together, [len(parts["train"].points)])
+                    plane = replace(plane, umap=dict(zip(PARTS, places, strict=True)))
     if not folds:
         return None
     means = {part: tuple(np.mean(values, axis=0).tolist()) for part, values in spreads.items()}

@@ -1,11 +1,13 @@
 """A report's sections in their order: words, tables and figures."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from serotone.reports import circumstances, classes, figures, planes, tables
 from serotone.reports.analysis import METRICS, Analysis, Metric, Result, SweepCurve, published_of
@@ -33,11 +35,11 @@ class Section:
     blocks: tuple[Table | Picture, ...] = ()
 
 
-def sections(analysis: Analysis) -> list[Section]:
-    """Every section that has something to say, in order."""
+def sections(analysis: Analysis, *, umap: bool = False) -> list[Section]:
+    """Every section that has something to say, in order; with UMAP of the embeddings if asked for."""
     makers: tuple[Callable[[Analysis], Section | None], ...] = (
         *(_scores, _published, _comparisons, _sweeps, _confusions, _classes, _speakers, _calibration),
-        *(_embeddings, _training, _shared, _circumstances, _mistakes, _missing),
+        *(partial(_embeddings, umap=umap), _training, _shared, _circumstances, _mistakes, _missing),
     )
     return [section for make in makers if (section := make(analysis)) is not None]
 
@@ -243,8 +245,8 @@ def _calibration(analysis: Analysis) -> Section | None:
     return Section("calibration", "Calibration", (), (classes.calibration(analysis), picture))
 
 
-def _embeddings(analysis: Analysis) -> Section:
-    found = planes.embedded(analysis.collection)
+def _embeddings(analysis: Analysis, *, umap: bool) -> Section:
+    found = planes.embedded(analysis.collection, umap=umap)
     if not found:
         words = "Not run: no embeddings were kept. A study that says so (embeddings: true) keeps them."
         return Section("embeddings", "Embeddings", (words,))
@@ -257,17 +259,26 @@ def _embeddings(analysis: Analysis) -> Section:
             f"{one.row.label}, {plane.fold}: z in the two directions in which the training part varies most"
             f" ({100 * plane.explained[0]:.1f} % and {100 * plane.explained[1]:.1f} % of its variance)."
         )
-        blocks.append(Picture(f"embeddings-{stems[one.row.name]}", caption, _plane(plane)))
+        first, second = (
+            f"Component {n} ({100 * plane.explained[n - 1]:.1f} % of the training variance)" for n in (1, 2)
+        )
+        axes = (first, second)
+        blocks.append(Picture(f"embeddings-{stems[one.row.name]}", caption, _plane(plane, plane.points, axes)))
+        if plane.umap is not None:
+            caption = (
+                f"{one.row.label}, {plane.fold}: z by UMAP, fitted on training and test part together, without their"
+                " classes. Near points are alike; far distances mean little."
+            )
+            drawn = _plane(plane, plane.umap, ("UMAP 1 (no unit)", "UMAP 2 (no unit)"))
+            blocks.append(Picture(f"umap-{stems[one.row.name]}", caption, drawn))
     return Section("embeddings", "Embeddings", (), tuple(blocks))
 
 
-def _plane(plane: planes.Plane) -> Callable[[], Figure]:
-    axes = (
-        f"Component 1 ({100 * plane.explained[0]:.1f} % of the training variance)",
-        f"Component 2 ({100 * plane.explained[1]:.1f} % of the training variance)",
-    )
+def _plane(
+    plane: planes.Plane, points: Mapping[str, NDArray[np.float64]], axes: tuple[str, str]
+) -> Callable[[], Figure]:
     panels = [
-        figures.Panel(title, plane.points[part], plane.classes[part], part, axes, plane="z")
+        figures.Panel(title, points[part], plane.classes[part], part, axes, plane="z")
         for part, title in (("train", "Training part"), ("test", "Test part"))
     ]
     return lambda: figures.embedding_plane(panels, plane.labels, title=plane.row.label)

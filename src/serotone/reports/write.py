@@ -40,20 +40,20 @@ class Report:
     files: tuple[Path, ...]
 
 
-def report(path: Path, out: Path | None = None) -> Report:
+def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report:
     """Write the report of a run, a study, or a folder of runs; into its sub-folder ``report`` unless told otherwise.
 
-    The same runs give the same bytes.
+    The same runs give the same bytes. ``umap`` draws the embeddings by UMAP, too.
 
     Raises:
         RunError: There is no run, or a file of one is damaged.
         MetricError: Answers that cannot be scored.
-        MissingExtraError: Jinja2 is not installed.
+        MissingExtraError: Jinja2 is not installed, or umap-learn, which was asked for.
     """
     collection = collect(path)
     analysis = analyse(collection)
     folder = out if out is not None else path / "report"
-    parts = sections(analysis)
+    parts = sections(analysis, umap=umap)
     shown = {block.stem: _drawn(block, folder) for part in parts for block in part.blocks if isinstance(block, Picture)}
     every = [block for part in parts for block in part.blocks if isinstance(block, Table)]
     sentences = answer(analysis)
