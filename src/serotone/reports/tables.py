@@ -200,7 +200,7 @@ def comparisons(analysis: Analysis) -> list[Table]:
     )
     note = (
         "The difference is the mean over speakers of a minus b, with its 95 % interval; p is of a permutation test that"
-        " flips the signs of speakers. Holm's correction counts the comparisons of this table."
+        " flips the signs of speakers. Holm's correction counts the comparisons of this table that could be tested."
     )
     by_score = [
         Table(
