@@ -165,7 +165,9 @@ def curves(
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(figure, handles, [*labels, *(["mean of the folds"] if len(tables) > 1 else [])], title=title)
     none = sum(step is None for step in selected)
-    note(figure, "Marker: the step that was selected." + (f" Of {none} of the folds none is known." if none else ""))
+    marked = "Marker: the step that was selected." if none < len(tables) else ""
+    last = f"No step was selected in {none} of {len(tables)} folds: the last one counts." if none else ""
+    note(figure, f"{marked} {last}".strip())
     return figure
 
 
