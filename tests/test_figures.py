@@ -286,7 +286,9 @@ def test_curves_mark_the_selected_step_and_average_what_all_folds_have():
     np.testing.assert_allclose(lower.lines[-1].get_xydata(), [[2, 60], [3, 50]])
     marked = [line.get_xydata().tolist() for line in lower.lines if line.get_marker() in MARKERS]
     assert marked == [[[2, 50]], []]
-    assert "Marker: the step that was selected. No step was selected in 1 of 2 folds: the last one counts." in words(figure)
+    assert "Marker: the step that was selected. No step was selected in 1 of 2 folds: the last one counts." in words(
+        figure
+    )
 
 
 def test_the_ece_of_a_panel_is_that_of_its_bins():

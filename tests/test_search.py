@@ -26,7 +26,8 @@ optuna = pytest.importorskip("optuna")
 from serotone.cli import app  # noqa: E402
 from serotone.experiments import search as searching  # noqa: E402
 from serotone.experiments.crossval import crossval  # noqa: E402
-from serotone.experiments.search import Found, parse_tune, read_space, search  # noqa: E402
+from serotone.experiments.search import Found, search  # noqa: E402
+from serotone.experiments.space import parse_tune, read_space  # noqa: E402
 
 QUICK = (
     "schedule=budget",

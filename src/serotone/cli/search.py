@@ -46,8 +46,8 @@ def search(
     if find_spec("optuna") is None:
         raise MissingExtraError("a search", "search")
     from serotone.corpora import parse_corpora
-    from serotone.experiments.search import parse_tune, read_space
     from serotone.experiments.search import search as run
+    from serotone.experiments.space import parse_tune, read_space
 
     varied = dict(read_space(space)) if space is not None else {}
     for key, values in map(parse_tune, tune or ()):

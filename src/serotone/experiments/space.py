@@ -1,0 +1,80 @@
+"""What a search may vary: fields of a recipe with their ranges or choices, from YAML or the command line."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from serotone.errors import RecipeError
+from serotone.experiments.schema import yaml_word
+
+Space = Mapping[str, BaseDistribution]
+"""Dotted keys of a recipe and what each may be; a choice is kept as its YAML."""
+
+_RANGE = re.compile(r"([^:,\[\]{}]+):([^:,\[\]{}]+?)(:log)?")
+
+
+def read_space(path: Path) -> dict[str, BaseDistribution]:
+    """A space from YAML: ``key: [a, b]``, or ``key: {low: 1e-4, high: 1e-2, log: true}``.
+
+    Whole numbers make a range of whole numbers, and a ``step`` may then be given.
+
+    Raises:
+        RecipeError: The file is missing or says something else.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read as a search space: {error}") from None
+    if not isinstance(tree, dict) or not tree:
+        raise RecipeError(f"{path}: expected keys of a recipe with their ranges or choices, got {type(tree).__name__}")
+    return {str(key): _distribution(f"{path}: {key}", value) for key, value in tree.items()}
+
+
+def parse_tune(text: str) -> tuple[str, BaseDistribution]:
+    """Key and range or choices of ``key=low:high``, ``key=low:high:log`` or ``key=a,b,c``.
+
+    Raises:
+        RecipeError: It is none of these.
+
+    >>> key, values = parse_tune("encoder.hidden=32:128:log")
+    >>> key, values.low, values.high, values.log
+    ('encoder.hidden', 32, 128, True)
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not key:
+        raise RecipeError(f"--tune {text!r}: expected key=low:high, key=low:high:log or key=a,b,c")
+    if match := _RANGE.fullmatch(value):
+        return key, _distribution(f"--tune {text!r}", {"low": match[1], "high": match[2], "log": bool(match[3])})
+    try:
+        return key, _distribution(f"--tune {text!r}", yaml.safe_load(f"[{value}]"))
+    except yaml.YAMLError:
+        raise RecipeError(f"--tune {text!r}: the choices are not YAML; expected key=a,b,c") from None
+
+
+def _distribution(where: str, value: object) -> BaseDistribution:
+    if isinstance(value, list):
+        words = [yaml_word(choice) for choice in value]
+        if len(set(words)) < 2 or len(set(words)) < len(words):
+            raise RecipeError(f"{where}: expected two or more different choices, got {', '.join(words) or 'none'}")
+        return CategoricalDistribution(words)
+    if not isinstance(value, dict) or not {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
+        raise RecipeError(f"{where}: expected a list of choices, or low and high, with log: true or a step at will")
+    try:
+        low, high = _number(value["low"]), _number(value["high"])
+        log, step = bool(value.get("log", False)), value.get("step")
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
+        return FloatDistribution(low, high, log=log, step=None if step is None else float(step))
+    except ValueError as error:
+        raise RecipeError(f"{where}: no range: {error}") from None
+
+
+def _number(value: object) -> int | float:
+    """A number as YAML or the command line has it; YAML takes 1e-4 for a word."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return float(str(value))
