@@ -13,7 +13,10 @@ from serotone.cli import app
 from serotone.cli.training import Log
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
+from serotone.experiments.crossval import crossval
 from serotone.experiments.run import gather, plan
+from serotone.experiments.schema import load_study
+from serotone.experiments.study import run_study
 from serotone.training import fit as fitting
 from serotone.training import loggers
 from serotone.training.fit import CHECKPOINT, run_fold
@@ -321,3 +324,27 @@ def test_crossval_logs(voices: list[Utterance], tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert len(tensorboard_scalars(tmp_path / "fold-0-0" / "log" / "tensorboard")["test/ua"]) == 1
+
+
+def test_every_unit_of_a_study_is_logged(voices: list[Utterance], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    root = voices[0].path.parent
+    study = tmp_path / "trial.yaml"
+    study.write_text("{schema: 1, title: a trial, description: a log each, rows: [crnn-mel, crnn-center-mel]}")
+    changes = [part for change in QUICK for part in ("--set", change)]
+    arguments = [*("study", str(study), "--corpus", f"synthetic={root}", "--out", str(tmp_path / "out")), *changes]
+    result = CliRunner().invoke(app, [*arguments, "--folds", "0", "--log", "tensorboard"])
+    assert result.exit_code == 0, result.output
+    for row in ("crnn-mel", "crnn-center-mel"):
+        scalars = tensorboard_scalars(tmp_path / "out" / row / "seed-0" / "fold-0-0" / "log" / "tensorboard")
+        assert len(scalars["train/loss"]) == 9
+        assert len(scalars["test/ua"]) == 1
+
+
+def test_a_study_asks_for_a_missing_tool_before_it_makes_anything(voices: list[Utterance], tmp_path: Path) -> None:
+    study = load_study("center-loss")
+    with pytest.raises(MissingExtraError, match=r"serotone\[no_such_tool\]"):
+        run_study(study, voices, tmp_path / "out", execute=lambda units, note: None, log=["no_such_tool"])
+    with pytest.raises(MissingExtraError, match=r"serotone\[no_such_tool\]"):
+        crossval(RECIPE, voices, tmp_path / "out", log=["no_such_tool"])
+    assert not (tmp_path / "out").exists()

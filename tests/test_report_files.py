@@ -7,6 +7,7 @@ import yaml
 
 from made_runs import make_fold, make_run
 from serotone.errors import RunError
+from serotone.reports import circumstances
 from serotone.reports.cells import Cell, Table, signed, text, to_csv, to_markdown
 from serotone.reports.collect import collect
 
@@ -35,6 +36,7 @@ def edit(path, old, new):
         (lambda run: edit(run / "fold-0-1/curves.csv", "10.0", "ten"), r"curves\.csv"),
         (lambda run: (run / "fold-0-1/selection.json").write_text("[]"), r"selection\.json: expected keys"),
         (lambda run: edit(run / "fold-0-1/leaks.json", '"shared_speakers": []', '"a": 1'), r"leaks\.json"),
+        (lambda run: (run / "fold-0-1/versions.json").write_text("[1]"), r"versions\.json: expected keys"),
         (lambda run: shutil.copytree(run / "fold-0-1", run / "fold-0-9"), r"tests an utterance in two folds"),
     ],
 )
@@ -43,6 +45,15 @@ def test_damaged_files_are_named(tmp_path, damage, message):
     damage(run)
     with pytest.raises(RunError, match=message):
         collect(tmp_path)
+
+
+def test_what_computed_a_fold_is_told_by_the_fold(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0, 1, 2])
+    (run / "fold-0-1/versions.json").write_text('[{"torch": "2.13.0"}, {"torch": "2.14.0"}]')
+    (run / "fold-0-2/versions.json").write_text('[{"torch": "2.14.0"}]')
+    told = [line[1].text for line in circumstances.versions(collect(tmp_path)).rows]
+    # Of a run that is older than that, the file beside its folds.
+    assert told == ["python 3.11.7, torch 2.13.0", "torch 2.13.0; then torch 2.14.0", "torch 2.14.0"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """A training that was stopped at the end of any epoch ends as an unbroken one: with and without a validation part."""
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.run import gather, plan
 from serotone.training import fit as fitting
+from serotone.training import versions
 from serotone.training.fit import CHECKPOINT, run_fold
 from serotone.training.recipe import Recipe, load
 
@@ -92,6 +95,32 @@ def test_stopped_at_the_end_of_any_epoch_it_ends_the_same(
                 pass
     assert blows >= 2
     assert len(unbroken["curves.csv"].splitlines()) > 3
+
+
+def test_a_fold_that_other_software_takes_up_says_so_and_counts_all_its_seconds(
+    voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RUNS["no validation"]
+    write = fitting.write_whole
+
+    def write_and_stop(path: Path, *rest: object) -> None:
+        write(path, *rest)
+        raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "write_whole", write_and_stop)
+        patched.setattr(versions, "versions", lambda: {"torch": "1.0"})
+        with pytest.raises(StoppedError):
+            run(recipe, voices, tmp_path)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert 0 < state["serotone"]["seconds"] < 600
+    state["serotone"]["seconds"] = 5000.0
+    torch.save(state, tmp_path / CHECKPOINT)
+    run(recipe, voices, tmp_path)
+    assert 5000 < json.loads((tmp_path / "metrics.json").read_text())["seconds"] < 5600
+    assert json.loads((tmp_path / "versions.json").read_text()) == [{"torch": "1.0"}, versions.versions()]
+    versions.record(tmp_path)
+    assert len(json.loads((tmp_path / "versions.json").read_text())) == 2
 
 
 def test_without_a_validation_part_the_last_step_counts_and_the_curve_is_the_loss(

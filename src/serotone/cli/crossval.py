@@ -34,14 +34,12 @@ def crossval(
     require_train("cross-validation")
     from serotone.corpora import parse_corpora
     from serotone.experiments.crossval import crossval as run
-    from serotone.training.loggers import listening
     from serotone.training.recipe import load
 
     set_threads(threads)
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
-    with listening(log or ()):
-        summary = run(chosen, utterances, out, repetitions=repetitions, only=numbers_of(folds), tell=remark)
+    summary = run(chosen, utterances, out, repetitions=repetitions, only=numbers_of(folds), log=log or (), tell=remark)
     typer.echo(table(summary))
 
 

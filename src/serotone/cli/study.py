@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from serotone.cli.messages import remark
-from serotone.cli.training import CorpusOption, FoldsOption, SetOption, numbers_of, require_train, set_threads
+from serotone.cli.training import (
+    CorpusOption,
+    FoldsOption,
+    LogOption,
+    SetOption,
+    numbers_of,
+    require_train,
+    set_threads,
+)
 from serotone.errors import RunError
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ def study(
         Literal["store", "shared"],
         typer.Option(help="Ray: audio from the object store, or read by each worker from the same path."),
     ] = "store",
+    log: LogOption = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Time a few steps of each row, print hours, stop.")
     ] = False,
@@ -114,6 +123,7 @@ def study(
             execute=execute,
             rows=chosen_rows,
             folds=chosen_folds,
+            log=log or (),
             on_plan=progress.plan,
             on_event=progress.event,
         )

@@ -15,6 +15,7 @@ from serotone.experiments.run import opened, plan
 from serotone.experiments.units import FINISHED, Materials, Unit, run_unit
 from serotone.files import write_json
 from serotone.splits import Split, leak_report
+from serotone.training.loggers import require
 from serotone.training.recipe import Recipe
 
 
@@ -37,6 +38,7 @@ def crossval(
     *,
     repetitions: int = 1,
     only: Collection[int] | None = None,
+    log: Sequence[str] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict[str, object]:
     """Run the folds that are not finished yet and return the summary of those that are.
@@ -47,11 +49,14 @@ def crossval(
         out: The run folder; one sub-folder ``fold-<repetition>-<fold>`` each.
         repetitions: How often the protocol is dealt anew; the summary counts those of earlier calls, too.
         only: Numbers of the folds to run; None runs all.
+        log: Tools to log to beside ``curves.csv``: keys of `serotone.training.loggers.KINDS`.
         tell: Called with one line of progress at a time.
 
     Raises:
+        MissingExtraError: A tool in ``log`` is not installed.
         RunError: The protocol has no test part, a fold in ``only`` does not exist, or the folder is another run's.
     """
+    require(log)
     begun = [int(folder.name.split("-")[1]) + 1 for folder in out.glob("fold-*-*")]
     splits = [split for r in range(max([repetitions, *begun])) for split in plan(recipe, utterances, repetition=r)]
     if not all(split.test for split in splits):
@@ -62,7 +67,7 @@ def crossval(
     if only is not None and set(only) - {split.fold for split in splits}:
         raise RunError(f"folds {sorted(only)} were asked for; this protocol has 0 to {max(s.fold for s in splits)}")
     with opened(out, recipe, utterances):
-        units = [unit_of(recipe, split, utterances, out) for split in chosen]
+        units = [unit_of(recipe, split, utterances, out, log=log) for split in chosen]
         waiting = [unit for unit in units if not unit.finished]
         materials = Materials(utterances, tell)
         for number, unit in enumerate(waiting, start=1):
@@ -85,6 +90,7 @@ def unit_of(
     *,
     row: str | None = None,
     embeddings: bool = False,
+    log: Sequence[str] = (),
 ) -> Unit:
     """One fold of a run folder as something to run."""
     return Unit(
@@ -95,6 +101,7 @@ def unit_of(
         folder=fold_folder(out, split),
         leaks=leak_report(split, utterances).to_dict(),
         embeddings=embeddings,
+        log=tuple(map(str, log)),
     )
 
 

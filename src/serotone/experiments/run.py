@@ -3,27 +3,20 @@
 import contextlib
 import fcntl
 import json
-import platform
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
-
-import torch
 
 from serotone.corpora import Utterance, fingerprint
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
-from serotone.files import write_csv, write_json, write_text
+from serotone.files import write_csv, write_text
 from serotone.splits import Split, make_splits
 from serotone.splits.parts import sentence_of
 from serotone.training.data import decode
 from serotone.training.fit import Material
 from serotone.training.recipe import Recipe, load
-
-PACKAGES = ("serotone", "torch", "pytorch-lightning", "numpy", "soundfile", "soxr", "onnx", "onnxruntime")
 
 
 def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -92,7 +85,7 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Iterator[None]:
-    """Hold a run folder for this process: write recipe, corpus and versions into a new one, compare an old one.
+    """Hold a run folder for this process: write recipe and corpus into a new one, compare an old one.
 
     Raises:
         RunError: The folder belongs to another recipe or other data, or another process is running in it.
@@ -106,7 +99,6 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Ite
         }
         _same_or_new(folder / "recipe.yaml", recipe.to_yaml(), "recipe", same=lambda path: load(path) == recipe)
         _same_or_new(folder / "corpus.json", json.dumps(corpus, indent=2) + "\n", "corpus")
-        write_json(folder / "versions.json", versions())
         if not (folder / "utterances.csv").is_file():
             write_csv(folder / "utterances.csv", [_described(utterance) for utterance in utterances])
         yield
@@ -131,15 +123,3 @@ def _same_or_new(path: Path, text: str, what: str, *, same: Callable[[Path], boo
         write_text(path, text)
     elif path.read_text(encoding="utf-8") != text and not (same and same(path)):
         raise RunError(f"{path.parent}: this run was started with another {what} (see {path.name}); use another --out")
-
-
-def versions() -> dict[str, object]:
-    """What computed the numbers."""
-    packages = {name: metadata.version(name) for name in PACKAGES}
-    return {
-        "python": platform.python_version(),
-        "platform": f"{sys.platform}-{platform.machine()}",
-        "device": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu",
-        "threads": torch.get_num_threads(),
-        **packages,
-    }

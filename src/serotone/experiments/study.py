@@ -17,6 +17,7 @@ from serotone.experiments.schema import Row, Study, validated
 from serotone.experiments.units import Event, Unit, reason
 from serotone.files import write_json, write_text
 from serotone.splits import Split
+from serotone.training.loggers import require
 from serotone.training.recipe import Recipe, load
 
 
@@ -95,7 +96,7 @@ def lay_out(
     return runs, failures
 
 
-def units_of(study: Study, runs: Sequence[Run], utterances: Sequence[Utterance]) -> list[Unit]:
+def units_of(study: Study, runs: Sequence[Run], utterances: Sequence[Utterance], log: Sequence[str] = ()) -> list[Unit]:
     """All units, fold by fold over the rows: whenever time runs out, the rows have the same folds."""
     units = [
         unit_of(
@@ -105,6 +106,7 @@ def units_of(study: Study, runs: Sequence[Run], utterances: Sequence[Utterance])
             run.folder,
             row=run.row.name,
             embeddings=study.embeddings,
+            log=log,
         )
         for run in runs
         for split in run.splits
@@ -121,6 +123,7 @@ def run_study(
     execute: Callable[[Sequence[Unit], Callable[[Event], None]], None],
     rows: Collection[str] | None = None,
     folds: Collection[int] | None = None,
+    log: Sequence[str] = (),
     on_plan: Callable[[Sequence[Run], Sequence[Unit]], None] = lambda runs, units: None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Outcome:
@@ -134,12 +137,15 @@ def run_study(
         execute: Who runs units; called with those that wait and with what to tell of each.
         rows: Names of the rows to run; None runs all.
         folds: Numbers of the folds to run; None runs all.
+        log: Tools that every unit is logged to beside its ``curves.csv``: keys of `serotone.training.loggers.KINDS`.
         on_plan: Called with the runs and the units asked for before the first starts.
         on_event: Called with what happens to a unit.
 
     Raises:
+        MissingExtraError: A tool in ``log`` is not installed here.
         RunError: The folder is another study's, in use or damaged, or a row or fold does not exist.
     """
+    require(log)
     with contextlib.ExitStack() as stack:
         if (out / "recipe.yaml").is_file():
             raise RunError(f"{out}: this is the folder of a single run; use another --out")
@@ -156,7 +162,7 @@ def run_study(
             except SerotoneError as error:
                 failures.append({"row": run.row.name, "seed": run.recipe.seed, "error": reason(error)})
         write_text(out / "study.yaml", study.to_yaml())
-        units = units_of(study, usable, utterances)
+        units = units_of(study, usable, utterances, log)
         outcome.planned = len(units)
         known = {unit.split.fold for unit in units}
         if folds is not None and units and (unknown := sorted(set(folds) - known)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from serotone.corpora import CORPORA, Utterance
 from serotone.errors import RunError
-from serotone.experiments.run import gather, opened, plan, select, versions
+from serotone.experiments.run import gather, opened, plan, select
 from serotone.files import write_json
 from serotone.recognition.bundle import Bundle, load_bundle
 from serotone.splits import leak_report
@@ -14,6 +14,7 @@ from serotone.training.card import write_card
 from serotone.training.export import export
 from serotone.training.fit import run_fold
 from serotone.training.recipe import Recipe
+from serotone.training.versions import versions
 
 
 def train(

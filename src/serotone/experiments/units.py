@@ -10,6 +10,7 @@ from serotone.experiments.run import gather
 from serotone.files import write_json
 from serotone.splits import Split
 from serotone.training.fit import Material, clear, run_fold
+from serotone.training.loggers import listening
 from serotone.training.recipe import Recipe
 
 FINISHED = "metrics.json"
@@ -30,6 +31,8 @@ class Unit:
     folder: Path
     leaks: dict[str, Any]
     embeddings: bool = False
+    log: tuple[str, ...] = ()
+    """Tools that it is logged to beside its own curves: keys of `serotone.training.loggers.KINDS`."""
 
     @property
     def name(self) -> str:
@@ -59,7 +62,8 @@ def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
     for unfinished in unit.folder.glob(".*.tmp"):  # of a process that was killed as it wrote
         unfinished.unlink(missing_ok=True)
     write_json(unit.folder / "leaks.json", unit.leaks)
-    _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings)
+    with listening(unit.log):
+        _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings)
     clear(unit.folder)
     return results
 

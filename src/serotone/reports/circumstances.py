@@ -60,16 +60,21 @@ def versions(collection: Collection) -> Table:
     lines: dict[tuple[str, str], list[str]] = {}
     for row in collection.rows:
         for run in row.runs:
-            of = ", ".join(f"{name} {value}" for name, value in run.versions.items()) or "not recorded"
-            rows = lines.setdefault((of, str(run.corpus["fingerprint"])), [])
-            if row.label not in rows:
-                rows.append(row.label)
+            for of in dict.fromkeys(_computed_with(fold) for fold in run.folds):
+                rows = lines.setdefault((of, str(run.corpus["fingerprint"])), [])
+                if row.label not in rows:
+                    rows.append(row.label)
     return literal(
         "Versions and data",
         "versions",
         ("rows", "computed with", "corpus fingerprint (SHA-256 of ids, labels, speakers and file sizes)"),
         (("; ".join(rows), of, fingerprint) for (of, fingerprint), rows in lines.items()),
     )
+
+
+def _computed_with(fold: Fold) -> str:
+    each = (", ".join(f"{name} {value}" for name, value in versions.items()) for versions in fold.versions)
+    return "; then ".join(each) or "not recorded"
 
 
 def differences(collection: Collection) -> Table | None:

@@ -61,6 +61,7 @@ class Fold:
     seconds: float
     clips: Mapping[str, int]
     shared: Shared | None
+    versions: tuple[Mapping[str, Any], ...]
 
     @property
     def name(self) -> str:
@@ -81,7 +82,6 @@ class Run:
     folder: Path
     recipe: Mapping[str, Any]
     corpus: Mapping[str, Any]
-    versions: Mapping[str, Any]
     utterances: Mapping[str, Heard]
     folds: tuple[Fold, ...]
     planned: int | None
@@ -130,13 +130,11 @@ def read_run(folder: Path) -> Run:
         raise RunError(f"{folder / RECIPE}: no schedule {recipe['schedule']!r}, or a protocol without a name")
     corpus = _mapping(read_json(folder / CORPUS), folder / CORPUS)
     _need(corpus, folder / CORPUS, fingerprint=str, utterances=int, emotions=dict, speakers=int)
-    versions = folder / "versions.json"
     utterances = _utterances(folder)
     return Run(
         folder=folder,
         recipe=recipe,
         corpus=corpus,
-        versions=_mapping(read_json(versions), versions) if versions.is_file() else {},
         utterances=utterances,
         folds=_folds(folder, utterances),
         planned=_planned(folder / "summary.json"),
@@ -244,7 +242,16 @@ def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, H
         seconds=float(measured["seconds"]),
         clips={str(part): int(count) for part, count in measured["clips"].items()},
         shared=_shared(folder / "leaks.json"),
+        versions=_versions(folder / "versions.json") or _versions(folder.parent / "versions.json"),
     )
+
+
+def _versions(path: Path) -> tuple[dict[str, Any], ...]:
+    """What computed a fold; one beside the folds, of an older serotone, is not in a list."""
+    if not path.is_file():
+        return ()
+    value = read_json(path)
+    return tuple(_mapping(entry, path) for entry in (value if isinstance(value, list) else [value]))
 
 
 def _answers(

@@ -30,6 +30,7 @@ from serotone.training.loggers import following
 from serotone.training.module import Training
 from serotone.training.objective import Objective
 from serotone.training.recipe import Recipe
+from serotone.training.versions import record
 
 CHECKPOINT = "last.ckpt"
 STANDARDISER_BATCH = 16
@@ -88,10 +89,10 @@ class _Bar(pl.Callback):
         self.progress.stop()
 
 
-def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> System:
-    """Train on a split, or take an interrupted training up again, and return the system that counts.
+def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple[System, float]:
+    """Train on a split, or take an interrupted training up again: the system that counts, and seconds spent before.
 
-    Leaves ``curves.csv`` and, until :func:`clear`, the checkpoint in ``folder``.
+    Leaves ``curves.csv``, ``selection.json``, ``versions.json`` and, until :func:`clear`, the checkpoint in ``folder``.
     """
     seed = derived_seed(recipe.seed, split.repetition, split.fold)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
@@ -103,6 +104,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
             f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; name labels or merge"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    record(folder)
     checkpoint = folder / CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed)
     if recipe.standardise and not checkpoint.is_file():
@@ -113,7 +115,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> Syste
     write_json(
         folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)}
     )
-    return finished
+    return finished, module.seconds_before
 
 
 def _score(module: Training) -> float | None:
@@ -237,14 +239,14 @@ def run_fold(
     asked for, those of the training and the test part; ``metrics.json`` comes last: where it lies, the fold is done.
     """
     start = time.perf_counter()
-    system = fit(recipe, split, material, folder)
+    system, before = fit(recipe, split, material, folder)
     results: dict[str, object] = {"fold": split.fold, "repetition": split.repetition}
     for part, name in ((split.validation, "validation"), (split.test, "predictions")):
         clips = material.clips(part)
         if len(clips):
             summary = _write_predictions(system, clips, material, folder / f"{name}.csv")
             results["validation" if name == "validation" else "test"] = summary
-    results["seconds"] = round(time.perf_counter() - start, 1)
+    results["seconds"] = round(before + time.perf_counter() - start, 1)
     results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
     if embeddings:
         parts = {"train": material.clips(split.train), "test": material.clips(split.test)}

@@ -44,10 +44,7 @@ def listening(kinds: Sequence[str]) -> Iterator[None]:
     Raises:
         MissingExtraError: The package of one of them is not installed.
     """
-    for kind in kinds:
-        spec = find_spec(kind)
-        if spec is None or spec.origin is None:  # a mere folder of that name is found too, and W&B makes one
-            raise MissingExtraError(f"logging to {kind}", kind)
+    require(kinds)
     listener = _Listener(tuple(dict.fromkeys(kinds)))
     token = _LISTENER.set(listener)
     try:
@@ -58,6 +55,14 @@ def listening(kinds: Sequence[str]) -> Iterator[None]:
     finally:
         listener.close("success")
         _LISTENER.reset(token)
+
+
+def require(kinds: Sequence[str]) -> None:
+    """Nothing, or MissingExtraError: the package of one of them is not installed."""
+    for kind in kinds:
+        spec = find_spec(kind)
+        if spec is None or spec.origin is None:  # a mere folder of that name is found too, and W&B makes one
+            raise MissingExtraError(f"logging to {kind}", kind)
 
 
 def following(recipe: Recipe, split: Split, folder: Path) -> list[pl.Callback]:

@@ -1,6 +1,7 @@
 """What Lightning needs to know of a system: its step, its validation, which weights to keep."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +51,8 @@ class Training(pl.LightningModule):
         self.kept_score = -1.0
         self.kept_step = 0
         self.without_better = 0
+        self.seconds_before = 0.0
+        self._begun = time.perf_counter()
         self._losses: list[float] = []
         self._truth: list[str] = []
         self._prediction: list[str] = []
@@ -162,6 +165,7 @@ class Training(pl.LightningModule):
             "kept_score": self.kept_score,
             "kept_step": self.kept_step,
             "without_better": self.without_better,
+            "seconds": self.seconds_before + time.perf_counter() - self._begun,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -176,6 +180,7 @@ class Training(pl.LightningModule):
         self.curves, self._losses = state["curves"], state["losses"]
         self.kept, self.kept_score, self.kept_step = state["kept"], state["kept_score"], state["kept_step"]
         self.without_better = state["without_better"]
+        self.seconds_before = state.get("seconds", 0.0)  # not in checkpoints from before 2026-11-21
 
     def finish(self) -> System:
         """The system with the weights that count: the best on validation, or the last where nothing selected."""
