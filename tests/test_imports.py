@@ -104,7 +104,7 @@ def test_contracts_are_kept():
         ("metrics.py", "import torch", "The core needs no training library"),
         ("metrics.py", "from serotone.audio import read", "Metrics read labels"),
         ("emotions.py", "from serotone.metrics import summary", "Imports point one way"),
-        ("audio.py", "from scipy import signal", "The core needs no training library"),
+        ("audio/reading.py", "from scipy import signal", "The core needs no training library"),
         ("modeling/__init__.py", "from serotone.corpora import CORPORA", "A system knows no files"),
         ("recognition/bundle.py", "def f():\n    import serotone.training", "Imports point one way"),
         ("training/__init__.py", "import serotone.recognition.recognizer", "Training writes bundles"),

@@ -1,0 +1,105 @@
+"""What the readers of every format share: a file that never raises into a decoder, an opened source, mono blocks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serotone.errors import AudioError
+
+BLOCK_VALUES = 2**18  # float32 values decoded at a time, over all channels
+UNKNOWN_FRAMES = 2**62
+
+
+@dataclass
+class Track:
+    """An opened source: what it says of itself, and a way to its mono float32 blocks."""
+
+    rate: int
+    frames: int | None  # None: unknown until decoded
+    blocks: Callable[[int, int | None], Iterator[NDArray[np.float32]]] = lambda first, last: iter(())
+    slack: float = 0.0  # seconds by which `frames` may be off
+    warnings: list[str] = field(default_factory=list)
+    input: Input | None = None
+
+
+class Input:
+    """A seekable file that never raises into a decoder, and whose header can be corrected without copying it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._error: BaseException | None = None
+        self._position = 0
+        self._prefix, self._skip = b"", 0
+        self.patches: list[tuple[int, bytes]] = []
+        self.size = file.seek(0, io.SEEK_END)
+
+    def lead(self, prefix: bytes, skip: int) -> None:
+        """Put ``prefix`` in the place of the first ``skip`` bytes."""
+        self._prefix, self._skip = prefix, skip
+        self.size = self._file.seek(0, io.SEEK_END) - skip + len(prefix)
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes from here on, corrections included; none where the file raises."""
+        at = self._position
+        end = self.size if size < 0 else min(at + size, self.size)
+        data = bytearray(self._prefix[at:end])
+        try:
+            self._file.seek(max(at - len(self._prefix), 0) + self._skip)
+            while len(data) < end - at and (more := self._file.read(end - at - len(data))):
+                data += more
+        except BaseException as error:  # also Ctrl-C: a decoder's callback would print and lose it; check() raises it
+            self._error = error
+            return b""
+        for where, patch in self.patches:
+            for i, value in enumerate(patch, where - at):
+                if 0 <= i < len(data):
+                    data[i] = value
+        self._position = at + len(data)
+        return bytes(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go there; beyond either end is no error."""
+        origin = {io.SEEK_CUR: self._position, io.SEEK_END: self.size}.get(whence, 0)
+        self._position = max(0, origin + offset)  # also where a header points outside the file
+        return self._position
+
+    def tell(self) -> int:
+        """Where it stands."""
+        return self._position
+
+    def at(self, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes from ``offset`` on."""
+        self.seek(offset)
+        return self.read(size)
+
+    def check(self, name: str) -> None:
+        """Raise what reading the file raised."""
+        if isinstance(self._error, Exception):
+            raise AudioError(f"{name}: reading it failed: {self._error}") from self._error
+        if self._error is not None:
+            raise self._error
+
+
+def float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Values of any sample type as float32, integers scaled to -1 .. 1."""
+    floats = values.astype(np.float32, copy=False)
+    if values.dtype.kind == "i":
+        return floats / np.float32(2 ** (8 * values.dtype.itemsize - 1))
+    return (floats - np.float32(128)) / np.float32(128) if values.dtype.kind == "u" else floats
+
+
+def mono(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T, channels) to (T,): the mean of the channels."""
+    if frames.shape[1] == 1:
+        return frames[:, 0]
+    total = frames[:, 0].copy()
+    for channel in range(1, frames.shape[1]):
+        total += frames[:, channel]
+    total /= np.float32(frames.shape[1])
+    return total
