@@ -9,17 +9,24 @@ from torch.nn import functional
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.losses import (
     CenterLoss,
-    am_softmax,
-    clip_weighted_cross_entropy,
-    cross_entropy,
+    clip_weighted_mean,
     focal,
     inverse_frequency,
     length_weights,
     normalised_inverse,
-    weighted_cross_entropy,
+    weighted_mean,
     with_margin,
 )
 from serotone.modeling.standardiser import Standardiser
+
+
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """As the objective takes it, (B,)."""
+    return focal(logits, targets, gamma=0.0)
+
+
+def am_softmax(logits: torch.Tensor, targets: torch.Tensor, *, scale: float, margin: float) -> torch.Tensor:
+    return cross_entropy(with_margin(logits, targets, scale=scale, margin=margin), targets).mean()
 
 
 def test_inverse_frequency_by_hand() -> None:
@@ -33,22 +40,20 @@ def test_inverse_frequency_refuses(counts: list[int]) -> None:
         inverse_frequency(counts)
 
 
-def test_weighted_cross_entropy_by_hand() -> None:
-    logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])  # p(truth) = 3/4 and 1/2
-    loss = weighted_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([1.0, 3.0]))
-    assert loss.item() == pytest.approx((math.log(4 / 3) + 3 * math.log(2)) / 4)
+def test_cross_entropy_by_hand_with_and_without_class_weights() -> None:
+    logits, targets = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]]), torch.tensor([0, 1])  # p(truth) = 3/4 and 1/2
+    values = cross_entropy(logits, targets)
+    assert values.tolist() == pytest.approx([math.log(4 / 3), math.log(2)])
+    weighted = clip_weighted_mean(values, torch.tensor([1.0, 3.0])[targets])
+    assert weighted.item() == pytest.approx((math.log(4 / 3) + 3 * math.log(2)) / 4)
 
 
 def test_weighted_cross_entropy_is_torchs_own() -> None:
     logits, targets, weights = torch.randn(9, 5), torch.arange(9) % 5, torch.rand(5) + 0.1
     torch.testing.assert_close(
-        weighted_cross_entropy(logits, targets, weights), functional.cross_entropy(logits, targets, weight=weights)
+        weighted_mean(cross_entropy(logits, targets), targets, weights),
+        functional.cross_entropy(logits, targets, weight=weights),
     )
-
-
-def test_cross_entropy_by_hand() -> None:
-    logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
-    assert cross_entropy(logits, torch.tensor([0, 1])).item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
 
 
 def test_length_weights_by_hand() -> None:
@@ -59,17 +64,12 @@ def test_length_weights_by_hand() -> None:
     assert alone.tolist() == pytest.approx([1.0, 1.6])
 
 
-def test_clip_weighted_cross_entropy_by_hand() -> None:
-    logits = torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])  # p(truth) = 3/4 and 1/2
-    loss = clip_weighted_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([2.0, 0.5]))
-    assert loss.item() == pytest.approx((2 * math.log(4 / 3) + 0.5 * math.log(2)) / 2.5)
-
-
 def test_clip_weights_of_the_classes_alone_are_the_weighted_cross_entropy() -> None:
     logits, targets, omega = torch.randn(9, 5), torch.arange(9) % 5, torch.rand(5) + 0.1
     weights = length_weights(targets, torch.full((9,), 7), omega, longest=21)  # all three times too long: cancels
     torch.testing.assert_close(
-        clip_weighted_cross_entropy(logits, targets, weights), functional.cross_entropy(logits, targets, weight=omega)
+        clip_weighted_mean(cross_entropy(logits, targets), weights),
+        functional.cross_entropy(logits, targets, weight=omega),
     )
 
 

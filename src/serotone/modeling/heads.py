@@ -41,7 +41,7 @@ class LinearHead(nn.Module):
 class CosineHead(nn.Module):
     """Logits s cos(theta_j), theta_j the angle between vector and weights of class j (Zhou and Liu 2020, equation 2).
 
-    No bias, no margin (that is the loss's, :func:`serotone.modeling.losses.am_softmax`), and no ReLU before: it would
+    No bias, no margin (that is the loss's, :func:`serotone.modeling.losses.with_margin`), and no ReLU before: it would
     confine the angles to a quadrant. The embedding is the vector before normalisation. A vector shorter than 1e-6
     (ours) is not stretched to length 1, so that one of zeros has cosines 0 and a finite gradient.
 

@@ -60,21 +60,6 @@ def clip_weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (weights * values).sum() / weights.sum()
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean of -log p_y over logits (B, C) and targets (B,): the softmax loss."""
-    return functional.cross_entropy(logits, targets)
-
-
-def weighted_cross_entropy(logits: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """L_s = sum(omega CE) / sum(omega) of logits (B, C), targets (B,), class weights (C,)."""
-    return weighted_mean(functional.cross_entropy(logits, targets, reduction="none"), targets, class_weights)
-
-
-def clip_weighted_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """sum(w CE) / sum(w) of logits (B, C), targets (B,), clip weights (B,) such as :func:`length_weights`."""
-    return clip_weighted_mean(functional.cross_entropy(logits, targets, reduction="none"), weights)
-
-
 def focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: Tensor | float | None = None) -> Tensor:
     """-alpha_y (1 - p_y)^gamma log p_y of each clip, shape (B,); its plain mean is the loss (Lin et al. 2017).
 
@@ -99,12 +84,9 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: Tensor | floa
 
 
 def with_margin(logits: Tensor, targets: Tensor, *, scale: float, margin: float) -> Tensor:
-    """Logits s cos(theta_j), shape (B, C), with s cos(theta_y) - s m in the target's place; targets (B,)."""
-    return logits - scale * margin * functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    """Logits s (cos(theta_j) - m [j = y]), shape (B, C): their mean cross-entropy is AM-softmax.
 
-
-def am_softmax(logits: Tensor, targets: Tensor, *, scale: float, margin: float) -> Tensor:
-    """Mean cross-entropy of s cos(theta_j) with margin m on the target (Zhou and Liu 2020, equation 2, negated).
+    Zhou and Liu 2020, equation 2, negated.
 
     Args:
         logits: s cos(theta_j), shape (B, C), without margin, as :class:`serotone.modeling.heads.CosineHead` gives them.
@@ -112,7 +94,7 @@ def am_softmax(logits: Tensor, targets: Tensor, *, scale: float, margin: float) 
         scale: The s that the logits already contain.
         margin: m, on the target only; prediction has none.
     """
-    return functional.cross_entropy(with_margin(logits, targets, scale=scale, margin=margin), targets)
+    return logits - scale * margin * functional.one_hot(targets, logits.shape[1]).to(logits.dtype)
 
 
 class CenterLoss(nn.Module):
