@@ -11,19 +11,18 @@ ROOT = Path(__file__).parent.parent
 
 def percent(summary: dict[str, object], key: str) -> str:
     """Mean of folds with its SD, or the pooled figure, in percent."""
-    mean, deviation = summary.get(f"{key}_mean_of_folds"), summary.get(f"{key}_sd_of_folds")
-    if mean is None:
-        return "not run"
+    mean, deviation = summary[f"{key}_mean_of_folds"], summary[f"{key}_sd_of_folds"]
     spread = f" ± {100 * float(str(deviation)):.1f}" if deviation is not None else ""
     return f"{100 * float(str(mean)):.1f}{spread} ({100 * float(str(summary[f'{key}_pooled'])):.1f})"
 
 
 def main() -> None:
-    """Print Markdown: one row per crossval run under results/."""
+    """Print Markdown: one row for each run under results/ that has a finished fold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "results")
     folder = parser.parse_args().folder
     summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob("summary.json"))}
+    summaries = {run: summary for run, summary in summaries.items() if summary["folds_finished"]}
     print("| run | recipe | protocol | schedule | folds | seed | UA: mean ± SD of folds (pooled) | WA |")
     print("|---|---|---|---|---|---|---|---|")
     for run, s in summaries.items():
