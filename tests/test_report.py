@@ -205,6 +205,18 @@ def test_only_like_is_compared_with_like(tmp_path, change, remark):
     assert analyse(collect(tmp_path)).pairs[0].remark == remark
 
 
+def test_of_three_speakers_nothing_is_made_much(tmp_path):
+    make_study(tmp_path, rows=[{"name": "a"}, {"name": "b"}], compare=[{"a": "a", "b": "b", "question": "?"}])
+    make_run(tmp_path / "a" / "seed-0", speakers=3, wrong=better)
+    make_run(tmp_path / "b" / "seed-0", speakers=3, wrong=worse)
+    found = analyse(collect(tmp_path))
+    assert "From fewer than 4 speakers, how many hold it was not simulated" in tables.scores(found).note
+    assert "held the true score" not in tables.scores(found).note
+    (line,) = tables.comparisons(found)[0].rows
+    p, after, effect = (line[place].text for place in (2, 4, 5))
+    assert (p, after, effect) == ("too few speakers for a test", "too few speakers for a test", "too few speakers")
+
+
 def test_loose_runs_are_rows_and_not_compared(tmp_path):
     make_run(tmp_path / "one" / "seed-0", wrong=better)
     make_run(tmp_path / "two", wrong=worse)

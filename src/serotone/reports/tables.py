@@ -93,13 +93,16 @@ def _held(results: Sequence[Result]) -> str:
     """How often such intervals held the true score in simulation, at the numbers of speakers that occur."""
     intervals = [found.scores["ua"].interval for found in results]
     sizes = {interval.speakers for interval in intervals if interval is not None}
+    fewest = simulated_coverage("ua", 0)[2]
     shares = {}
-    for size in sorted(sizes):
+    for size in sorted(size for size in sizes if size >= fewest):
         low, high, simulated = simulated_coverage("ua", size)
         shares[simulated] = f"{100 * low:.1f} to {100 * high:.1f} % at {simulated} speakers"
-    return (
-        f"Of such 95 % intervals of UA, simulated, {'; '.join(shares.values())} held the true score." if shares else ""
-    )
+    held = [f"Of such 95 % intervals of UA, simulated, {'; '.join(shares.values())} held the true score."]
+    unknown = [
+        f"From fewer than {fewest} speakers, how many hold it was not simulated: take such an interval for a guess."
+    ]
+    return " ".join((held if shares else []) + (unknown if min(sizes, default=fewest) < fewest else []))
 
 
 def length_of(schedule: Mapping[str, Any]) -> str:
@@ -242,8 +245,8 @@ def _compared(question: str, paired: Paired, metric: Metric) -> tuple[Cell, ...]
 
 
 def _effect(found: Comparison, name: str) -> Cell:
-    if found.effect is None:
-        return text(None)
+    if found.effect is None or found.remark:  # of two or three speakers it is as large as you like
+        return text("too few speakers" if found.remark else None)
     limits = found.effect_interval
     shown = f" [{signed(limits[0], 2)}, {signed(limits[1], 2)}]" if limits else ""
     numbers = [(f"{name} d_z", found.effect, "SD")]
