@@ -9,7 +9,8 @@ from itertools import islice
 import torch
 
 from serotone.experiments.units import Materials, Unit
-from serotone.training.fit import fit_standardiser, predict, prepare
+from serotone.training.data import Batch, in_order
+from serotone.training.fit import fit_standardiser, prepare
 from serotone.training.recipe import Recipe
 
 STEPS = 4
@@ -43,29 +44,46 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     if recipe.standardise:
         some = material.clips(split.train[:16])
         fit_standardiser(module.system, some)
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")  # as training chooses
+    module.to(device)
     optimiser = module.configure_optimizers()
     module.system.train()
     seconds = []
     for index, batch in enumerate(islice(module.batches(0), STEPS + 1)):
-        start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.training.precision == "bfloat16"):
-            loss = module.training_step(batch, index)
+        start = _now(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.training.precision == "bfloat16"):
+            loss = module.training_step(_on(device, batch), index)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        seconds.append(time.perf_counter() - start)
-    start = time.perf_counter()
-    if len(validation):
-        predict(module.system, validation)
+        seconds.append(_now(device) - start)
+    module.system.eval()
+    start = _now(device)
+    with torch.no_grad():
+        for index, batch in enumerate(in_order(validation, batch_size=recipe.training.batch_size)):
+            module.validation_step(_on(device, batch), index)
     return Estimate(
         seconds_per_step=statistics.fmean(seconds[1:] or seconds),
         steps=module.steps,
-        seconds_per_validation=time.perf_counter() - start,
+        seconds_per_validation=_now(device) - start,
         validations=_validations(recipe, module.steps, -(-len(train) // recipe.training.batch_size))
         if len(validation)
         else 0,
         at_most=recipe.training.patience is not None,
     )
+
+
+def _on(device: torch.device, batch: Batch) -> Batch:
+    return batch._replace(
+        waveforms=batch.waveforms.to(device), lengths=batch.lengths.to(device), targets=batch.targets.to(device)
+    )
+
+
+def _now(device: torch.device) -> float:
+    """Seconds, once all that the device was asked to do is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter()
 
 
 def _validations(recipe: Recipe, steps: int, steps_per_epoch: int) -> int:

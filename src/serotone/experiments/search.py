@@ -183,7 +183,7 @@ class _Task:
         try:
             recipe = self.recipe(values)
             build_system(recipe, len(self.labels))
-        except (RecipeError, ValueError) as error:
+        except RecipeError as error:
             return Trial(number, "pruned", values, reason=_one_line(error))
         kept = folder / "recipe.yaml"
         if kept.is_file() and load(kept) != recipe:  # begun with another version of Optuna, which drew other values

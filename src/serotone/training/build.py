@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from serotone.errors import RecipeError
 from serotone.modeling.encoders import ENCODERS
 from serotone.modeling.frontends import FRONTENDS
 from serotone.modeling.heads import HEADS
@@ -11,9 +12,26 @@ from serotone.training.recipe import Recipe
 
 
 def build_system(recipe: Recipe, num_classes: int) -> System:
-    """An untrained system for ``num_classes`` classes; weights come from torch's current random state."""
-    frontend = build_frontend(recipe)
-    encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), **recipe.encoder.model_dump(exclude={"name"}))  # type: ignore[arg-type]
+    """An untrained system for ``num_classes`` classes; weights come from torch's current random state.
+
+    Raises:
+        RecipeError: Parts that do not fit each other, or audio too short for the encoder.
+    """
+    try:
+        frontend = build_frontend(recipe)
+        choices = recipe.encoder.model_dump(exclude={"name"})
+        encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), **choices)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise RecipeError(f"recipe {recipe.name}: {error}; change frontend or encoder") from error
+    shortest = frontend.minimum_samples(int(encoder.minimum_frames)) / recipe.sample_rate  # type: ignore[operator]
+    key, seconds = "clip_seconds", recipe.clip_seconds
+    if seconds is None:
+        key, seconds = "bundle.min_seconds", recipe.bundle.min_seconds
+    if round(seconds * recipe.sample_rate) < round(shortest * recipe.sample_rate):
+        raise RecipeError(
+            f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs {shortest:.3f} s;"
+            " set it to that or more"
+        )
     options = {"directions": encoder.directions} if recipe.pooling != "mean" else {}
     pooling = POOLINGS[recipe.pooling](int(encoder.num_outputs), **options)
     head = HEADS[recipe.head.name](pooling.num_outputs, num_classes, **recipe.head.model_dump(exclude={"name"}))

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.file_proxy import FileProxy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serotone import metrics
@@ -89,6 +90,11 @@ class _Bar(pl.Callback):
         self.progress.stop()
 
 
+def _bars(name: str) -> list[pl.Callback]:
+    """A bar on a terminal, unless something else is drawn there, such as the table of a study."""
+    return [_Bar(name)] if sys.stderr.isatty() and not isinstance(sys.stderr, FileProxy) else []
+
+
 def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple[System, float]:
     """Train on a split, or take an interrupted training up again: the system that counts, and seconds spent before.
 
@@ -157,7 +163,6 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
     """Let Lightning drive the epochs, from the checkpoint where there is one."""
     schedule = module.recipe.training
     checkpoint = folder / CHECKPOINT
-    on_terminal = sys.stderr.isatty()
     for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -187,7 +192,7 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             enable_model_summary=False,
             enable_progress_bar=False,
             default_root_dir=folder,
-            callbacks=[_KeepEpoch(checkpoint), *([_Bar(folder.name)] if on_terminal else []), *callbacks],
+            callbacks=[_KeepEpoch(checkpoint), *_bars(folder.name), *callbacks],
         )
         try:
             trainer.fit(

@@ -300,6 +300,11 @@ class Recipe(_Frozen):
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments need clip_seconds, the length of a piece")
+        if self.clip_seconds is None and isinstance(self.encoder, ResNet18 | CNNBLSTM):
+            raise ValueError(
+                f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
+                " answers; give clip_seconds a length, or take an encoder of variable length"
+            )
         seconds = (self.bundle.min_seconds, self.bundle.window_seconds, self.bundle.max_seconds)
         if list(seconds) != sorted(seconds):
             raise ValueError(f"bundle: min_seconds, window_seconds, max_seconds are {seconds}; expected them to rise")

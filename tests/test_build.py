@@ -1,0 +1,42 @@
+"""A recipe whose parts do not fit each other is refused in words, before anything is trained."""
+
+import pytest
+
+from serotone.errors import RecipeError
+from serotone.training.build import build_system
+from serotone.training.recipe import load
+
+
+SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "max", "window", "hop")))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "words"),
+    [
+        ("crnn-mel", ["frontend.logarithm=ln"], r"recipe crnn-mel: top_db 80\.0 .* belong to decibels"),
+        (
+            "crnn-mel",
+            ["frontend.n_fft=512"],
+            "window of 640 samples, n_fft 512; expected .*; change frontend or encoder",
+        ),
+        ("crnn-mel", ["frontend.num_mels=40"], "CRNN needs at least 49 bins per frame, got 40"),
+        ("cnn-blstm-attention", ["frontend.num_mels=30"], "needs at least 32 bins per frame, got 30"),
+        ("resnet-mfcc-softmax", ["frontend.num_coefficients=200"], "200"),
+        ("cnn-blstm-attention", SHORT, r"clip_seconds 0\.2, and encoder 'cnn-blstm' needs 0\.335 s; set it to that"),
+        ("crnn-mel", ["bundle.min_seconds=0.1"], r"bundle\.min_seconds 0\.1, and encoder 'crnn' needs 0\.480 s"),
+        ("dycnn-bilstm-variable", ["bundle.min_seconds=0.1"], r"bundle\.min_seconds 0\.1, and encoder 'dycnn' needs"),
+        (
+            "cnn-blstm-attention",
+            ["clip_seconds=null"],
+            "clip_seconds null with encoder 'cnn-blstm', which masks nothing",
+        ),
+        ("resnet-mel-focal", ["clip_seconds=null"], "clip_seconds null with encoder 'resnet18', which masks nothing"),
+    ],
+)
+def test_parts_that_do_not_fit(name: str, changes: list[str], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        build_system(load(name, changes), 4)
+
+
+def test_the_shortest_that_is_long_enough() -> None:
+    build_system(load("crnn-mel", ["bundle.min_seconds=0.48"]), 4)
