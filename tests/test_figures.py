@@ -142,7 +142,7 @@ PAPER = {
     "neutral of 11 by 3": lambda: figures.neutral_share(per_class(3, 11), EMOTIONS),
     **{
         f"speakers: {s} by {n}": lambda s=s, n=n: figures.speaker_scores(per_speaker(n, s), title="EmoDB")
-        for n, s in ((1, 2), (2, 10), (5, 24), (6, 25), (25, 25))
+        for n, s in ((1, 2), (2, 10), (5, 24), (6, 25), (25, 25), (3, 91), (14, 91), (25, 60))
     },
     "sweep": lambda: figures.sweep(**SWEEP, x_label="λ", log=True, published=([0.03, 0.3], [0.7, 0.6])),
     "dense sweep": lambda: figures.sweep(range(25), *[np.full(25, 0.5)] * 3, x_label="Features"),
@@ -152,6 +152,7 @@ PAPER = {
     ),
     "plane": lambda: figures.embedding_plane([cloud(11)], EMOTIONS),
     "planes": lambda: figures.embedding_plane([cloud(7, "train"), cloud(7), cloud(4)], EMOTIONS[:7], title="Fold 0-0"),
+    "loss alone": lambda: figures.curves([("fold-0-0", fold()), ("fold-0-1", fold())], [None] * 2, score=None),
     "one fold": lambda: figures.curves([("fold-0-0", fold())], [2], title="EmoDB"),
     "12 folds": lambda: figures.curves([(f"fold-0-{n}", fold()) for n in range(12)], [2] * 12),
     "25 folds": lambda: figures.curves([(f"fold-0-{n}", fold()) for n in range(25)], [None] + [2] * 24),
@@ -209,7 +210,7 @@ def test_a_class_that_is_never_found_is_0_and_one_that_is_absent_is_not():
     table = figures.recall_bars({str(n): [0.0, NAN, 0.4] for n in range(5)}, ["angry", "happy", "sad"])
     hatched = [cell.get_x() for cell in table.axes[0].patches if cell.get_hatch()]
     assert hatched == [1.0] * 5
-    assert "Hatched: absent, nothing to score." in words(table)
+    assert "Hatched: no utterance of the class." in words(table)
 
 
 def test_percent_of_a_publication_are_printed_as_it_prints_them():
@@ -236,9 +237,37 @@ def test_speakers_are_sorted_and_the_absent_stand_in_their_own_strip():
     assert [line.get_marker() for line in series] == ["o", "o", "s", "s", "^", "^"]
     np.testing.assert_allclose(series[0].get_xdata(), [80, 40, 20])
     np.testing.assert_allclose([series[n].get_xdata()[0] for n in (1, 3, 5)], [140 / 3, 50, 30])
-    assert [line.get_ydata().tolist() for line in strip.lines] == [[], [1], [0, 1]]
+    drawn_as = [(line.get_markerfacecolor(), line.get_ydata().tolist()) for line in strip.lines]
+    assert [(face, rows) for face, rows in drawn_as if rows] == [("white", [1]), (COLOURS[2], [0, 1])]
+    said = "No score, filled: not run; hollow: no clip of the speaker in a test part."
+    assert any(word.startswith(said) for word in words(figure))
     assert axes.get_xlabel() == "WA (%)"
     assert len(figures.speaker_scores({"a": {"s1": 0.2}}).axes) == 1
+
+
+def test_in_a_table_a_speaker_that_was_not_run_is_hatched_and_one_without_a_clip_has_a_dash():
+    scores = {name: {"s1": 0.5, "s2": 0.4} for name in "abcde"} | {"f": {"s2": NAN}}
+    figure = figures.speaker_scores(scores)
+    (axes,) = figure.axes
+    assert [cell.get_xy() for cell in axes.patches if cell.get_hatch()] == [(0, 5)]
+    assert [text.get_position() for text in axes.texts if text.get_text() == "–"] == [(1.5, 5.5)]
+    assert "Hatched: not run. Dash: no clip of the speaker in a test part." in words(figure)
+    assert "Hatched: not run." in words(figures.speaker_scores({**scores, "f": {"s2": 0.1}}))
+
+
+@pytest.mark.parametrize("systems", [3, 14])
+def test_many_speakers_go_on_in_blocks_that_lose_none(systems):
+    scores = per_speaker(systems, 91)
+    figure = figures.speaker_scores(scores)
+    order = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
+    means = {
+        name.removeprefix("ravdess/"): np.nanmean([row[name] for row in scores.values()]) for name in scores[LONG[0]]
+    }
+    assert order == sorted(means, key=lambda name: -means[name])
+    assert len(figure.axes) > 1
+    assert sum(len(axes.patches) for axes in figure.axes) == systems * 91
+    assert figure.get_figwidth() <= WIDE
+    assert figure.get_figheight() < 10
 
 
 def test_a_sweep_has_a_gap_and_words_where_nothing_was_run():
@@ -276,6 +305,7 @@ def test_a_forest_prints_what_it_draws():
     np.testing.assert_allclose(lines[0].get_xydata(), [[-6, 0], [2, 0]])
     assert [0, 0] in [list(line.get_xdata()) for line in lines]  # the line at 0
     assert "published" not in words(figures.intervals([("a", Interval(0.5, 0.4, 0.6), None)]))
+    assert "published, on iemocap" in words(figures.intervals(rows, source="published, on iemocap"))
 
 
 def test_curves_mark_the_selected_step_and_average_what_all_folds_have():
@@ -284,11 +314,27 @@ def test_curves_mark_the_selected_step_and_average_what_all_folds_have():
     upper, lower = figure.axes
     np.testing.assert_allclose(upper.lines[-1].get_xydata(), [[2, NAN], [3, 3]])
     np.testing.assert_allclose(lower.lines[-1].get_xydata(), [[2, 60], [3, 50]])
-    marked = [line.get_xydata().tolist() for line in lower.lines if line.get_marker() in MARKERS]
+    marked = [line.get_xydata().tolist() for line in lower.lines if line.get_linestyle() == "None"]
     assert marked == [[[2, 50]], []]
-    assert "Marker: the step that was selected. No step was selected in 1 of 2 folds: the last one counts." in words(
-        figure
-    )
+    said = "Large marker: the step that was selected. No step was selected in 1 of 2 folds: the last one counts."
+    assert said in words(figure)
+
+
+def test_without_a_score_the_loss_stands_alone():
+    folds = [(name, {"step": [1, 2], "loss": [loss, 0.5]}) for name, loss in (("fold-0-0", 2.0), ("fold-0-1", 1.0))]
+    figure = figures.curves(folds, [None, None], score=None)
+    (axes,) = figure.axes
+    np.testing.assert_allclose(axes.lines[-1].get_xydata(), [[1, 1.5], [2, 0.5]])
+    assert "No step was selected in 2 of 2 folds: the last one counts." in words(figure)
+
+
+def test_a_dozen_folds_are_told_apart_without_colour_in_both_panels():
+    figure = figures.curves([(f"fold-0-{n}", fold()) for n in range(12)], [None] * 12)
+    for axes in figure.axes:
+        lines = [line for line in axes.lines if line.get_linestyle() != "None"][:12]
+        looks = {(line.get_marker(), line.get_linestyle()) for line in lines}
+        assert len(looks) == 12
+        assert len({line.get_marker() for line in lines}) == 11
 
 
 def test_the_ece_of_a_panel_is_that_of_its_bins():
@@ -322,7 +368,7 @@ def test_panels_of_one_plane_show_the_same_part_of_it_at_the_same_scale():
         for found in axes.collections:
             inside = axes.viewLim.count_contains(found.get_offsets())
             assert inside == len(found.get_offsets())
-    note = next(word for word in words(figure) if word.startswith("Large"))
+    note = next(word for word in words(figure) if word.startswith("Large and hollow"))
     assert note.count("excited, fearful, frustrated, happy, neutral, sad, surprised in small.") == 2
 
 
@@ -330,8 +376,17 @@ def test_the_test_part_is_drawn_over_train_and_its_centres_are_marked():
     points, classes = [[0, 0], [2, 0], [8, 8], [9, 9]], [0, 0, 0, 1]
     figure = figures.embedding_plane([Panel("", points, classes, ["test", "test", "train", "train"])], ["a", "b"])
     drawn_at = [found.get_offsets().tolist() for found in figure.axes[0].collections]
-    assert drawn_at[:4] == [[[8, 8]], [[0, 0], [2, 0]], [[1, 0]], [[1, 0]]]
-    assert drawn_at[4:] == [[[9, 9]], [], [[9, 9]], [[9, 9]]]
+    assert drawn_at == [[[8, 8]], [[0, 0], [2, 0]], [[1, 0]], [[9, 9]], [], [[9, 9]]]
+
+
+def test_a_centre_covers_no_point():
+    figure = figures.embedding_plane([Panel("", [[0, 0]] * 9, [0] * 9, "train")], ["a"])
+    centre = figure.axes[0].collections[-1]
+    assert centre.get_facecolor().size == 0 or centre.get_facecolor()[0, 3] == 0
+    figure.canvas.draw()
+    x, y = figure.axes[0].transData.transform((0, 0)).astype(int)
+    pixel = np.asarray(figure.canvas.buffer_rgba())[-y, x, :3] / 255
+    assert np.abs(pixel - to_rgb(COLOURS[0])).max() < 0.1
 
 
 # How it looks
@@ -456,6 +511,7 @@ def test_pyplot_and_torch_stay_out():
         (lambda: figures.curves([("f", {"step": [1], "loss": [1]})], [1]), "no column ua"),
         (lambda: figures.curves([("f", {"step": [1], "loss": [1, 2], "ua": [1]})], [1]), "one length"),
         (lambda: figures.curves([("f", fold(ua=(10, 20, 30)))], [1]), "ua of f holds 10"),
+        (lambda: figures.curves([("f", {"step": [1]})], [None], score=None), "no column loss; expected step, loss,"),
         (lambda: figures.reliability({"a": replace(calibrated(), count=np.zeros(4))}), "at least one of them above 0"),
         (lambda: figures.reliability({"a": replace(calibrated(), accuracy=np.zeros(3))}), r"shape \(3,\)"),
         (lambda: figures.reliability({"a": replace(calibrated(), count=np.ones(4))}), "no confidence or accuracy"),

@@ -63,7 +63,8 @@ def study(tmp_path_factory):
         title=f"Toys {EVIL}",
         source="Someone 2019",
         published_on="iemocap",
-        published_protocol="ten folds",
+        published_protocol="ten folds; speakers shared",
+        published_classes=["sad", "angry"],
         compare=[
             {"a": "new", "b": "old", "question": "Is new better?"},
             {"a": "never", "b": "old", "question": "And never?"},
@@ -310,7 +311,8 @@ def test_markdown_says_what_differs_from_the_published(written):
     for line in (
         "| corpus | iemocap | toy | no |",
         "| schedule | the paper's | budget, 20 steps | no |",
-        "| classes | angry, sad | angry, happy, neutral | no |",
+        "| classes | angry, sad | angry, happy, neutral | no: 3 here, 2 there |",
+        "| speakers of the test part in training | yes | no | no |",
         "| Quoted one | – | quoted | – | 60.0 % | quoted | – | Somebody 2015 |",
         "| Never | everything |",
         "Mind the toys.",

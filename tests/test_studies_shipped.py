@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from serotone.corpora import CORPORA
-from serotone.emotions import EMOTIONS
+from serotone.emotions import EMOTIONS, in_order
+from serotone.errors import RunError
 from serotone.experiments.schema import (
     Compare,
     Confusion,
@@ -137,6 +138,7 @@ def test_published_labels_are_those_that_the_recipe_classifies(name: str) -> Non
     for row, recipe in recipes_of(name).items():
         published = rows_of(name)[row].published
         labels = set(recipe.labels or classes.get(load_study(name).published_on) or ())
+        assert load_study(name).published_classes == tuple(in_order(labels))
         if published is not None and published.confusion is not None:
             assert set(published.confusion.labels) == labels
         if published is not None:
@@ -145,12 +147,42 @@ def test_published_labels_are_those_that_the_recipe_classifies(name: str) -> Non
 
 @pytest.mark.parametrize("name", shipped_studies())
 def test_every_line_with_a_figure_ends_with_its_provenance(name: str) -> None:
-    """Line by line with a regular expression, as a reader's eye does it; ``set`` and ``repetitions`` too."""
-    marked = r"^\s+(wa|ua|recall|confusion|set): |^\s+published: \{|^repetitions: "
+    """Line by line with a regular expression, as a reader's eye does it; overrides, repetitions and classes too."""
+    marked = r"^\s+(wa|ua|recall|confusion|set): |^\s+published: \{|^(repetitions|published_classes): "
     found = [line for line in text_of(name).splitlines() if re.search(marked, line)]
     assert found
     for line in found:
         assert re.search(r" # (paper|public|computed|ours)(: \S.*)?$", line), line
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("[angry, joyful]", "published_classes joyful; the emotions are angry, bored"),
+        ("[angry, angry]", "expected two or more, each once"),
+        ("[sad]", "expected two or more"),
+        ("[angry, happy]", "row one has published figures of sad; published_classes are angry, happy"),
+        ("[angry, sad]", "row two has published figures of happy, neutral"),
+    ],
+)
+def test_published_classes_are_emotions_and_hold_the_figures(tmp_path: Path, classes: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"""
+schema: 1
+title: Mine
+description: Which?
+published_classes: {classes}
+rows:
+  - {{name: one, recipe: crnn-mel, published: {{recall: {{angry: 50, sad: 60}}}}}}
+  - name: two
+    recipe: crnn-stft
+    published: {{confusion: {{labels: [happy, neutral], percent: [[1, 99], [2, 98]]}}}}
+""",
+        encoding="utf-8",
+    )
+    with pytest.raises(RunError, match=re.escape(message)):
+        load_study(path)
 
 
 def test_two_studies_with_the_same_experiment_agree_on_its_figures() -> None:

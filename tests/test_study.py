@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from serotone.corpora import parse_corpora, synthetic
@@ -172,7 +173,12 @@ def whole(tmp_path_factory, utterances):
     events = []
     study = load_study(path, QUICK)
     out = folder / "out"
-    outcome = run_study(study, utterances, out, execute=locally(utterances), on_event=events.append)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the command does
+    try:
+        outcome = run_study(study, utterances, out, execute=locally(utterances), on_event=events.append)
+    finally:
+        torch.set_num_threads(before)
     return study, out, outcome, events
 
 

@@ -154,7 +154,7 @@ def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
     """The scores so far as lines of text, and what is left."""
     from serotone.experiments.crossval import read_scores
 
-    width = max([len(run.row.name) for run in runs], default=3) + 2
+    width = max(map(len, ["row", *(run.row.name for run in runs)])) + 2
     lines = [f"{'row':<{width}}seed  folds       WA (SD)       UA (SD)"]
     for run in runs:
         scores = read_scores(run.folder)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from serotone.emotions import EMOTIONS
 from serotone.errors import RunError
 
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
@@ -141,7 +142,10 @@ class Study(_Frozen):
     description: str
     source: str = ""
     published_on: str = Field("", description="corpus of the published figures")
-    published_protocol: str = ""
+    published_protocol: str = Field(
+        "", description="in words; the clause 'speakers shared' or 'speakers apart' between semicolons is compared"
+    )
+    published_classes: tuple[str, ...] = Field((), description="emotions that the published systems tell apart")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     repetitions: int = Field(1, ge=1)
     set_: tuple[str, ...] = Field((), alias="set", description="key=value overrides of every row")
@@ -169,6 +173,27 @@ class Study(_Frozen):
             raise ValueError(f"no row {', '.join(unknown)}; the rows are {', '.join(names)}")
         if any(not sweep.rows and self.grid is None for sweep in self.sweeps):
             raise ValueError("a sweep without rows needs a grid")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_hold_the_figures(self) -> "Study":
+        classes = self.published_classes
+        if not classes:
+            return self
+        if unknown := [name for name in classes if name not in EMOTIONS]:
+            raise ValueError(f"published_classes {', '.join(unknown)}; the emotions are {', '.join(EMOTIONS)}")
+        if len(set(classes)) < len(classes) or len(classes) < 2:
+            raise ValueError(f"published_classes {', '.join(classes)}; expected two or more, each once")
+        for row in self.table:
+            told = row.published
+            if told is None:
+                continue
+            named = [*told.recall, *(told.confusion.labels if told.confusion else ())]
+            if strangers := sorted(set(named) - set(classes)):
+                raise ValueError(
+                    f"row {row.name} has published figures of {', '.join(strangers)}; published_classes are"
+                    f" {', '.join(classes)}"
+                )
         return self
 
     @property

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics, statistics
+from serotone.errors import RunError
 from serotone.reports.collect import Collection, Pair, Published, Row, Sweep
-from serotone.reports.runs import Fold, Run
+from serotone.reports.runs import Fold, Run, read_json
 from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
 
 Metric = Literal["ua", "wa"]
@@ -19,6 +20,7 @@ NEUTRAL = "neutral"
 NOBODY = "not known"  # stands for the speaker where the corpus names none; no interval or test is made then
 
 Key = tuple[int, int, str]  # seed, repetition, utterance
+Parts = tuple[frozenset[str], frozenset[str], frozenset[str]]  # utterances that train, validate and test
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Result:
     ece: float
     brier: float
     reliability: Reliability
-    redealt: bool  # folds of one number test other utterances under another seed or repetition
+    redealt: bool  # folds of one repetition and number test other utterances under another seed
     mistakes: tuple[Mistake, ...]
 
     @property
@@ -91,8 +93,10 @@ class Paired:
 
     pair: Pair
     utterances: int = 0
-    answers: int = 0
+    common: tuple[Key, ...] = ()  # the answers that are compared
     left_out: int = 0  # answers that only one of the two has
+    other_parts: int = 0  # answers that both have, of folds that differ in a part; left out as well
+    unrecorded: int = 0  # answers of folds whose parts are not on disk; not left out
     comparisons: Mapping[Metric, Comparison] | None = None
     holm: Mapping[Metric, float | None] | None = None  # over all pairs, each metric a family of its own
     remark: str = ""
@@ -141,6 +145,7 @@ def analyse(collection: Collection) -> Analysis:
 
     Raises:
         MetricError: Answers that cannot be scored.
+        RunError: A ``split.json`` is damaged.
     """
     results = {row.name: result(row) for row in collection.rows if row.folds}
     labels = {row.name: row.label for row in collection.rows}
@@ -217,18 +222,18 @@ def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, 
 
 
 def _spread(table: Sequence[tuple[int, int, int, float]]) -> Spread | None:
-    """Over the folds that are finished under every seed and repetition."""
+    """Over the folds, of every repetition, that are finished under every seed."""
     scores = {(seed, repetition, number): score for seed, repetition, number, score in table}
-    runs = sorted({key[:2] for key in scores})
-    whole = [n for n in sorted({key[2] for key in scores}) if all((*run, n) in scores for run in runs)]
+    seeds = sorted({key[0] for key in scores})
+    whole = [fold for fold in sorted({key[1:] for key in scores}) if all((seed, *fold) in scores for seed in seeds)]
     if not whole:
         return None
-    return statistics.spread(np.array([[scores[(*run, number)] for run in runs] for number in whole]))
+    return statistics.spread(np.array([[scores[(seed, *fold)] for seed in seeds] for fold in whole]))
 
 
 def _redealt(folds: Sequence[tuple[Run, Fold]]) -> bool:
-    tested: dict[int, tuple[str, ...]] = {}
-    return any(set(tested.setdefault(fold.number, fold.ids)) != set(fold.ids) for _, fold in folds)
+    tested: dict[str, tuple[str, ...]] = {}
+    return any(set(tested.setdefault(fold.name, fold.ids)) != set(fold.ids) for _, fold in folds)
 
 
 def _mistakes(
@@ -262,7 +267,7 @@ def _mistakes(
 
 
 def compare(pair: Pair, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
-    """The answers that both rows gave to the same utterances under the same seed and repetition."""
+    """The answers that both rows gave to the same utterances, under the same seed and repetition, in like folds."""
     if a is None or b is None:
         missing = " and ".join(labels.get(name, name) for name, side in ((pair.a, a), (pair.b, b)) if side is None)
         return Paired(pair, remark=f"not run: {missing}")
@@ -272,17 +277,25 @@ def compare(pair: Pair, a: Result | None, b: Result | None, labels: Mapping[str,
             return Paired(pair, remark=f"not compared: the rows differ in {what}")
     if a.labels != b.labels:
         return Paired(pair, remark="not compared: the rows differ in their labels")
-    common = sorted(set(a.keys) & set(b.keys))
-    if not common:
+    both = sorted(set(a.keys) & set(b.keys))
+    if not both:
         return Paired(pair, remark="not compared: no fold of one seed is finished in both rows")
+    numbers: dict[Parts, int] = {}
+    dealt = [_dealt(side, numbers) for side in (a, b)]
+    unrecorded = {key for key in both if any(of[key] is None for of in dealt)}
+    common = [key for key in both if key in unrecorded or dealt[0][key] == dealt[1][key]]
+    if not common:
+        return Paired(pair, remark="not compared: the rows were not trained, validated and tested on the same parts")
     if not (a.speakers_known and b.speakers_known):
         return Paired(pair, remark="not compared: the corpus does not say who speaks")
     left, right = _restricted(a, common), _restricted(b, common)
     return Paired(
         pair,
         utterances=len({key[2] for key in common}),
-        answers=len(common),
+        common=tuple(common),
         left_out=len(set(a.keys) ^ set(b.keys)),
+        other_parts=len(both) - len(common),
+        unrecorded=len(unrecorded),
         comparisons={metric: statistics.compare(left, right, metric) for metric in METRICS},
     )
 
@@ -291,6 +304,30 @@ _ALIKE: Mapping[str, Callable[[Run], str]] = {
     "corpus": lambda run: str(run.corpus["fingerprint"]),
     "protocol": lambda run: run.protocol,
 }
+
+
+def _dealt(side: Result, numbers: dict[Parts, int]) -> dict[Key, int | None]:
+    """Of every answer the number of its fold's parts, one for equal parts; None where they are not recorded."""
+    dealt: dict[Key, int | None] = {}
+    for run in side.row.runs:
+        for fold in run.folds:
+            parts = parts_of(fold)
+            number = None if parts is None else numbers.setdefault(parts, len(numbers))
+            dealt |= {(run.seed, fold.repetition, name): number for name in fold.ids}
+    return dealt
+
+
+def parts_of(fold: Fold) -> Parts | None:
+    """Utterances of the training, validation and test part; None where no file says so."""
+    path = fold.folder / "split.json"
+    if not path.is_file():
+        return None
+    split = read_json(path)
+    try:
+        train, validation, test = (frozenset(split[part]) for part in ("train", "validation", "test"))
+    except (KeyError, TypeError):
+        raise RunError(f"{path}: expected the ids of train, validation and test; restore the file") from None
+    return train, validation, test
 
 
 def _restricted(side: Result, common: Sequence[Key]) -> Answers:

@@ -84,11 +84,12 @@ def differences(collection: Collection) -> Table | None:
     runs = [run for row in collection.rows for run in row.runs]
     ours_corpora = {" + ".join(run.corpora) for run in runs}
     theirs = collection.published_on
-    classes = {", ".join(fold.labels) for run in runs for fold in run.folds[:1]}
-    told = dict.fromkeys(", ".join(in_order(labels)) for row in collection.rows if (labels := _published_labels(row)))
+    classes = {tuple(in_order(fold.labels)) for run in runs for fold in run.folds[:1]}
+    speakers = {_speakers_shared(run) for run in runs if run.folds}
+    published_speakers = _speakers_published(collection.published_protocol)
     lines = [
         ("corpus", theirs or "not named", _several(ours_corpora), _judged(theirs, ours_corpora)),
-        ("classes", "; ".join(told) or "not named", _several(classes), _judged("; ".join(told), classes)),
+        ("classes", *_classes(in_order(collection.published_classes), classes)),
         ("protocol", collection.published_protocol or "not named", _several({_told(run) for run in runs}), "read both"),
         (
             "schedule",
@@ -104,9 +105,9 @@ def differences(collection: Collection) -> Table | None:
         ),
         (
             "speakers of the test part in training",
-            "see the protocol",
-            _several(_speakers_shared(run) for run in runs if run.folds),
-            "read both",
+            published_speakers,
+            _several(speakers),
+            _judged(published_speakers, speakers) if {published_speakers, *speakers} <= {"yes", "no"} else "read both",
         ),
     ]
     return literal(
@@ -114,8 +115,23 @@ def differences(collection: Collection) -> Table | None:
     )
 
 
-def _published_labels(row: Row) -> tuple[str, ...]:
-    return (row.published.labels or tuple(row.published.recall)) if row.published else ()
+def _classes(theirs: list[str], ours: set[tuple[str, ...]]) -> tuple[str, str, str]:
+    told, shown = ", ".join(theirs), {", ".join(labels) for labels in ours}
+    judged, sizes = _judged(told, shown), sorted({len(labels) for labels in ours})
+    if judged == "no" and sizes != [len(theirs)]:
+        judged = f"no: {' or '.join(map(str, sizes))} here, {len(theirs)} there"
+    return told or "not named", _several(shown), judged
+
+
+SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
+"""The clauses of a published protocol that say whether its test speakers are heard in training."""
+
+
+def _speakers_published(protocol: str) -> str:
+    if protocol.startswith("not stated"):
+        return "not stated"
+    clauses = [clause.strip() for clause in protocol.split(";")]
+    return next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), "see the protocol")
 
 
 def _several(values: Iterable[str]) -> str:
@@ -206,7 +222,7 @@ def selection(analysis: Analysis) -> Table:
     return Table(
         "selection",
         "How the step was chosen",
-        ("row", "rule", "judged on", "chosen step: median (range)", "last step validated"),
+        ("row", "rule", "judged on", "chosen step: median (range)", "last step on the curve"),
         tuple(lines),
         "The test part never chooses anything.",
     )
@@ -262,9 +278,9 @@ def spread(analysis: Analysis) -> Table:
         "Spread between folds and between seeds",
         (*columns, "folds under another seed"),
         tuple(lines),
-        "Standard deviations by variance components of folds by seeds; a repetition counts as a"
-        " seed. What is left over is what a seed does to one fold alone; with one seed it is part of the spread between"
-        " folds. Only folds that are finished under every seed count.",
+        "Standard deviations by variance components of folds by seeds. The folds of another repetition are further"
+        " folds. What is left over is what a seed does to one fold alone; with one seed it is part of the spread"
+        " between folds, with one fold of that between seeds. Only folds that are finished under every seed count.",
     )
 
 
@@ -276,7 +292,7 @@ def scaled(share: float | None) -> float | None:
 def _dealing(found: Result | None) -> str:
     if found is None:
         return NOT_RUN
-    if len(set(found.answers.run.tolist())) < 2:
+    if len({seed for seed, _, _ in found.keys}) < 2:
         return "one seed"
     return "other test parts: the seed's doing holds that of the dealing" if found.redealt else "the same test parts"
 

@@ -116,6 +116,7 @@ class Collection:
     source: str = ""
     published_on: str = ""
     published_protocol: str = ""
+    published_classes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     repetitions: int = 1
     compare: tuple[Pair, ...] = ()
@@ -200,6 +201,7 @@ def _study(folder: Path) -> Collection:
             source=str(tree.get("source") or ""),
             published_on=str(tree.get("published_on") or ""),
             published_protocol=str(tree.get("published_protocol") or ""),
+            published_classes=tuple(map(str, tree.get("published_classes") or ())),
             seeds=seeds,
             repetitions=int(tree.get("repetitions") or 1),
             compare=tuple(Pair(p["a"], p["b"], str(p.get("question") or "")) for p in tree.get("compare") or ()),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from serotone.reports import circumstances, classes, figures, planes, tables
+from serotone.reports import circumstances, classes, figures, planes, recall, tables
 from serotone.reports.analysis import METRICS, Analysis, Metric, Result, SweepCurve, published_of
 from serotone.reports.cells import Table
 from serotone.reports.collect import Row
@@ -65,6 +65,27 @@ def _results(analysis: Analysis) -> list[Result]:
     return [found for row in analysis.collection.rows if (found := analysis.of(row)) is not None]
 
 
+def _label(row: Row) -> str:
+    """A row's label, and how much of it was run where that is not all."""
+    return _partly(row.label, row.folds, row.planned) if row.folds and not row.whole else row.label
+
+
+def _partly(label: str, folds: int, planned: int | None) -> str:
+    """``CRNN (3 of 10 folds)``, the brackets on one line."""
+    count = f"({folds} of {planned or '?'} folds)".replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{label} {count}"
+
+
+def _ours(analysis: Analysis) -> str:
+    return " + ".join(sorted({name for row in analysis.collection.rows for run in row.runs for name in run.corpora}))
+
+
+def _theirs(analysis: Analysis, published: str = "published") -> str:
+    """``published, on iemocap``: another corpus than ours, it may be."""
+    where = analysis.collection.published_on
+    return f"{published}, on {where}" if where else published
+
+
 def _scores(analysis: Analysis) -> Section:
     words = (
         "WA, weighted accuracy, is the share of correct answers. UA, unweighted accuracy, is the mean of the classes'"
@@ -78,19 +99,23 @@ def _scores(analysis: Analysis) -> Section:
 def _forests(analysis: Analysis) -> list[Picture]:
     """The intervals; a row that has scores and no interval is left to the table."""
     rows = [row for row in analysis.collection.rows if (r := analysis.of(row)) is None or r.scores["ua"].interval]
-    caption = "of every row that has an interval: pooled, with its 95 % interval."
     if not any(analysis.of(row) for row in rows):
         return []
-    return [Picture(f"scores-{m}", f"{m.upper()} {caption}", _forest(analysis, rows, m)) for m in METRICS]
+    return [_scored(analysis, rows, metric) for metric in METRICS]
 
 
-def _forest(analysis: Analysis, rows: list[Row], metric: Metric) -> Callable[[], Figure]:
+def _scored(analysis: Analysis, rows: list[Row], metric: Metric) -> Picture:
     lines = []
     for row in rows:
         found, told = analysis.of(row), published_of(row)
         interval = found.scores[metric].interval if found else None
-        lines.append((row.label, interval, told.ua if metric == "ua" else told.wa))
-    return lambda: figures.intervals(lines, x_title=f"{metric.upper()} (%)")
+        lines.append((_label(row), interval, told.ua if metric == "ua" else told.wa))
+    name, source = metric.upper(), _theirs(analysis)
+    caption = f"{name} of every row that has an interval, on {_ours(analysis)}: pooled, with its 95 % interval."
+    if any(told is not None for *_, told in lines):
+        caption += f" Diamonds: {source}."
+    draw = partial(figures.intervals, lines, x_title=f"{name} (%)", source=source)
+    return Picture(f"scores-{metric}", caption, draw)
 
 
 def _published(analysis: Analysis) -> Section | None:
@@ -114,12 +139,14 @@ def _comparisons(analysis: Analysis) -> Section:
 
 
 def _differences(analysis: Analysis, metric: Metric) -> Picture | None:
-    labels = {row.name: row.label for row in analysis.collection.rows}
+    rows = {row.name: row for row in analysis.collection.rows}
     lines = {}
     for paired in analysis.pairs:
         difference = paired.comparisons[metric].difference if paired.comparisons else None
         if difference is not None:
-            lines[f"{labels[paired.pair.a]} − {labels[paired.pair.b]}"] = difference
+            a, b = rows[paired.pair.a], rows[paired.pair.b]
+            label, common = f"{a.label} − {b.label}", len(_folds(a) & _folds(b))
+            lines[label if a.whole and b.whole else _partly(label, common, a.planned)] = difference
     if not lines:
         return None
     return Picture(
@@ -133,16 +160,20 @@ def _differences(analysis: Analysis, metric: Metric) -> Picture | None:
     )
 
 
+def _folds(row: Row) -> set[tuple[int, str]]:
+    return {(run.seed, fold.name) for run in row.runs for fold in run.folds}
+
+
 def _sweeps(analysis: Analysis) -> Section | None:
     blocks: list[Table | Picture] = []
     for place, curve in enumerate(analysis.curves):
         blocks.append(classes.sweep(curve))
         if curve.numeric and any(point.result for point in curve.points):
-            blocks += [_sweep(curve, metric, place) for metric in METRICS]
+            blocks += [_sweep(curve, metric, place, _theirs(analysis)) for metric in METRICS]
     return Section("sweeps", "Sweeps", (), tuple(blocks)) if blocks else None
 
 
-def _sweep(curve: SweepCurve, metric: Metric, place: int) -> Picture:
+def _sweep(curve: SweepCurve, metric: Metric, place: int, source: str) -> Picture:
     fixed = f", {curve.fixed}" if curve.fixed else ""
 
     def draw() -> Figure:
@@ -166,11 +197,16 @@ def _sweep(curve: SweepCurve, metric: Metric, place: int) -> Picture:
             x_label=curve.sweep.key + fixed,
             log=curve.sweep.log and all(point.x > 0 for point in curve.points),
             published=([x for x, _ in told], [y for _, y in told]) if told else None,
+            source=source,
             y_label=f"{metric.upper()} (%)",
         )
 
     stem = f"sweep-{place}-{slug(curve.sweep.key)}-{metric}"
-    return Picture(stem, f"{metric.upper()} over {curve.sweep.key}{fixed}, with 95 % intervals.", draw)
+    partly = [
+        f"{p.x:g} ({p.row.folds} of {p.row.planned or '?'})" for p in curve.points if p.result and not p.row.whole
+    ]
+    said = f" Not every fold is finished at {', '.join(partly)}." if partly else ""
+    return Picture(stem, f"{metric.upper()} over {curve.sweep.key}{fixed}, with 95 % intervals.{said}", draw)
 
 
 def _confusions(analysis: Analysis) -> Section | None:
@@ -178,10 +214,11 @@ def _confusions(analysis: Analysis) -> Section | None:
     for row in analysis.collection.rows:
         found, told = analysis.of(row), published_of(row)
         if found is not None:
-            title, stem = f"Ours: {row.label}", f"confusion-{stems[row.name]}"
-            blocks.append(Picture(stem, f"{title}. All folds and seeds together.", _confusion(found, title)))
+            title, stem = f"Ours: {_label(row)}", f"confusion-{stems[row.name]}"
+            together = "All folds and seeds" if row.whole else "The finished folds"
+            blocks.append(Picture(stem, f"{title}. {together} together.", _confusion(found, title)))
         if told.confusion is not None:
-            title, stem = f"Published: {row.label}", f"confusion-{stems[row.name]}-published"
+            title, stem = f"{_theirs(analysis, 'Published')}: {row.label}", f"confusion-{stems[row.name]}-published"
             blocks.append(Picture(stem, f"{title}.", _published_confusion(row, title)))
         blocks += [table for table in (found and classes.confusion(found), classes.published_confusion(row)) if table]
     return Section("confusions", "Confusion matrices", (), tuple(blocks)) if blocks else None
@@ -207,17 +244,19 @@ def _classes(analysis: Analysis) -> Section | None:
         known = dict(zip(result.labels, values.tolist(), strict=True))
         return np.array([known.get(label, np.nan) for label in labels])
 
+    differences = recall.differences(analysis)
     blocks: list[Table | Picture] = [
         classes.recalls(analysis),
+        *([differences] if differences else []),
         Picture(
             "recall",
             "Recall of each class.",
-            lambda: figures.recall_bars({one.row.label: by_label(one, one.recall) for one in found}, labels),
+            lambda: figures.recall_bars({_label(one.row): by_label(one, one.recall) for one in found}, labels),
         ),
     ]
     table = classes.neutral(analysis)
     if table is not None:
-        shares = {one.row.label: by_label(one, share) for one in found if (share := one.as_neutral) is not None}
+        shares = {_label(one.row): by_label(one, share) for one in found if (share := one.as_neutral) is not None}
         caption = "Share of each other emotion that was called neutral."
         blocks += [table, Picture("neutral", caption, lambda: figures.neutral_share(shares, labels))]
     return Section("classes", "Classes", (), tuple(blocks))
@@ -232,12 +271,18 @@ def _speakers(analysis: Analysis) -> Section | None:
 
 
 def _of_speakers(analysis: Analysis, metric: Metric) -> Callable[[], Figure]:
-    scores = {found.row.label: found.scores[metric].speakers for found in _results(analysis) if found.speakers_known}
+    results = [found for found in _results(analysis) if found.speakers_known]
+    speakers = list(dict.fromkeys(name for found in results for name in found.scores[metric].speakers))
+    scores = {}
+    for found in results:
+        row, of = found.row, found.scores[metric].speakers
+        to_come = set() if row.whole else {heard.speaker for run in row.runs for heard in run.utterances.values()}
+        scores[_label(row)] = {name: of.get(name, np.nan) for name in speakers if name in of or name not in to_come}
     return lambda: figures.speaker_scores(scores, score=metric.upper())
 
 
 def _calibration(analysis: Analysis) -> Section | None:
-    found = {result.row.label: result.reliability for result in _results(analysis)}
+    found = {_label(result.row): result.reliability for result in _results(analysis)}
     if not found:
         return None
     caption = "Accuracy against confidence; on the diagonal, confidence can be taken at its word."
@@ -287,22 +332,32 @@ def _plane(
 def _training(analysis: Analysis) -> Section | None:
     stems, pictures = _stems(analysis), []
     for found in _results(analysis):
-        folds = [
-            (run, fold) for run in found.row.runs for fold in run.folds if {"step", "loss", "ua"} <= {*fold.curves}
-        ]
+        folds = [(run, fold) for run in found.row.runs for fold in run.folds if {"step", "loss"} <= {*fold.curves}]
         if folds:
-            caption = f"{found.row.label}: loss in training and UA of the validation part, one line a fold."
-            pictures.append(Picture(f"curves-{stems[found.row.name]}", caption, _curves(folds)))
-    words = () if pictures else ("No learning curves: nothing was validated.",)
+            stem = f"curves-{stems[found.row.name]}"
+            pictures.append(Picture(stem, f"{_label(found.row)}: {_curve(folds)}.", _curves(folds)))
+    words = () if pictures else ("No learning curves were kept.",)
     table = circumstances.selection(analysis)
     return Section("training", "Training", words, (table, *pictures)) if analysis.results else None
 
 
+def _validated(folds: list[tuple[Run, Fold]]) -> bool:
+    return all("ua" in fold.curves for _, fold in folds)
+
+
+def _curve(folds: list[tuple[Run, Fold]]) -> str:
+    """What learning curves show, and why there is no score where there is none."""
+    if _validated(folds):
+        return "loss in training and UA of the validation part, one line a fold"
+    why = "not every fold was validated" if any(fold.clips.get("validation") for _, fold in folds) else ""
+    return f"loss in training, one line a fold; no score, as {why or 'the protocol has no validation part'}"
+
+
 def _curves(folds: list[tuple[Run, Fold]]) -> Callable[[], Figure]:
     several = len({run.seed for run, _ in folds}) > 1
-    lines = [(f"seed {run.seed}, {fold.name}" if several else fold.name, fold.curves) for run, fold in folds]
+    lines = [(f"{f'seed {run.seed}, ' if several else ''}fold {fold.name}", fold.curves) for run, fold in folds]
     selected = [None if fold.score is None else fold.step for _, fold in folds]
-    return lambda: figures.curves(lines, selected)
+    return lambda: figures.curves(lines, selected, score="ua" if _validated(folds) else None)
 
 
 def _shared(analysis: Analysis) -> Section | None:

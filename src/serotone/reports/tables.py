@@ -230,7 +230,6 @@ def _compared(question: str, paired: Paired, metric: Metric) -> tuple[Cell, ...]
         return (text(question), *(text(None),) * 6, text(paired.remark))
     found, name = paired.comparisons[metric], metric.upper()
     missing = TOO_FEW_SPEAKERS if found.remark else NOTHING
-    partial = f"left out: {paired.left_out} answers that only one row has" if paired.left_out else ""
     sampled = "" if found.p is None or found.exact else "p by sampled permutations"
     return (
         text(question),
@@ -240,8 +239,20 @@ def _compared(question: str, paired: Paired, metric: Metric) -> tuple[Cell, ...]
         probability(paired.holm.get(metric), f"{name} p after Holm", missing=missing),
         _effect(found, name),
         number(found.speakers, "speakers", "speakers"),
-        text("; ".join(part for part in (found.remark, sampled, partial) if part)),
+        text("; ".join(part for part in (found.remark, sampled, *_left_out(paired)) if part)),
     )
+
+
+def _left_out(paired: Paired) -> list[str]:
+    """On how much less than both rows' answers a comparison stands, and how surely."""
+    remarks = []
+    if paired.left_out:
+        remarks.append(f"left out: {paired.left_out} answers that only one row has")
+    if paired.other_parts:
+        remarks.append(f"left out: {paired.other_parts} answers of folds whose parts differ between the rows")
+    if paired.unrecorded:
+        remarks.append(f"the parts behind {paired.unrecorded} answers are not recorded")
+    return remarks
 
 
 def _effect(found: Comparison, name: str) -> Cell:
@@ -268,7 +279,7 @@ def _utterances(asked: Sequence[tuple[str, Paired]]) -> Table:
                 number(found.only_a, "only a right", "utterances"),
                 number(found.only_b, "only b right", "utterances"),
                 probability(found.p, "McNemar p"),
-                text(None),
+                text("; ".join(_left_out(paired))),
             )
         )
     return Table(

@@ -34,13 +34,14 @@ def intervals(
     x_title: str = "UA (%)",
     zero: bool = False,
     absent: str = "not run",
+    source: str = "published",
     title: str = "",
 ) -> Figure:
     """Estimate, interval and published value, in [-1, 1], of each row; ``absent`` is printed where it is None.
 
-    ``zero`` draws a line at 0, for differences in points. An interval may end outside of what is possible, and need not
-    hold its estimate. Raises MetricError: there is no row, a label repeats, low exceeds high, or a value is out of
-    range.
+    ``zero`` draws a line at 0, for differences in points. ``source`` is what the legend calls the published values. An
+    interval may end outside of what is possible, and need not hold its estimate. Raises MetricError: there is no row, a
+    label repeats, low exceeds high, or a value is out of range.
     """
     labels = names("rows", [label for label, _, _ in rows])
     sides = [wrapped(label, 34) for label in labels]
@@ -86,7 +87,7 @@ def intervals(
         _print(axes, "ours", -0.85, 0, GREY)
     if any(published is not None for _, _, published in rows):
         handles.append(Line2D([], [], linestyle="none", marker="D", color="white", markeredgecolor=RED))
-        texts.append("published")
+        texts.append(source)
         _print(axes, "published", -0.85, 1, GREY)
     legend(figure, handles, texts, title=title)
     return figure

@@ -50,14 +50,15 @@ def sweep(
     published: tuple[ArrayLike, ArrayLike] | None = None,
     y_label: str = "UA (%)",
     band: str = "95 % interval",
+    source: str = "published",
     title: str = "",
 ) -> Figure:
     """A score in [0, 1] over a value x (K,) that was varied, between low and high, beside the published points.
 
     ``mean`` is NaN where a value was not run, which is written at its place; ``low`` and ``high`` are NaN where there
     is no interval, which need not hold the mean. ``log`` spaces x by its logarithm. ``band`` names what low and high
-    are. Raises MetricError: lengths differ, x is not finite or repeats, x is not positive under ``log``, a value is out
-    of range, or low exceeds high.
+    are, and ``source`` the published points. Raises MetricError: lengths differ, x is not finite or repeats, x is not
+    positive under ``log``, a value is out of range, or low exceeds high.
     """
     values = np.asarray(x, dtype=np.float64).reshape(-1)
     order = np.argsort(values)
@@ -90,7 +91,7 @@ def sweep(
         look: dict[str, Any] = {"color": RED, "linestyle": "--", "marker": "D", "markerfacecolor": "white"}
         axes.plot(theirs[rank], heights[rank], **look, zorder=2)
         handles.append(Line2D([], [], **look))
-        texts.append("published")
+        texts.append(source)
         places = np.union1d(values, theirs)
     _ticks(axes, places, log)
     percent_axis(axes.yaxis, y_label)
@@ -122,50 +123,56 @@ def curves(
     folds: Sequence[tuple[str, Mapping[str, ArrayLike]]],
     selected: Sequence[int | None],
     *,
-    score: str = "ua",
+    score: str | None = "ua",
     title: str = "",
 ) -> Figure:
     """Training loss and a validation score in [0, 1] over steps, one thin line a fold and the mean of all in black.
 
-    Each fold has the columns ``step``, ``loss`` and the one ``score`` names, NaN where nothing was measured; a marker
-    stands on the step that was selected, none where ``selected`` is None. The mean is drawn over the steps that every
-    fold has. More than a dozen folds are not told apart. Raises MetricError: there is no fold, a name repeats, a column
-    is missing or of another length, ``selected`` is of another length or a step that its fold does not have.
+    Each fold has the columns ``step``, ``loss`` and the one ``score`` names, NaN where nothing was measured; without a
+    ``score`` the loss stands alone. Folds differ in marker and line style as well as in colour; more than a dozen are
+    not told apart. A large marker stands on the step that was selected, none where ``selected`` is None. The mean is
+    drawn over the steps that every fold has. Raises MetricError: there is no fold, a name repeats, a column is missing
+    or of another length, ``selected`` is of another length or a step that its fold does not have.
     """
     labels = names("folds", [name for name, _ in folds])
     if len(selected) != len(labels):
         raise MetricError(f"{len(selected)} selected steps for {len(labels)} folds; give one per fold, None where none")
-    tables = [_columns(name, columns, ("step", "loss", score)) for name, columns in folds]
-    figure = new(WIDE, 4.4)
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    tables = [_columns(name, columns, score) for name, columns in folds]
+    drawn = [("loss", 1), *([(score, 100)] if score else [])]
+    figure = new(WIDE, 4.4 if score else 2.9)
+    panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     many = len(tables) > NAMED
     handles = []
     for place, (table, step) in enumerate(zip(tables, selected, strict=True)):
-        line, point = _looks(0 if many else place, alpha=0.35 if many else 0.75)
-        upper.plot(table["step"], table["loss"], **line)
-        lower.plot(table["step"], 100 * table[score], **line)
+        line, point = _looks(0 if many else place, alpha=0.35 if many else 0.9)
         at = table["step"] == (np.nan if step is None else step)
         if step is not None and not at.any():
             raise MetricError(f"{labels[place]}: selected step {step} is none of its curve's; give one of them")
-        lower.plot(table["step"][at], 100 * table[score][at], linestyle="none", zorder=4, **point)
-        handles.append(Line2D([], [], **(line if step is None else {**line, **point})))
+        apart = max(1, len(at) // 3)
+        where = {} if many else {"marker": point["marker"], "markevery": (place * apart // len(tables), apart)}
+        for axes, (name, factor) in zip(panels, drawn, strict=True):
+            axes.plot(table["step"], factor * table[name], markersize=3.2, **line, **where)
+        if score:
+            panels[1].plot(table["step"][at], 100 * table[score][at], linestyle="none", zorder=4, **point)
+        handles.append(Line2D([], [], **{**line, **point}))
     if many:
         labels, handles = [f"{len(tables)} folds, one line each"], [Line2D([], [], **{**line, **point})]
     if len(tables) > 1:
         steps = _common([table["step"] for table in tables])
-        for axes, name, factor in ((upper, "loss", 1), (lower, score, 100)):
+        for axes, (name, factor) in zip(panels, drawn, strict=True):
             rows = np.array([table[name][np.searchsorted(table["step"], steps)] for table in tables])
             axes.plot(steps, factor * rows.mean(axis=0), color=BLACK, linewidth=1.8, zorder=3)
         handles.append(Line2D([], [], color=BLACK, linewidth=1.8))
-    upper.set_ylabel("Training loss (a.u.)")
-    upper.grid(True)
-    percent_axis(lower.yaxis, f"Validation {score.upper()} (%)")
-    lower.grid(True)
-    lower.set_xlabel("Optimiser step")
-    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_ylabel("Training loss (a.u.)")
+    panels[0].grid(True)
+    if score:
+        percent_axis(panels[1].yaxis, f"Validation {score.upper()} (%)")
+        panels[1].grid(True)
+    panels[-1].set_xlabel("Optimiser step")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(figure, handles, [*labels, *(["mean of the folds"] if len(tables) > 1 else [])], title=title)
     none = sum(step is None for step in selected)
-    marked = "Marker: the step that was selected." if none < len(tables) else ""
+    marked = "Large marker: the step that was selected." if score and none < len(tables) else ""
     last = f"No step was selected in {none} of {len(tables)} folds: the last one counts." if none else ""
     note(figure, f"{marked} {last}".strip())
     return figure
@@ -207,7 +214,7 @@ def reliability(rows: "Mapping[str, Reliability]", *, title: str = "") -> Figure
 def _looks(place: int, *, alpha: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """The line and the marker of a fold."""
     colour = COLOURS[place % 6]
-    line = {"color": colour, "linestyle": LINES[place // 6 % len(LINES)], "linewidth": 0.8, "alpha": alpha}
+    line = {"color": colour, "linestyle": LINES[place % len(LINES)], "linewidth": 0.8, "alpha": alpha}
     edge = {"markeredgecolor": "black", "markeredgewidth": 0.5}
     return line, {"color": colour, "marker": MARKERS[place % len(MARKERS)], "alpha": 1.0, **edge}
 
@@ -263,8 +270,9 @@ def _ticks(axes: Any, places: NDArray[np.float64], log: bool) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _columns(fold: str, given: Mapping[str, ArrayLike], wanted: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """The wanted columns as float64, sorted by step."""
+def _columns(fold: str, given: Mapping[str, ArrayLike], score: str | None) -> dict[str, NDArray[np.float64]]:
+    """Step, loss and the score, if there is one, as float64, sorted by step."""
+    wanted = ["step", "loss", *([score] if score else [])]
     absent = [name for name in wanted if name not in given]
     if absent:
         raise MetricError(f"{fold}: no column {', '.join(absent)}; expected {', '.join(wanted)}, as in curves.csv")
@@ -272,7 +280,8 @@ def _columns(fold: str, given: Mapping[str, ArrayLike], wanted: Sequence[str]) -
     lengths = {column.shape for column in columns.values()}
     if len(lengths) != 1 or columns["step"].ndim != 1 or not len(columns["step"]):
         raise MetricError(f"{fold}: columns of shapes {sorted(lengths)}; expected one length, of at least 1, for all")
-    shares(f"{wanted[-1]} of {fold}", columns[wanted[-1]], columns["step"].shape)
+    if score:
+        shares(f"{score} of {fold}", columns[score], columns["step"].shape)
     order = np.argsort(columns["step"], kind="stable")
     return {name: column[order] for name, column in columns.items()}
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from serotone.errors import MetricError
-from serotone.reports.figures.style import COLOURS, GREY, MARKERS, WIDE, legend, names, new, note, style, wrapped
+from serotone.reports.figures.style import BLACK, COLOURS, MARKERS, WIDE, legend, names, new, note, style, wrapped
 
 
 class Panel(NamedTuple):
@@ -27,13 +27,14 @@ class Panel(NamedTuple):
     plane: str = ""
 
 
-_TRAIN: dict[str, Any] = {"s": 7, "alpha": 0.45, "edgecolor": GREY, "linewidth": 0.2, "zorder": 2}
-_TEST: dict[str, Any] = {"s": 16, "alpha": 0.9, "edgecolor": "black", "linewidth": 0.3, "zorder": 3}
+_TRAIN: dict[str, Any] = {"s": 8, "alpha": 0.6, "edgecolor": BLACK, "linewidth": 0.2, "zorder": 2}
+_TEST: dict[str, Any] = {"s": 18, "alpha": 0.9, "edgecolor": BLACK, "linewidth": 0.5, "zorder": 3}
+_CENTRE: dict[str, Any] = {"s": 170, "facecolor": "none", "edgecolor": BLACK, "linewidth": 1.1, "zorder": 4}
 
 
 @style()
 def embedding_plane(panels: Sequence[Panel], labels: Sequence[str], *, title: str = "") -> Figure:
-    """Points by class, two panels a row: test filled, train pale and small, the test's class centres large.
+    """Points by class, two panels a row: test edged, train pale and small, the test's class centres large and hollow.
 
     Where a panel has no test its centres are those of train. Both axes of a panel have the same scale. A class without
     a point in a panel is named under the figure. Raises MetricError: there is no panel, shapes do not
@@ -60,8 +61,7 @@ def embedding_plane(panels: Sequence[Panel], labels: Sequence[str], *, title: st
             axes.scatter(*pale.T, **look, **_TRAIN)
             axes.scatter(*full.T, **look, **_TEST)
             centre = (full if len(full) else pale).mean(axis=0)[:, None]
-            axes.scatter(*centre, marker=MARKERS[index], s=70, color="white", linewidth=3.5, zorder=5)
-            axes.scatter(*centre, **look, s=70, edgecolor="black", linewidth=1.2, zorder=6)
+            axes.scatter(*centre, marker=MARKERS[index], **_CENTRE)
         axes.set_title(wrapped(panel.title, 46))
         axes.set(xlabel=panel.axes[0], ylabel=panel.axes[1])
         axes.locator_params(nbins=6)
@@ -75,7 +75,7 @@ def embedding_plane(panels: Sequence[Panel], labels: Sequence[str], *, title: st
         for marker, colour in zip(MARKERS, COLOURS, strict=True)
     ]
     legend(figure, handles[: len(labels)], labels, title=title)
-    said = "Large: class centres. Pale and small: train; edged: test."
+    said = "Large and hollow: class centres. Small and pale: train; larger: test."
     note(figure, " ".join([said, *(f"Absent: {text}." for text in missing)]))
     figure.draw_without_rendering()  # arranges the panels, whose shape decides how much of a plane they can show
     for axes, panel, (points, _, _) in zip(drawn, shown, checked, strict=True):

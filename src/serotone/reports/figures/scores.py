@@ -1,4 +1,4 @@
-"""Scores per class and per speaker: bars or dots for a few systems, a table of coloured cells for many."""
+"""Scores per class and per speaker: bars or dots for a few systems and speakers, a table of coloured cells for many."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +33,8 @@ from serotone.reports.figures.tables import cells, name_columns
 
 BARS, DOTS = 4, 5
 """How many systems stand side by side as bars or dots; more make a table."""
+ACROSS, DOWN = 26, 40
+"""How many speakers stand side by side in a table, or below each other as dots; more make blocks of rows."""
 
 
 def recall_bars(recalls: Mapping[str, ArrayLike], labels: Sequence[str], *, title: str = "") -> Figure:
@@ -58,8 +60,8 @@ def neutral_share(shares_of: Mapping[str, ArrayLike], labels: Sequence[str], *, 
 def speaker_scores(scores: Mapping[str, Mapping[str, float]], *, score: str = "UA", title: str = "") -> Figure:
     """The score in [0, 1] of each speaker, by system, the speakers sorted by their mean over the systems.
 
-    A speaker that a system lacks or scores NaN is shown as absent. ``score`` names what is drawn. Raises MetricError:
-    there is no system or no speaker, or a score is out of range.
+    A speaker that a system lacks was not run; of one that it scores NaN it has no clip; the figure tells them apart.
+    ``score`` names what is drawn. Raises MetricError: there is no system or no speaker, or a score is out of range.
     """
     systems = names("systems", list(scores))
     speakers = names("speakers", list(dict.fromkeys(speaker for row in scores.values() for speaker in row)))
@@ -70,9 +72,12 @@ def speaker_scores(scores: Mapping[str, Mapping[str, float]], *, score: str = "U
     means = np.nansum(values, axis=0) / np.where(found > 0, found, np.nan)
     order = np.argsort(-means, kind="stable")
     values, speakers = values[:, order], [speakers[place] for place in order]
+    mute = np.array([[speaker in scores[system] for speaker in speakers] for system in systems]) & np.isnan(values)
+    if len(speakers) > (ACROSS if len(systems) > DOTS else DOWN):
+        return _blocks(values, mute, systems, speakers, f"{score} (%)", title)
     if len(systems) > DOTS:
-        return _table(values, systems, speakers, "speaker, best to worst", f"{score} (%)", title)
-    return _dots(values, systems, speakers, f"{score} (%)", title)
+        return _table(values, mute, systems, speakers, "speaker, best to worst", f"{score} (%)", title)
+    return _dots(values, mute, systems, speakers, f"{score} (%)", title)
 
 
 def _rows(what: str, given: Mapping[str, ArrayLike], labels: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -85,7 +90,9 @@ def _per_class(
     rows: Mapping[str, NDArray[np.float64]], labels: Sequence[str], class_title: str, value_title: str, title: str
 ) -> Figure:
     if len(rows) > BARS:
-        return _table(np.array(list(rows.values())), list(rows), labels, class_title, value_title, title)
+        values = np.array(list(rows.values()))
+        mute = np.zeros(values.shape, dtype=np.bool_)
+        return _table(values, mute, list(rows), labels, class_title, value_title, title, "no utterance of the class")
     return _bars(rows, labels, class_title, value_title, title)
 
 
@@ -137,13 +144,15 @@ def _bars(
 @style()
 def _table(
     values: NDArray[np.float64],
+    mute: NDArray[np.bool_],
     systems: Sequence[str],
     columns: Sequence[str],
     column_title: str,
     value_title: str,
     title: str,
+    hatched: str = "not run",
 ) -> Figure:
-    """Systems in rows; the value in percent in each cell."""
+    """Systems in rows; the value in percent in each cell, a dash in ``mute`` ones."""
     letters = max(16, min(32, int((WIDE - 0.6 - 0.21 * len(columns)) / 0.062)))
     sides = [wrapped(system, letters) for system in systems]
     lines = [side.split("\n") for side in sides]
@@ -152,22 +161,78 @@ def _table(
     height = 0.1 + 0.1 * max(len(side) for side in lines)
     figure = new(room + cell * len(columns) + 0.2, height * len(systems) + 1.2)
     axes = figure.add_subplot()
-    texts = np.vectorize(lambda share: "" if np.isnan(share) else percent(share), otypes=[object])(values)
-    cells(axes, values, texts, size=7 if cell > 0.3 else TINY)
+    cells(axes, values, _printed(values, mute), bare=mute, size=7 if cell > 0.3 else TINY)
     name_columns(axes, columns, cell)
     axes.set_yticks(np.arange(len(systems)) + 0.5, sides)
     axes.set(xlabel=f"{value_title} by {column_title}", ylabel="System")
     heading(figure, title)
-    if np.isnan(values).any():
-        note(figure, "Hatched: absent, nothing to score.")
+    _say_why(figure, values, mute, hatched)
     return figure
 
 
 @style()
-def _dots(
-    values: NDArray[np.float64], systems: Sequence[str], speakers: Sequence[str], value_title: str, title: str
+def _blocks(
+    values: NDArray[np.float64],
+    mute: NDArray[np.bool_],
+    systems: Sequence[str],
+    speakers: Sequence[str],
+    value_title: str,
+    title: str,
 ) -> Figure:
-    """Speakers in rows, one marker a system, and the mean of the speakers below; what is absent stands in a strip."""
+    """Speakers in rows, systems in columns; the rows go on in as many blocks side by side as the page has room for."""
+    corpora = {speaker.rpartition("/")[0] for speaker in speakers}
+    shown = [speaker.rpartition("/")[2] if len(corpora) == 1 else speaker for speaker in speakers]
+    letters = 24
+    while any(wrapped(system, letters).count("\n") > 1 for system in systems):  # a cell has room for two lines
+        letters += 1
+    names_above = [wrapped(system, letters) for system in systems]
+    room = 0.05 * max(map(len, shown)) + 0.3
+    cell = min(0.3, max(0.2, (WIDE - 0.2) / 4 / len(systems)))
+    number = max(1, min(int((WIDE - 0.4) / (room + cell * len(systems))), -(-len(speakers) // 20)))
+    rows = -(-len(speakers) // number)
+    longest = max(len(line) for name in names_above for line in name.split("\n"))
+    figure = new(0.4 + number * (room + cell * len(systems)), 0.058 * longest + 0.14 * rows + 0.9)
+    blocks = figure.subplots(1, number, squeeze=False)[0]
+    for place, axes in enumerate(blocks):
+        part = slice(place * rows, (place + 1) * rows)
+        of, silent = values[:, part].T, mute[:, part].T
+        cells(axes, of, _printed(of, silent), bare=silent, size=TINY)
+        axes.set_ylim(rows, 0)
+        axes.set_yticks(np.arange(len(of)) + 0.5, shown[part], fontsize=TINY)
+        axes.set_xticks(np.arange(len(systems)) + 0.5, names_above, rotation=90, fontsize=TINY)
+        axes.tick_params(axis="x", labeltop=True, labelbottom=False)
+        axes.set_xlabel(value_title)
+    corpus = f" of {corpora.pop()}" if len(corpora) == 1 and "" not in corpora else ""
+    blocks[0].set_ylabel(f"Speaker{corpus}, best to worst")
+    heading(figure, title)
+    _say_why(figure, values, mute)
+    return figure
+
+
+def _printed(values: NDArray[np.float64], mute: NDArray[np.bool_]) -> NDArray[Any]:
+    """Whole percent, a dash where there is no clip, nothing where there is no value for another reason."""
+    texts = np.vectorize(lambda share: "" if np.isnan(share) else percent(share), otypes=[object])(values)
+    return np.where(mute, "\N{EN DASH}", texts)
+
+
+def _say_why(figure: Figure, values: NDArray[np.float64], mute: NDArray[np.bool_], hatched: str = "not run") -> None:
+    """Under the figure, why cells hold no value."""
+    reasons = [f"Hatched: {hatched}."] if (np.isnan(values) & ~mute).any() else []
+    reasons += ["Dash: no clip of the speaker in a test part."] if mute.any() else []
+    if reasons:
+        note(figure, " ".join(reasons))
+
+
+@style()
+def _dots(
+    values: NDArray[np.float64],
+    mute: NDArray[np.bool_],
+    systems: Sequence[str],
+    speakers: Sequence[str],
+    value_title: str,
+    title: str,
+) -> Figure:
+    """Speakers in rows, one marker a system, and the mean of the speakers below; what has no score, in a strip."""
     absent = np.isnan(values)
     rows = len(speakers)
     figure = new(WIDE * 0.75, (0.2 if len(systems) > 3 else 0.17) * (rows + 2) + 1.1)
@@ -191,7 +256,8 @@ def _dots(
         if not absent[place].all():
             axes.plot([100 * np.nanmean(values[place])], [rows + 0.4 + shift], **{**look, "markersize": 6}, zorder=3)
         if absent.any():
-            panels[1].plot(np.full(absent[place].sum(), place), y[absent[place]], **look)
+            for why, face in ((absent[place] & ~mute[place], COLOURS[place]), (mute[place], "white")):
+                panels[1].plot(np.full(why.sum(), place), y[why], **look, markerfacecolor=face)
         handles.append(Line2D([], [], label=system, **look))
     axes.axhline(rows - 0.3, color=GREY, linewidth=0.6)
     axes.set_yticks([*y, rows + 0.4], [*speakers, "mean"])
@@ -200,11 +266,13 @@ def _dots(
     low, high = np.nanmin(values) if not absent.all() else 0, np.nanmax(values) if not absent.all() else 1
     axes.set_xlim(max(0, 100 * low - 4) if low > 0.2 else -2, min(102, 100 * high + 4))
     if absent.any():
-        panels[1].set(xlim=(-0.8, len(systems) - 0.2), xticks=[], xlabel="absent")
+        panels[1].set(xlim=(-0.8, len(systems) - 0.2), xticks=[], xlabel="no score")
         panels[1].tick_params(left=False, labelleft=False)
         panels[1].set_facecolor("#F2F2F2")
         panels[1].spines[:].set_visible(False)
     legend(figure, handles, systems, title=title)
     if absent.any():
-        note(figure, "The mean of a system is that of the speakers it has.")
+        reasons = ["filled: not run"] if (absent & ~mute).any() else []
+        reasons += ["hollow: no clip of the speaker in a test part"] if mute.any() else []
+        note(figure, f"No score, {'; '.join(reasons)}. The mean of a system is that of the speakers it has.")
     return figure

@@ -17,18 +17,20 @@ def cells(
     small: NDArray[Any] | None = None,
     *,
     absent: str = "",
+    bare: NDArray[np.bool_] | None = None,
     size: float = 7.5,
 ) -> None:
     """Draw values (R, C) in [0, 1], NaN absent, as cells [c, c + 1] x [r, r + 1], the first row on top.
 
-    ``texts`` and ``small`` (R, C) are printed in the cells. An absent cell is hatched; a row without any value says
-    ``absent`` instead.
+    ``texts`` and ``small`` (R, C) are printed in the cells. An absent cell is hatched, unless ``bare`` (R, C) says that
+    it is not; a row without any value says ``absent`` instead.
     """
     rows, columns = values.shape
+    hatched = np.isnan(values) if bare is None else np.isnan(values) & ~bare
     for row, column in np.ndindex(rows, columns):
         share = values[row, column]
         face = "white" if np.isnan(share) else SEQUENTIAL(float(share))
-        hatch = "/////" if np.isnan(share) else None
+        hatch = "/////" if hatched[row, column] else None
         edge = "#CCCCCC" if np.isnan(share) else "#E5E5E5"
         axes.add_patch(Rectangle((column, row), 1, 1, facecolor=face, edgecolor=edge, hatch=hatch, linewidth=0.5))
         ink = "black" if np.isnan(share) else _ink(SEQUENTIAL(float(share)))

@@ -1,0 +1,62 @@
+"""In what ours and the published figures differ, and the scores that a study prints."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from made_runs import make_run, make_study
+from serotone.cli.study import summary
+from serotone.experiments.schema import Row
+from serotone.experiments.study import Outcome, Run
+from serotone.reports import circumstances
+from serotone.reports.collect import collect
+from serotone.training.recipe import load
+
+
+def differences(folder, *, shares=False, **said):
+    make_study(folder, rows=[{"name": "a", "published": {"ua": 70.0, "recall": {"sad": 96.0}}}], **said)
+    run = make_run(folder / "a" / "seed-0", folds=[0])
+    leaks = run / "fold-0-0" / "leaks.json"
+    told = json.loads(leaks.read_text()) | ({"shared_speakers": ["toy/s0"]} if shares else {})
+    leaks.write_text(json.dumps(told))
+    table = circumstances.differences(collect(folder))
+    return {row[0].text: tuple(cell.text for cell in row[1:]) for row in table.rows}
+
+
+@pytest.mark.parametrize(
+    ("classes", "published", "same"),
+    [
+        (["neutral", "happy", "angry"], "angry, happy, neutral", "yes"),
+        (["angry", "happy", "sad", "neutral"], "angry, happy, neutral, sad", "no: 3 here, 4 there"),
+        (["angry", "happy", "sad"], "angry, happy, sad", "no"),
+        ([], "not named", "not told"),  # the classes whose recall is published are not all
+    ],
+)
+def test_classes(tmp_path, classes, published, same):
+    found = differences(tmp_path, published_classes=classes)
+    assert found["classes"] == (published, "angry, happy, neutral", same)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "shares", "expected"),
+    [
+        ("five folds; speakers shared", True, ("yes", "yes", "yes")),
+        ("five folds; speakers shared", False, ("yes", "no", "no")),
+        ("speakers apart; five folds", True, ("no", "yes", "no")),
+        ("five folds", True, ("see the protocol", "yes", "read both")),
+        ("not stated; ours is a random 80/20; speakers shared", True, ("not stated", "yes", "read both")),
+    ],
+)
+def test_speakers_heard_in_training(tmp_path, protocol, shares, expected):
+    found = differences(tmp_path, shares=shares, published_protocol=protocol)
+    assert found["speakers of the test part in training"] == expected
+
+
+def test_rows_of_one_letter_leave_the_columns_apart(tmp_path):
+    run = Run(Row(recipe="crnn-mel", name="a"), load("crnn-mel"), Path(tmp_path), ())
+    (tmp_path / "summary.json").write_text(json.dumps({"folds_finished": 0, "folds_planned": 6}))
+    header, line, *_ = summary([run], Outcome()).splitlines()
+    assert header.split()[:2] == ["row", "seed"]
+    assert line.split()[:3] == ["a", "0", "0/6"]
+    assert header.index("seed") + 3 == line.index("0")
