@@ -127,7 +127,11 @@ def written(unit: Unit) -> dict[str, bytes]:
 def whole(unit: Unit, expected: dict[str, dict[str, bytes]]) -> bool:
     """Finished as in this process, and nothing left lying about."""
     names = {path.name for path in unit.folder.iterdir()}
-    return unit.finished and names == {*FILES, "metrics.json", "versions.json"} and written(unit) == expected[unit.folder.name]
+    return (
+        unit.finished
+        and names == {*FILES, "metrics.json", "versions.json"}
+        and written(unit) == expected[unit.folder.name]
+    )
 
 
 def until(condition: Callable[[], bool], seconds: float = 120) -> None:
