@@ -1,4 +1,4 @@
-"""The frontends of the five systems and two odd ones, the signals they are tested with, and librosa's answers."""
+"""The frontends of the five systems and four odd ones, the signals they are tested with, and librosa's answers."""
 
 import io
 import os
@@ -65,6 +65,22 @@ CASES: dict[str, tuple[str, dict]] = {
         "spectrogram",
         {"window_samples": 200, "hop_samples": 70, "n_fft": 258, "bins": 100, "offset": 0.0, "top_db": 70.0},
     ),
+    "odd mfcc": (
+        "mfcc",
+        {
+            "window_seconds": 0.025,
+            "n_fft": 512,
+            "num_mels": 40,
+            "mel_scale": "htk",
+            "num_coefficients": 20,
+            "deltas": 1,
+            "delta_width": 5,
+            "centred": False,
+            "logarithm": "ln",
+            "top_db": None,
+        },
+    ),
+    "odd hann": ("log-mel", {"window": "hann", "n_fft": 800, "num_mels": 64, "mel_scale": "htk", "centred": False}),
 }
 
 

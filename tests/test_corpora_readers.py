@@ -69,6 +69,12 @@ def emovo_names() -> Iterator[str]:
         yield f"{speaker}/{emotion}-{speaker}-{sentence}.wav"
 
 
+def esd_names() -> Iterator[str]:
+    emotions = ("Neutral", "Angry", "Happy", "Sad", "Surprise")
+    for speaker, (block, emotion), text in product(range(1, 21), enumerate(emotions), range(1, 351)):
+        yield f"{speaker:04d}/{emotion}/{speaker:04d}_{350 * block + text:06d}.wav"
+
+
 def urdu_names() -> Iterator[str]:
     speakers = [*(f"SM{n}" for n in range(1, 28)), *(f"SF{n}" for n in range(1, 12))]
     for folder, n in product(("Angry", "Happy", "Neutral", "Sad"), range(100)):
@@ -82,6 +88,7 @@ def urdu_names() -> Iterator[str]:
         ("savee", savee_names, 480),
         ("tess", tess_names, 2800),
         ("emovo", emovo_names, 588),
+        ("esd", esd_names, 35000),
         ("urdu", urdu_names, 400),
     ],
 )
@@ -103,6 +110,38 @@ def test_a_complete_crema_d_is_exactly_official(tmp_path: Path, monkeypatch: pyt
     paths = [tmp_path / path for path in crema_d_names()]  # making so many files would take longer than reading them
     monkeypatch.setattr("serotone.corpora.crema_d.audio_files", lambda folder: paths)
     assert len(read_corpus("crema-d", tmp_path)) == 7442
+
+
+MELD_COUNTS = {  # anger, disgust, fear, joy, neutral, sadness, surprise, as the authors' page has them
+    "train": (1109, 271, 268, 1743, 4710, 683, 1205),
+    "dev": (153, 22, 40, 163, 470, 111, 150),
+    "test": (345, 68, 50, 402, 1256, 208, 281),
+}
+
+
+def whole_meld(root: Path) -> Path:
+    """Tables and empty clips of all 13,708 utterances, ten to a dialogue."""
+    emotions = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")
+    folders = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+    for split, counts in MELD_COUNTS.items():
+        (root / folders[split]).mkdir()
+        said = [emotion for emotion, count in zip(emotions, counts, strict=True) for _ in range(count)]
+        rows = [f"{n},Hi.,Ross,{emotion},neutral,{n // 10},{n % 10},1,1,a,b\n" for n, emotion in enumerate(said)]
+        (root / f"{split}_sent_emo.csv").write_text(MELD_HEAD + "".join(rows))
+        for n in range(len(rows)):
+            (root / folders[split] / f"dia{n // 10}_utt{n % 10}.mp4").touch()
+    return root
+
+
+def test_a_complete_meld_is_exactly_official_but_for_the_clip_that_the_original_lacks(tmp_path: Path) -> None:
+    root = whole_meld(tmp_path)
+    assert len(read_corpus("meld", root)) == 13708
+    (root / "dev_splits_complete" / "dia110_utt7.mp4").unlink()
+    with pytest.warns(SerotoneWarning) as caught:
+        assert len(read_corpus("meld", root)) == 13707
+    missing, gap = [str(w.message) for w in caught]
+    assert missing == "meld: left out 1 row (dev/dia110_utt7) without a clip"
+    assert "13707 of 13708 utterances; surprised: 1635 of 1636" in gap
 
 
 # CASIA -------------------------------------------------------------------------------------------------------------

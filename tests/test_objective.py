@@ -112,6 +112,48 @@ def test_center_loss_waits_for_its_warm_up_and_then_reads_the_old_centers() -> N
     assert not any(parameter is centers for parameter in objective.parameters())
 
 
+def mixed(weights: Sequence[float], values: Sequence[float]) -> float:
+    """sum w v / sum w."""
+    return sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+
+
+def stretched(objective: Objective) -> tuple[Tensor, list[float]]:
+    """Embeddings of 1s, 2s and 3s, and their squared distances to centers at 0."""
+    width = len(objective.center.centers[0])
+    return torch.outer(torch.tensor([1.0, 2.0, 3.0]), torch.ones(width)), [width * 1.0, width * 4.0, width * 9.0]
+
+
+def test_focal_and_center_loss_are_added_under_the_same_class_weights() -> None:
+    objective = objective_of("crnn-center-mel", "loss.gamma=2.0", "center={weight: 0.3, warm_up_steps: 0}")
+    embedding, distances = stretched(objective)
+    weights = [8 / 4.5, 8 / 1.5, 8 / 2.5]
+    focal = [(1 - math.exp(-v)) ** 2 * v for v in cross_entropies()]
+    expected = mixed(weights, focal) + 0.3 * mixed(weights, distances)
+    assert float(objective(LOGITS, embedding, TARGETS, LENGTHS, step=0)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_center_loss_has_no_margin() -> None:
+    name = "cnn-blstm-attention-ams-s10-m0.4"
+    objective = objective_of(name, "center={weight: 0.01, warm_up_steps: 0}")
+    embedding, distances = stretched(objective)
+    margin = []
+    for own, rest in zip((1.0, 0.0, 1.0), ([0.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 2.0, 0.0]), strict=True):
+        target = own - 10 * 0.4
+        margin.append(math.log(math.exp(target) + sum(math.exp(other) for other in rest)) - target)
+    expected = sum(margin) / 3 + 0.01 * sum(distances) / 3
+    assert float(objective(LOGITS, embedding, TARGETS, LENGTHS, step=0)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_focal_values_are_weighted_by_length_and_alpha_is_not_divided_out(with_alpha: bool) -> None:
+    changes = ["loss.alpha={angry: 0.5, happy: 0.7, neutral: 0.2, sad: 0.6}"] if with_alpha else []
+    alpha = [0.5, 0.7, 0.6] if with_alpha else [1.0, 1.0, 1.0]
+    weights = [8 / 4.5 * 4, 8 / 1.5 * 2, 8 / 2.5 * 8]
+    values = [a * (1 - math.exp(-v)) ** 2 * v for a, v in zip(alpha, cross_entropies(), strict=True)]
+    objective = objective_of("vlcrnn-variable-length", "loss.gamma=2.0", *changes)
+    assert value(objective) == pytest.approx(mixed(weights, values), rel=1e-5)
+
+
 def clips(piece: int | None = None) -> Clips:
     generator = np.random.default_rng(0)
     lengths = {"a": 16_000, "b": 40_000, "c": 48_001, "d": 20_000}
