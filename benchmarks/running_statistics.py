@@ -1,10 +1,10 @@
 """Whether batch norm's running statistics are what a fold's scores hang on.
 
 `python benchmarks/running_statistics.py --corpus emodb=ROOT [--recipe cnn-blstm-attention] [--fold 2] [--step 112]
-[--out FILE]`; one thread. Trains a fold of leave-one-speaker-out by the budget schedule up to a step and scores its
-three parts by UA: with the running statistics that training left, and with statistics taken anew over the training
-part in one pass, with dropout as in training and without it as in use. The weights are the same in all three, and
-nothing here selects.
+[--out FILE]`; one thread. Trains a fold of leave-one-speaker-out by the budget schedule up to a step, selects as ever,
+and scores the three parts by UA: with the running statistics that training left, and with statistics taken anew over
+the training part in one pass, with dropout as in training and without it as in use. The weights are the same in all
+three.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from serotone.experiments.run import gather, plan
 from serotone.files import write_json
 from serotone.metrics import unweighted_accuracy
 from serotone.modeling.system import System
-from serotone.training.data import Clips, derived_seed, in_order
-from serotone.training.fit import Material, fit_standardiser, predict, prepare, run_loop
+from serotone.training.data import Clips, in_order
+from serotone.training.fit import Material, fit, predict
 from serotone.training.recipe import load
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--corpus", action="append", metavar="NAME=ROOT", required=not root)
     parser.add_argument("--recipe", default="cnn-blstm-attention")
     parser.add_argument("--fold", type=int, default=2)
-    parser.add_argument("--step", type=int, default=112, help="the step that the kept run selected")
+    parser.add_argument("--step", type=int, default=112, help="the last, such as the one that a kept run selected")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
@@ -71,18 +71,15 @@ def main() -> None:
     recipe = load(arguments.recipe, settings, corpora={utterance.corpus for utterance in utterances})
     material, _ = gather(recipe, utterances)
     split = next(split for split in plan(recipe, utterances) if split.fold == arguments.fold)
-    train = material.clips(split.train)
-    parts = {"train": train, "validation": material.clips(split.validation), "test": material.clips(split.test)}
-    seed = derived_seed(recipe.seed, split.repetition, split.fold)
-    module = prepare(recipe, train, material.labels, seed=seed)
-    fit_standardiser(module.system, train)
+    parts = {name: material.clips(getattr(split, name)) for name in ("train", "validation", "test")}
     with tempfile.TemporaryDirectory() as folder:
-        run_loop(module, parts["validation"], Path(folder))
+        system, _ = fit(recipe, split, material, Path(folder))
+        selected = json.loads((Path(folder) / "selection.json").read_text(encoding="utf-8"))
 
-    ua = {"as training left them": scores(module.system, parts, material)}
+    ua = {"as training left them": scores(system, parts, material)}
     for dropout, name in ((True, "anew, with dropout"), (False, "anew, without dropout")):
-        take_anew(module.system, train, dropout=dropout)
-        ua[name] = scores(module.system, parts, material)
+        take_anew(system, parts["train"], dropout=dropout)
+        ua[name] = scores(system, parts, material)
     report = {
         "recipe": recipe.name,
         "corpora": sorted({utterance.corpus for utterance in utterances}),
@@ -90,7 +87,7 @@ def main() -> None:
         "schedule": "budget",
         "seed": recipe.seed,
         "fold": arguments.fold,
-        "step": arguments.step,
+        "step": selected["step"],
         "UA": ua,
     }
     print(json.dumps(report, indent=2))

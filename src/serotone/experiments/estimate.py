@@ -9,7 +9,7 @@ from itertools import islice
 import torch
 
 from serotone.experiments.units import Materials, Unit
-from serotone.training.data import Batch, in_order
+from serotone.training.data import in_order
 from serotone.training.fit import fit_standardiser, prepare
 from serotone.training.recipe import Recipe
 
@@ -52,7 +52,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     for index, batch in enumerate(islice(module.batches(0), STEPS + 1)):
         start = _now(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.training.precision == "bfloat16"):
-            loss = module.training_step(_on(device, batch), index)
+            loss = module.training_step(module.transfer_batch_to_device(batch, device, 0), index)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -61,7 +61,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     start = _now(device)
     with torch.no_grad():
         for index, batch in enumerate(in_order(validation, batch_size=recipe.training.batch_size)):
-            module.validation_step(_on(device, batch), index)
+            module.validation_step(module.transfer_batch_to_device(batch, device, 0), index)
     return Estimate(
         seconds_per_step=statistics.fmean(seconds[1:] or seconds),
         steps=module.steps,
@@ -70,12 +70,6 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
         if len(validation)
         else 0,
         at_most=recipe.training.patience is not None,
-    )
-
-
-def _on(device: torch.device, batch: Batch) -> Batch:
-    return batch._replace(
-        waveforms=batch.waveforms.to(device), lengths=batch.lengths.to(device), targets=batch.targets.to(device)
     )
 
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics, statistics
-from serotone.errors import RunError
 from serotone.reports.collect import Collection, Pair, Published, Row, Sweep
-from serotone.reports.runs import Fold, Run, read_json
+from serotone.reports.runs import Fold, Run
 from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
 
 Metric = Literal["ua", "wa"]
@@ -20,7 +19,6 @@ NEUTRAL = "neutral"
 NOBODY = "not known"  # stands for the speaker where the corpus names none; no interval or test is made then
 
 Key = tuple[int, int, str]  # seed, repetition, utterance
-Parts = tuple[frozenset[str], frozenset[str], frozenset[str]]  # utterances that train, validate and test
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,6 @@ def analyse(collection: Collection) -> Analysis:
 
     Raises:
         MetricError: Answers that cannot be scored.
-        RunError: A ``split.json`` is damaged.
     """
     results = {row.name: result(row) for row in collection.rows if row.folds}
     labels = {row.name: row.label for row in collection.rows}
@@ -280,15 +277,14 @@ def compare(pair: Pair, a: Result | None, b: Result | None, labels: Mapping[str,
     both = sorted(set(a.keys) & set(b.keys))
     if not both:
         return Paired(pair, remark="not compared: no fold of one seed is finished in both rows")
-    numbers: dict[Parts, int] = {}
-    dealt = [_dealt(side, numbers) for side in (a, b)]
+    dealt = [_dealt(side) for side in (a, b)]
     unrecorded = {key for key in both if any(of[key] is None for of in dealt)}
     common = [key for key in both if key in unrecorded or dealt[0][key] == dealt[1][key]]
     if not common:
         return Paired(pair, remark="not compared: the rows were not trained, validated and tested on the same parts")
     if not (a.speakers_known and b.speakers_known):
         return Paired(pair, remark="not compared: the corpus does not say who speaks")
-    left, right = _restricted(a, common), _restricted(b, common)
+    left, right = restricted(a, common), restricted(b, common)
     return Paired(
         pair,
         utterances=len({key[2] for key in common}),
@@ -306,31 +302,18 @@ _ALIKE: Mapping[str, Callable[[Run], str]] = {
 }
 
 
-def _dealt(side: Result, numbers: dict[Parts, int]) -> dict[Key, int | None]:
-    """Of every answer the number of its fold's parts, one for equal parts; None where they are not recorded."""
-    dealt: dict[Key, int | None] = {}
-    for run in side.row.runs:
-        for fold in run.folds:
-            parts = parts_of(fold)
-            number = None if parts is None else numbers.setdefault(parts, len(numbers))
-            dealt |= {(run.seed, fold.repetition, name): number for name in fold.ids}
-    return dealt
+def _dealt(side: Result) -> dict[Key, str | None]:
+    """Of every answer the parts of its fold."""
+    return {
+        (run.seed, fold.repetition, name): fold.parts
+        for run in side.row.runs
+        for fold in run.folds
+        for name in fold.ids
+    }
 
 
-def parts_of(fold: Fold) -> Parts | None:
-    """Utterances of the training, validation and test part; None where no file says so."""
-    path = fold.folder / "split.json"
-    if not path.is_file():
-        return None
-    split = read_json(path)
-    try:
-        train, validation, test = (frozenset(split[part]) for part in ("train", "validation", "test"))
-    except (KeyError, TypeError):
-        raise RunError(f"{path}: expected the ids of train, validation and test; restore the file") from None
-    return train, validation, test
-
-
-def _restricted(side: Result, common: Sequence[Key]) -> Answers:
+def restricted(side: Result, common: Sequence[Key]) -> Answers:
+    """A row's answers of these keys alone, in their order."""
     place = {key: n for n, key in enumerate(side.keys)}
     order = np.array([place[key] for key in common])
     old = side.answers

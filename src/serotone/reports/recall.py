@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics
-from serotone.reports.analysis import Analysis, Key, Result
+from serotone.reports.analysis import Analysis, Key, Result, restricted
 from serotone.reports.cells import Cell, Table, signed
 from serotone.reports.classes import labels_of
 from serotone.reports.tables import question_of
@@ -38,11 +38,8 @@ def differences(analysis: Analysis) -> Table | None:
 
 def _recalls(found: Result, keys: Sequence[Key]) -> NDArray[np.float64]:
     """Recall (C,) over these answers alone."""
-    place = {key: n for n, key in enumerate(found.keys)}
-    chosen = [place[key] for key in keys]
-    truth, prediction = found.answers.truth[chosen], found.answers.prediction[chosen]
-    matrix = metrics.confusion_matrix(truth, prediction, labels=range(len(found.labels)))
-    return metrics.recall_per_class_from_confusion(matrix)
+    answers = restricted(found, keys)
+    return metrics.recall_per_class(answers.truth, answers.prediction, labels=range(len(found.labels)))
 
 
 def _difference(a: float, b: float) -> Cell:

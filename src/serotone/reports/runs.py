@@ -1,6 +1,7 @@
 """A run folder on disk -> its folds, answers and circumstances; every file is checked as it is read."""
 
 import csv
+import hashlib
 import json
 import math
 import re
@@ -61,6 +62,7 @@ class Fold:
     seconds: float
     clips: Mapping[str, int]
     shared: Shared | None
+    parts: str | None  # fingerprint of who trains, validates and tests; None where no file says so
     versions: tuple[Mapping[str, Any], ...]
 
     @property
@@ -242,6 +244,7 @@ def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, H
         seconds=float(measured["seconds"]),
         clips={str(part): int(count) for part, count in measured["clips"].items()},
         shared=_shared(folder / "leaks.json"),
+        parts=_parts(folder / "split.json"),
         versions=_versions(folder / "versions.json") or _versions(folder.parent / "versions.json"),
     )
 
@@ -288,6 +291,18 @@ def _curves(path: Path) -> dict[str, NDArray[np.float64]]:
         return {column: np.array([float(row[column] or math.nan) for row in rows]) for column in columns}
     except ValueError as error:
         raise RunError(f"{path}: {error}; expected numbers; restore the file") from None
+
+
+def _parts(path: Path) -> str | None:
+    """One for equal training, validation and test parts, in whatever order their utterances stand."""
+    if not path.is_file():
+        return None
+    split = read_json(path)
+    try:
+        parts = [sorted(split[part]) for part in ("train", "validation", "test")]
+    except (KeyError, TypeError):
+        raise RunError(f"{path}: expected the ids of train, validation and test; restore the file") from None
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _shared(path: Path) -> Shared | None:

@@ -23,14 +23,14 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
         encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), **choices)  # type: ignore[arg-type]
     except ValueError as error:
         raise RecipeError(f"recipe {recipe.name}: {error}; change frontend or encoder") from error
-    shortest = frontend.minimum_samples(int(encoder.minimum_frames)) / recipe.sample_rate  # type: ignore[operator]
+    shortest = frontend.minimum_samples(int(encoder.minimum_frames))  # type: ignore[operator]
     key, seconds = "clip_seconds", recipe.clip_seconds
     if seconds is None:
         key, seconds = "bundle.min_seconds", recipe.bundle.min_seconds
-    if round(seconds * recipe.sample_rate) < round(shortest * recipe.sample_rate):
+    if round(seconds * recipe.sample_rate) < shortest:
         raise RecipeError(
-            f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs {shortest:.3f} s;"
-            " set it to that or more"
+            f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs"
+            f" {shortest / recipe.sample_rate:.3f} s; set it to that or more"
         )
     options = {"directions": encoder.directions} if recipe.pooling != "mean" else {}
     pooling = POOLINGS[recipe.pooling](int(encoder.num_outputs), **options)
