@@ -29,7 +29,8 @@ import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from serotone.modeling.frontends import LogMel  # noqa: E402
+from serotone.modeling.exported import exported  # noqa: E402
+from serotone.modeling.frontends import LogMel, LogMelOptions  # noqa: E402
 
 SAMPLE_RATE = 16000
 Array = NDArray[np.float32]
@@ -40,7 +41,7 @@ class Exported(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frontend = LogMel(engine="matmul")
+        self.frontend = exported(LogMel(LogMelOptions(), sample_rate=SAMPLE_RATE))
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """Waveform (B, T) -> frames (B, T', F)."""
@@ -62,7 +63,7 @@ def main() -> int:
     samples = round(arguments.seconds * SAMPLE_RATE)
     noise = np.random.default_rng(0).standard_normal((arguments.batch, samples)) * 0.1
     clips = noise.astype(np.float32)
-    frontend, session = LogMel(), exported_session(clips[:2, : samples // 2])
+    frontend, session = LogMel(LogMelOptions(), sample_rate=SAMPLE_RATE), exported_session(clips[:2, : samples // 2])
 
     def trained(batch: Array) -> Array:
         with torch.no_grad():

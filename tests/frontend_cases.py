@@ -1,4 +1,4 @@
-"""The frontends of the five systems and four odd ones, the signals they are tested with, and librosa's answers."""
+"""The frontends of the systems, Whisper's and four odd ones, the signals they are tested with, librosa's answers."""
 
 import io
 import os
@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from serotone.modeling.frontends import FRONTENDS, Spectrogram
+from serotone.modeling.exported import exported
+from serotone.modeling.frontends import FRONTENDS, Frontend
 
 RATE = 16000
 RESNET = {"sample_rate": 22050, "window": "hann", "window_samples": 2048, "hop_samples": 512, "n_fft": 2048}
@@ -24,7 +25,15 @@ DYCNN = {"window_seconds": 0.030, "hop_seconds": 0.015, "n_fft": 512, "pre_empha
 DEFAULTS = {
     **{"sample_rate": RATE, "window": "hamming", "window_seconds": 0.040, "hop_seconds": 0.010, "n_fft": 1024},
     **{"window_samples": None, "hop_samples": None, "centred": True, "pre_emphasis": None, "bins": None},
-    **{"logarithm": "db", "amin": 1e-10, "top_db": 80.0, "deltas": 0, "delta_width": 9, "num_coefficients": 40},
+    **{
+        "logarithm": "db",
+        "amin": 1e-10,
+        "top_db": 80.0,
+        "offset": 0.0,
+        "deltas": 0,
+        "delta_width": 9,
+        "num_coefficients": 40,
+    },
     **{"num_mels": 128, "mel_scale": "slaney", "mel_norm": "slaney", "f_min": 0.0, "f_max": None},
 }
 CASES: dict[str, tuple[str, dict]] = {
@@ -32,7 +41,7 @@ CASES: dict[str, tuple[str, dict]] = {
     "1 mel": ("log-mel", RESNET),
     "1 mfcc": ("mfcc", RESNET),
     "2 mel": ("log-mel", {}),
-    "2 stft": ("spectrogram", {}),
+    "2 stft": ("spectrogram", {"offset": 1e-8}),
     "3": (
         "log-mel",
         {
@@ -80,13 +89,25 @@ CASES: dict[str, tuple[str, dict]] = {
             "top_db": None,
         },
     ),
+    "whisper": ("whisper-log-mel", {}),
+    "whisper relative": ("whisper-log-mel", {"num_mels": 128, "reference": "maximum", "loudest": 0.5}),
     "odd hann": ("log-mel", {"window": "hann", "n_fft": 800, "num_mels": 64, "mel_scale": "htk", "centred": False}),
 }
 
 
-def built(case: str, engine: str = "fft") -> Spectrogram:
+CASES |= {name: (name, {}) for name in FRONTENDS if name not in {used for used, _ in CASES.values()}}
+LIBROSA = [case for case, (name, _) in CASES.items() if name in ("spectrogram", "log-mel", "mfcc")]
+"""Those that librosa computes too."""
+
+
+def made(name: str, engine: str = "fft", *, sample_rate: int = RATE, **options: object) -> Frontend:
+    cls = FRONTENDS[name]
+    return cls(cls.options_type(**options), sample_rate=sample_rate, engine=engine)
+
+
+def built(case: str, engine: str = "fft") -> Frontend:
     name, options = CASES[case]
-    return FRONTENDS[name](**options, engine=engine)
+    return made(name, engine, **options)
 
 
 @cache
@@ -111,7 +132,7 @@ def real_clips(rate: int) -> list[NDArray[np.float32]]:
     return clips
 
 
-def alone(frontend: Spectrogram, samples: NDArray[np.floating] | Tensor) -> Tensor:
+def alone(frontend: Frontend, samples: NDArray[np.floating] | Tensor) -> Tensor:
     """One clip by itself: (T,) -> (T', F)."""
     waveform = torch.as_tensor(samples)[None]
     values, lengths = frontend(waveform, torch.tensor([waveform.shape[1]]))
@@ -122,7 +143,7 @@ def alone(frontend: Spectrogram, samples: NDArray[np.floating] | Tensor) -> Tens
 def by_librosa(case: str, samples: NDArray[np.floating]) -> NDArray[np.float64]:
     """librosa's answer (T', F) to one clip, in float64."""
     name, given = CASES[case]
-    options = {**DEFAULTS, "offset": 1e-8 if name == "spectrogram" else 0.0, **given}
+    options = {**DEFAULTS, **given}
     rate, n_fft = options["sample_rate"], options["n_fft"]
     size = options["window_samples"] or round(options["window_seconds"] * rate)
     hop = options["hop_samples"] or round(options["hop_seconds"] * rate)
@@ -158,11 +179,12 @@ def assert_close(case: str, got: NDArray[np.floating], expected: NDArray[np.floa
     """Frames of one clip within 2e-2 dB down to 80 dB below the maximum, and 1e-3 dB down to 60."""
     assert got.shape == expected.shape
     name, options = CASES[case]
-    error = np.abs(got - expected) * (10 / np.log(10) if options.get("logarithm") == "ln" else 1)
+    unit = 40.0 if name == "whisper-log-mel" else 10 / np.log(10) if options.get("logarithm") == "ln" else 1.0  # in dB
+    error = np.abs(got - expected) * unit
     if name == "mfcc":  # mixes bands of all levels
         assert error.max(initial=0.0) < 2e-2
         return
-    below = (expected.max(initial=0.0) - expected) * (10 / np.log(10) if options.get("logarithm") == "ln" else 1)
+    below = (expected.max(initial=-np.inf) - expected) * unit
     assert error[below <= 80].max(initial=0.0) < 2e-2
     assert error[below <= 60].max(initial=0.0) < 1e-3
 
@@ -170,7 +192,7 @@ def assert_close(case: str, got: NDArray[np.floating], expected: NDArray[np.floa
 class WholeClips(nn.Module):
     """A frontend as a bundle's graph holds it: clips of equal length, which are counted inside."""
 
-    def __init__(self, frontend: Spectrogram) -> None:
+    def __init__(self, frontend: Frontend) -> None:
         super().__init__()
         self.frontend = frontend
 
@@ -179,9 +201,12 @@ class WholeClips(nn.Module):
         return values, lengths
 
 
-def graph(frontend: Spectrogram, *, whole: bool = True) -> bytes:
-    """The frontend as an ONNX graph, with the flags that the exporter sets."""
-    frontend.engine, frontend.exported = "matmul", whole
+def graph(frontend: Frontend, *, whole: bool = True) -> bytes:
+    """The frontend as an ONNX graph, in the form that the exporter gives it, or masked all the same."""
+    frontend = exported(frontend)
+    for part in frontend.modules():
+        if hasattr(part, "exported"):
+            part.exported = whole
     model = io.BytesIO()
     with warnings.catch_warnings():  # every other warning, a tracer's too, is an error
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)

@@ -12,7 +12,7 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("crnn-mel", ["frontend.logarithm=ln"], r"recipe crnn-mel: top_db 80\.0 .* belong to decibels"),
+        ("crnn-mel", ["frontend.logarithm=ln"], r"crnn-mel: frontend: top_db 80\.0 .* belong to decibels"),
         (
             "crnn-mel",
             ["frontend.n_fft=512"],

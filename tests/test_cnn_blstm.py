@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional
 
+from made_parts import made_encoder, made_head, made_pooling
 from serotone.modeling.encoders.cnn_blstm import CNNBLSTM
 from serotone.modeling.heads import CosineHead, LinearHead
 from serotone.modeling.pooling import POOLINGS, AttentiveMean, AttentiveMeanDeviation, Ends
@@ -21,7 +22,7 @@ SMALL = (4, 3, 5)  # two pools: at least 4 bins and 4 frames
 def small(features: int = 9, *, dropout: float = 0.25) -> CNNBLSTM:
     """A narrow one whose batch norms are not the identity."""
     torch.manual_seed(3)
-    encoder = CNNBLSTM(features, filters=SMALL, hidden=6, dropout=dropout)
+    encoder = made_encoder(CNNBLSTM, features, filters=SMALL, hidden=6, dropout=dropout)
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -56,19 +57,19 @@ def test_parameter_count_is_that_of_the_specification(hidden: int, pooling, spec
     matrix = 0 if pooling is Ends else (2 * hidden) ** 2
     vector = 2 * hidden * (2 if pooling is AttentiveMeanDeviation else 1)
     assert convolutions + norms + recurrence + matrix + 4 * vector + 4 == specified
-    encoder = CNNBLSTM(40, hidden=hidden)
-    pool = pooling(encoder.num_outputs)
-    system = nn.ModuleList([encoder, pool, LinearHead(pool.num_outputs, 4)])
+    encoder = made_encoder(CNNBLSTM, 40, hidden=hidden)
+    pool = made_pooling(pooling, encoder.num_outputs)
+    system = nn.ModuleList([encoder, pool, made_head(LinearHead, pool.num_outputs, 4)])
     assert sum(p.numel() for p in system.parameters()) == specified + second_bias
 
 
 def test_cosine_head_saves_the_bias_only() -> None:
-    linear, cosine = (sum(p.numel() for p in head(128, 4).parameters()) for head in (LinearHead, CosineHead))
+    linear, cosine = (sum(p.numel() for p in made_head(head, 128, 4).parameters()) for head in (LinearHead, CosineHead))
     assert linear - cosine == 4
 
 
 def test_seven_and_a_half_seconds_become_23_steps_of_64() -> None:
-    encoder = CNNBLSTM(40, filters=(2, 2, 2, 2, 2, 64)).eval()
+    encoder = made_encoder(CNNBLSTM, 40, filters=(2, 2, 2, 2, 2, 64)).eval()
     assert encoder.recurrence.input_size == 64  # 40 -> 20 -> 10 -> 5 -> 2 -> 1 band
     frames = torch.randn(2, 748, 40)
     states, lengths = encoder(frames, lengths_of(frames))
@@ -77,7 +78,7 @@ def test_seven_and_a_half_seconds_become_23_steps_of_64() -> None:
 
 
 def test_kernels_and_pools_are_the_papers() -> None:
-    layers = list(CNNBLSTM(40).convolutions)
+    layers = list(made_encoder(CNNBLSTM, 40).convolutions)
     convolutions = [m for m in layers if isinstance(m, nn.Conv2d)]
     assert [m.out_channels for m in convolutions] == [128, 128, 64, 64, 64, 64]
     assert {m.kernel_size for m in convolutions} == {(3, 3)}
@@ -118,7 +119,7 @@ def test_states_are_those_of_a_second_walk() -> None:
 
 def test_dropout_takes_single_elements_and_scales_the_rest() -> None:
     torch.manual_seed(0)
-    encoder = CNNBLSTM(30, filters=(6,), dropout=0.25).train()  # one block, no pool
+    encoder = made_encoder(CNNBLSTM, 30, filters=(6,), dropout=0.25).train()  # one block, no pool
     frames = torch.randn(2, 1, 40, 30)
     dropped = encoder.convolutions(frames)
     encoder.convolutions[-1].p = 0.0
@@ -148,8 +149,8 @@ def test_evaluation_knows_no_neighbours_and_no_chance() -> None:
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_every_parameter_receives_a_gradient(pooling: str, mode: str) -> None:
     encoder = small().train(mode == "train")
-    pool = POOLINGS[pooling](encoder.num_outputs)
-    head = LinearHead(pool.num_outputs, 4)
+    pool = made_pooling(POOLINGS[pooling], encoder.num_outputs)
+    head = made_head(LinearHead, pool.num_outputs, 4)
     frames = torch.randn(4, 40, 9)
     head(pool(*encoder(frames, lengths_of(frames))))[0].square().sum().backward()
     system = nn.ModuleDict({"encoder": encoder, "pooling": pool, "head": head})
@@ -164,8 +165,8 @@ def test_every_parameter_receives_a_gradient(pooling: str, mode: str) -> None:
 @pytest.mark.parametrize("pooling", ["attentive-mean", "attentive-mean-sd"])
 def test_mixed_precision_trains(pooling: str) -> None:
     encoder = small().train()
-    pool = POOLINGS[pooling](encoder.num_outputs)
-    head = CosineHead(pool.num_outputs, 4)
+    pool = made_pooling(POOLINGS[pooling], encoder.num_outputs)
+    head = made_head(CosineHead, pool.num_outputs, 4)
     frames = torch.randn(4, 40, 9)
     with torch.autocast("cpu", torch.bfloat16):
         logits, embedding = head(pool(*encoder(frames, lengths_of(frames))))
@@ -176,16 +177,16 @@ def test_mixed_precision_trains(pooling: str) -> None:
 
 def test_refuses_frames_that_the_pools_would_swallow() -> None:
     with pytest.raises(ValueError, match="32 bins per frame, got 31"):
-        CNNBLSTM(31)
-    assert CNNBLSTM(32, filters=(1, 1, 1, 1, 1, 1)).minimum_frames == 32
+        made_encoder(CNNBLSTM, 31)
+    assert made_encoder(CNNBLSTM, 32, filters=(1, 1, 1, 1, 1, 1)).minimum_frames == 32
 
 
 class Chain(nn.Module):
     def __init__(self, pooling: str, head: type[nn.Module]) -> None:
         super().__init__()
         self.encoder = small()
-        self.pooling = POOLINGS[pooling](self.encoder.num_outputs)
-        self.head = head(self.pooling.num_outputs, 4)
+        self.pooling = made_pooling(POOLINGS[pooling], self.encoder.num_outputs)
+        self.head = made_head(head, self.pooling.num_outputs, 4)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         lengths = torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional
 
+from made_parts import made_encoder
 from serotone.modeling import convolution
 from serotone.modeling.convolution import DynamicConv2d, annealed
 from serotone.modeling.encoders import dycnn
@@ -32,7 +33,7 @@ LENGTHS = [1, 7, 15, *range(16, 34), 50]  # below and around the shortest, and e
 
 def encoder(variant: str = "dynamic") -> DyCNN:
     torch.manual_seed(5)
-    network = DyCNN(BINS, filters=(4, 4, 6, 6), hidden=5, **VARIANTS[variant])
+    network = made_encoder(DyCNN, BINS, filters=(4, 4, 6, 6), hidden=5, **VARIANTS[variant])
     for module in network.modules():  # as after training: no statistic is 0 or 1
         if isinstance(module, MaskedBatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
@@ -254,7 +255,7 @@ def test_parameters_are_those_of_the_docstring() -> None:
         ("static", False, False),
     ):
         options = {"dynamic": dynamic, "first_static": first_static}
-        both = (DyCNN(40, **options), DyCNN(40, recurrence="lstm", hidden=256, **options))
+        both = (made_encoder(DyCNN, 40, **options), made_encoder(DyCNN, 40, recurrence="lstm", hidden=256, **options))
         counts = [sum(p.numel() for p in network.parameters()) for network in both]
         assert counts == [counted(**options, lstm=bilstm), counted(**options, lstm=lstm)]
         assert rows[name] == counts
@@ -268,12 +269,12 @@ def test_published_clips_leave_the_published_steps(frames: int, steps: int) -> N
     assert lengths.tolist() == [steps]
     assert states.shape == (1, steps, 10)
     assert network.minimum_frames == 16
-    assert DyCNN(40).recurrence.input_size == 640
+    assert made_encoder(DyCNN, 40).recurrence.input_size == 640
 
 
 @pytest.mark.parametrize(("recurrence", "directions"), [("bilstm", 2), ("lstm", 1)])
 def test_an_lstm_has_one_direction(recurrence: str, directions: int) -> None:
-    network = DyCNN(40, recurrence=recurrence, hidden=7)  # type: ignore[arg-type]
+    network = made_encoder(DyCNN, 40, recurrence=recurrence, hidden=7)
     assert (network.directions, network.num_outputs) == (directions, 7 * directions)
     assert network.recurrence.bidirectional == (directions == 2)
 
@@ -448,12 +449,10 @@ def test_same_input_gives_the_same_bits() -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="7 bins"):
-        DyCNN(7)
-    with pytest.raises(ValueError, match="4 counts"):
-        DyCNN(40, filters=(64, 64))
+    with pytest.raises(ValueError, match="at least 8 bins per frame, got 7"):
+        made_encoder(DyCNN, 7)
     with pytest.raises(ValueError, match="recurrence 'gru' is unknown"):
-        DyCNN(40, recurrence="gru")  # type: ignore[arg-type]
+        made_encoder(DyCNN, 40, recurrence="gru")
     with pytest.raises(ValueError, match="kernels 0"):
         DynamicConv2d(3, 5, kernels=0)
     with pytest.raises(ValueError, match="odd kernel_size"):

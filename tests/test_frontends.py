@@ -1,4 +1,4 @@
-"""Frontends: librosa, two engines, the padding law, short clips."""
+"""Frontends: librosa and Whisper's extractor, two engines, the padding law, short clips."""
 
 import librosa
 import numpy as np
@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frontend_cases import CASES, RESNET, alone, assert_close, built, by_librosa, real_clips, sweep
-from serotone.modeling import frontends
-from serotone.modeling.frontends import FRONTENDS, MFCC, LogMel, Spectrogram, mel_filterbank, power_to_db
+from frontend_cases import CASES, LIBROSA, RESNET, alone, assert_close, built, by_librosa, made, real_clips, sweep
+from serotone.modeling.frontends import Framing, mel_filterbank, power_to_db
+from serotone.modeling.frontends import frontend as frontend_module
 
 RATE = 16000
 ENGINES = ("fft", "matmul")
@@ -17,7 +17,7 @@ ENGINES = ("fft", "matmul")
 # ---------------------------------------------------------------------------------------------------------- librosa
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", LIBROSA)
 def test_librosa_compatibility_on_real_clips(case: str) -> None:
     by_fft, by_matmul = built(case), built(case, "matmul")
     for samples in real_clips(by_fft.sample_rate):
@@ -26,7 +26,7 @@ def test_librosa_compatibility_on_real_clips(case: str) -> None:
         assert_close(case, alone(by_matmul, samples).numpy(), expected)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", LIBROSA)
 @pytest.mark.parametrize("samples", [sweep(2.0), sweep(0.5)[:7999], sweep(0.2)[:2049]], ids=len)
 def test_librosa_compatibility_on_synthetic_signals(case: str, samples: NDArray[np.float32]) -> None:
     expected = by_librosa(case, samples)
@@ -38,21 +38,75 @@ def test_librosa_compatibility_on_synthetic_signals(case: str, samples: NDArray[
 def test_system_1_is_what_librosa_computes_by_default(engine: str) -> None:
     samples = sweep(1.0).astype(np.float64)  # librosa's defaults are 22,050 Hz, 2048, 512, 128 bands
     power = librosa.feature.melspectrogram(y=samples)
-    mel = alone(LogMel(**RESNET, engine=engine), samples.astype(np.float32))
+    mel = alone(made("log-mel", engine, **RESNET), samples.astype(np.float32))
     assert_close("1 mel", mel.numpy(), librosa.power_to_db(power).T)
-    mfcc = alone(MFCC(**RESNET, num_coefficients=40, engine=engine), samples.astype(np.float32))
+    mfcc = alone(made("mfcc", engine, **RESNET), samples.astype(np.float32))
     assert_close("1 mfcc", mfcc.numpy(), librosa.feature.mfcc(y=samples, n_mfcc=40).T)
 
 
 def test_second_deltas_are_deltas_of_deltas() -> None:
     rising = torch.linspace(0, 1, 4000) ** 2  # louder and louder
     noise = torch.randn(4000, generator=torch.Generator().manual_seed(0))
-    values = alone(MFCC(num_coefficients=13, deltas=2), rising * noise).numpy()
+    values = alone(made("mfcc", num_coefficients=13, deltas=2), rising * noise).numpy()
     base, first, second = values[:, :13], values[:, 13:26], values[:, 26:]
     expected = librosa.feature.delta(base, axis=0, mode="nearest")
     np.testing.assert_allclose(first, expected, atol=1e-3)
     np.testing.assert_allclose(second, librosa.feature.delta(expected, axis=0, mode="nearest"), atol=1e-3)
     assert np.abs(second - librosa.feature.delta(base, order=2, axis=0, mode="nearest")).max() > 0.1
+
+
+# ---------------------------------------------------------------------------------------------------------- Whisper
+
+
+def by_transformers(samples: NDArray[np.float32], num_mels: int, *, padding: str) -> NDArray[np.float32]:
+    """The answer (T', F) of the extractor that comes with Whisper's models."""
+    transformers = pytest.importorskip("transformers")
+    extractor = transformers.WhisperFeatureExtractor(feature_size=num_mels)
+    values = extractor(samples, sampling_rate=RATE, padding=padding, return_tensors="np")["input_features"]
+    return values[0].T
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("num_mels", [80, 128])
+@pytest.mark.parametrize("samples", [48000, 48123, 16159])
+def test_whisper_compatibility_at_a_clips_own_length(samples: int, num_mels: int, engine: str) -> None:
+    clip = sweep(4.0)[:samples]
+    expected = by_transformers(clip, num_mels, padding="longest")
+    got = alone(made("whisper-log-mel", engine, num_mels=num_mels), clip).numpy()
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whisper_compatibility_filled_up_to_thirty_seconds(engine: str) -> None:
+    clip = sweep(4.0)
+    expected = by_transformers(clip, 80, padding="max_length")
+    got = alone(made("whisper-log-mel", engine), np.pad(clip, (0, 30 * RATE - len(clip)))).numpy()
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whisper_relative_to_the_maximum_hears_no_level(engine: str) -> None:
+    frontend = made("whisper-log-mel", engine, reference="maximum")
+    waveforms = torch.from_numpy(np.stack([sweep(1.0) * gain for gain in (1.0, 1e-4, 10.0)]))
+    values, _ = frontend(waveforms, torch.full((3,), RATE))
+    assert values.amax(dim=(1, 2)).tolist() == pytest.approx([(1.5 + 4) / 4] * 3)
+    torch.testing.assert_close(values[1:], values[:1].expand(2, -1, -1), rtol=0, atol=1e-4)
+    absolute = alone(made("whisper-log-mel", engine), sweep(1.0))
+    shift = (1.5 + 4) / 4 - absolute.max()  # nothing in this clip lies at the absolute floor
+    torch.testing.assert_close(values[0], absolute + shift, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 5, 200, 201, 600])
+def test_mirrored_edges_are_those_of_numpy_at_any_length(samples: int) -> None:
+    framing = Framing(hop=160, window_size=400, n_fft=400, centred=True, edges="reflect", drop_last=True)
+    clip = torch.randn(samples, generator=torch.Generator().manual_seed(0))
+    batch = torch.full((2, 700), float("nan"))
+    batch[0, :samples] = batch[1, :samples] = clip
+    padded = framing(batch, torch.tensor([samples, 1]))
+    expected = np.pad(clip.numpy(), 200, mode="reflect")
+    np.testing.assert_array_equal(padded[0, : samples + 400].numpy(), expected)
+    assert (padded[0, samples + 400 :] == 0).all()
+    assert (padded[1, :401] == clip[0]).all()
 
 
 # --------------------------------------------------------------------------------------------------------- features
@@ -73,7 +127,7 @@ def test_second_deltas_are_deltas_of_deltas() -> None:
 )
 def test_size_of_the_answer(case: str, width: int, hop: int, frames: int) -> None:
     frontend = built(case)
-    assert (frontend.num_features, frontend.hop) == (width, hop)
+    assert (frontend.num_features, frontend.framing.hop) == (width, hop)
     assert alone(frontend, sweep(1.0)).shape == (frames, width)
 
 
@@ -85,18 +139,21 @@ def test_six_seconds_of_system_1_and_four_of_system_4() -> None:
 
 def test_groups_of_bands_are_the_whole_filterbank() -> None:
     for bands, n_fft in ((128, 1024), (40, 512), (128, 256)):  # the last has bands that hold no bin at all
-        frontend = LogMel(num_mels=bands, n_fft=n_fft, window_seconds=0.016)
+        frontend = made("log-mel", num_mels=bands, n_fft=n_fft, window_seconds=0.016)
         power = torch.rand(2, 5, n_fft // 2 + 1)
-        torch.testing.assert_close(frontend.features(power), power @ frontend.mel)
-        pieces = [power[..., order] for order in frontend.folded.order]
-        torch.testing.assert_close(frontend.features_of_pieces(pieces), power @ frontend.mel)
+        expected = power @ mel_filterbank(RATE, n_fft, bands).float()
+        torch.testing.assert_close(frontend.bands(power), expected)
+        pieces = [power[..., order] for order in frontend.spectrum.folded.order]
+        torch.testing.assert_close(frontend.bands.of_pieces(pieces), expected)
 
 
 def test_bins_are_the_first_of_the_spectrum() -> None:
     clip = torch.from_numpy(sweep(0.2))[None]
     for engine in ENGINES:
         for bins in (1, 100, 257, 258, 300, 512):
-            every, some = Spectrogram(engine=engine).power(clip), Spectrogram(bins=bins, engine=engine).power(clip)
+            lengths = torch.tensor([clip.shape[1]])
+            every = made("spectrogram", engine).power(clip, lengths)
+            some = made("spectrogram", engine, bins=bins).power(clip, lengths)
             torch.testing.assert_close(some, every[..., :bins], rtol=1e-5, atol=1e-6 * float(every.max()))
 
 
@@ -135,7 +192,8 @@ def test_a_clip_in_a_batch_is_the_clip_alone(
     name, options = CASES[case]
     # top_db, so that nothing hangs on the last bits of silence, which float32 rounds as the batch's size has it
     floor = {} if options.get("logarithm") == "ln" else {"top_db": 60.0}
-    frontend = FRONTENDS[name](**{**options, **floor, "centred": centred}, engine=engine).to(dtype)
+    changes = {} if name == "whisper-log-mel" else {**floor, "centred": centred}
+    frontend = made(name, engine, **{**options, **changes}).to(dtype)
     batch, lengths = padded_batch("noise")
     values, counted = frontend(batch.to(dtype), lengths)
     scale = values.abs().amax().clamp_min(100.0) / 100.0  # cepstrum 0 reaches a thousand: so do its last bits
@@ -160,12 +218,12 @@ def test_what_stands_beyond_a_clip_changes_nothing(case: str, engine: str, filli
 def test_a_batch_analysed_in_parts_is_the_batch(clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
     waveforms = torch.from_numpy(np.stack([sweep(0.3, seed) for seed in range(7)]))
     lengths = torch.arange(7) * 700
-    whole = LogMel()(waveforms, lengths)[0]
-    monkeypatch.setattr(frontends.spectrogram, "CPU_SAMPLES", clips * waveforms.shape[1])
-    torch.testing.assert_close(LogMel()(waveforms, lengths)[0], whole, rtol=0, atol=1e-5)
+    whole = made("log-mel")(waveforms, lengths)[0]
+    monkeypatch.setattr(frontend_module, "CPU_SAMPLES", clips * waveforms.shape[1])
+    torch.testing.assert_close(made("log-mel")(waveforms, lengths)[0], whole, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["2 mel", "4 mfcc"])
+@pytest.mark.parametrize("case", ["2 mel", "4 mfcc", "whisper", "whisper relative"])
 def test_gradients_reach_the_waveform_but_not_the_padding(case: str) -> None:
     waveforms = torch.from_numpy(np.stack([sweep(0.2)] * 2))
     waveforms[1, 1600:] = float("nan")
@@ -180,7 +238,7 @@ def test_gradients_reach_the_waveform_but_not_the_padding(case: str) -> None:
 # ------------------------------------------------------------------------------------------------------ short clips
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if built(case).centred])
+@pytest.mark.parametrize("case", [case for case in LIBROSA if built(case).framing.centred])
 @pytest.mark.parametrize("samples", [1, 2, 159, 160, 319, 639, 640])
 def test_clips_shorter_than_a_window(case: str, samples: int) -> None:
     clip = sweep(0.1)[:samples] + np.float32(0.05)
@@ -195,24 +253,28 @@ def test_clips_shorter_than_a_window(case: str, samples: int) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_no_frames_and_no_samples(case: str, engine: str) -> None:
     frontend = built(case, engine)
-    short = frontend.window_size - 1
+    short, framing = frontend.framing.window_size - 1, frontend.framing
     values, lengths = frontend(torch.ones(2, short), torch.tensor([short, 0]))
     assert values.shape[2] == frontend.num_features
     assert values.isfinite().all()
-    if not frontend.centred:
+    if not framing.centred:
         assert values.shape[1] == 0
         assert lengths.tolist() == [0, 0]
     values, lengths = frontend(torch.ones(2, 0), torch.tensor([0, 0]))
-    assert lengths.tolist() == [int(frontend.centred)] * 2
-    assert values.shape == (2, int(frontend.centred), frontend.num_features)
+    frames = int(framing.centred and not framing.drop_last)
+    assert lengths.tolist() == [frames] * 2
+    assert values.shape == (2, frames, frontend.num_features)
     assert values.isfinite().all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_digital_silence_is_the_floor(engine: str) -> None:
-    assert (alone(LogMel(engine=engine), torch.zeros(4000)) == -100).all()
-    assert alone(Spectrogram(engine=engine), torch.zeros(4000)).sub(-80).abs().max() < 1e-3  # 1e-8 is added
+    assert (alone(made("log-mel", engine), torch.zeros(4000)) == -100).all()
+    assert alone(built("2 stft", engine), torch.zeros(4000)).sub(-80).abs().max() < 1e-3  # 1e-8 is added
     assert alone(built("3", engine), torch.zeros(4000)).sub(np.log(1e-10)).abs().max() < 1e-5
+    assert (alone(built("whisper", engine), torch.zeros(4000)) == (-10 + 4) / 4).all()
+    silence = alone(built("whisper relative", engine), torch.zeros(4000))
+    torch.testing.assert_close(silence, torch.full_like(silence, (0.5 - 8 + 4) / 4))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -223,40 +285,45 @@ def test_minimum_samples(case: str) -> None:
         assert len(alone(frontend, sweep(2.0)[:fewest])) == count
         if fewest > 1:
             assert len(alone(frontend, sweep(2.0)[: fewest - 1])) == count - 1
-    assert LogMel().minimum_samples(49) == 7680
+    assert made("log-mel").minimum_samples(49) == 7680
 
 
 # ----------------------------------------------------------------------------------------------------------- errors
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("log-mel", {"window": "kaiser"}, "window 'kaiser' is unknown; expected one of hamming, hann"),
+        ("log-mel", {"n_fft": 512}, "window of 640 samples, n_fft 512"),
+        ("log-mel", {"hop_samples": 0}, "hop_samples 0; expected at least 1"),
+        ("log-mel", {"hop_seconds": 1e-6}, "hop of 0 and window of 640 samples"),
+        ("spectrogram", {"bins": 514}, "514 bins of an FFT of 1024; expected 1 to 513"),
+        ("log-mel", {"pre_emphasis": 1.5}, r"pre_emphasis 1\.5; expected less than 1"),
+        ("log-mel", {"logarithm": "log2"}, "'log2' is unknown; expected one of db, ln"),
+        ("log-mel", {"logarithm": "ln"}, r"top_db 80.0 and offset 0.0 belong to decibels"),
+        ("log-mel", {"f_min": 9000.0}, "0 <= f_min < f_max"),
+        ("log-mel", {"mel_norm": "l2"}, "mel_norm 'l2' is unknown; expected one of slaney, null"),
+        ("mfcc", {"num_coefficients": 129}, "129 cepstral coefficients of 128 bands"),
+        ("mfcc", {"deltas": 3}, "deltas 3; expected at most 2"),
+        ("mfcc", {"deltas": 1, "delta_width": 8}, "delta_width 8; expected an odd number"),
+        ("whisper-log-mel", {"sample_rate": 8000}, "sample_rate 8000 with frontend 'whisper-log-mel'; expected 16000"),
+    ],
+)
+def test_wrong_options_are_named(name: str, options: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        made(name, **options)
+
+
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="'kaiser' is unknown; expected one of hamming, hann"):
-        LogMel(window="kaiser")
-    with pytest.raises(ValueError, match="window of 640 samples, n_fft 512"):
-        LogMel(n_fft=512)
-    with pytest.raises(ValueError, match="hop of 0 and window of 640 samples"):
-        LogMel(hop_samples=0)
-    with pytest.raises(ValueError, match="514 bins of an FFT of 1024; expected 1 to 513"):
-        Spectrogram(bins=514)
-    with pytest.raises(ValueError, match=r"pre-emphasis of 1\.5; expected 0 to 1"):
-        LogMel(pre_emphasis=1.5)
-    with pytest.raises(ValueError, match="'log2' is unknown; expected 'db' or 'ln'"):
-        LogMel(logarithm="log2")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"top_db 80.0 and offset 0.0 belong to decibels"):
-        LogMel(logarithm="ln")
     with pytest.raises(ValueError, match="engine 'conv' is unknown"):
-        alone(LogMel(engine="conv"), torch.ones(800))  # type: ignore[arg-type]
+        alone(made("log-mel", "conv"), torch.ones(800))
     with pytest.raises(ValueError, match="'bark' is unknown"):
         mel_filterbank(RATE, 512, 40, "bark")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="0 <= f_min < f_max"):
-        LogMel(f_min=9000.0)
     with pytest.raises(ValueError, match="norm 'l2' is unknown"):
-        LogMel(mel_norm="l2")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="129 cepstral coefficients of 128 bands"):
-        MFCC(num_coefficients=129)
-    with pytest.raises(ValueError, match="deltas 3; expected 0, 1 or 2"):
-        MFCC(deltas=3)
-    with pytest.raises(ValueError, match="delta_width 8; expected an odd number"):
-        MFCC(deltas=1, delta_width=8)
+        mel_filterbank(RATE, 512, 40, norm="l2")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected amin above 0"):
         power_to_db(torch.ones(1, 1, 1), torch.tensor([1]), amin=0.0, top_db=None)
+    for choice in ({"edges": "reflect"}, {"drop_last": True}):
+        with pytest.raises(ValueError, match="belong to centred frames"):
+            Framing(hop=160, window_size=400, n_fft=400, centred=False, **choice)

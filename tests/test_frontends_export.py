@@ -5,7 +5,7 @@ import onnx
 import pytest
 import torch
 
-from frontend_cases import CASES, assert_close, built, graph, session, sweep
+from frontend_cases import CASES, assert_close, built, graph, made, session, sweep
 from serotone.modeling.frontends import FRONTENDS
 
 
@@ -13,7 +13,7 @@ from serotone.modeling.frontends import FRONTENDS
 def test_exported_graph_is_the_frontend(case: str) -> None:
     model = graph(built(case))
     exported, reference = session(model), built(case).double()
-    for samples in (1, reference.window_size - 1, reference.minimum_samples(), 3001, 33333):
+    for samples in (1, reference.framing.window_size - 1, reference.minimum_samples(), 3001, 33333):
         for clips in (1, 3):
             batch = np.stack([sweep(2.1, seed)[:samples] for seed in range(clips)])
             values, lengths = exported.run(None, {"waveform": batch})
@@ -40,9 +40,9 @@ def test_whether_the_graph_clears_what_is_beyond_or_not_makes_no_difference() ->
     np.testing.assert_array_equal(cleared[1], trusted[1])
 
 
-@pytest.mark.parametrize("cls", FRONTENDS.values())
-def test_tables_are_no_part_of_the_weights(cls: type) -> None:
-    assert cls().state_dict() == {}
+@pytest.mark.parametrize("name", FRONTENDS)
+def test_tables_are_no_part_of_the_weights(name: str) -> None:
+    assert made(name).state_dict() == {}
 
 
 def test_bytes_of_tables_by_hand() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from made_parts import made_head
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.losses import (
     CenterLoss,
@@ -149,7 +150,7 @@ def angled(*degrees: float) -> torch.Tensor:
 
 
 def test_am_softmax_from_angles() -> None:
-    head = CosineHead(2, 3, scale=10.0)
+    head = made_head(CosineHead, 2, 3, scale=10.0)
     with torch.no_grad():
         head.weight.copy_(angled(0.0, 90.0, 180.0))
     # A vector at 60 degrees stands 60, 30 and 120 degrees from the classes; one at 90 degrees 90, 0 and 90.
@@ -177,7 +178,7 @@ def test_am_softmax_is_torchs_cross_entropy_but_for_the_targets_margin() -> None
 
 def test_am_softmax_gradient_reaches_vectors_and_weights() -> None:
     torch.manual_seed(0)
-    head = CosineHead(3, 4, scale=10.0).double()
+    head = made_head(CosineHead, 3, 4, scale=10.0).double()
     targets = torch.tensor([0, 1, 2, 3, 0])
 
     def loss(vectors: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -7,41 +7,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from made_parts import made_pooling
 from serotone.modeling.pooling import POOLINGS, AttentiveMean, AttentiveMeanDeviation, Ends, Mean
 
 
 def made(name: str, width: int = 6) -> nn.Module:
     torch.manual_seed(5)
-    return POOLINGS[name](width)
+    return made_pooling(POOLINGS[name], width)
 
 
 def test_ends_reads_forward_at_the_last_and_backward_at_the_first_step() -> None:
     gru = nn.GRU(3, 2, batch_first=True, bidirectional=True)
     states, final = gru(torch.randn(2, 5, 3))
-    torch.testing.assert_close(Ends(4)(states, torch.tensor([5, 5])), torch.cat([final[0], final[1]], dim=1))
+    torch.testing.assert_close(
+        made_pooling(Ends, 4)(states, torch.tensor([5, 5])), torch.cat([final[0], final[1]], dim=1)
+    )
     states = torch.arange(24.0).reshape(2, 3, 4)
-    assert Ends(4)(states, torch.tensor([3, 2])).tolist() == [[8, 9, 2, 3], [16, 17, 14, 15]]
+    assert made_pooling(Ends, 4)(states, torch.tensor([3, 2])).tolist() == [[8, 9, 2, 3], [16, 17, 14, 15]]
 
 
 def test_ends_of_one_direction_takes_the_last_valid_step() -> None:
     states = torch.arange(18.0).reshape(2, 3, 3)
-    assert Ends(3, directions=1)(states, torch.tensor([3, 2])).tolist() == [[6, 7, 8], [12, 13, 14]]
+    assert made_pooling(Ends, 3, directions=1)(states, torch.tensor([3, 2])).tolist() == [[6, 7, 8], [12, 13, 14]]
 
 
 @pytest.mark.parametrize(("width", "directions"), [(4, 3), (5, 2), (4, 0)])
 def test_ends_refuses(width: int, directions: int) -> None:
     with pytest.raises(ValueError, match=f"got {directions}"):
-        Ends(width, directions=directions)
+        made_pooling(Ends, width, directions=directions)
 
 
 def test_mean_counts_valid_steps_only() -> None:
     states = torch.tensor([[[1.0], [2.0], [6.0]], [[1.0], [2.0], [6.0]]])
-    assert Mean(1)(states, torch.tensor([3, 2])).tolist() == [[3.0], [1.5]]
+    assert made_pooling(Mean, 1)(states, torch.tensor([3, 2])).tolist() == [[3.0], [1.5]]
 
 
 def test_mean_of_many_half_precise_states_is_precise() -> None:
     states = torch.ones(1, 1000, 1, dtype=torch.bfloat16)
-    assert Mean(1)(states, torch.tensor([1000])).item() == 1.0
+    assert made_pooling(Mean, 1)(states, torch.tensor([1000])).item() == 1.0
 
 
 def attended() -> tuple[Tensor, Tensor, Tensor]:
@@ -56,7 +59,7 @@ def attended() -> tuple[Tensor, Tensor, Tensor]:
 
 def test_attentive_mean_by_hand() -> None:
     states, lengths, matrix = attended()
-    pooling = AttentiveMean(2)
+    pooling = made_pooling(AttentiveMean, 2)
     with torch.no_grad():
         pooling.matrix.copy_(matrix)
         torch.testing.assert_close(pooling.weights(states, lengths), torch.tensor([[0.25, 0.75, 0.0]]))
@@ -65,7 +68,7 @@ def test_attentive_mean_by_hand() -> None:
 
 def test_attentive_deviation_by_hand() -> None:
     states, lengths, matrix = attended()
-    pooling = AttentiveMeanDeviation(2)
+    pooling = made_pooling(AttentiveMeanDeviation, 2)
     with torch.no_grad():
         pooling.matrix.copy_(matrix)
         # 1/4 + 3/4 * 9 - 2.5^2 = .75 = 1/4 * 4 + 3/4 * 16 - 3.5^2
@@ -139,7 +142,7 @@ def test_width_is_as_announced_and_gradients_are_those_of_differences(name: str)
 
 
 def test_strong_scores_neither_overflow_nor_spread() -> None:
-    pooling = AttentiveMean(2)
+    pooling = made_pooling(AttentiveMean, 2)
     with torch.no_grad():
         pooling.matrix.copy_(1e4 * torch.eye(2))
         # q = (1, 0): e = 1e4 h_t1

@@ -297,7 +297,7 @@ def test_the_list_is_grouped_and_fits() -> None:
     names = [line.split()[0] for line in lines if re.match(r"  \S", line)]
     assert sorted(names) == shipped()
     heads = [line.split(":")[0] for line in lines if re.match(r"\S+: ", line)]
-    assert heads == list(CHOICES["encoder"])
+    assert heads == [name for name in CHOICES["encoder"] if name in {load(recipe).encoder.name for recipe in names}]
     encoders = [load(name).encoder.name for name in names]
     assert encoders == sorted(encoders, key=heads.index)
 

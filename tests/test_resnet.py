@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from made_parts import made_encoder, made_head, made_pooling
 from serotone.modeling.encoders.resnet import Block, ResNet18
 from serotone.modeling.heads import LinearHead
 from serotone.modeling.pooling import Mean
@@ -20,7 +21,7 @@ SMALL = (4, 6, 8, 10)
 def small(features: int = 20) -> ResNet18:
     """A narrow one whose batch norms are not the identity."""
     torch.manual_seed(3)
-    encoder = ResNet18(features, filters=SMALL)
+    encoder = made_encoder(ResNet18, features, filters=SMALL)
     for module in encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -44,12 +45,12 @@ def test_parameter_count_is_that_of_the_specification() -> None:
         expected += inputs * width + norm(width) if inputs != width else 0  # projection
     expected += 512 * 4 + 4  # classifier
     assert expected == 11_172_292
-    system = nn.ModuleList([ResNet18(128), Mean(512), LinearHead(512, 4)])
+    system = nn.ModuleList([made_encoder(ResNet18, 128), made_pooling(Mean, 512), made_head(LinearHead, 512, 4)])
     assert sum(p.numel() for p in system.parameters()) == 11_172_292
 
 
 def test_it_has_eighteen_layers_and_no_convolution_bias() -> None:
-    convolutions = [m for m in ResNet18(128, filters=SMALL).modules() if isinstance(m, nn.Conv2d)]
+    convolutions = [m for m in made_encoder(ResNet18, 128, filters=SMALL).modules() if isinstance(m, nn.Conv2d)]
     projections = [m for m in convolutions if m.kernel_size == (1, 1)]
     assert len(convolutions) - len(projections) + 1 == 18  # and the linear layer of the head
     assert len(projections) == 3
@@ -60,7 +61,7 @@ def test_it_has_eighteen_layers_and_no_convolution_bias() -> None:
 def test_six_seconds_become_nine_states(features: int) -> None:
     # 259 -> 130 (stem) -> 65 (pool) -> 65 -> 33 -> 17 -> 9
     frames = torch.randn(2, 259, features)
-    states, lengths = ResNet18(features, filters=SMALL).eval()(frames, lengths_of(frames))
+    states, lengths = made_encoder(ResNet18, features, filters=SMALL).eval()(frames, lengths_of(frames))
     assert states.shape == (2, 9, SMALL[-1])
     assert lengths.tolist() == [9, 9]
 
@@ -99,7 +100,7 @@ def test_states_are_those_of_a_second_walk_and_their_mean_the_global_average_poo
     with torch.no_grad():
         states, lengths = encoder(frames, lengths_of(frames))
         maps = walk(iter(encoder.state_dict().values()), frames[:, None])
-        pooled = Mean(SMALL[-1])(states, lengths)
+        pooled = made_pooling(Mean, SMALL[-1])(states, lengths)
     torch.testing.assert_close(states, maps.mean(dim=3).transpose(1, 2), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(pooled, functional.adaptive_avg_pool2d(maps, 1).flatten(1), atol=1e-5, rtol=1e-5)
 
@@ -151,7 +152,7 @@ def test_evaluation_knows_no_neighbours_and_no_chance() -> None:
 
 def test_mixed_precision_trains() -> None:
     encoder = small().train()
-    pooling, head = Mean(SMALL[-1]), LinearHead(SMALL[-1], 4)
+    pooling, head = made_pooling(Mean, SMALL[-1]), made_head(LinearHead, SMALL[-1], 4)
     frames = torch.randn(4, 70, 20)
     with torch.autocast("cpu", torch.bfloat16):
         pooled = pooling(*encoder(frames, lengths_of(frames)))
@@ -162,16 +163,15 @@ def test_mixed_precision_trains() -> None:
 
 
 def test_refuses_what_is_no_network() -> None:
-    with pytest.raises(ValueError, match="got 0 bins"):
-        ResNet18(0)
-    with pytest.raises(ValueError, match="1 stage"):
-        ResNet18(8, filters=())
+    with pytest.raises(ValueError, match="at least 1 bin per frame, got 0"):
+        made_encoder(ResNet18, 0)
 
 
 class Chain(nn.Module):
     def __init__(self, encoder: ResNet18) -> None:
         super().__init__()
-        self.encoder, self.pooling, self.head = encoder, Mean(encoder.num_outputs), LinearHead(encoder.num_outputs, 4)
+        self.encoder, self.pooling = encoder, made_pooling(Mean, encoder.num_outputs)
+        self.head = made_head(LinearHead, encoder.num_outputs, 4)
 
     def forward(self, frames: Tensor) -> Tensor:
         lengths = torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1)

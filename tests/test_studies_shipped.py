@@ -340,13 +340,13 @@ def test_zhou_liu_rows_are_the_settings_that_their_names_say() -> None:
         has = {"-s": getattr(recipe.head, "scale", None), "-m": recipe.loss.margin}
         has |= {"gamma": recipe.loss.gamma, "alpha": recipe.loss.alpha}
         assert {kind: has[kind] for kind in said} == said
-        assert (recipe.pooling == "attentive-mean-sd") == (row == "combined")
+        assert (recipe.pooling.name == "attentive-mean-sd") == (row == "combined")
 
 
 def test_the_combinations_are_four_losses_by_two_poolings() -> None:
     recipes = recipes_of("discriminative-combined")
     cells = {
-        row: (recipe.loss.margin, recipe.loss.gamma, recipe.loss.alpha, recipe.pooling.endswith("-sd"))
+        row: (recipe.loss.margin, recipe.loss.gamma, recipe.loss.alpha, recipe.pooling.name.endswith("-sd"))
         for row, recipe in recipes.items()
     }
     assert cells == {

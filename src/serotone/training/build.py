@@ -1,10 +1,10 @@
-"""Recipe -> system: the one place that turns names into objects."""
+"""Recipe -> system: the one place that turns options into objects."""
 
-from torch import nn
+from collections.abc import Callable
 
 from serotone.errors import RecipeError
 from serotone.modeling.encoders import ENCODERS
-from serotone.modeling.frontends import FRONTENDS
+from serotone.modeling.frontends import FRONTENDS, Frontend
 from serotone.modeling.heads import HEADS
 from serotone.modeling.pooling import POOLINGS
 from serotone.modeling.system import System
@@ -19,11 +19,14 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
     """
     try:
         frontend = build_frontend(recipe)
-        choices = recipe.encoder.model_dump(exclude={"name"})
-        encoder = ENCODERS[recipe.encoder.name](int(frontend.num_features), **choices)  # type: ignore[arg-type]
+        encoder = ENCODERS[recipe.encoder.name](recipe.encoder, num_features=frontend.num_features)
+        pooling = POOLINGS[recipe.pooling.name](
+            recipe.pooling, num_inputs=encoder.num_outputs, directions=encoder.directions
+        )
+        head = HEADS[recipe.head.name](recipe.head, num_inputs=pooling.num_outputs, num_classes=num_classes)
     except ValueError as error:
         raise RecipeError(f"recipe {recipe.name}: {error}; change frontend or encoder") from error
-    shortest = frontend.minimum_samples(int(encoder.minimum_frames))  # type: ignore[operator]
+    shortest = frontend.minimum_samples(encoder.minimum_frames)
     key, seconds = "clip_seconds", recipe.clip_seconds
     if seconds is None:
         key, seconds = "bundle.min_seconds", recipe.bundle.min_seconds
@@ -32,14 +35,10 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
             f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs"
             f" {shortest / recipe.sample_rate:.3f} s; set it to that or more"
         )
-    options = {"directions": encoder.directions} if recipe.pooling != "mean" else {}
-    pooling = POOLINGS[recipe.pooling](int(encoder.num_outputs), **options)
-    head = HEADS[recipe.head.name](pooling.num_outputs, num_classes, **recipe.head.model_dump(exclude={"name"}))
     return System(frontend, encoder, pooling, head, clip_samples=recipe.clip_samples, segments=recipe.segments)
 
 
-def build_frontend(recipe: Recipe) -> nn.Module:
+def build_frontend(recipe: Recipe) -> Frontend:
     """The recipe's frontend, in its training form."""
-    return FRONTENDS[recipe.frontend.name](
-        sample_rate=recipe.sample_rate, **recipe.frontend.model_dump(exclude={"name"})
-    )
+    make: Callable[..., Frontend] = FRONTENDS[recipe.frontend.name]
+    return make(recipe.frontend, sample_rate=recipe.sample_rate)

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
-from serotone.training.recipe import layers, load
+from serotone.modeling.options import Options, described
+from serotone.training.recipe import layers, load, resolved
+from serotone.training.schema import BY_NAME, a_name_alone
 
 PROVENANCES = ("paper", "public", "computed", "ours")
 """What the comment beside a value may begin with."""
@@ -66,7 +68,8 @@ def explain(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpus: 
     Raises:
         RecipeError: As load.
     """
-    recipe = load(name_or_path, overrides, corpora=None if corpus is None else (corpus,))
+    corpora = None if corpus is None else (corpus,)
+    recipe, tree = load(name_or_path, overrides, corpora=corpora), resolved(name_or_path, overrides, corpora=corpora)
     said: dict[str, _Said] = {}
     special: dict[str, _Said] = {}
     for name, text in layers(name_or_path):
@@ -84,7 +87,7 @@ def explain(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpus: 
     unknown = _Said(UNSAID, "", "")
     return [
         Explanation(key, value, *(said.get(key, unknown) if stated else _Said(DEFAULT, description, "schema")))
-        for key, value, stated, description in _values(recipe)
+        for key, value, stated, description in _values(recipe, tree)
         if key not in HEADER
     ]
 
@@ -119,20 +122,34 @@ def _lines(node: yaml.Node | None, path: str) -> Iterator[tuple[str, int]]:
             yield _whole(inner), key.start_mark.line
 
 
-def _values(
-    value: object, path: str = "", *, stated: bool = True, about: str = ""
-) -> Iterator[tuple[str, Any, bool, str]]:
-    """Dotted key, plain value, whether a file or --set states it, and what the schema says, of each value."""
-    if isinstance(value, BaseModel):
-        for name, field in sorted(type(value).model_fields.items(), key=lambda item: item[0] != "name"):
-            inner = f"{path}.{field.alias or name}" if path else field.alias or name
-            known = stated and name in value.model_fields_set
-            yield from _values(getattr(value, name), inner, stated=known, about=field.description or "")
+_UNSTATED = object()
+
+
+def _values(value: object, stated: object, path: str = "", about: str = "") -> Iterator[tuple[str, Any, bool, str]]:
+    """Dotted key, plain value, whether a file or --set states it, and what the schema says, of each value.
+
+    ``stated`` is what they say in the value's place, unvalidated, or `_UNSTATED`.
+    """
+    if isinstance(value, BaseModel | Options):
+        tree = a_name_alone(stated)
+        for name, key, description in sorted(_fields(value), key=lambda field: field[0] != "name"):
+            said = tree.get(key, _UNSTATED) if isinstance(tree, Mapping) else _UNSTATED
+            yield from _values(getattr(value, name), said, f"{path}.{key}" if path else key, description)
     elif isinstance(value, Mapping) and value:
         for name, item in value.items():
-            yield from _values(item, f"{path}.{name}", stated=stated, about=about)
+            said = stated.get(name, _UNSTATED) if isinstance(stated, Mapping) else _UNSTATED
+            yield from _values(item, said, f"{path}.{name}", about)
     else:
-        yield _whole(path), list(value) if isinstance(value, tuple) else value, stated, about
+        yield _whole(path), list(value) if isinstance(value, tuple) else value, stated is not _UNSTATED, about
+
+
+def _fields(value: BaseModel | Options) -> Iterator[tuple[str, str, str]]:
+    """Attribute, key in a recipe and description of each field."""
+    if isinstance(value, Options):
+        yield from ((name, name, description) for name, description in described(type(value)))
+    else:
+        for name, field in type(value).model_fields.items():
+            yield name, field.alias or name, field.description or ""
 
 
 def _override_keys(override: str) -> list[str]:
@@ -145,8 +162,10 @@ def _override_keys(override: str) -> list[str]:
 
 
 def _whole(key: str) -> str:
-    """The key with ``.name`` where a protocol is given by its name alone."""
-    return f"{key}.name" if key.split(".")[-1] == "protocol" else key
+    """The key with ``.name`` where a part, in general or on a corpus, is given by its name alone."""
+    places = key.split(".")
+    is_part = places[-1] in BY_NAME and (len(places) == 1 or (places[0] == "on" and len(places) == 3))
+    return f"{key}.name" if is_part else key
 
 
 def _parsed(comment: str) -> tuple[str, str]:

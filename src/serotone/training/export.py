@@ -36,11 +36,13 @@ def export(
     name: str | None = None,
     version: str = "1",
     graph_only: bool = False,
+    temperature: float = 1.0,
 ) -> Bundle:
     """Write a bundle: graph, weights, recipe and card, then the manifest with the hash of each.
 
     The graph is compared with the system, up to the longest clip taken whole, before anything takes its place.
-    ``graph_only`` leaves weights and recipe out, as in the bundles that ship.
+    ``graph_only`` leaves weights and recipe out, as in the bundles that ship. ``temperature`` divides the logits before
+    the softmax, as a constant of the graph; 1 is a system that was not calibrated.
 
     Raises:
         BundleError: The exported graph does not agree with the system to 1e-4 in probability.
@@ -49,8 +51,8 @@ def export(
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        write_whole(building / "model.onnx", lambda path: write_graph(system, path, recipe))
-        check_graph(system, building / "model.onnx", recipe)
+        write_whole(building / "model.onnx", lambda path: write_graph(system, path, recipe, temperature=temperature))
+        check_graph(system, building / "model.onnx", recipe, temperature=temperature)
         if not graph_only:
             tensors = {key: value.detach().cpu().contiguous() for key, value in system.state_dict().items()}
             write_whole(building / "weights.safetensors", lambda path: save_file(tensors, path))
@@ -70,7 +72,7 @@ def export(
             data=data,
             opset=OPSET,
             versions={key: str(value) for key, value in versions.items()},
-            temperature=1.0,
+            temperature=temperature,
             merge=recipe.merge,
         )
         shutil.rmtree(folder, ignore_errors=True)
@@ -80,33 +82,30 @@ def export(
     return load_bundle(folder)
 
 
-def write_graph(system: System, path: Path, recipe: Recipe) -> None:
+def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> None:
     """Export waveform (B, T) -> logits, probabilities, embedding with B and T dynamic."""
-    whole = WholeClips(system.cpu()).eval()  # the exporter leaves a module in the mode that it found it in
+    whole = WholeClips(system, temperature=temperature).cpu().eval()
     example = torch.zeros(2, round(2.0 * recipe.sample_rate))
-    try:
-        with warnings.catch_warnings():
-            # The exporter that handles a bidirectional GRU with a dynamic length is the deprecated one.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            # Its standing remark on recurrent layers and batch size; the check below runs two batch sizes.
-            warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
-            # torch's own check of a GRU's input width, which is fixed by the recipe.
-            warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.nn\.modules\.rnn")
-            torch.onnx.export(
-                whole,
-                (example,),
-                str(path),
-                input_names=["waveform"],
-                output_names=list(OUTPUTS),
-                dynamic_axes={"waveform": {0: "batch", 1: "time"}} | {output: {0: "batch"} for output in OUTPUTS},
-                opset_version=OPSET,
-                dynamo=False,
-            )
-    finally:
-        whole.restore()
+    with warnings.catch_warnings():
+        # The exporter that handles a bidirectional GRU with a dynamic length is the deprecated one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Its standing remark on recurrent layers and batch size; the check below runs two batch sizes.
+        warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
+        # torch's own check of a GRU's input width, which is fixed by the recipe.
+        warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.nn\.modules\.rnn")
+        torch.onnx.export(
+            whole,
+            (example,),
+            str(path),
+            input_names=["waveform"],
+            output_names=list(OUTPUTS),
+            dynamic_axes={"waveform": {0: "batch", 1: "time"}} | {output: {0: "batch"} for output in OUTPUTS},
+            opset_version=OPSET,
+            dynamo=False,
+        )
 
 
-def check_graph(system: System, path: Path, recipe: Recipe) -> float:
+def check_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> float:
     """Largest difference in probability between system and graph.
 
     One clip and three at ``min_seconds``, 1.37 s and ``window_seconds``, and one at ``max_seconds``, up to which clips
@@ -126,7 +125,7 @@ def check_graph(system: System, path: Path, recipe: Recipe) -> float:
     for seed, (seconds, clips) in enumerate(sizes):
         waveforms = glides(clips, max(seconds, bundle.min_seconds), sample_rate=recipe.sample_rate, seed=seed)
         graph = session.run(["probabilities"], {"waveform": waveforms})[0]
-        worst = max(worst, float(np.abs(graph - probabilities(system, waveforms)).max()))
+        worst = max(worst, float(np.abs(graph - probabilities(system, waveforms, temperature=temperature)).max()))
     if not worst <= TOLERANCE:
         raise BundleError(
             f"{path.name}: the graph and the system differ by {worst:.1e} in probability, over {TOLERANCE}"
@@ -152,11 +151,13 @@ def glides(clips: int, seconds: float, *, sample_rate: int, seed: int) -> NDArra
     return waveforms.astype(np.float32)
 
 
-def probabilities(system: System, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The system's own answer (B, C) to waveforms (B, T) of equal length."""
+def probabilities(system: System, waveforms: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
+    """The system's own answer (B, C) to waveforms (B, T) of equal length, wherever the system is."""
+    device = system.standardiser.mean.device
     with torch.no_grad():
-        lengths = torch.full((len(waveforms),), waveforms.shape[1], dtype=torch.int64)
-        answer: NDArray[np.float32] = torch.softmax(system(torch.from_numpy(waveforms), lengths).logits, 1).numpy()
+        lengths = torch.full((len(waveforms),), waveforms.shape[1], dtype=torch.int64, device=device)
+        logits = system(torch.from_numpy(waveforms).to(device), lengths).logits
+        answer: NDArray[np.float32] = torch.softmax(logits / temperature, dim=1).cpu().numpy()
     return answer
 
 

@@ -46,7 +46,7 @@ class Objective(nn.Module):
         self.choice = recipe.center
         self.longest = longest
         self.scale = system.head.scale if isinstance(system.head, CosineHead) else 1.0
-        self.center = CenterLoss(len(labels), int(system.head.num_embedding))  # type: ignore[arg-type]
+        self.center = CenterLoss(len(labels), system.head.num_embedding)
         weights = inverse_frequency(counts) if self.loss.class_weights == "inverse-frequency" else None
         self.register_buffer("class_weights", weights)
         self.register_buffer("alpha", class_alpha(recipe, labels=labels, counts=counts))

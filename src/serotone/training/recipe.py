@@ -7,6 +7,7 @@ differs on one corpus: the classes of its publication, say.
 
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ import yaml
 from pydantic import ValidationError
 
 from serotone.errors import RecipeError, SerotoneWarning
-from serotone.training.schema import CHOICES, Recipe
+from serotone.training.schema import BY_NAME, CHOICES, Recipe, a_name_alone
 
-__all__ = ["Recipe", "layers", "load", "shipped", "source"]
+__all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]
 
 
 def shipped() -> list[str]:
@@ -38,6 +39,16 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
     Raises:
         RecipeError: The recipe, one it extends, or an override is missing or not valid.
     """
+    try:
+        return Recipe.model_validate(resolved(name_or_path, overrides, corpora=corpora))
+    except ValidationError as error:
+        raise RecipeError(f"{name_or_path}: {_in_words(error)}") from None
+
+
+def resolved(
+    name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Collection[str] | None = None
+) -> dict[str, Any]:
+    """What :func:`load` reads, put together and not yet validated: every value that a file or an override states."""
     tree = _tree(str(name_or_path), seen=())
     changes = [_parsed(override) for override in overrides]
     if corpora is not None:
@@ -53,11 +64,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
                 SerotoneWarning,
                 stacklevel=2,
             )
-    tree = _changed(tree, changes)
-    try:
-        return Recipe.model_validate(tree)
-    except ValidationError as error:
-        raise RecipeError(f"{name_or_path}: {_in_words(error)}") from None
+    return _changed(tree, changes)
 
 
 def source(name_or_path: str | Path) -> str:
@@ -115,10 +122,8 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        if key == "protocol" and isinstance(value, str):
-            value = {"name": value}
-        if key == "protocol" and isinstance(old, str):
-            old = {"name": old}
+        if key in BY_NAME:
+            value, old = a_name_alone(value), a_name_alone(old)
         if not (isinstance(value, Mapping) and isinstance(old, Mapping)):
             merged[key] = value
             continue
@@ -138,7 +143,7 @@ def _changed(tree: dict[str, Any], changes: Sequence[Mapping[str, Any]]) -> dict
 def _keys(part: str, name: object) -> Collection[str]:
     """What a part of this name may say; nothing of a protocol, as another one counts and shares in its own way."""
     choice = CHOICES.get(part, {}).get(str(name))
-    return choice.model_fields if choice else ()
+    return {field.name for field in fields(choice)} if choice else ()
 
 
 def _parsed(override: str) -> dict[str, Any]:
@@ -160,7 +165,7 @@ def _in_words(error: ValidationError) -> str:
     problems = []
     for problem in error.errors():
         key = ".".join(_place(problem["loc"])) or "recipe"
-        if problem["type"] == "extra_forbidden":
+        if problem["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
             problems.append(f"unknown key {key!r}")
         else:
             problems.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r:.80}")

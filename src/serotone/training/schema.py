@@ -1,12 +1,22 @@
-"""What a recipe may say: one frozen model per part of an experiment. Unknown keys are errors."""
+"""What a recipe may say: one frozen model per part of an experiment. Unknown keys are errors.
+
+A frontend, an encoder, a pooling and a head are chosen by name; what each may say stands beside its module, as the
+options that the module takes, and nowhere else.
+"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from serotone.emotions import EMOTIONS
+from serotone.modeling.encoders import ENCODERS, DyCNNOptions
+from serotone.modeling.frontends import FRONTENDS, FrontendOptions
+from serotone.modeling.heads import HEADS, CosineHeadOptions
+from serotone.modeling.options import Options
+from serotone.modeling.pooling import POOLINGS, EndsOptions
 from serotone.splits import PROTOCOLS
 
 
@@ -14,116 +24,44 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-# ------------------------------------------------------------------------------------------------------------ frontends
+# -------------------------------------------------------------------------------------------------------- parts by name
 
 
-class _Frames(_Frozen):
-    window: Literal["hamming", "hann"] = "hamming"
-    window_seconds: float = Field(0.040, gt=0)
-    hop_seconds: float = Field(0.010, gt=0)
-    window_samples: int | None = Field(None, ge=2, description="instead of window_seconds")
-    hop_samples: int | None = Field(None, ge=1, description="instead of hop_seconds")
-    n_fft: int = Field(1024, ge=64)
-    pre_emphasis: float | None = Field(None, gt=0, lt=1, description="y[t] = x[t] - a x[t-1]; null for none")
-    centred: bool = True
-    logarithm: Literal["db", "ln"] = "db"
-    amin: float = Field(1e-10, gt=0)
-    offset: float = Field(0.0, ge=0, description="added to the power before the logarithm")
-    top_db: float | None = Field(80.0, gt=0, description="floor below each clip's maximum; null for none")
+CHOICES: Mapping[str, Mapping[str, type[Options]]] = MappingProxyType(
+    {
+        part: MappingProxyType({name: module.options_type for name, module in modules.items()})
+        for part, modules in (
+            ("frontend", FRONTENDS),
+            ("encoder", ENCODERS),
+            ("pooling", POOLINGS),
+            ("head", HEADS),
+        )
+    }
+)
+"""The parts of a recipe that are chosen by name, and what each choice may say."""
 
-    def hop(self, sample_rate: int) -> int:
-        """Samples from one frame to the next."""
-        return self.hop_samples or round(self.hop_seconds * sample_rate)
+BY_NAME = ("protocol", *CHOICES)
+"""The parts of a recipe that may be given by their name alone: ``pooling: mean`` is ``pooling: {name: mean}``."""
 
 
-class Spectrogram(_Frames):
-    """Waveform -> linear-frequency frames."""
-
-    name: Literal["spectrogram"]
-    bins: int | None = Field(None, ge=1, description="keep the first so many; null keeps all")
+def a_name_alone(value: object) -> object:
+    """A part as a mapping, where it was given by its name."""
+    return {"name": value} if isinstance(value, str) else value
 
 
-class _Mel(_Frames):
-    num_mels: int = Field(128, ge=8)
-    mel_scale: Literal["slaney", "htk"] = "slaney"
-    mel_norm: Literal["slaney"] | None = "slaney"
-    f_min: float = Field(0.0, ge=0)
-    f_max: float | None = Field(None, gt=0, description="null: half the sample rate")
+if TYPE_CHECKING:
+    Frontend: TypeAlias = FrontendOptions
+    Encoder: TypeAlias = Options
+    Pooling: TypeAlias = Options
+    Head: TypeAlias = Options
+else:
+    Frontend, Encoder, Pooling, Head = (
+        Annotated[Union[tuple(choices.values())], Field(discriminator="name"), BeforeValidator(a_name_alone)]  # noqa: UP007
+        for choices in CHOICES.values()
+    )
 
 
-class LogMel(_Mel):
-    """Waveform -> log-mel frames."""
-
-    name: Literal["log-mel"]
-
-
-class MFCC(_Mel):
-    """Waveform -> cepstral frames, with their differences where asked."""
-
-    name: Literal["mfcc"]
-    num_coefficients: int = Field(40, ge=1)
-    deltas: int = Field(0, ge=0, le=2, description="orders of differences appended")
-    delta_width: int = Field(9, ge=3, description="frames that a difference reads; odd")
-
-    @field_validator("delta_width")
-    @classmethod
-    def _odd(cls, width: int) -> int:
-        if width % 2 == 0:
-            raise ValueError("expected an odd number of frames, with one in the middle")
-        return width
-
-
-Frontend: TypeAlias = Annotated[Spectrogram | LogMel | MFCC, Field(discriminator="name")]
-
-
-# ------------------------------------------------------------------------------------------------------------- networks
-
-
-class CRNN(_Frozen):
-    """Four convolutions and a BiGRU (system 2)."""
-
-    name: Literal["crnn"]
-    hidden: int = Field(128, ge=1)
-
-
-class VLCRNN(_Frozen):
-    """Two masked convolutions and a BiGRU (system 0)."""
-
-    name: Literal["vlcrnn"]
-    filters: tuple[int, int] = (16, 32)
-    hidden: int = Field(128, ge=1)
-
-
-class ResNet18(_Frozen):
-    """ResNet-18 (system 1)."""
-
-    name: Literal["resnet18"]
-    filters: tuple[int, int, int, int] = (64, 128, 256, 512)
-
-
-class CNNBLSTM(_Frozen):
-    """Six convolutional blocks and a BLSTM (system 3)."""
-
-    name: Literal["cnn-blstm"]
-    filters: tuple[int, int, int, int, int, int] = (128, 128, 64, 64, 64, 64)
-    hidden: int = Field(64, ge=1)
-    dropout: float = Field(0.25, ge=0, lt=1)
-
-
-class DyCNN(_Frozen):
-    """Four blocks of static or dynamic convolution and an LSTM (system 4)."""
-
-    name: Literal["dycnn"]
-    filters: tuple[int, int, int, int] = (64, 64, 128, 128)
-    dynamic: bool = True
-    kernels: int = Field(4, ge=1)
-    reduction: int = Field(4, ge=1)
-    first_static: bool = False
-    recurrence: Literal["bilstm", "lstm"] = "bilstm"
-    hidden: int = Field(128, ge=1, description="units per direction")
-
-
-Encoder: TypeAlias = Annotated[CRNN | VLCRNN | ResNet18 | CNNBLSTM | DyCNN, Field(discriminator="name")]
+# ------------------------------------------------------------------------------------------------------------- training
 
 
 class Annealing(_Frozen):
@@ -132,32 +70,6 @@ class Annealing(_Frozen):
     start: float = Field(30.0, gt=0)
     end: float = Field(1.0, gt=0)
     share: float = Field(0.1, ge=0, le=1)
-
-
-class FeatureHead(_Frozen):
-    """A fully connected layer whose output is the embedding, and a classifier on it."""
-
-    name: Literal["feature"]
-    features: int = Field(64, ge=1)
-
-
-class LinearHead(_Frozen):
-    """A classifier on the pooled vector."""
-
-    name: Literal["linear"]
-
-
-class CosineHead(_Frozen):
-    """Scaled cosines between the pooled vector and one direction per class; what AM-softmax trains."""
-
-    name: Literal["cosine"]
-    scale: float = Field(gt=0)
-
-
-Head: TypeAlias = Annotated[FeatureHead | LinearHead | CosineHead, Field(discriminator="name")]
-
-
-# ------------------------------------------------------------------------------------------------------------- training
 
 
 class Loss(_Frozen):
@@ -230,7 +142,7 @@ class ProtocolChoice(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _a_name_alone(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
+        return a_name_alone(value)
 
     @field_validator("name")
     @classmethod
@@ -279,7 +191,7 @@ class Recipe(_Frozen):
     standardise: Literal["per-bin"] | None = Field("per-bin", description="z-score fitted on the training frames")
     encoder: Encoder
     annealing: Annealing | None = None
-    pooling: Literal["ends", "mean", "attentive-mean", "attentive-mean-sd"] = "ends"
+    pooling: Pooling = EndsOptions()
     head: Head
     loss: Loss = Loss()  # type: ignore[call-arg]
     center: Center = Center()  # type: ignore[call-arg]
@@ -300,7 +212,7 @@ class Recipe(_Frozen):
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments need clip_seconds, the length of a piece")
-        if self.clip_seconds is None and isinstance(self.encoder, ResNet18 | CNNBLSTM):
+        if self.clip_seconds is None and not ENCODERS[self.encoder.name].masks:
             raise ValueError(
                 f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
                 " answers; give clip_seconds a length, or take an encoder of variable length"
@@ -313,9 +225,9 @@ class Recipe(_Frozen):
                 f"bundle.max_seconds {self.bundle.max_seconds} is above clip_seconds {self.clip_seconds};"
                 " a bundle would crop what lies between them: set both"
             )
-        if self.loss.margin and not isinstance(self.head, CosineHead):
+        if self.loss.margin and not isinstance(self.head, CosineHeadOptions):
             raise ValueError(f"loss.margin with head {self.head.name!r}; a margin needs a cosine head")
-        if self.annealing is not None and not isinstance(self.encoder, DyCNN):
+        if self.annealing is not None and not isinstance(self.encoder, DyCNNOptions):
             raise ValueError(f"annealing with encoder {self.encoder.name!r}; only dycnn has a temperature")
         if self.loss.length_weights and self.segments:
             raise ValueError("loss.length_weights with segments; pieces are of one length but for the last")
@@ -344,11 +256,3 @@ class Recipe(_Frozen):
     def to_yaml(self) -> str:
         """The whole recipe with every default spelled out, as it is kept in run folders and bundles."""
         return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
-
-
-CHOICES: Mapping[str, Mapping[str, type[BaseModel]]] = {
-    "frontend": {"spectrogram": Spectrogram, "log-mel": LogMel, "mfcc": MFCC},
-    "encoder": {"crnn": CRNN, "vlcrnn": VLCRNN, "resnet18": ResNet18, "cnn-blstm": CNNBLSTM, "dycnn": DyCNN},
-    "head": {"feature": FeatureHead, "linear": LinearHead, "cosine": CosineHead},
-}
-"""The parts of a recipe that are chosen by name, and what each choice may say."""

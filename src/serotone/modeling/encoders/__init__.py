@@ -1,11 +1,34 @@
-"""The networks, one a file. ``ENCODERS`` turns a recipe's name into a class."""
+"""The networks, one a file. ``ENCODERS`` holds them by the names that recipes use."""
 
-from serotone.modeling.encoders.cnn_blstm import CNNBLSTM
-from serotone.modeling.encoders.crnn import CRNN
-from serotone.modeling.encoders.dycnn import DyCNN
-from serotone.modeling.encoders.resnet import ResNet18
-from serotone.modeling.encoders.vlcrnn import VLCRNN
+from collections.abc import Mapping
 
-ENCODERS = {"crnn": CRNN, "vlcrnn": VLCRNN, "resnet18": ResNet18, "cnn-blstm": CNNBLSTM, "dycnn": DyCNN}
+from serotone.modeling.encoders.cnn_blstm import CNNBLSTM, CNNBLSTMOptions
+from serotone.modeling.encoders.crnn import CRNN, CRNNOptions
+from serotone.modeling.encoders.dycnn import DyCNN, DyCNNOptions
+from serotone.modeling.encoders.encoder import Encoder
+from serotone.modeling.encoders.resnet import ResNet18, ResNet18Options
+from serotone.modeling.encoders.vlcrnn import VLCRNN, VLCRNNOptions
+from serotone.modeling.options import by_name
 
-__all__ = ["CNNBLSTM", "CRNN", "ENCODERS", "DyCNN", "ResNet18", "VLCRNN"]
+ENCODERS: Mapping[str, type[Encoder]] = by_name(
+    CRNN,
+    VLCRNN,
+    ResNet18,
+    CNNBLSTM,
+    DyCNN,
+)
+
+__all__ = [
+    "CNNBLSTM",
+    "CNNBLSTMOptions",
+    "CRNN",
+    "CRNNOptions",
+    "DyCNN",
+    "DyCNNOptions",
+    "ENCODERS",
+    "Encoder",
+    "ResNet18",
+    "ResNet18Options",
+    "VLCRNN",
+    "VLCRNNOptions",
+]

@@ -7,38 +7,47 @@ padding are ours.
 Clips have a fixed length: every frame counts, the silence that fills a short clip too, and nothing is masked.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Lt, doc
 from torch import Tensor, nn
 
+from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length
+from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
 
 
-class CNNBLSTM(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class CNNBLSTMOptions(Options):
+    """Six convolutional blocks and a BLSTM (system 3)."""
+
+    name: Literal["cnn-blstm"] = "cnn-blstm"
+    filters: Annotated[tuple[int, int, int, int, int, int], doc("width of each block")] = (128, 128, 64, 64, 64, 64)
+    hidden: Annotated[int, Ge(1), doc("cells of the LSTM in each direction")] = 64
+    dropout: Annotated[float, Ge(0), Lt(1), doc("share of a block's outputs dropped in training")] = 0.25
+
+
+class CNNBLSTM(Encoder):
     """Blocks of convolution, batch norm, ReLU, average pool and dropout; then an LSTM over what is left of time.
 
     The last block has no pool. 40 bands and 748 frames become 23 steps of 1 band and 64 maps.
 
     Args:
+        options: See there.
         num_features: Bins of the input frames, at least 2 for each pool: 32 for six blocks.
-        filters: Width of each block.
-        hidden: Cells of the LSTM in each direction.
-        dropout: Probability with which each element of a block's output is dropped in training.
     """
 
+    options_type = CNNBLSTMOptions
+    masks = False
+    minimum_frames = 32
     directions = 2
 
-    def __init__(
-        self,
-        num_features: int,
-        *,
-        filters: Sequence[int] = (128, 128, 64, 64, 64, 64),
-        hidden: int = 64,
-        dropout: float = 0.25,
-    ) -> None:
+    def __init__(self, options: CNNBLSTMOptions, *, num_features: int) -> None:
         super().__init__()
+        filters = options.filters
         self.pools = len(filters) - 1
         self.minimum_frames = 2**self.pools
         if num_features < self.minimum_frames:
@@ -51,12 +60,12 @@ class CNNBLSTM(nn.Module):
         for index, width in enumerate(filters):
             blocks += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             blocks += [nn.AvgPool2d(2)] if index < self.pools else []
-            blocks += [nn.Dropout(dropout)]
+            blocks += [nn.Dropout(options.dropout)]
             channels = width
         self.convolutions = nn.Sequential(*blocks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         num_inputs = channels * remaining(num_features, self.pools)
-        self.recurrence = nn.LSTM(num_inputs, hidden, batch_first=True, bidirectional=True)
-        self.num_outputs = 2 * hidden
+        self.recurrence = nn.LSTM(num_inputs, options.hidden, batch_first=True, bidirectional=True)
+        self.num_outputs = 2 * options.hidden
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, T, F), lengths (B,) all T, at least ``minimum_frames`` -> states (B, T', D), lengths (B,)."""

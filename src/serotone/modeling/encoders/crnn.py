@@ -6,16 +6,18 @@ configuration. No window ever reaches beyond a clip's last frame (every layer fl
 convolutions; the recurrence is packed.
 """
 
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serotone.modeling.lengths import conv_length
+from serotone.modeling.encoders.encoder import Encoder
+from serotone.modeling.lengths import Length, conv_length
+from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
-
-Length = TypeVar("Length", int, Tensor)
 
 
 class Layer(NamedTuple):
@@ -35,21 +37,30 @@ LAYERS = (
 )
 
 
-class CRNN(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class CRNNOptions(Options):
+    """Four convolutions and a BiGRU (system 2)."""
+
+    name: Literal["crnn"] = "crnn"
+    hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
+
+
+class CRNN(Encoder):
     """Convolutions over time and frequency, then a bidirectional GRU over what is left of time.
 
     The exporter sets ``exported``: the graph only ever sees batches of equal length, so nothing needs packing, and its
     time goes to the 3x3 convolutions, which it computes more cheaply.
 
     Args:
+        options: See there.
         num_features: Bins of the input frames, at least ``minimum_frames`` of them.
-        hidden: Units of the GRU in each direction.
     """
 
+    options_type = CRNNOptions
     minimum_frames = 49
     directions = 2
 
-    def __init__(self, num_features: int, *, hidden: int = 128) -> None:
+    def __init__(self, options: CRNNOptions, *, num_features: int) -> None:
         super().__init__()
         if num_features < self.minimum_frames:
             raise ValueError(f"CRNN needs at least {self.minimum_frames} bins per frame, got {num_features}")
@@ -60,12 +71,14 @@ class CRNN(nn.Module):
             blocks += [nn.MaxPool2d(layer.pool)] if layer.pool > 1 else []
             channels = layer.filters
         self.convolutions = nn.Sequential(*blocks).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.recurrence = nn.GRU(channels * remaining(num_features), hidden, batch_first=True, bidirectional=True)
-        self.num_outputs = 2 * hidden
+        self.recurrence = nn.GRU(
+            channels * remaining(num_features), options.hidden, batch_first=True, bidirectional=True
+        )
+        self.num_outputs = 2 * options.hidden
         self.exported = False
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames (B, T, F), lengths (B,) -> states (B, T', 2 * hidden), lengths (B,).
+        """Frames (B, T, F), lengths (B,) -> states (B, T', D), lengths (B,).
 
         A clip of fewer than 49 frames is taken as zero-padded to 49 (after standardisation: the mean frame).
         """

@@ -1,7 +1,7 @@
 """The dynamic convolutions and (bidirectional) LSTM of system 4.
 
 Lin, Hu and Zhu, "Speech emotion recognition based on dynamic convolutional neural network". Its baseline, a plain CNN
-and LSTM, is ``dynamic=False, recurrence="lstm", hidden=256``. Dynamic convolution, ELU, LSTM and BiLSTM are the
+and LSTM, has ``dynamic`` false, ``recurrence`` lstm, ``hidden`` 256. Dynamic convolution, ELU, LSTM and BiLSTM are the
 paper's; the four blocks with batch norm and max-pool are ours, after Zhao et al., "Speech emotion recognition using
 deep 1D & 2D CNN LSTM networks", 2019. A pool drops a last odd step, so no window reaches beyond a clip's last frame;
 everything else that could see padding (the attention's mean, batch norm, the next convolution) is told the lengths.
@@ -17,70 +17,71 @@ static                  1,047,872            1,178,944
 ============  ===================  ===================
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.modeling.convolution import DynamicConv2d
+from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import conv_length, zero_beyond
 from serotone.modeling.normalisation import MaskedBatchNorm2d
+from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
 
 POOLS = ((2, 2), (2, 2), (2, 2), (2, 1))
 """Time and frequency that each block's pool takes together."""
 
 
-class DyCNN(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class DyCNNOptions(Options):
+    """Four blocks of static or dynamic convolution and an LSTM (system 4)."""
+
+    name: Literal["dycnn"] = "dycnn"
+    filters: Annotated[tuple[int, int, int, int], doc("filters of each block")] = (64, 64, 128, 128)
+    dynamic: Annotated[bool, doc("whether the convolutions are dynamic or plain")] = True
+    kernels: Annotated[int, Ge(1), doc("kernels of a dynamic convolution")] = 4
+    reduction: Annotated[int, Ge(1), doc("channels over units between a dynamic convolution's attention layers")] = 4
+    first_static: Annotated[bool, doc("a plain convolution in the first block, whatever dynamic says")] = False
+    recurrence: Annotated[Literal["bilstm", "lstm"], doc("both directions, or the forward one")] = "bilstm"
+    hidden: Annotated[int, Ge(1), doc("units per direction")] = 128
+
+
+class DyCNN(Encoder):
     """Four blocks of convolution, batch norm, max-pool and ELU, then an LSTM.
 
     The exporter sets ``exported``: the graph only ever sees clips as long as their batch, so nothing is masked.
 
     Args:
+        options: See there.
         num_features: Bins of the input frames, at least 8 of them.
-        filters: Filters of each block.
-        dynamic: Whether the convolutions are dynamic or plain.
-        kernels: Kernels of a dynamic convolution.
-        reduction: What a dynamic convolution divides its channels by between its two attention layers.
-        first_static: A plain convolution in the first block, whatever ``dynamic`` says.
-        recurrence: Both directions or the forward one.
-        hidden: Units of the LSTM in each direction.
     """
 
+    options_type = DyCNNOptions
     minimum_frames = 16
 
-    def __init__(
-        self,
-        num_features: int,
-        *,
-        filters: Sequence[int] = (64, 64, 128, 128),
-        dynamic: bool = True,
-        kernels: int = 4,
-        reduction: int = 4,
-        first_static: bool = False,
-        recurrence: Literal["bilstm", "lstm"] = "bilstm",
-        hidden: int = 128,
-    ) -> None:
+    def __init__(self, options: DyCNNOptions, *, num_features: int) -> None:
         super().__init__()
-        if num_features < 8 or len(filters) != len(POOLS):
-            raise ValueError(f"{num_features} bins, filters {filters}; expected at least 8 bins and 4 counts")
-        if recurrence not in ("bilstm", "lstm"):
-            raise ValueError(f"recurrence {recurrence!r} is unknown; expected 'bilstm' or 'lstm'")
+        if num_features < 8:
+            raise ValueError(f"DyCNN needs at least 8 bins per frame, got {num_features}")
         blocks: list[Block] = []
         channels, bins = 1, num_features
-        for count, pool in zip(filters, POOLS, strict=True):
-            if dynamic and (blocks or not first_static):
-                convolution: nn.Module = DynamicConv2d(channels, count, kernels=kernels, reduction=reduction)
+        for count, pool in zip(options.filters, POOLS, strict=True):
+            if options.dynamic and (blocks or not options.first_static):
+                convolution: nn.Module = DynamicConv2d(
+                    channels, count, kernels=options.kernels, reduction=options.reduction
+                )
             else:
                 # No bias: batch norm would take it away again. A dynamic one differs between clips, and stays.
                 convolution = nn.Conv2d(channels, count, kernel_size=3, padding=1, bias=False)
             blocks.append(Block(convolution, count, pool))
             channels, bins = count, conv_length(bins, kernel=pool[1], stride=pool[1])
         self.blocks = nn.ModuleList(blocks)
-        self.directions = 2 if recurrence == "bilstm" else 1
-        self.recurrence = nn.LSTM(bins * channels, hidden, batch_first=True, bidirectional=self.directions == 2)
-        self.num_outputs = self.directions * hidden
+        self.directions = 2 if options.recurrence == "bilstm" else 1
+        self.recurrence = nn.LSTM(bins * channels, options.hidden, batch_first=True, bidirectional=self.directions == 2)
+        self.num_outputs = self.directions * options.hidden
         self.exported = False
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

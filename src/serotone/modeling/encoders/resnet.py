@@ -8,12 +8,16 @@ convolution biases and the start values. The one input channel is the spectrogra
 Clips have a fixed length: every frame counts, the silence that fills a short clip too, and nothing is masked.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import doc
 from torch import Tensor, nn
 
+from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length
+from serotone.modeling.options import Options
 
 BLOCKS = 2  # residual blocks per stage
 
@@ -44,23 +48,35 @@ class Block(nn.Module):
         return summed
 
 
-class ResNet18(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class ResNet18Options(Options):
+    """ResNet-18 (system 1)."""
+
+    name: Literal["resnet18"] = "resnet18"
+    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has the first")] = (
+        64,
+        128,
+        256,
+        512,
+    )
+
+
+class ResNet18(Encoder):
     """A strided stem and four stages of two residual blocks; time and frequency shrink by 32.
 
     Args:
+        options: See there.
         num_features: Bins of the input frames, at least 1.
-        filters: Width of each stage; the stem has the first.
     """
 
-    minimum_frames = 1
-    directions = 1
+    options_type = ResNet18Options
+    masks = False
 
-    def __init__(self, num_features: int, *, filters: Sequence[int] = (64, 128, 256, 512)) -> None:
+    def __init__(self, options: ResNet18Options, *, num_features: int) -> None:
         super().__init__()
-        if num_features < 1 or not filters:
-            raise ValueError(
-                f"ResNet18 needs at least 1 bin per frame and 1 stage, got {num_features} bins and filters {filters}"
-            )
+        if num_features < 1:
+            raise ValueError(f"ResNet18 needs at least 1 bin per frame, got {num_features}")
+        filters = options.filters
         stem = nn.Conv2d(1, filters[0], 7, 2, padding=3, bias=False)
         layers: list[nn.Module] = [stem, nn.BatchNorm2d(filters[0]), nn.ReLU(inplace=True)]
         layers.append(nn.MaxPool2d(3, 2, padding=1))

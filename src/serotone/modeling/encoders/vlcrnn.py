@@ -16,49 +16,58 @@ together       2,562,240
 =============  =========
 """
 
-from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serotone.modeling.lengths import conv_length, mask, zero_beyond
+from serotone.modeling.encoders.encoder import Encoder
+from serotone.modeling.lengths import Length, conv_length, mask, zero_beyond
+from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
 
-Length = TypeVar("Length", int, Tensor)
+
+@dataclass(frozen=True, kw_only=True)
+class VLCRNNOptions(Options):
+    """Two masked convolutions and a BiGRU (system 0)."""
+
+    name: Literal["vlcrnn"] = "vlcrnn"
+    filters: Annotated[tuple[int, int], doc("filters of each convolution")] = (16, 32)
+    hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
 
 
-class VLCRNN(nn.Module):
+class VLCRNN(Encoder):
     """3x3 convolutions with "same" padding, each before a 2x2 max-pool, then a bidirectional GRU.
 
     The exporter sets ``exported``: the graph only ever sees clips as long as their batch, so nothing is masked.
 
     Args:
+        options: See there.
         num_features: Bins of the input frames.
-        filters: Filters of each convolution.
-        hidden: Units of the GRU in each direction.
     """
 
-    minimum_frames = 1
+    options_type = VLCRNNOptions
     directions = 2
 
-    def __init__(self, num_features: int, *, filters: Sequence[int] = (16, 32), hidden: int = 128) -> None:
+    def __init__(self, options: VLCRNNOptions, *, num_features: int) -> None:
         super().__init__()
-        if num_features < 1 or not filters:
-            raise ValueError(f"{num_features} bins, filters {filters}; expected at least 1 bin and 1 convolution")
+        if num_features < 1:
+            raise ValueError(f"VLCRNN needs at least 1 bin per frame, got {num_features}")
         convolutions = []
         channels, bins = 1, num_features
-        for count in filters:
+        for count in options.filters:
             convolutions.append(nn.Conv2d(channels, count, kernel_size=3, padding=1))
             channels, bins = count, halved(bins)
         self.convolutions = nn.ModuleList(convolutions)
-        self.recurrence = nn.GRU(bins * channels, hidden, batch_first=True, bidirectional=True)
-        self.num_outputs = 2 * hidden
+        self.recurrence = nn.GRU(bins * channels, options.hidden, batch_first=True, bidirectional=True)
+        self.num_outputs = 2 * options.hidden
         self.exported = False
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames (B, T, F), lengths (B,) -> states (B, T', 2 * hidden), lengths (B,).
+        """Frames (B, T, F), lengths (B,) -> states (B, T', D), lengths (B,).
 
         A clip of no frames is taken as one of zeros (after standardisation: the mean frame).
         """

@@ -126,10 +126,7 @@ def power_to_db(
     if zero:
         decibels = decibels - zero
     if top_db is not None:
-        peaks = _valid(power.amax(dim=2), lengths)  # (B, T); power is never negative
-        nothing = power.new_zeros(power.shape[0], 1)  # a maximum exists even of no frames
-        loudest = torch.cat([peaks, nothing], dim=1).amax(dim=1)  # (B,)
-        floor = 10.0 * torch.log10(loudest.clamp_min(amin)) - (zero + top_db)
+        floor = 10.0 * torch.log10(_greatest(power, lengths).clamp_min(amin)) - (zero + top_db)  # (B,)
         decibels = torch.maximum(decibels, floor[:, None, None])
     return _valid(decibels, lengths)
 
@@ -139,6 +136,23 @@ def power_to_ln(power: Tensor, lengths: Tensor | None, *, amin: float = 1e-10) -
     if amin <= 0.0:
         raise ValueError(f"amin {amin}; expected amin above 0")
     return _valid(torch.log(power.clamp_min(amin)), lengths)
+
+
+def power_to_whisper(power: Tensor, lengths: Tensor | None, *, loudest: float | None = None) -> Tensor:
+    """Whisper's log-mel of power (B, T, F): (max(log10 max(power, 1e-10), greatest - 8) + 4) / 4, zero beyond lengths.
+
+    ``greatest`` is the clip's own maximum over its valid frames (Radford et al., "Robust speech recognition via
+    large-scale weak supervision", 2022, and the released code). With ``loudest`` the logarithms are first moved so that
+    ``greatest`` is that, and nothing is cut at 1e-10: the answer is then the same at every level of the recording.
+    Lengths None: every frame is valid.
+    """
+    loudness = _greatest(power, lengths)[:, None, None]  # (B, 1, 1)
+    if loudest is None:
+        decades = torch.log10(power.clamp_min(1e-10))
+        floor = torch.log10(loudness.clamp_min(1e-10)) - 8.0
+        return _valid((torch.maximum(decades, floor) + 4.0) / 4.0, lengths)
+    relative = power / loudness.clamp_min(1e-30)  # below that is digital silence
+    return _valid((torch.log10(relative.clamp_min(1e-8)) + (loudest + 4.0)) / 4.0, lengths)
 
 
 def cosine_transform(size: int, count: int) -> Tensor:
@@ -169,6 +183,13 @@ def deltas(values: Tensor, lengths: Tensor, *, width: int = 9) -> Tensor:
     steps = range(1, half + 1)
     rises = [n * (extended[:, half + n : n - half or None] - extended[:, half - n : -half - n]) for n in steps]
     return zero_beyond(sum(rises[1:], start=rises[0]) / (2 * sum(n * n for n in steps)), lengths, dim=1)
+
+
+def _greatest(power: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each clip's greatest power (B,) over its valid frames, of power (B, T, F) that is never negative."""
+    peaks = _valid(power.amax(dim=2), lengths)  # (B, T)
+    nothing = power.new_zeros(power.shape[0], 1)  # a maximum exists even of no frames
+    return torch.cat([peaks, nothing], dim=1).amax(dim=1)
 
 
 def _valid(values: Tensor, lengths: Tensor | None) -> Tensor:

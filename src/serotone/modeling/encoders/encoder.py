@@ -1,0 +1,30 @@
+"""What every encoder is: frames in, states out, and what the rest of a system must know of it."""
+
+from typing import ClassVar
+
+from torch import nn
+
+from serotone.modeling.options import Options
+
+
+class Encoder(nn.Module):
+    """Base of the encoders: ``Encoder(options, num_features=...)``, then :meth:`forward`.
+
+    ``forward(frames, lengths)`` takes frames (B, T, F), standardised and 0 beyond each length (B,), and gives states
+    (B, T', D) and lengths (B,).
+    """
+
+    options_type: ClassVar[type[Options]]
+    """What a recipe may say of it."""
+
+    masks: ClassVar[bool] = True
+    """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
+
+    minimum_frames: int = 1
+    """The fewest frames that its layers can read."""
+
+    directions: int = 1
+    """2 where a state is the forward and the backward half of a recurrence, side by side."""
+
+    num_outputs: int
+    """Width D of a state."""

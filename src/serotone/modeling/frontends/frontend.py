@@ -1,0 +1,154 @@
+"""What every frontend is: a composition of steps, from a waveform to frames."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from annotated_types import Ge, Gt, Lt, doc
+from torch import Tensor, nn
+
+from serotone.modeling.frontends.bands import Bands
+from serotone.modeling.frontends.framing import Framing
+from serotone.modeling.frontends.spectral import pre_emphasised
+from serotone.modeling.frontends.spectrum import Engine, Spectrum
+from serotone.modeling.frontends.steps import Decibels, NaturalLogarithm, Step
+from serotone.modeling.options import Options
+
+CPU_SAMPLES = 2**16
+"""Samples that the CPU analyses at a time: a whole batch leaves the cache at every step, and is three times as slow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontendOptions(Options):
+    """What every frontend can be asked before it is made."""
+
+    @abstractmethod
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralOptions(FrontendOptions):
+    """Framing, window and logarithm, as most frontends take them."""
+
+    window: Literal["hamming", "hann"] = "hamming"
+    window_seconds: Annotated[float, Gt(0)] = 0.040
+    hop_seconds: Annotated[float, Gt(0)] = 0.010
+    window_samples: Annotated[int | None, Ge(2), doc("instead of window_seconds")] = None
+    hop_samples: Annotated[int | None, Ge(1), doc("instead of hop_seconds")] = None
+    n_fft: Annotated[int, Ge(64), doc("size of the DFT, to which a window is zero-padded")] = 1024
+    pre_emphasis: Annotated[float | None, Gt(0), Lt(1), doc("y[t] = x[t] - a x[t-1]; null for none")] = None
+    centred: Annotated[bool, doc("frame t is centred on sample t * hop, with zeros beyond the clip")] = True
+    logarithm: Literal["db", "ln"] = "db"
+    amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees")] = 1e-10
+    offset: Annotated[float, Ge(0), doc("added to the power before the logarithm; decibels only")] = 0.0
+    top_db: Annotated[float | None, Gt(0), doc("floor below each clip's maximum; decibels only; null for none")] = 80.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.logarithm == "ln" and (self.top_db is not None or self.offset != 0.0):
+            raise ValueError(
+                f"top_db {self.top_db} and offset {self.offset} belong to decibels; with logarithm ln, top_db is null"
+                " and offset 0"
+            )
+
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+        return self.hop_samples or round(self.hop_seconds * sample_rate)
+
+    def framing(self, sample_rate: int) -> Framing:
+        """The first step."""
+        size = self.window_samples or round(self.window_seconds * sample_rate)
+        return Framing(hop=self.hop(sample_rate), window_size=size, n_fft=self.n_fft, centred=self.centred)
+
+    def logarithm_step(self) -> Step:
+        """The step after the bands."""
+        if self.logarithm == "ln":
+            return NaturalLogarithm(amin=self.amin)
+        return Decibels(amin=self.amin, offset=self.offset, top_db=self.top_db)
+
+
+class Frontend(nn.Module):
+    """Waveform -> frames: pre-emphasis, framing, spectrum, bands, then further steps one after the other.
+
+    A frontend of its own composes them in its constructor, from its options. ``engine`` may be set at any time: "fft"
+    (training) or "matmul" (export); both give the same numbers.
+
+    Args:
+        sample_rate: Hz.
+        framing, spectrum, bands: The first three steps.
+        steps: The rest, the logarithm first.
+        num_features: Width F of a frame.
+        pre_emphasis: Coefficient of a first difference before everything else, with silence before the clip.
+        engine: "fft" or "matmul".
+    """
+
+    options_type: ClassVar[type[FrontendOptions]]
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        framing: Framing,
+        spectrum: Spectrum,
+        bands: Bands,
+        steps: Sequence[Step],
+        num_features: int,
+        pre_emphasis: float | None = None,
+        engine: Engine = "fft",
+    ) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.framing = framing
+        self.spectrum = spectrum
+        self.bands = bands
+        self.steps = nn.ModuleList(steps)
+        self.num_features = num_features
+        self.pre_emphasis = pre_emphasis
+        self.engine: Engine = engine
+
+    @property
+    def tables_bytes(self) -> int:
+        """Bytes of the constant tables in an exported graph, in float32."""
+        parts = (self.spectrum, self.bands, *self.steps)
+        count: int = sum(table.numel() for part in parts for table in part.tables())
+        return 4 * count
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """Lengths in samples (B,) -> lengths in frames (B,)."""
+        return self.framing.count(lengths)
+
+    def minimum_samples(self, count: int = 1) -> int:
+        """Fewest samples that make ``count`` frames."""
+        return self.framing.minimum_samples(count)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, T) in float32 and lengths (B,) in samples, int64, none above T -> frames, frame lengths.
+
+        Frames (B, T', F) are 0 beyond each frame length (B,).
+        """
+        if self.engine == "matmul" or waveforms.device.type != "cpu":
+            return self._analysed(waveforms, lengths), self.frame_lengths(lengths)
+        count = 1 + waveforms.numel() // CPU_SAMPLES
+        parts = zip(waveforms.chunk(count), lengths.chunk(count), strict=True)
+        return torch.cat([self._analysed(*part) for part in parts]), self.frame_lengths(lengths)
+
+    def power(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """The first three steps: waveforms (B, T), lengths (B,) -> bins or bands (B, T', F), still in power."""
+        padded, count = self.framing(waveforms, lengths), self.framing.count(waveforms.shape[1])
+        if self.engine == "fft":
+            return self.bands(self.spectrum(padded, count))  # type: ignore[no-any-return]
+        if self.engine == "matmul":
+            return self.bands.of_pieces(self.spectrum.pieces(padded, count))
+        raise ValueError(f"engine {self.engine!r} is unknown; expected 'fft' or 'matmul'")
+
+    def _analysed(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """Waveforms (B, T), lengths (B,) -> frames (B, T', F)."""
+        if self.pre_emphasis is not None:
+            waveforms = pre_emphasised(waveforms, self.pre_emphasis)
+        values, counts = self.power(waveforms, lengths), self.frame_lengths(lengths)
+        for step in self.steps:
+            values = step(values, counts)
+        return values
