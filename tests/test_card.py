@@ -1,5 +1,6 @@
 """The card says what was measured, and compares only what can be compared."""
 
+from serotone.training.calibrate import Calibration
 from serotone.training.card import write_card
 from serotone.training.recipe import load
 
@@ -20,7 +21,7 @@ def summary(**folds: float) -> dict[str, object]:
     }
 
 
-def card(**evidence: dict[str, object]) -> str:
+def card(calibration: Calibration | None = None, **evidence: dict[str, object]) -> str:
     return write_card(
         load("emodb-crnn"),
         name="mine",
@@ -31,6 +32,7 @@ def card(**evidence: dict[str, object]) -> str:
         ],
         trained={"clips": 40, "step": 352, "test": None},
         evidence=evidence,
+        calibration=calibration,
     )
 
 
@@ -40,6 +42,15 @@ def test_shares_are_of_all_utterances() -> None:
     assert "| b | 10 | 2 | 25.0% | own |" in text
     assert "No cross-validation was given" in text
     assert "No utterance was held out" in text
+
+
+def test_a_fitted_temperature_is_stated_with_what_it_changed() -> None:
+    fitted = Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041)
+    text = card(fitted)
+    assert "temperature 1.82, fitted on 90 clips" in text
+    assert "went from 18.3% to 4.1%" in text
+    assert "not calibrated yet" not in text
+    assert "temperature 1, not calibrated yet" in card()
 
 
 def test_runs_with_other_folds_are_compared_over_those_they_share() -> None:

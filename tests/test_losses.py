@@ -196,6 +196,17 @@ def test_focal_over_a_margin_by_hand() -> None:
     assert values.item() == pytest.approx(2 * 0.25 * math.log(2))
 
 
+def test_centers_are_not_rounded_by_mixed_precision() -> None:
+    embedding = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    plain, mixed = CenterLoss(2, 3), CenterLoss(2, 3)
+    targets = torch.tensor([0, 1, 0, 1, 0, 0])
+    plain.update(embedding, targets, alpha=0.5)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed.update(embedding, targets, alpha=0.5)
+    assert torch.equal(mixed.centers, plain.centers)
+    assert plain.centers.abs().sum() > 0
+
+
 def test_center_loss_has_no_factor_one_half() -> None:
     loss = CenterLoss(2, 2)
     loss.centers.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))

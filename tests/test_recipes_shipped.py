@@ -14,7 +14,7 @@ from serotone.cli import app
 from serotone.errors import RecipeError
 from serotone.training.explain import DEFAULT, HEADER, PROVENANCES, UNSAID, Explanation, commented, explain
 from serotone.training.recipe import layers, load, shipped, source
-from serotone.training.schema import CHOICES
+from serotone.training.schema import BY_NAME, CHOICES
 
 FOUR = ("angry", "happy", "neutral", "sad")
 BASES = {"crnn-mel", "vlcrnn-variable-length", "resnet-mel-softmax", "cnn-blstm-attention", "dycnn-bilstm"}
@@ -40,13 +40,13 @@ DROPPED = {  # keys of a base that another name, or null, takes away: a spectrog
 
 
 def leaves(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values, a protocol's name always under ``name``."""
+    """Dotted keys and values, the name of a part always under ``name``."""
     for key, value in tree.items():
         inner = f"{path}.{key}" if path else str(key)
         if isinstance(value, dict) and value:
             yield from leaves(value, inner)
         else:
-            yield (f"{inner}.name" if key == "protocol" and isinstance(value, str) else inner), value
+            yield (f"{inner}.name" if key in BY_NAME and isinstance(value, str) else inner), value
 
 
 def read(name: str) -> dict[str, Any]:

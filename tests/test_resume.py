@@ -32,6 +32,24 @@ RUNS = {
         ],
     ),
     "no validation": load("dycnn-static-lstm", [*WITHOUT, "schedules.budget.steps=30"]),
+    "averaged, shaped, statistics taken anew": load(
+        "dycnn-static-lstm",
+        [
+            *WITHOUT,
+            "protocol={name: stratified-holdout, test_share: 0.4, validation_share: 0.3}",
+            "monitor=ua",
+            "schedules.budget={steps: 24, validate_every: 4, average: 0.8, norm_statistics: re-estimated}",
+            "schedules.budget={optimiser: adamw, weight_decay: 0.1, shape: one-cycle, learning_rates: {head: 0.01}}",
+        ],
+    ),
+    "a frozen part, averaged, no validation": load(
+        "dycnn-static-lstm",
+        [
+            *WITHOUT,
+            "schedules.budget={steps: 24, average: 0.8, norm_statistics: re-estimated}",
+            "schedules.budget={shape: cosine, warm_up_steps: 3, learning_rates: {encoder: 0}}",
+        ],
+    ),
     "epochs and patience": load(
         "dycnn-bilstm",
         [

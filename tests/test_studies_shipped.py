@@ -21,8 +21,8 @@ from serotone.experiments.schema import (
     load_study,
     shipped_studies,
 )
+from serotone.modeling.encoders import DyCNNOptions
 from serotone.training.recipe import Recipe, load, shipped
-from serotone.training.schema import DyCNN
 
 PAGE = Path(__file__).parent.parent / "docs" / "studies.md"
 STUDIES = {
@@ -373,7 +373,7 @@ def test_lin_table_1_and_the_gains_of_its_abstract(corpus: str, baseline: float,
     cells = {
         (recipe.encoder.dynamic, recipe.encoder.recurrence)
         for recipe in recipes_of(name).values()
-        if isinstance(recipe.encoder, DyCNN)
+        if isinstance(recipe.encoder, DyCNNOptions)
     }
     assert cells == {(dynamic, recurrence) for dynamic in (True, False) for recurrence in ("lstm", "bilstm")}
     assert load_study(name).published_on == corpus

@@ -21,7 +21,9 @@ from serotone.modeling.encoders.crnn import paired_maximum
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.system import System, WholeClips
 from serotone.training.build import build_system
-from serotone.training.export import check_graph, glides, probabilities, write_graph
+from serotone.training.data import Clips
+from serotone.training.export import check_graph, export, glides, probabilities, write_graph
+from serotone.training.fit import fit_standardiser
 from serotone.training.objective import Objective
 from serotone.training.recipe import Recipe, load, shipped
 from serotone.training.schema import CHOICES
@@ -46,7 +48,15 @@ PARAMETERS = {
 
 def shape_of(recipe: Recipe) -> str:
     """What its system is built from."""
-    parts = (recipe.frontend, recipe.encoder, recipe.pooling, recipe.head, recipe.clip_seconds, recipe.segments)
+    parts = (
+        recipe.standardise_over,
+        recipe.frontend,
+        recipe.encoder,
+        recipe.pooling,
+        recipe.head,
+        recipe.clip_seconds,
+        recipe.segments,
+    )
     return repr((recipe.sample_rate, *parts))
 
 
@@ -56,6 +66,9 @@ SMALL: dict[str, tuple[str, ...]] = {}
 
 def bare() -> Iterator[tuple[str, Recipe]]:
     """A system around every part that no shipped recipe has, with nothing else that could hide it."""
+    speech = ("standardise_over=speech-frames", "encoder.filters=[4, 6]", "encoder.hidden=8")
+    yield "speech frames", load("vlcrnn-variable-length", [*SHORT, *speech])
+    yield "speech frames of segments", load("vlcrnn-fixed-length", speech)
     used = {(part, getattr(load(name), part).name) for name in shipped() for part in CHOICES}
     for part, choices in CHOICES.items():
         for name in choices:
@@ -247,14 +260,46 @@ def test_graph_disagrees_with_a_system_that_is_one_frame_or_one_bin_off(exported
     assert difference > 1e-3
 
 
-def test_temperature_is_a_constant_of_the_exported_form() -> None:
-    system = system_of("crnn-mel")
+def test_temperature_is_a_constant_of_the_exported_form(tmp_path: Path) -> None:
+    system, recipe = system_of("crnn-mel"), SYSTEMS["crnn-mel"]
+    turn_up(system, whole_windows(recipe))
+    card = {"labels": ["angry", "happy", "neutral", "sad"], "data": [], "versions": {}, "card": "-"}
+    bundle = export(system, recipe, tmp_path / "bundle", temperature=3.0, graph_only=True, **card)
+    assert bundle.temperature == 3.0
+    waveforms = whole_windows(recipe)
+    answers = Exported(recipe, system, tmp_path / "bundle" / "model.onnx").answers(waveforms)
+    np.testing.assert_allclose(answers, probabilities(system, waveforms, temperature=3.0), atol=1e-4)
+    assert np.abs(answers - probabilities(system, waveforms)).max() > 0.01
     whole = WholeClips(system, temperature=2.0)
     logits, answer, _ = whole(torch.stack(voices([16000, 16000])))
     torch.testing.assert_close(answer, torch.softmax(logits / 2.0, dim=1))
+    with pytest.raises(ValueError, match="temperature 0; expected a number above 0"):
+        WholeClips(system, temperature=0)
 
 
 @pytest.mark.parametrize("name", ["crnn-mel", "vlcrnn-fixed-length"])
+@pytest.mark.parametrize("name", ["speech frames", "speech frames of segments"])
+def test_the_silence_that_fills_a_clip_up_is_the_mean_frame_and_no_part_of_the_fit(name: str) -> None:
+    recipe = SYSTEMS[name]
+    system = build_system(recipe, 4).eval()
+    (clip,) = voices([16_000])
+    ids, waveforms = ["a"], {"a": clip.numpy()}
+    fit_standardiser(system, Clips(ids, waveforms, {"a": 0}))
+    alone, _ = system.frontend(clip[None], torch.tensor([16_000]))
+    count = int(system.frontend.frame_lengths(torch.tensor(16_000)))
+    torch.testing.assert_close(system.standardiser.mean, alone[0, :count].mean(dim=0), rtol=1e-4, atol=1e-3)
+    seen = []
+    system.encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        system(clip[None], torch.tensor([16_000]))
+    frames = seen[0][0]
+    assert len(frames) == int(system.frontend.frame_lengths(torch.tensor(recipe.clip_samples)))
+    assert (frames[count:] == 0).all()
+    assert (frames[:count] != 0).any(dim=1).all()
+    torch.testing.assert_close(frames[:count].mean(dim=0), torch.zeros(frames.shape[1]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(frames[:count].square().mean(dim=0), torch.ones(frames.shape[1]), rtol=0, atol=1e-2)
+
+
 def test_states_kept_and_classified_later_are_the_system(name: str) -> None:
     system = system_of(name)
     waveforms, lengths = padded(voices([16_000, 100_000, 47_000]), float("nan"), extra=99)

@@ -45,7 +45,7 @@ def summed_convolutions(maps: Tensor, shares: Tensor, kernels: Tensor, biases: T
 
     K times the work, but a graph can hold it with a batch of any size.
     """
-    total = torch.zeros(())
+    total = maps.new_zeros(())
     for share, kernel, bias in zip(shares.unbind(dim=1), kernels.unbind(), biases.unbind(), strict=True):
         part = functional.conv2d(maps, kernel, bias, padding=kernel.shape[-1] // 2)
         total = total + share[:, None, None, None] * part

@@ -122,9 +122,10 @@ class CenterLoss(nn.Module):
         ``batch-mean``: c_j <- (1 - alpha) c_j + alpha mean_i(z_i). ``authors-code``:
         c_j <- c_j - alpha sum_i(c_j - z_i) / (1 + n_j). Both over the i of class j, of which there are n_j.
         """
-        members = functional.one_hot(targets, len(self.centers)).to(embedding.dtype)  # (B, C)
+        members = functional.one_hot(targets, len(self.centers)).to(self.centers.dtype)  # (B, C)
         counts = members.sum(dim=0).unsqueeze(1)  # (C, 1)
-        sums = members.T @ embedding.detach()  # (C, D)
+        with torch.autocast(embedding.device.type, enabled=False):  # a product that bfloat16 would round
+            sums = members.T @ embedding.detach().to(members.dtype)  # (C, D)
         if rule == "batch-mean":
             moved = (1 - alpha) * self.centers + alpha * sums / counts.clamp_min(1.0)
         else:

@@ -13,13 +13,18 @@ class Standardiser(nn.Module):
 
     Starts as the identity; :meth:`fit` sets it. Mean and deviation are buffers, saved with the weights. The exporter
     sets ``exported``: the graph only ever sees clips as long as their batch.
+
+    Args:
+        num_features: Bins of a frame.
+        within: Lengths end before a batch does in the graph too, where clips are filled up to a fixed length.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, *, within: bool = False) -> None:
         super().__init__()
+        self.within = within
         self.register_buffer("mean", torch.zeros(num_features))
         self.register_buffer("deviation", torch.ones(num_features))
         self.exported = False
@@ -27,7 +32,7 @@ class Standardiser(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Frames (B, T, F) with lengths (B,) -> standardised frames (B, T, F), zero beyond each length."""
         frames = (frames - self.mean) / self.deviation
-        return frames if self.exported else zero_beyond(frames, lengths, dim=1)
+        return frames if self.exported and not self.within else zero_beyond(frames, lengths, dim=1)
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -37,7 +42,7 @@ class Standardiser(nn.Module):
         and left unscaled.
         """
         count = 0
-        total = torch.zeros(self.mean.shape, dtype=torch.float64)
+        total = torch.zeros_like(self.mean, dtype=torch.float64)
         squares = torch.zeros_like(total)
         for frames, lengths in batches:
             values = zero_beyond(frames, lengths, dim=1).double()

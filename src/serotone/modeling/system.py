@@ -9,7 +9,7 @@ from serotone.modeling.encoders import Encoder
 from serotone.modeling.exported import exported
 from serotone.modeling.frontends import Frontend
 from serotone.modeling.heads import Head
-from serotone.modeling.lengths import mask, zero_beyond
+from serotone.modeling.lengths import zero_beyond
 from serotone.modeling.pooling import Pooling
 from serotone.modeling.standardiser import Standardiser
 
@@ -35,6 +35,8 @@ class System(nn.Module):
             counts. None leaves clips as long as they are.
         segments: Cut clips into pieces of ``clip_samples`` instead, the last one zero-padded, and answer with the
             mean of the pieces' probabilities; the logits are then its logarithm.
+        speech_frames: Standardise over the frames of a clip's true length alone, and set those of the silence that
+            fills it up to 0, the mean frame; otherwise that silence counts as frames like any other.
     """
 
     def __init__(
@@ -46,17 +48,23 @@ class System(nn.Module):
         *,
         clip_samples: int | None = None,
         segments: bool = False,
+        speech_frames: bool = False,
     ) -> None:
         super().__init__()
         if segments and clip_samples is None:
             raise ValueError("segments=True with clip_samples=None; expected the length of a piece in samples")
+        if speech_frames and clip_samples is None:
+            raise ValueError(
+                "speech_frames=True with clip_samples=None, where no silence fills clips up; leave it False"
+            )
         self.frontend = frontend
-        self.standardiser = Standardiser(frontend.num_features)
+        self.standardiser = Standardiser(frontend.num_features, within=speech_frames)
         self.encoder = encoder
         self.pooling = pooling
         self.head = head
         self.clip_samples = clip_samples
         self.segments = segments
+        self.speech_frames = speech_frames
         self.exported = False
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Output:
@@ -70,13 +78,11 @@ class System(nn.Module):
         where a clip has no such piece.
         """
         if not self.segments:
-            frames, lengths = self.analyse(waveforms, lengths)  # (B, T', F)
-            return self.encoder(self.standardiser(frames, lengths), lengths)  # type: ignore[no-any-return]
-        pieces, counts = self._pieces(waveforms, lengths.clamp_min(1))  # (B * S, clip_samples), (B,)
-        frames, steps = self.analyse(pieces, torch.ones_like(pieces, dtype=torch.int64).sum(dim=1))
-        states, steps = self.encoder(self.standardiser(frames, steps), steps)
-        states = states.reshape(waveforms.shape[0], -1, *states.shape[1:])  # (B, S, T', D)
-        return states, mask(counts, states.shape[1]) * steps.reshape(waveforms.shape[0], -1)
+            return self._encoded(waveforms, lengths)  # (B, T', D), (B,)
+        pieces, samples = self._pieces(waveforms, lengths.clamp_min(1))  # (B, S, clip_samples), (B, S)
+        states, steps = self._encoded(pieces.flatten(0, 1), samples.clamp_min(1).flatten())
+        states = states.reshape(*samples.shape, *states.shape[1:])  # (B, S, T', D)
+        return states, torch.where(samples > 0, steps.reshape(samples.shape), 0)
 
     def classify(self, states: Tensor, lengths: Tensor) -> Output:
         """The second half: states and lengths as :meth:`states` gives them -> :class:`Output`."""
@@ -91,6 +97,18 @@ class System(nn.Module):
         summed = torch.logsumexp(log_p.masked_fill(~valid, -torch.inf), dim=1)  # (B, C)
         mean = torch.where(valid, embedding, 0).sum(dim=1) / counts
         return Output(summed - torch.log(counts.to(summed.dtype)), mean)
+
+    def _encoded(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Clips, or pieces of them, of any length -> states and their lengths."""
+        frames, counts = self.analyse(waveforms, lengths)  # (B, T', F)
+        frames = self.standardiser(frames, self.standardised(lengths, counts))  # (B, T', F)
+        return self.encoder(frames, counts)  # type: ignore[no-any-return]
+
+    def standardised(self, lengths: Tensor, counts: Tensor) -> Tensor:
+        """Frames (B,) that are standardised, of clips with true lengths (B,) in samples and so many frames (B,)."""
+        if not self.speech_frames:
+            return counts
+        return torch.minimum(self.frontend.frame_lengths(lengths), counts)
 
     def analyse(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms of the length they are classified at -> frames; in float32: decibels do not survive bfloat16."""
@@ -113,12 +131,16 @@ class System(nn.Module):
         return waveforms, lengths.clamp_min(shortest)
 
     def _pieces(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips (B, T) of at least one sample -> pieces (B * S, clip_samples) and how many of them are each clip's."""
+        """Clips (B, T) of at least one sample -> pieces (B, S, clip_samples), and the clip's samples in each (B, S).
+
+        Those are 0 in the pieces that a longer neighbour brings along.
+        """
         assert self.clip_samples is not None
         size, clips = self.clip_samples, waveforms.shape[0]
         waveforms = torch.cat([zero_beyond(waveforms, lengths, dim=1), waveforms.new_zeros(clips, size - 1)], dim=1)
-        pieces = waveforms[:, : waveforms.shape[1] // size * size].reshape(-1, size)
-        return pieces, torch.div(lengths + (size - 1), size, rounding_mode="trunc")
+        pieces = waveforms[:, : waveforms.shape[1] // size * size].reshape(clips, -1, size)
+        starts = torch.arange(pieces.shape[1], device=lengths.device) * size
+        return pieces, (lengths[:, None] - starts).clamp(0, size)
 
 
 class WholeClips(nn.Module):

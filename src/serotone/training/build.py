@@ -35,7 +35,15 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
             f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs"
             f" {shortest / recipe.sample_rate:.3f} s; set it to that or more"
         )
-    return System(frontend, encoder, pooling, head, clip_samples=recipe.clip_samples, segments=recipe.segments)
+    return System(
+        frontend,
+        encoder,
+        pooling,
+        head,
+        clip_samples=recipe.clip_samples,
+        segments=recipe.segments,
+        speech_frames=recipe.standardise_over == "speech-frames",
+    )
 
 
 def build_frontend(recipe: Recipe) -> Frontend:

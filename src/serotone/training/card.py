@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from serotone.training.calibrate import Calibration
 from serotone.training.recipe import Recipe
 
 Summary = Mapping[str, object]
@@ -16,6 +17,7 @@ def write_card(
     data: Sequence[Mapping[str, object]],
     trained: Mapping[str, object],
     evidence: Mapping[str, Summary],
+    calibration: Calibration | None = None,
 ) -> str:
     """Markdown for ``CARD.md``.
 
@@ -26,6 +28,7 @@ def write_card(
         data: One mapping per corpus: name, licence, utterances, speakers.
         trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None.
         evidence: Summaries of crossval runs by the words that introduce them.
+        calibration: How the bundle's temperature was fitted; None for a bundle at temperature 1.
     """
     total = sum(int(str(item["utterances"])) for item in data)
     rows = "\n".join(
@@ -58,12 +61,22 @@ The weights are those of step {trained["step"]}.
 
 - Acted speech, few speakers, little data: expect lower figures on spontaneous speech, other languages, other
   microphones and other rooms. Score your own recordings with `serotone evaluate` before you rely on it.
-- Probabilities are a softmax at temperature 1, not calibrated yet. An answer with less
+- {_calibrated(calibration)} An answer with less
   than {recipe.bundle.uncertain} for its emotion is marked uncertain.
 - Clips from {recipe.bundle.min_seconds} s to {recipe.bundle.max_seconds} s are taken whole, longer
   ones as windows of {recipe.bundle.window_seconds} s.
 - What is recognised is how speech sounds to listeners, not what a person feels. Not for decisions about people.
 """
+
+
+def _calibrated(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return "Probabilities are a softmax at temperature 1, not calibrated yet."
+    return (
+        f"Probabilities are a softmax at temperature {calibration.temperature:.3g}, fitted on {calibration.clips} clips"
+        f" that trained nothing: there the expected calibration error went from {calibration.ece_before:.1%} to"
+        f" {calibration.ece_after:.1%}."
+    )
 
 
 def _own_test(test: object) -> str:

@@ -147,6 +147,7 @@ def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int)
             pool_batches=schedule.pool_batches,
             seed=derived_seed(seed, "batches", epoch),
         ),
+        part=lambda: in_order(train, batch_size=schedule.batch_size),
         steps=schedule.steps or (schedule.epochs or 0) * batches_per_epoch,
         seed=seed,
     )
@@ -155,8 +156,11 @@ def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int)
 def fit_standardiser(system: System, clips: Clips) -> None:
     """Fit the standardiser on the training part's frames, and nothing else."""
     with torch.no_grad():
+        device = system.standardiser.mean.device
         batches = in_order(clips, batch_size=STANDARDISER_BATCH)
-        system.standardiser.fit(system.analyse(batch.waveforms, batch.lengths) for batch in batches)
+        moved = ((batch.waveforms.to(device), batch.lengths.to(device)) for batch in batches)
+        analysed = ((lengths, *system.analyse(waveforms, lengths)) for waveforms, lengths in moved)
+        system.standardiser.fit((frames, system.standardised(lengths, counts)) for lengths, frames, counts in analysed)
 
 
 def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
@@ -221,16 +225,17 @@ def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, 
         RunError: The system answers NaN or infinity.
     """
     system.eval()
+    device = system.standardiser.mean.device
     answers: dict[str, NDArray[np.float64]] = {}
     with torch.no_grad():
         for batch in in_order(clips, batch_size=batch_size):
-            logits = system(batch.waveforms, batch.lengths).logits
+            logits = system(batch.waveforms.to(device), batch.lengths.to(device)).logits
             if not bool(torch.isfinite(logits).all()):
                 raise RunError(
                     "the system answers NaN or infinity: its training diverged; lower the schedule's learning_rate, or"
                     " set its clip_norm"
                 )
-            for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).numpy(), strict=True):
+            for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True):
                 answers[name] = row
     return answers
 
@@ -277,12 +282,14 @@ def _write_predictions(system: System, clips: Clips, material: Material, path: P
 def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequence[str], path: Path) -> None:
     """Embeddings of whole clips: ``part``, ``id`` and ``truth`` (N,), ``embedding`` (N, D) in float32."""
     system.eval()
+    device = system.standardiser.mean.device
     names: list[tuple[str, str, str]] = []
     vectors = []
     with torch.no_grad():
         for part, clips in parts.items():
             for batch in in_order(clips, batch_size=STANDARDISER_BATCH):
-                vectors.append(system(batch.waveforms, batch.lengths).embedding.float().numpy())
+                answer = system(batch.waveforms.to(device), batch.lengths.to(device))
+                vectors.append(answer.embedding.float().cpu().numpy())
                 names += [(part, name, labels[clips.targets[name]]) for name in batch.ids]
     parts_of, ids, truth = (np.array(column) for column in zip(*names, strict=True))
 

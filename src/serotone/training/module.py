@@ -3,20 +3,26 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from serotone.errors import RunError
 from serotone.metrics import unweighted_accuracy, weighted_accuracy
 from serotone.modeling.convolution import annealed
 from serotone.modeling.system import System
+from serotone.training.averaging import Average, counted, tensors
 from serotone.training.data import Batch, Batches, derived_seed
 from serotone.training.objective import Objective
+from serotone.training.rates import rate
 from serotone.training.recipe import Recipe
+from serotone.training.schema import PartName
 
+PARTS: tuple[PartName, ...] = get_args(PartName)
 SCORES = {"ua": unweighted_accuracy, "wa": weighted_accuracy}
 
 
@@ -35,6 +41,7 @@ class Training(pl.LightningModule):
         labels: tuple[str, ...],
         objective: Objective,
         batches: Callable[[int], Batches],
+        part: Callable[[], Batches],
         steps: int,
         seed: int,
     ) -> None:
@@ -44,6 +51,7 @@ class Training(pl.LightningModule):
         self.labels = labels
         self.objective = objective
         self.batches = batches
+        self.part = part
         self.steps = steps
         self.seed = seed
         self.curves: list[dict[str, float]] = []
@@ -52,18 +60,38 @@ class Training(pl.LightningModule):
         self.kept_step = 0
         self.without_better = 0
         self.seconds_before = 0.0
+        for name in recipe.training.frozen:
+            system.get_submodule(name).requires_grad_(False)
+        decay = recipe.training.average
+        self.average = None if decay is None else Average(system, decay)
+        self._weights = ExitStack()  # the training weights, while those that count are in their place
         self._begun = time.perf_counter()
         self._losses: list[float] = []
         self._truth: list[str] = []
         self._prediction: list[str] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The recipe's optimiser at a constant rate over the system's parameters; centers are a buffer and stay out."""
+        """The recipe's optimiser over the system's parameters; centers are a buffer and stay out.
+
+        Where the recipe names rates of parts, each part is a group of its own.
+        """
         schedule = self.recipe.training
-        parameters = self.system.parameters()
+        parameters: list[Parameter] | list[dict[str, Any]] = list(self.system.parameters())
+        if schedule.learning_rates:
+            rates = {part: schedule.learning_rates.get(part, schedule.learning_rate) for part in PARTS}
+            groups = {part: list(self.system.get_submodule(part).parameters()) for part in PARTS}
+            parameters = [
+                {"params": members, "lr": rates[part], "full_rate": rates[part]}
+                for part, members in groups.items()
+                if members and rates[part] > 0
+            ]
         if schedule.optimiser == "rmsprop":
             return torch.optim.RMSprop(
                 parameters, lr=schedule.learning_rate, alpha=schedule.decay, eps=schedule.epsilon
+            )
+        if schedule.optimiser == "adamw":
+            return torch.optim.AdamW(
+                parameters, lr=schedule.learning_rate, eps=schedule.epsilon, weight_decay=schedule.weight_decay
             )
         return torch.optim.Adam(parameters, lr=schedule.learning_rate, eps=schedule.epsilon)
 
@@ -91,7 +119,12 @@ class Training(pl.LightningModule):
         torch.manual_seed(derived_seed(self.seed, "epoch", self.trainer.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
-        """Set the temperature of dynamic convolution, a function of the step alone."""
+        """Set the learning rates and the temperature of dynamic convolution, functions of the step alone."""
+        schedule = self.recipe.training
+        if schedule.shape != "constant" or schedule.warm_up_steps:
+            share = rate(self.global_step, steps=self.steps, shape=schedule.shape, warm_up_steps=schedule.warm_up_steps)
+            for group in self.optimizers().param_groups:
+                group["lr"] = share * group.get("full_rate", schedule.learning_rate)
         choice = self.recipe.annealing
         if choice is not None:
             tau = annealed(self.global_step, start=choice.start, end=choice.end, steps=self.annealing_steps)
@@ -115,6 +148,34 @@ class Training(pl.LightningModule):
             )
         self._losses.append(value)
         return loss
+
+    def on_train_batch_end(self, outputs: object, batch: Batch, index: int) -> None:
+        """Take the step into the average."""
+        if self.average is not None:
+            self.average.update(self.system, self.global_step - 1)
+
+    def train(self, mode: bool = True) -> "Training":
+        """Parts that are frozen stay in evaluation mode."""
+        super().train(mode)
+        for name in self.recipe.training.frozen:
+            self.system.get_submodule(name).eval()
+        return self
+
+    def counting(self) -> AbstractContextManager[None]:
+        """The system with the weights that validation, testing and export see."""
+        again = self.recipe.training.norm_statistics == "re-estimated"
+        if self.average is None and not again:
+            return nullcontext()
+        device = self.system.standardiser.mean.device
+        return counted(self.system, average=self.average, batches=self.part() if again else None, device=device)
+
+    def on_validation_start(self) -> None:
+        """Put the weights that count in their place."""
+        self._weights.enter_context(self.counting())
+
+    def on_validation_end(self) -> None:
+        """Put the training weights back."""
+        self._weights.close()
 
     def end_epoch(self) -> None:
         """Where nothing is validated, an epoch's mean loss is all there is to a curve."""
@@ -148,7 +209,7 @@ class Training(pl.LightningModule):
         self.without_better += 1
         if scores[self.recipe.monitor] > self.kept_score:
             self.kept_score, self.kept_step, self.without_better = scores[self.recipe.monitor], step, 0
-            self.kept = {name: value.clone() for name, value in self.system.state_dict().items()}
+            self.kept = tensors(self.system)
         self._stop_if_impatient()
 
     def _stop_if_impatient(self) -> None:
@@ -165,6 +226,7 @@ class Training(pl.LightningModule):
             "kept_score": self.kept_score,
             "kept_step": self.kept_step,
             "without_better": self.without_better,
+            "average": None if self.average is None else self.average.values,
             "seconds": self.seconds_before + time.perf_counter() - self._begun,
         }
 
@@ -180,6 +242,8 @@ class Training(pl.LightningModule):
         self.curves, self._losses = state["curves"], state["losses"]
         self.kept, self.kept_score, self.kept_step = state["kept"], state["kept_score"], state["kept_step"]
         self.without_better = state["without_better"]
+        if self.average is not None:
+            self.average.values = state["average"]
         self.seconds_before = state.get("seconds", 0.0)  # not in checkpoints from before 2026-11-21
 
     def finish(self) -> System:
@@ -188,4 +252,7 @@ class Training(pl.LightningModule):
             self.system.load_state_dict(self.kept)
         else:
             self.kept_step = self.global_step
+            with self.counting():
+                last = tensors(self.system)
+            self.system.load_state_dict(last)
         return self.system.eval()

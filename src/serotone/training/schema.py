@@ -18,6 +18,7 @@ from serotone.modeling.heads import HEADS, CosineHeadOptions
 from serotone.modeling.options import Options
 from serotone.modeling.pooling import POOLINGS, EndsOptions
 from serotone.splits import PROTOCOLS
+from serotone.training.rates import Shape
 
 
 class _Frozen(BaseModel):
@@ -96,6 +97,9 @@ class Center(_Frozen):
     warm_up_steps: int = Field(20, ge=0, description="steps at the start with weight 0 and alpha 1")
 
 
+PartName: TypeAlias = Literal["frontend", "encoder", "pooling", "head"]
+
+
 class Schedule(_Frozen):
     """How long and in which steps a recipe trains."""
 
@@ -103,8 +107,20 @@ class Schedule(_Frozen):
     epochs: int | None = Field(None, ge=1, description="instead of steps")
     patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
     batch_size: int = Field(32, ge=1)
-    optimiser: Literal["adam", "rmsprop"] = "adam"
+    optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     learning_rate: float = Field(gt=0)
+    learning_rates: dict[PartName, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="of a part, instead of learning_rate; 0 freezes it, in evaluation mode"
+    )
+    warm_up_steps: int = Field(0, ge=0, description="steps at the start over which the rates rise")
+    shape: Shape = Field("constant", description="of the rates after that, over the steps of the schedule")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    average: float | None = Field(
+        None, gt=0, lt=1, description="decay of a moving average of the weights, which then counts; null for none"
+    )
+    norm_statistics: Literal["running", "re-estimated"] = Field(
+        "running", description="batch norm's where it counts; re-estimated: over the training part, at each validation"
+    )
     decay: float = Field(0.9, gt=0, lt=1, description="RMSProp's rho")
     epsilon: float = Field(1e-8, gt=0)
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
@@ -114,10 +130,21 @@ class Schedule(_Frozen):
     pool_batches: int = Field(8, ge=1, description="batches among which clips are grouped by length; 1 does not group")
 
     @model_validator(mode="after")
-    def _one_length(self) -> "Schedule":
+    def _fits_together(self) -> "Schedule":
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps {self.steps} and epochs {self.epochs}; expected one of them, the other null")
+        if self.weight_decay and self.optimiser != "adamw":
+            raise ValueError(f"weight_decay {self.weight_decay} with optimiser {self.optimiser!r}; it is adamw's")
+        if self.steps is not None and self.warm_up_steps > self.steps:
+            raise ValueError(f"warm_up_steps {self.warm_up_steps} of {self.steps} steps; expected at most all of them")
+        if "head" in self.frozen:
+            raise ValueError("learning_rates.head 0; a head that does not learn leaves nothing to train for")
         return self
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The parts that do not learn."""
+        return tuple(part for part, rate in self.learning_rates.items() if rate == 0)
 
     @property
     def length(self) -> str:
@@ -189,6 +216,9 @@ class Recipe(_Frozen):
     segments: bool = Field(False, description="clips become pieces of clip_seconds, and their answers are averaged")
     frontend: Frontend
     standardise: Literal["per-bin"] | None = Field("per-bin", description="z-score fitted on the training frames")
+    standardise_over: Literal["frames", "speech-frames"] = Field(
+        "frames", description="speech-frames: not those of the silence that fills clips up; they become 0 after it"
+    )
     encoder: Encoder
     annealing: Annealing | None = None
     pooling: Pooling = EndsOptions()
@@ -212,6 +242,8 @@ class Recipe(_Frozen):
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments need clip_seconds, the length of a piece")
+        if self.clip_seconds is None and self.standardise_over == "speech-frames":
+            raise ValueError("standardise_over speech-frames needs clip_seconds; without, no silence fills clips up")
         if self.clip_seconds is None and not ENCODERS[self.encoder.name].masks:
             raise ValueError(
                 f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
