@@ -25,6 +25,22 @@ def test_a_resolved_recipe_reads_back_as_itself(name: str, tmp_path: Path) -> No
     assert {"paper", "budget"} <= set(recipe.schedules)
 
 
+RESULTS = Path(__file__).resolve().parent.parent / "results"
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("recipe.yaml")), ids=lambda path: str(path.relative_to(RESULTS)))
+def test_recipes_of_kept_runs_are_still_read(path: Path, tmp_path: Path) -> None:
+    recipe = load(path)
+    (tmp_path / "again.yaml").write_text(recipe.to_yaml())
+    assert load(tmp_path / "again.yaml") == recipe
+
+
+@pytest.mark.parametrize("part", ["pooling=mean", "encoder=vlcrnn", "head=linear", "frontend=spectrogram"])
+def test_a_part_may_be_given_by_its_name_alone(part: str) -> None:
+    key, name = part.split("=")
+    assert load("crnn-mel", [part]) == load("crnn-mel", [f"{key}={{name: {name}}}"])
+
+
 def test_overrides_reach_inside() -> None:
     recipe = load("crnn-mel", ["center.weight=3", "schedule=budget", "protocol=leave-one-speaker-out"])
     assert recipe.center.weight == 3

@@ -38,7 +38,7 @@ def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64])
     in 1 / T, so that a search over one number finds it.
 
     Args:
-        logits: (N, C), of clips that trained nothing.
+        logits: (N, C), of clips that trained nothing; logarithms of probabilities do as well.
         truth: N class indices.
 
     Raises:
