@@ -104,8 +104,10 @@ def _synthetic(recognizer: "Recognizer") -> int:
     from serotone.corpora.synthetic import make_examples
 
     with TemporaryDirectory() as folder:
-        made = [(path, *path.stem.split("_")) for path in make_examples(Path(folder))]
-        clips = [(path.stem, speaker, emotion, path) for path, speaker, emotion, _ in made]
+        clips: list[tuple[str, str, str, Path | None]] = []
+        for path in make_examples(Path(folder)):
+            speaker, emotion, _ = path.stem.split("_")
+            clips.append((path.stem, speaker, emotion, path))
         _line(_styled("Synthetic voices: the eight clips of examples/, made by this project", bold=True))
         _line("No person speaks here, so this says nothing about how well people are recognised.")
         _line()
