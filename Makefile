@@ -23,9 +23,8 @@ export OMP_NUM_THREADS ?= 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(CORE)/.installed ## recognise the clips in examples/, or your own: make demo CLIP=my.wav
-	@test -n "$(CLIP)" || echo "These clips are the project's own synthetic voices, of speakers that the shipped bundle never saw in training."
-	@$(CORE)/bin/serotone predict "$(or $(CLIP),examples)"
+demo: $(CORE)/.installed ## recognise eight clips of real people, or your own recording: make demo CLIP=my.wav
+	@$(CORE)/bin/serotone $(if $(CLIP),predict "$(CLIP)",demo)
 
 test: lint types contracts tests ## everything below, in an environment with everything installed
 

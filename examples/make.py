@@ -5,25 +5,8 @@ and sentence a speaker says follows from the number alone; nothing was picked by
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from serotone.corpora import synthetic
-from serotone.corpora.voice import EMOTIONS
-
-FIRST_SPEAKER = 100
-CLIPS = 8
-
-
-def main() -> None:
-    """Write the eight clips beside this file."""
-    here = Path(__file__).parent
-    with TemporaryDirectory() as folder:
-        for number in range(CLIPS):
-            speaker, emotion = FIRST_SPEAKER + number, EMOTIONS[number % len(EMOTIONS)]
-            synthetic.make(Path(folder), speakers=1, first_speaker=speaker, seed=0, sentences=2)
-            name = f"syn{speaker}_{emotion}_01.wav"
-            (here / name).write_bytes((Path(folder) / name).read_bytes())
-
 
 if __name__ == "__main__":
-    main()
+    synthetic.make_examples(Path(__file__).parent)

@@ -15,6 +15,7 @@
     ├── RecipeError               a recipe, or an override of it, is not valid
     ├── BundleError               a bundle is missing, damaged or of an unknown format
     ├── RunError                  a run folder cannot be used or resumed
+    ├── FetchError                a file could not be fetched from the network
     └── MissingExtraError         an optional part is not installed
 
 Every message states what was given, what was expected and what to do about it.
@@ -79,6 +80,10 @@ class BundleError(SerotoneError):
 
 class RunError(SerotoneError):
     """A run folder that cannot be used or resumed."""
+
+
+class FetchError(SerotoneError):
+    """A file that could not be fetched from the network."""
 
 
 class MissingExtraError(SerotoneError):

@@ -33,6 +33,9 @@ from serotone.corpora.voice import EMOTIONS, SAMPLE_RATE, speak
 
 DEFAULT_SPEAKERS = 10
 DEFAULT_SENTENCES = 5
+EXAMPLE_SPEAKER = 100
+"""The first of the speakers in ``examples/``: no bundle trains on a synthetic speaker of 100 or above."""
+EXAMPLE_CLIPS = 8
 _NAME = re.compile(rf"syn(?P<speaker>\d{{2,}})_(?P<emotion>{'|'.join(EMOTIONS)})_(?P<sentence>\d{{2,}})")
 
 
@@ -94,11 +97,28 @@ def make(root: str | Path, *, speakers: int, seed: int, sentences: int, first_sp
         for speaker in range(first_speaker, first_speaker + speakers):
             for emotion in EMOTIONS:
                 for sentence in range(sentences):
-                    samples = speak(seed, speaker, gender_of(speaker), emotion, sentence)
-                    _write(partial / f"syn{speaker:02d}_{emotion}_{sentence:02d}.wav", samples)
+                    _make_clip(partial, seed, speaker, emotion, sentence)
         return [made.replace(root / made.name) for made in sorted(partial.iterdir())]
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def make_examples(folder: Path) -> list[Path]:
+    """The eight clips of ``examples/``, made again into a folder that exists: eight speakers, one clip each.
+
+    Which emotion a speaker says follows from the number alone; nothing was picked by how it is recognised.
+    Returns the paths, sorted.
+    """
+    speakers = range(EXAMPLE_SPEAKER, EXAMPLE_SPEAKER + EXAMPLE_CLIPS)
+    return [
+        _make_clip(folder, 0, speaker, EMOTIONS[place % len(EMOTIONS)], 1) for place, speaker in enumerate(speakers)
+    ]
+
+
+def _make_clip(folder: Path, seed: int, speaker: int, emotion: str, sentence: int) -> Path:
+    path = folder / f"syn{speaker:02d}_{emotion}_{sentence:02d}.wav"
+    _write(path, speak(seed, speaker, gender_of(speaker), emotion, sentence))
+    return path
 
 
 def _write(path: Path, samples: NDArray[np.int16]) -> None:
