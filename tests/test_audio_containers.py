@@ -19,17 +19,19 @@ from serotone.errors import (
 # Containers (the codecs extra)
 
 
-def contained(container: str, codec: str, rate: int, folder: Path, options: dict | None = None, seconds=3.0) -> bytes:
+def contained(
+    container: str, codec: str, rate: int, folder: Path, options: dict | None = None, seconds=3.0, channels=2
+) -> bytes:
     av = pytest.importorskip("av")
     path = folder / f"made.{container}"
     with av.open(str(path), "w", format=container, options=options or {}) as file:
         stream = file.add_stream(codec, rate=rate)
-        stream.layout = "stereo"
-        samples = np.stack([speechlike(seconds, rate)] * 2)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+        stream.layout = layout = "stereo" if channels == 2 else "mono"
+        samples = np.stack([speechlike(seconds, rate)] * channels)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
         frame.sample_rate = rate
         size = stream.codec_context.frame_size or None
-        resampler = av.AudioResampler(stream.codec_context.format.name, "stereo", rate, size)
+        resampler = av.AudioResampler(stream.codec_context.format.name, layout, rate, size)
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             file.mux(stream.encode(piece))
         file.mux(stream.encode(None))
@@ -88,6 +90,26 @@ def test_truncated_containers(tmp_path):
         audio.read(late[: len(late) * 6 // 10])
     webm = contained("webm", "libopus", 48000, tmp_path)
     assert 1.0 < audio.read(webm[: len(webm) * 6 // 10]).seconds < 2.5
+
+
+def test_mp3_in_wav_is_not_called_truncated(tmp_path):
+    content = contained("wav", "libmp3lame", 16000, tmp_path)
+    assert audio.read(content, strict=True).seconds == pytest.approx(3.0, abs=0.15)
+    assert audio.read(content[: len(content) // 2]).warnings[0].startswith("truncated")
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate"),
+    [("wav", "g722", 16000), ("g722", "g722", 16000), ("mp2", "mp2", 44100), ("ac3", "ac3", 48000),
+     ("eac3", "eac3", 48000), ("wv", "wavpack", 44100), ("tta", "tta", 44100)],
+)  # fmt: skip
+def test_rarer_formats_decode(tmp_path, container, codec, rate):
+    path = tmp_path / f"call.{container}"
+    path.write_bytes(contained(container, codec, rate, tmp_path, channels=1 if codec == "g722" else 2))
+    result = audio.read(path, strict=True)
+    assert result.seconds == pytest.approx(3.0, abs=0.15)
+    assert abs(np.argmax(np.abs(np.fft.rfft(result.samples[8000:40000]))) / 2 - 220) < 1
+    assert path.suffix in audio.AUDIO_SUFFIXES
 
 
 def test_container_without_sound(tmp_path):

@@ -5,10 +5,12 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +25,7 @@ from serotone.errors import (
     AudioNotFiniteError,
     AudioTooLongError,
     AudioTooShortError,
+    MissingExtraError,
 )
 
 # Errors, each with the name of the file
@@ -302,3 +305,124 @@ def test_damaged_files_decode_or_raise_an_audio_error(kind, changes, in_header):
     for part in ({}, {"start": 0.1, "end": 0.2}):
         result = read_or_refuse(bytes(content), max_seconds=60, **part)
         assert result is None or np.isfinite(result.samples).all()
+
+
+# What is no audio by its values
+
+
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_values_far_beyond_audio_are_refused(rate):
+    samples = speechlike(1.0, rate)
+    samples[rate // 2] = 1e30
+    for source, given_rate in ((encoded(samples, rate, subtype="FLOAT"), None), (samples, rate)):
+        with pytest.raises(AudioNotFiniteError, match=r"a sample of 1e\+30 0\.500 s in"):
+            audio.read(source, source_rate=given_rate)
+
+
+def test_integers_stored_as_floats_are_taken_with_a_warning():
+    result = audio.read(speechlike(1.0) * 32768, source_rate=16000, strict=True)
+    assert "where -1 to 1 is expected" in result.warnings[0]
+    assert np.array_equal(result.samples, speechlike(1.0) * 32768)
+
+
+# Damaged is not "too short", and what an extra decodes is not damaged
+
+
+def test_damaged_flac_is_called_damaged():
+    whole = encoded(speechlike(3.0), kind="FLAC")
+    some, none = bytearray(whole), bytearray(whole)
+    some[len(whole) // 10 : len(whole) // 10 + 2000] = bytes(2000)
+    none[100:] = bytes(len(whole) - 100)
+    for content in (some, none):
+        with pytest.raises(AudioFormatError, match="damaged"):
+            audio.read(bytes(content), min_seconds=0.5)
+    assert 0 < audio.read(bytes(some)).seconds < 0.5
+
+
+def tagged_wav(tag: int) -> bytes:
+    content = bytearray(encoded(speechlike(1.0)))
+    content[20:22] = struct.pack("<H", tag)
+    return bytes(content)
+
+
+OGG_SPEEX = b"OggS\0\2" + bytes(20) + b"\1\x50" + b"Speex   1.2rc1" + bytes(66)
+CAF_AAC = b"caff\0\1\0\0desc\0\0\0\0\0\0\0\x20" + struct.pack(">d", 44100.0) + b"aac " + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("content", "codec"),
+    [(tagged_wav(0x028F), "G.722"), (tagged_wav(0x0065), "G.722"), (OGG_SPEEX, "Speex"), (CAF_AAC, "AAC"),
+     (b"wvpk" + bytes(60), "WavPack"), (b"\x0b\x77" + bytes(60), "AC-3")],
+)  # fmt: skip
+def test_the_core_names_the_extra_for_codecs_that_it_lacks(monkeypatch, content, codec):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match=rf"<bytes>: {codec}.*pip install 'serotone\[codecs\]'"):
+        audio.read(content)
+
+
+def test_raw_g722_is_told_by_its_name_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    path = tmp_path / "call.g722"
+    path.write_bytes(bytes(100))
+    with pytest.raises(MissingExtraError, match=r"call\.g722: G\.722 audio"):
+        audio.read(path)
+    with pytest.raises(AudioFormatError, match="not audio"):
+        audio.read(bytes(100))
+
+
+# Length and memory
+
+
+def test_the_message_about_length_names_what_there_is():
+    with pytest.raises(AudioTooLongError, match=r"--max-seconds, or max_seconds in Python"):
+        audio.read(np.zeros(40000), source_rate=16000, max_seconds=2)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident size as Linux counts it")
+@pytest.mark.parametrize("rate", [16000, 8000])
+def test_memory_is_that_of_the_result(tmp_path, rate):
+    path = tmp_path / "silence.flac"
+    with soundfile.SoundFile(path, "w", rate, 1, format="FLAC") as file:
+        for _ in range(60):
+            file.write(np.zeros(60 * rate, np.int16))
+    code = f"""
+import resource, numpy as np
+from serotone.audio import read
+read(np.zeros(44100), source_rate=44100); read({str(path)!r}, end=1.0)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+sound = read({str(path)!r})
+print(sound.samples.nbytes, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env())
+    result, taken = map(int, run.stdout.split())
+    assert result == 4 * 3600 * 16000
+    assert taken < result + 30_000_000
+
+
+# Folders
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_folder_scan_opens_nothing_and_tells_what_it_passed_over(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / ".git").mkdir()
+    for name in ("b.wav", "sub/a.mp2", "c.WV", ".hidden.wav", ".git/d.wav", "notes.txt", "x.TXT", "README"):
+        (tmp_path / name).write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "b.wav")
+    scan = audio.scan_folder(tmp_path)
+    assert scan.files == tuple(str(tmp_path / name) for name in ("b.wav", "c.WV", "link.wav", "sub/a.mp2"))
+    assert scan.irregular == (str(tmp_path / "gone.wav"), str(tmp_path / "pipe.wav"))
+    assert scan.others == {"": 1, ".txt": 2}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_named_pipe_is_read_as_a_stream(tmp_path):
+    path = tmp_path / "pipe.wav"
+    os.mkfifo(path)
+    content = encoded(speechlike(1.0))
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    assert audio.read(path).seconds == 1.0
+    writer.join()

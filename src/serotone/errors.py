@@ -5,7 +5,7 @@
     │   ├── AudioMissingError         no such file
     │   ├── AudioFormatError          not audio that can be decoded here
     │   ├── AudioEmptyError           a header and no samples
-    │   ├── AudioNotFiniteError       NaN or infinity among the samples
+    │   ├── AudioNotFiniteError       NaN, infinity or far too great a value among the samples
     │   ├── AudioTooShortError        shorter than the asked minimum
     │   ├── AudioTooLongError         longer than the stated bound
     │   └── AudioTruncatedError       ends early, and the caller asked to be strict
@@ -43,7 +43,7 @@ class AudioEmptyError(AudioError):
 
 
 class AudioNotFiniteError(AudioError):
-    """Samples that are NaN or infinite."""
+    """Samples that are NaN, infinite or a million times louder than full scale."""
 
 
 class AudioTooShortError(AudioError):

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import numpy as np
 from numpy.typing import NDArray
 
-from serotone.audio.track import BLOCK_VALUES, UNKNOWN_FRAMES, Input, Track, mono
+from serotone.audio.track import BLOCK_VALUES, UNKNOWN_FRAMES, Input, Track
 
 _UNKNOWN_SIZE = 0x7FFFF000  # chunk sizes from here on are what writers to a pipe put for "unknown"
 
@@ -31,12 +31,12 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
     inexact, position = 0, content.tell()
     if file.format == "OGG" and not _ogg_is_whole(content):
         warnings.append("truncated: its last page is not marked as the end")
-    elif file.format == "MP3":
+    elif file.subtype.startswith("MPEG"):
         inexact = 3 * 1152  # encoders count their padding differently
-        if not _mp3_is_whole(content):
-            warnings.append("truncated: its last frame is incomplete")
+    if file.format == "MP3" and not _mp3_is_whole(content):
+        warnings.append("truncated: its last frame is incomplete")
     content.seek(position)  # the decoder believes that it stands there
-    track = Track(file.samplerate, declared, warnings=warnings)
+    track = Track(file.samplerate, declared, file.channels, warnings=warnings)
 
     def blocks(first: int, last: int | None) -> Iterator[NDArray[np.float32]]:
         stop = min((n for n in (declared, last) if n is not None), default=UNKNOWN_FRAMES)
@@ -60,7 +60,7 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
             if count == 0:
                 break
             at += count
-            yield mono(block[:count])
+            yield block[:count]
         if declared is not None and at < stop - inexact and not warnings:
             warnings.append(
                 f"truncated or damaged: its header announces {declared / file.samplerate:.2f} s, "

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
-import os
-import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +15,26 @@ from numpy.typing import NDArray
 from serotone.audio.containers import container_track
 from serotone.audio.formats import sniff
 from serotone.audio.libsndfile import soundfile_track
-from serotone.audio.track import BLOCK_VALUES, Input, Track, float32, mono
+from serotone.audio.mixing import Mixer
+from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
+from serotone.audio.track import Input, Track
 from serotone.errors import (
     AudioEmptyError,
     AudioError,
     AudioFormatError,
-    AudioMissingError,
     AudioNotFiniteError,
     AudioTooLongError,
     AudioTooShortError,
     AudioTruncatedError,
 )
 
-MAX_SECONDS = 4 * 3600.0
-"""The longest audio that is read where the caller states no bound."""
-
-MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1000, 768_000
-"""Rates in Hz outside which a header is taken to be damaged."""
+MAX_SECONDS = 2 * 3600.0
+"""The longest audio that is read where the caller states no bound: 460 MB at 16 kHz."""
 
 _START_VALUES = 2**22  # output values allocated before any are there, whatever the header says
-_STREAM_BYTES_PER_SECOND = 3_000_000  # 8 channels of 32 bits at 96 kHz
-_STREAM_BYTES = 2**32  # of a stream without an end
-_SPOOL_BYTES = 2**26  # of a stream held in memory; more goes to a temporary file
 _ROUNDING = 0.6  # of a frame, by which a bound in seconds may miss a whole number of frames
+_LOUDEST = 1e6  # times full scale: beyond it nothing is audio
+_ODDLY_LOUD = 32.0  # times full scale (30 dB): what a gain in a chain of effects may give, and integers do not
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +43,8 @@ class Audio:
 
     ``samples`` is float32 of shape (T,), nominally within -1 and 1 (float files may exceed that); ``sample_rate`` is in
     Hz. ``warnings`` says what was odd about the source, ``silent`` that every sample is exactly zero, ``name`` what the
-    source is called in messages.
+    source is called in messages. ``channels`` is how many the source has, and ``notes`` says what was done that is not
+    odd, but that the user may want to know: channels that differ were mixed to one.
     """
 
     samples: NDArray[np.float32]
@@ -58,6 +52,8 @@ class Audio:
     warnings: tuple[str, ...] = ()
     silent: bool = False
     name: str = ""
+    channels: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -75,13 +71,20 @@ def read(
     strict: bool = False,
     start: float | None = None,
     end: float | None = None,
+    channel: int | None = None,
 ) -> Audio:
     """Mono audio at the asked rate from a path, the bytes of a file, an open binary file or an array.
 
-    The channels are averaged and the result resampled by soxr (HQ). A seekable file is read from its beginning and left
-    where it stood; any other stream is read to its end. An array has shape (T,), or (T, channels) or (channels, T): of
-    two axes the shorter holds the channels. Floats are taken as they are; int8, int16 and int32 are divided by their
-    full scale, uint8 is centred at 128.
+    Several channels are averaged, and the mean is brought to the level of the channels that carry sound: those within
+    20 dB of the loudest one. Channels that cancel each other are not averaged: the loudest is taken, with a warning.
+    Then soxr (HQ) resamples. A seekable file is read from its beginning and left where it stood; any other stream is
+    read to its end, and so is a named pipe. An array has shape (T,), or (T, channels) or (channels, T): of two axes the
+    shorter holds the channels. Floats are taken as they are; int8, int16 and int32 are divided by their full scale,
+    uint8 is centred at 128.
+
+    What FFmpeg decodes is decoded in a child process, with a bound on memory and time, so that a damaged file that
+    crashes the decoder is an AudioFormatError. Memory in this process is that of the result (230 MB for an hour at
+    16 kHz) and a few blocks.
 
     Args:
         source: what to read; ``bytes`` are the content of a file, not its name.
@@ -93,15 +96,17 @@ def read(
         strict: whether audio that ends before its header says is an error; otherwise it is what decodes and a warning.
         start: where to begin, in seconds of the source; what comes before is not decoded where the format can seek.
         end: where to stop, in seconds of the source.
+        channel: take this channel, counted from 0, instead of mixing all.
 
     Raises:
         AudioMissingError: there is no such file, or it is a folder.
-        AudioFormatError: it is not audio, is damaged, or is an array whose meaning is not clear.
+        AudioFormatError: it is not audio, is damaged so far that too little is left, crashes its decoder, or is an
+            array whose meaning is not clear.
         AudioEmptyError: it holds no samples, or none between start and end.
-        AudioNotFiniteError: a sample is NaN or infinite.
+        AudioNotFiniteError: a sample is NaN, infinite or beyond a million times full scale.
         AudioTooShortError, AudioTooLongError: the duration is out of bounds.
         AudioTruncatedError: it ends early, and ``strict`` is true.
-        AudioError: it cannot be read for another reason, such as its permissions.
+        AudioError: it cannot be read for another reason, such as its permissions, or it has no such channel.
         MissingExtraError: it is in a container that needs the ``codecs`` extra.
         ValueError: an argument other than the source is out of range.
 
@@ -115,14 +120,27 @@ def read(
         raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
     if not 0 <= min_seconds <= longest:
         raise ValueError(f"min_seconds is {min_seconds} and max_seconds {longest}; expected 0 <= min <= max")
-    name = _name(source)
+    if channel is not None and channel < 0:
+        raise ValueError(f"channel is {channel}; expected 0 for the first, 1 for the second and so on")
+    name = name_of(source)
     begin = 0.0 if start is None else start
     if not (0 <= begin < math.inf and (end is None or begin < end < math.inf)):
         raise AudioError(f"{name}: asked from {start} to {end} s; expected 0 <= start < end")
 
     with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
-        track = _open(source, name, source_rate, longest, stack)
+        is_array = hasattr(source, "__array__")
+        content = None if is_array else open_content(source, name, longest, stack)
+
+        def open_track() -> Track:
+            return (
+                array_track(np.asarray(source), source_rate, name) if content is None else _open(content, name, stack)
+            )
+
+        track = open_track()
         rate = track.rate
+        if channel is not None and channel >= track.channels:
+            count = f"{track.channels} channel{'s' if track.channels > 1 else ''}"
+            raise AudioError(f"{name}: has {count}, and channel {channel} was asked for (0 is the first)")
         first, last = round(begin * rate), None if end is None else round(end * rate)
         if track.frames is not None and 0 < track.frames <= first:
             raise AudioEmptyError(f"{name}: nothing from {begin:g} s on; it ends at {track.frames / rate:.2f} s")
@@ -130,145 +148,89 @@ def read(
         known = min(known_ends) - first if known_ends else None
         if known is not None and track.frames is not None and known > (longest + track.slack) * rate + _ROUNDING:
             raise AudioTooLongError(_too_long(name, f"{known / rate:.1f} s", longest))
-        samples, frames = _gather(track.blocks(first, last), rate, sample_rate, known, longest, name)
-        if track.input is not None:
-            track.input.check(name)
 
+        too_many = (
+            first + math.floor(longest * rate + _ROUNDING) + 1
+        )  # frames; asked for, so that decoding ends by itself
+        until = too_many if last is None else min(last, too_many)
+
+        def gather(track: Track, mixer: Mixer) -> tuple[NDArray[np.float32], int, float]:
+            gathered = _gather(track.blocks(first, until), mixer, rate, sample_rate, known, longest, name)
+            if content is not None:
+                content.check(name)
+            return gathered
+
+        mixer = Mixer(track.channels, channel)
+        samples, frames, peak = gather(track, mixer)
+        cancelled = mixer.cancelled
+        if cancelled:
+            del samples
+            mixer = Mixer(track.channels, mixer.loudest)
+            track = open_track()
+            samples, frames, peak = gather(track, mixer)
+
+    least = f"{min_seconds or 1 / sample_rate:.3g} s"
+    damaged = bool(track.warnings)
     if frames == 0:
-        why = f": {track.warnings[0]}" if track.warnings else " between start and end" if first or last else ""
+        if damaged and not first:
+            raise AudioFormatError(f"{name}: not one sample of audio can be decoded: {track.warnings[0]}")
+        why = f": {track.warnings[0]}" if damaged else " between start and end" if first or last else ""
         raise AudioEmptyError(f"{name}: not one sample of audio{why}")
-    if last is not None and first + frames < last - max(1, 0.05 * rate) and not track.warnings:
+    if last is not None and first + frames < last - max(1, 0.05 * rate) and not damaged:
         track.warnings.append(f"asked until {end:g} s, but it ends at {(first + frames) / rate:.2f} s")
     if strict and track.warnings:
         raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
     if frames + _ROUNDING < min_seconds * rate or not len(samples):
-        least = min_seconds or 1 / sample_rate
-        raise AudioTooShortError(f"{name}: {frames / rate:.3g} s of audio; at least {least:.3g} s are needed")
-    return Audio(samples, sample_rate, tuple(track.warnings), not samples.any(), name)
-
-
-def _name(source: object) -> str:
-    if isinstance(source, (str, os.PathLike)):
-        return str(source)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return "<bytes>"
-    if hasattr(source, "read"):
-        name = getattr(source, "name", None)
-        return name if isinstance(name, str) and name else "<stream>"
-    return "<array>"
+        if damaged:
+            raise AudioFormatError(f"{name}: {track.warnings[0]}; at least {least} are needed")
+        raise AudioTooShortError(f"{name}: {frames / rate:.3g} s of audio; at least {least} are needed")
+    notes = [f"{track.channels} channels mixed to one"] if mixer.differ else []
+    if cancelled:
+        track.warnings.append(
+            f"its channels cancel each other (one is inverted): only channel {(mixer.only or 0) + 1} of "
+            f"{track.channels} was taken"
+        )
+    if peak > _ODDLY_LOUD:
+        track.warnings.append(
+            f"samples up to {peak:.3g}, where -1 to 1 is expected; divide integers by their full scale, such as 32768"
+        )
+    silent = not samples.any()
+    return Audio(samples, sample_rate, tuple(track.warnings), silent, name, track.channels, tuple(notes))
 
 
 def _too_long(name: str, length: str, longest: float) -> str:
-    return f"{name}: {length} of audio; at most {longest:g} s are read here (max_seconds, or a start and an end)"
+    return (
+        f"{name}: {length} of audio; at most {longest:g} s are read here. Raise the bound (--max-seconds, or "
+        "max_seconds in Python), or cut the recording into parts"
+    )
 
 
-def _open(source: Any, name: str, source_rate: int | None, longest: float, stack: ExitStack) -> Track:
-    if isinstance(source, (str, os.PathLike)):
-        file: IO[bytes] = stack.enter_context(_open_path(source, name))
-    elif isinstance(source, (bytes, bytearray, memoryview)):
-        file = io.BytesIO(source)
-    elif hasattr(source, "read"):
-        if isinstance(source, io.TextIOBase):
-            raise AudioError(f"{name}: opened as text; open it in binary mode, as in open(path, 'rb')")
-        file = source
-    elif hasattr(source, "__array__"):
-        return _array_track(np.asarray(source), source_rate, name)
-    else:
-        kind = type(source).__name__
-        raise AudioFormatError(f"{name}: cannot read a {kind}; give a path, bytes, a binary file or an array")
-
-    try:
-        if hasattr(file, "seekable") and file.seekable():
-            if file is source:
-                stack.callback(file.seek, file.tell())
-        else:
-            file = stack.enter_context(_spool(file, name, longest))
-        content = Input(file)
-    except (OSError, ValueError) as error:
-        raise AudioError(f"{name}: reading it failed: {error}") from error
-    if content.size == 0:
-        raise AudioEmptyError(f"{name}: empty (0 bytes); expected audio")
+def _open(content: Input, name: str, stack: ExitStack) -> Track:
+    content.restore()
     head = content.at(0, 64)
     content.check(name)
-    kind, container, readable = sniff(head, name)
-    track = soundfile_track(content, head, stack) if readable else None
+    form = sniff(head, name)
+    track = soundfile_track(content, head, stack) if form.by_libsndfile else None
     content.check(name)
     if track is None:
-        track = container_track(content, kind, container, readable, name, stack)
+        track = container_track(content, form, name, stack)
     content.check(name)
     if not MIN_SAMPLE_RATE <= track.rate <= MAX_SAMPLE_RATE:
         expected = f"expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
         raise AudioFormatError(f"{name}: its header says {track.rate} Hz, {expected}; the file is damaged")
-    track.input = content
     return track
 
 
-def _open_path(source: str | os.PathLike[str], name: str) -> BinaryIO:
-    try:
-        file = Path(source).open("rb")  # noqa: SIM115 - the caller closes it
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise AudioMissingError(f"{name}: no such file") from error
-    except IsADirectoryError as error:
-        raise AudioMissingError(f"{name}: is a folder; expected an audio file") from error
-    except (OSError, ValueError) as error:
-        if os.path.isdir(source):  # noqa: PTH112 - where opening a folder is "permission denied"; bad names give False
-            raise AudioMissingError(f"{name}: is a folder; expected an audio file") from error
-        raise AudioError(f"{name}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
-    if stat.S_ISCHR(os.fstat(file.fileno()).st_mode) and file.seekable():
-        file.close()
-        raise AudioFormatError(f"{name}: is a device; expected an audio file")
-    return file
-
-
-def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
-    """Everything a stream that cannot seek will ever give, in memory or beyond some size in a temporary file."""
-    most = int(min(_STREAM_BYTES, 2**20 + longest * _STREAM_BYTES_PER_SECOND))
-    spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
-    try:
-        total = 0
-        while data := stream.read(2**16):
-            if not isinstance(data, bytes):
-                raise AudioError(f"{name}: gave {type(data).__name__} instead of bytes; open it in binary mode")
-            spool.write(data)
-            if total < 64 <= total + len(data):  # before reading on from what is not audio and may have no end
-                spool.seek(0)
-                sniff(spool.read(64), name)
-                spool.seek(0, io.SEEK_END)
-            total += len(data)
-            if total > most:
-                raise AudioTooLongError(f"{name}: more than {most} bytes; at most {longest:g} s of audio are read here")
-    except BaseException:
-        spool.close()
-        raise
-    return spool
-
-
-def _array_track(array: NDArray[Any], rate: int | None, name: str) -> Track:
-    if rate is None:
-        raise AudioFormatError(f"{name}: an array has no rate of its own; state source_rate in Hz")
-    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
-        raise AudioFormatError(f"{name}: source_rate is {rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
-    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] == array.shape[1] > 1):
-        raise AudioFormatError(f"{name}: shape {array.shape}; expected (T,), (T, channels) or (channels, T)")
-    if array.dtype.kind != "f" and array.dtype not in (np.int8, np.int16, np.int32, np.uint8):
-        raise AudioFormatError(f"{name}: dtype {array.dtype}; expected a float, int8, int16, int32 or uint8")
-    frames = array[:, None] if array.ndim == 1 else array.T if array.shape[0] < array.shape[1] else array
-    if array.size == 0:
-        frames = np.empty((0, 1), np.float32)
-
-    def blocks(first: int, last: int | None) -> Iterator[NDArray[np.float32]]:
-        step = max(1, BLOCK_VALUES // frames.shape[1])
-        stop = len(frames) if last is None else min(last, len(frames))
-        for i in range(first, stop, step):
-            yield mono(float32(frames[i : min(i + step, stop)]))
-
-    return Track(int(rate), len(frames), blocks)
-
-
 def _gather(
-    blocks: Iterator[NDArray[np.float32]], rate: int, sample_rate: int, known: int | None, longest: float, name: str
-) -> tuple[NDArray[np.float32], int]:
-    """Blocks at ``rate`` to one array at ``sample_rate``, and how many frames they held."""
+    blocks: Iterator[NDArray[np.float32]],
+    mixer: Mixer,
+    rate: int,
+    sample_rate: int,
+    known: int | None,
+    longest: float,
+    name: str,
+) -> tuple[NDArray[np.float32], int, float]:
+    """Blocks at ``rate`` to one array at ``sample_rate``; how many frames they held; the greatest magnitude."""
     resample: Callable[..., NDArray[np.float32]] | None = None
     if rate != sample_rate:
         import soxr  # here: not every read needs it
@@ -277,6 +239,7 @@ def _gather(
     expected = _START_VALUES if known is None else math.ceil(known / rate * sample_rate) + 1
     out = np.empty(min(expected, _START_VALUES), np.float32)
     filled = frames = 0
+    peak = 0.0
 
     def append(block: NDArray[np.float32]) -> None:
         nonlocal filled
@@ -285,18 +248,22 @@ def _gather(
         out[filled : filled + len(block)] = block
         filled += len(block)
 
-    for block in blocks:
-        finite = np.isfinite(block)
-        if not finite.all():
-            seconds = (frames + int(finite.argmin())) / rate
-            raise AudioNotFiniteError(f"{name}: NaN or infinity {seconds:.3f} s in; expected finite samples")
+    for frames_block in blocks:
+        block = mixer.mix(frames_block)
+        extreme = max(abs(float(block.min())), abs(float(block.max())))  # NaN where there is one
+        if not extreme <= _LOUDEST:
+            bad = ~(np.abs(block) <= _LOUDEST)
+            seconds, value = (frames + int(bad.argmax())) / rate, float(block[bad.argmax()])
+            what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
+            raise AudioNotFiniteError(f"{name}: {what} {seconds:.3f} s in; expected samples of about -1 to 1")
+        peak = max(peak, extreme)
         frames += len(block)
-        if frames > longest * rate + _ROUNDING:
-            raise AudioTooLongError(_too_long(name, f"more than {longest:g} s", longest))
         append(block if resample is None else resample(np.ascontiguousarray(block)))
+    if frames > longest * rate + _ROUNDING:
+        raise AudioTooLongError(_too_long(name, f"more than {longest:g} s", longest))
     if resample is not None and frames:
         append(resample(np.empty(0, np.float32), last=True))
-        if not np.isfinite(out[:filled]).all():
-            raise AudioNotFiniteError(f"{name}: samples near the limit of float32; expected about -1 to 1")
     out.resize(filled, refcheck=False)
-    return out, frames
+    if mixer.gain != 1.0:
+        out *= np.float32(mixer.gain)
+    return out, frames, peak * mixer.gain

@@ -1,4 +1,4 @@
-"""What the readers of every format share: a file that never raises into a decoder, an opened source, mono blocks."""
+"""What the readers of every format share: a file that never raises into a decoder, and an opened source."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UNKNOWN_FRAMES = 2**62
 
 @dataclass
 class Track:
-    """An opened source: what it says of itself, and a way to its mono float32 blocks."""
+    """An opened source: what it says of itself, and a way to its float32 blocks, (T, channels)."""
 
     rate: int
     frames: int | None  # None: unknown until decoded
+    channels: int = 1
     blocks: Callable[[int, int | None], Iterator[NDArray[np.float32]]] = lambda first, last: iter(())
     slack: float = 0.0  # seconds by which `frames` may be off
     warnings: list[str] = field(default_factory=list)
-    input: Input | None = None
 
 
 class Input:
@@ -43,6 +43,11 @@ class Input:
         """Put ``prefix`` in the place of the first ``skip`` bytes."""
         self._prefix, self._skip = prefix, skip
         self.size = self._file.seek(0, io.SEEK_END) - skip + len(prefix)
+
+    def restore(self) -> None:
+        """Take back every correction."""
+        self.patches = []
+        self.lead(b"", 0)
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes from here on, corrections included; none where the file raises."""
@@ -92,14 +97,3 @@ def float32(values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype.kind == "i":
         return floats / np.float32(2 ** (8 * values.dtype.itemsize - 1))
     return (floats - np.float32(128)) / np.float32(128) if values.dtype.kind == "u" else floats
-
-
-def mono(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, channels) to (T,): the mean of the channels."""
-    if frames.shape[1] == 1:
-        return frames[:, 0]
-    total = frames[:, 0].copy()
-    for channel in range(1, frames.shape[1]):
-        total += frames[:, channel]
-    total /= np.float32(frames.shape[1])
-    return total
