@@ -25,11 +25,12 @@ from corpus_trees import (
     synthetic_tree,
 )
 from serotone.cli.corpus import app
-from serotone.corpora import CORPORA, check_corpus, fingerprint, parse_corpora, read_corpus
-from serotone.corpora.base import Official, Utterance, deviations
+from serotone.corpora import CORPORA, check_corpus, find_corpus, fingerprint, parse_corpora, read_corpus
+from serotone.corpora.base import UNKNOWN_SPEAKER, Official, Utterance, deviations
 from serotone.corpora.labels import SYNONYMS, canonical
 from serotone.emotions import EMOTIONS
-from serotone.errors import CorpusError, SerotoneWarning
+from serotone.errors import CorpusError, SerotoneWarning, SplitError
+from serotone.splits import make_splits
 
 # What holds for every corpus -------------------------------------------------------------------------------------
 
@@ -265,11 +266,15 @@ def test_manifest_with_equal_stems_uses_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,emotion\none.wav,sad\n", "no column speaker.*got: path, emotion"),
-        ("", "no column path, emotion, speaker.*got: nothing"),
+        ("path,speaker\none.wav,a\n", "no column emotion.*got: path, speaker"),
+        ("", "no column path, emotion.*got: nothing"),
         ("path,emotion,speaker\n", "no row below"),
         ("path,emotion,speaker\none.wav,gloomy,a\n", "line 2: 'gloomy' is no emotion known here; use one of: .*angry"),
-        ("path,emotion,speaker\none.wav,sad\n", "line 2: no speaker"),
+        ("path,speaker,emotion\none.wav,a\n", "line 2: no emotion"),
+        (
+            "path,emotion,speaker\none.wav,nuetral,a\n",
+            r"line 2: 'nuetral' is no emotion known here \(did you mean neutral",
+        ),
         ("path,emotion,speaker\none.wav,sad,a\n,sad,a\n", "line 3: no path"),
         ("path,emotion,speaker,gender\none.wav,sad,a,x\n", "line 2: gender 'x'"),
         ("path,emotion,speaker,start\none.wav,sad,a,-1\n", "line 2: start '-1'; expected seconds"),
@@ -285,6 +290,28 @@ def test_manifest_errors_name_the_line(text: str, message: str, tmp_path: Path) 
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(CorpusError, match=message):
         CORPORA["manifest"].read(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("table", ["path,emotion\none.wav,sad\n", "path,emotion,speaker\none.wav,sad,\n"])
+def test_a_manifest_need_not_name_speakers(table: str, tmp_path: Path) -> None:
+    """As folders need not; protocols that keep speakers apart then say what is missing."""
+    put(tmp_path / "one.wav")
+    (tmp_path / "m.csv").write_text(table)
+    with pytest.warns(
+        SerotoneWarning, match=r"manifest: no speaker is known of 1 utterance \(one\); give them a speaker"
+    ):
+        (utterance,) = parse_corpora([f"manifest={tmp_path / 'm.csv'}"])
+    assert (utterance.id, utterance.speaker) == ("manifest/one", UNKNOWN_SPEAKER)
+    with pytest.raises(SplitError, match=r"without a speaker: manifest/one \(1 of 1\); name their speakers"):
+        make_splits([utterance], "leave-one-speaker-out")
+
+
+@pytest.mark.parametrize(("name", "meant"), [("emo-db", "emodb"), ("ravdes", "ravdess"), ("x", None)])
+def test_an_unknown_corpus_guesses_the_nearest(name: str, meant: str | None) -> None:
+    with pytest.raises(CorpusError) as caught:
+        find_corpus(name)
+    assert (f"(did you mean {meant}?)" in str(caught.value)) == (meant is not None)
+    assert "choose one of: emodb, " in str(caught.value)
 
 
 def test_manifest_that_is_audio_is_refused(tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
     )
     with pytest.raises(CorpusError, match="row 2: 'gloomy' is no emotion known here"):
         CORPORA["manifest"].read(root)
-    root = write_parquet(tmp_path / "n.parquet", path=["one.wav"], emotion=["sad"])
-    with pytest.raises(CorpusError, match=r"no column speaker.*got: path, emotion"):
+    root = write_parquet(tmp_path / "n.parquet", path=["one.wav"], speaker=["a"])
+    with pytest.raises(CorpusError, match=r"no column emotion.*got: path, speaker"):
         CORPORA["manifest"].read(root)
     root.write_bytes(b"this is no table")
     with pytest.raises(CorpusError, match="not a Parquet file"):
@@ -121,8 +121,9 @@ def test_audformat_of_whole_files_without_speakers(tmp_path: Path) -> None:
     (root / "db.emotion.csv").write_text("file,emotion\nwav/one.wav,anger\nwav/two.wav,\nwav/three.wav,anger\n")
     assert warned(root) == [
         "audformat: left out 1 of 3 whose emotion is none of the vocabulary: 1 none",
-        "audformat: no speaker is known of 2 of 2, so no test can be speaker-independent",
         f"{root / 'db.yaml'}: left out 1 row ({root / 'wav' / 'three.wav'}) whose file does not exist",
+        "audformat: no speaker is known of 1 utterance (one); "
+        "give them a speaker each to allow speaker-independent tests",
     ]
     (utterance,) = read("audformat", root)
     assert (utterance.id, utterance.emotion, utterance.speaker, utterance.start) == ("one", "angry", "unknown", None)

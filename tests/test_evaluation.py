@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from typer.testing import CliRunner
 
 from serotone import metrics
 from serotone.cli import app
-from serotone.errors import CorpusError
-from serotone.evaluation import evaluate
+from serotone.corpora import Utterance, parse_corpora
+from serotone.errors import CorpusError, SerotoneWarning
+from serotone.evaluation import agree, evaluate, make_row
 from serotone.recognition.recognizer import Recognizer
+from test_predict_output import process_on_small_disk
 from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone, toy_probabilities
 
 LOUD, QUIET, BUZZ, SILENT = tone(1, 0.9), tone(1, 0.002), buzz(1, 0.2), np.zeros(16000)
@@ -49,8 +52,6 @@ def recognizer(tmp_path):
 
 
 def utterances(option):
-    from serotone.corpora import parse_corpora
-
     return parse_corpora([option])
 
 
@@ -63,23 +64,42 @@ def test_shared_emotions_only(recognizer, corpus):
     assert len(result.unanswered) == 1
     assert "x1" in result.unanswered[0]
     assert result.failed == ()
-    assert len(result.rows) == 6
+    assert len(result.rows) == 7
+    assert [row.failure for row in result.rows if row.answer is None] == ["digital silence"]
     assert len(heard) == 7
 
 
 def test_scores_by_hand(recognizer, corpus):
-    """Angry: two right, one sad, one happy, which falls back to the more probable of angry and sad. Sad: one of two."""
+    """Angry: two right, one sad, one happy, which falls back to the more probable of angry and sad. Sad: one of three.
+
+    The third is silence, which gets no label, and so is wrong; left out, it is one of two.
+    """
     result = evaluate(recognizer, utterances(corpus))
     fallback = toy_probabilities(BUZZ)[0] > toy_probabilities(BUZZ)[2]
     assert fallback
     scores = result.scores()
     assert scores["confusion"] == [[3, 1], [1, 1]]
-    assert scores["wa"] == pytest.approx(4 / 6)
-    assert scores["ua"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert scores["no_answer"] == {"angry": 0, "sad": 1}
+    assert scores["counts"] == {"angry": 4, "sad": 3}
+    assert scores["wa"] == pytest.approx(4 / 7)
+    assert scores["ua"] == pytest.approx((3 / 4 + 1 / 3) / 2)
+    f1 = [2 * 3 / (2 * 3 + 1 + 1), 2 * 1 / (2 * 1 + 1 + 2)]  # 2 TP / (2 TP + FP + FN)
+    assert scores["macro_f1"] == pytest.approx(sum(f1) / 2)
+    assert scores["chance"] == 1 / 2
     free = result.unrestricted_scores()
-    assert free["wa"] == pytest.approx(3 / 6)
-    assert free["ua"] == pytest.approx((2 / 4 + 1 / 2) / 2)
+    assert free["wa"] == pytest.approx(3 / 7)
+    assert free["ua"] == pytest.approx((2 / 4 + 1 / 3) / 2)
     assert free["recall"]["happy"] is None
+    assert free["chance"] == pytest.approx(1 / 3)
+    without = evaluate(recognizer, utterances(corpus), leave_out_failed=True)
+    assert len(without.scored) == 6
+    assert without.scores()["wa"] == pytest.approx(4 / 6)
+    assert without.scores()["ua"] == pytest.approx((3 / 4 + 1 / 2) / 2)
+    assert without.to_dict()["failed_count_as"] == "left out"
+
+
+def _best(labels, row):
+    return max(labels, key=lambda label: float(row[f"p_{label}"])) if row["p_angry"] else ""
 
 
 def test_every_score_comes_from_the_predictions_on_disk(recognizer, corpus, tmp_path):
@@ -87,16 +107,24 @@ def test_every_score_comes_from_the_predictions_on_disk(recognizer, corpus, tmp_
     result.write(tmp_path / "out")
     written = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert written == json.loads(json.dumps(result.to_dict()))
-    assert written["schema"] == 1
+    assert written["schema"] == 2
     with (tmp_path / "out" / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[:4] == ["id", "truth", "prediction", "p_angry"]
     truth = [row["truth"] for row in rows]
-    restricted = [max(written["shared"], key=lambda label, row=row: float(row[f"p_{label}"])) for row in rows]
-    free = [max(("angry", "happy", "sad"), key=lambda label, row=row: float(row[f"p_{label}"])) for row in rows]
+    restricted = [_best(written["shared"], row) for row in rows]
+    free = [_best(("angry", "happy", "sad"), row) for row in rows]
     assert restricted == [row["prediction"] for row in rows]
     assert free == [row["answer"] for row in rows]
-    assert metrics.summary(truth, restricted, labels=written["shared"]) == written["restricted"]
+    assert [row["failure"] for row in rows if not row["answer"]] == ["digital silence"]
+    labels = [*written["shared"], ""]
+    assert metrics.weighted_accuracy(truth, restricted, labels=labels) == written["restricted"]["wa"]
+    assert metrics.unweighted_accuracy(truth, restricted, labels=labels) == written["restricted"]["ua"]
+    with (tmp_path / "out" / "speakers.csv").open(encoding="utf-8", newline="") as file:
+        (speaker,) = csv.DictReader(file)
+    assert speaker["speaker"] == "folders/anna"
+    assert float(speaker["ua"]) == pytest.approx(written["restricted"]["ua"], abs=1e-6)
+    assert (speaker["utterances"], speaker["failed"]) == ("7", "1")
 
 
 def test_a_bundle_on_its_own_data_says_so(tmp_path, corpus):
@@ -115,7 +143,7 @@ def test_nothing_in_common_is_an_error(recognizer, tmp_path):
 
 def test_nothing_scored_is_an_error(recognizer, tmp_path):
     option = make_corpus(tmp_path / "other", {"a": ("sad", SILENT), "b": ("angry", SILENT)})
-    with pytest.raises(CorpusError, match="2 hold no speech"):
+    with pytest.raises(CorpusError, match=r"0 could not be read, 2 got no label; the first: .*digital silence"):
         evaluate(recognizer, utterances(option))
 
 
@@ -124,13 +152,19 @@ def test_the_command_line(recognizer, corpus, tmp_path):
     shown = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", corpus])
     assert shown.exit_code == 0
     assert "scored on the emotions that both have: angry, sad" in shown.stdout
-    assert "classes of the bundle that the corpus lacks: happy" in shown.stdout
-    assert "emotions that the bundle lacks, left out: bored (2), neutral (1)" in shown.stdout
-    assert "among the shared emotions           66.67%  62.50%" in shown.stdout
+    assert "classes of the bundle that are not scored: happy" in shown.stdout
+    assert "emotions of the corpus that are not scored: bored (2), neutral (1)" in shown.stdout
+    assert "counted as wrong answers: 1 without an answer (1 got no label, 0 could not be read)" in shown.stdout
+    assert "among the shared emotions           57.14%  54.17%  50.00%" in shown.stdout
+    assert "among all classes of the bundle     42.86%  41.67%  33.33%" in shown.stdout
+    assert "sad        1      1          1   33.33%" in shown.stdout
+    skipped = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", corpus, "--leave-out-failed"]).stdout
+    assert "among the shared emotions           66.67%  62.50%  50.00%" in skipped
+    assert "left out: 1 without an answer" in skipped
     out = tmp_path / "run"
     raw = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", corpus, "--format", "json", "--out", str(out)])
-    assert json.loads(raw.stdout)["scored"] == 6
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.csv"]
+    assert json.loads(raw.stdout)["scored"] == 7
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.csv", "speakers.csv"]
     assert CliRunner().invoke(app, ["evaluate", bundle]).exit_code == 2
     wrong = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", "nosuch=/tmp"])
     assert wrong.exit_code == 1
@@ -142,7 +176,8 @@ def test_unreadable_files_are_named_and_the_rest_go_on(recognizer, corpus, tmp_p
     result = CliRunner().invoke(app, ["evaluate", str(recognizer.bundle.path), "--corpus", corpus])
     assert result.exit_code == 1
     assert "s2" in result.stderr
-    assert "5 utterances" in result.stdout
+    assert "7 utterances" in result.stdout
+    assert "2 without an answer (1 got no label, 1 could not be read)" in result.stdout
 
 
 def test_emotions_merged_in_training_are_merged_again(tmp_path):
@@ -161,3 +196,179 @@ def test_emotions_merged_in_training_are_merged_again(tmp_path):
     ]
     printed = CliRunner().invoke(app, ["evaluate", str(tmp_path / "merging"), "--corpus", corpus]).stdout
     assert "excited as happy (2)" in printed
+
+
+def test_one_vocabulary_on_the_command_line(recognizer, tmp_path):
+    """Calm counts as sad where it is said so, in the corpus and in the scores; labels narrow what is scored."""
+    corpus = make_corpus(
+        tmp_path / "corpus", {"c1": ("calm", QUIET), "c2": ("calm", LOUD), "a1": ("angry", LOUD), "h1": ("happy", BUZZ)}
+    )
+    command = ["evaluate", str(recognizer.bundle.path), "--corpus", corpus, "--format", "json"]
+
+    def scored(*options):
+        result = CliRunner().invoke(app, [*command, *options])
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    plain = scored()
+    assert plain["shared"] == ["angry", "happy"]
+    assert plain["corpus_only"] == {"calm": 2}
+    merged = scored("--merge", "calm=sad")
+    assert merged["shared"] == ["angry", "happy", "sad"]
+    assert (merged["merge"], merged["merged"]) == ({"calm": "sad"}, {"calm as sad": 2})
+    assert merged["restricted"]["recall"] == {"angry": 1.0, "happy": 1.0, "sad": 0.5}
+    narrow = scored("--merge", "calm=sad", "--labels", "angry, sad")
+    assert (narrow["shared"], narrow["scored"], narrow["bundle_only"]) == (["angry", "sad"], 3, ["happy"])
+    assert narrow["restricted"]["chance"] == 0.5
+    for options, status, said in [
+        (["--merge", "calm"], 2, "expected A=B, such as calm=neutral"),
+        (["--merge", "calm=neutrall"], 1, "'neutrall' is no emotion known here (did you mean neutral?)"),
+        (["--labels", "angry,hapy"], 1, "toy does not answer 'hapy' (did you mean happy?)"),
+        (["--labels", "angry"], 1, "and angry are to be scored: fewer than two in common"),
+        (["--merge", "calm=sad", "--merge", "sad=calm"], 1, "is a circle"),
+    ]:
+        result = CliRunner().invoke(app, [*command, *options])
+        assert result.exit_code == status
+        assert said in " ".join(result.stderr.split())
+
+
+def test_answers_are_merged_as_the_corpus_is(recognizer, tmp_path):
+    """Happy and sad count as one class: their probabilities are added, and the free answer is called by its name."""
+    corpus = make_corpus(tmp_path / "corpus", {"s1": ("sad", BUZZ), "a1": ("angry", LOUD), "h1": ("happy", QUIET)})
+    result = evaluate(recognizer, utterances(corpus), merge={"happy": "sad"})
+    assert result.terms.classes == ("angry", "sad")
+    assert result.bundle_only == ()
+    for row in result.rows:
+        assert row.probabilities is not None
+        total = result.terms.merged(row.probabilities)
+        assert total == pytest.approx(
+            {"angry": row.probabilities["angry"], "sad": row.probabilities["happy"] + row.probabilities["sad"]}
+        )
+    assert result.scores()["ua"] == result.unrestricted_scores()["ua"] == 1.0
+    assert result.unrestricted_scores()["chance"] == 0.5
+
+
+def test_merges_of_the_bundle_can_be_followed_and_undone(tmp_path):
+    bundle = make_toy_bundle(tmp_path / "toy", merge={"calm": "sad"})
+    held = [Utterance(e, tmp_path, e, "s", "c") for e in ("calm", "angry", "sad", "happy")]
+    assert agree(bundle, held).merge == {"calm": "sad"}
+    assert agree(bundle, held, merge={"sad": "angry"}).merge == {"calm": "angry", "sad": "angry"}
+    undone = agree(bundle, held, merge={"calm": "calm"})
+    assert undone.merge == {}
+    assert [undone.takes(u) for u in held] == [False, True, True, True]
+
+
+def test_several_corpora_are_scored_together_alone_and_on_average(recognizer, tmp_path):
+    """Each corpus gives what it alone would give; the mean counts each once, and all clips are pooled besides."""
+    one = make_corpus(tmp_path / "one", {"a1": ("angry", LOUD), "a2": ("angry", QUIET), "s1": ("sad", QUIET)})
+    for name, samples in (("a", LOUD), ("h", BUZZ), ("s", LOUD), ("x", SILENT)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, SAMPLE_RATE)
+    (tmp_path / "m.csv").write_text(
+        "path,emotion,speaker\na.wav,angry,bob\nh.wav,happy,bob\ns.wav,sad,eve\nx.wav,sad,eve\n", encoding="utf-8"
+    )
+    two = f"manifest={tmp_path / 'm.csv'}"
+    both = evaluate(recognizer, parse_corpora([one, two]))
+    alone = {name: evaluate(recognizer, utterances(option)) for name, option in (("folders", one), ("manifest", two))}
+    assert both.shared == ("angry", "happy", "sad")
+    found = both.by_corpus()
+    for name, result in alone.items():
+        assert found[name]["restricted"] == result.scores()
+        assert found[name]["unrestricted"] == result.unrestricted_scores()
+    assert found["folders"]["restricted"]["ua"] == pytest.approx((1 / 2 + 1) / 2)
+    assert found["manifest"]["restricted"]["ua"] == pytest.approx((1 + 1 + 0) / 3)
+    assert (found["manifest"]["utterances"], found["manifest"]["failed"]) == (4, 1)
+    mean = both.mean_of_corpora()["restricted"]
+    assert mean["ua"] == pytest.approx((3 / 4 + 2 / 3) / 2)
+    assert mean["chance"] == pytest.approx((1 / 2 + 1 / 3) / 2)
+    pooled = both.scores()
+    assert pooled["ua"] == pytest.approx((2 / 3 + 1 + 1 / 3) / 3)
+    # Angry: two clips among two emotions, one among three; happy: one among three; sad: one among two, two among three.
+    chances = [(1 / 2 + 1 / 2 + 1 / 3) / 3, 1 / 3, (1 / 2 + 1 / 3 + 1 / 3) / 3]
+    assert pooled["chance"] == pytest.approx(sum(chances) / 3)
+    speakers = both.by_speaker()
+    assert {name: (s["utterances"], s["failed"], s["wa"], s["ua"]) for name, s in speakers.items()} == {
+        "folders/anna": (3, 0, pytest.approx(2 / 3), pytest.approx(3 / 4)),
+        "manifest/bob": (2, 0, 1.0, 1.0),
+        "manifest/eve": (2, 1, 0.0, 0.0),
+    }
+    shown = (
+        CliRunner()
+        .invoke(app, ["evaluate", str(recognizer.bundle.path), "--corpus", one, "--corpus", two])
+        .stdout.splitlines()
+    )
+    table = {line.split()[0]: line.split()[1:] for line in shown if line.startswith(("folders ", "manifest ", "mean"))}
+    assert table["folders"] == ["3", "0", "66.67%", "75.00%", "50.00%", "66.67%", "75.00%", "33.33%"]
+    assert table["manifest"] == ["4", "1", "50.00%", "66.67%", "33.33%", "50.00%", "66.67%", "33.33%"]
+    assert table["mean"][2:5] == ["58.33%", "70.83%", "41.67%"]
+    (speakers_line,) = [line for line in shown if line.startswith("speakers: ")]
+    assert speakers_line == (
+        "speakers: 3; UA 58.33% on average, SD 52.04, "
+        "from 0.00% (manifest/eve, 2 clips) to 100.00% (manifest/bob, 2 clips)"
+    )
+
+
+def test_a_corpus_with_too_little_in_common_is_named(recognizer, tmp_path):
+    one = make_corpus(tmp_path / "one", {"a1": ("angry", LOUD), "s1": ("sad", QUIET)})
+    soundfile.write(tmp_path / "a.wav", LOUD, SAMPLE_RATE)
+    (tmp_path / "m.csv").write_text("path,emotion,speaker\na.wav,angry,bob\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="manifest holds angry: fewer than two in common"):
+        evaluate(recognizer, parse_corpora([one, f"manifest={tmp_path / 'm.csv'}"]))
+
+
+def test_unknown_speakers_are_no_speaker(recognizer, tmp_path):
+    for name, samples in (("a", LOUD), ("s", QUIET)):
+        soundfile.write(tmp_path / f"{name}.wav", samples, SAMPLE_RATE)
+    (tmp_path / "m.csv").write_text("path,emotion\na.wav,angry\ns.wav,sad\n", encoding="utf-8")
+    with pytest.warns(SerotoneWarning, match="no speaker is known of 2 utterances"):
+        result = evaluate(recognizer, utterances(f"manifest={tmp_path / 'm.csv'}"))
+    assert result.by_speaker() == {}
+    assert result.scores()["ua"] == 1.0
+    result.write(tmp_path / "out")
+    assert (tmp_path / "out" / "speakers.csv").read_text(encoding="utf-8") == ""
+    printed = (
+        CliRunner()
+        .invoke(app, ["evaluate", str(recognizer.bundle.path), "--corpus", f"manifest={tmp_path / 'm.csv'}"])
+        .stdout
+    )
+    assert "speakers: nobody knows who speaks" in printed
+
+
+def test_rows_are_scored_wherever_they_come_from(recognizer, corpus):
+    """Another answer to the same utterances, adapted for example, is other rows in the same evaluation."""
+    heard = evaluate(recognizer, utterances(corpus))
+    right = {"angry": (0.8, 0.1, 0.1), "sad": (0.1, 0.1, 0.8)}
+    rows = tuple(
+        make_row(
+            heard.terms,
+            id=row.id,
+            corpus=row.corpus,
+            speaker=row.speaker,
+            emotion=row.truth,
+            probabilities=dict(zip(("angry", "happy", "sad"), right[row.truth], strict=True)),
+        )
+        for row in heard.rows
+    )
+    other = replace(heard, rows=rows)
+    assert other.scores()["ua"] == other.unrestricted_scores()["ua"] == 1.0
+    assert other.unanswered == ()
+
+
+def test_an_out_that_cannot_be_a_folder_is_refused_before_any_work(recognizer, corpus, tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        result = CliRunner().invoke(
+            app, ["evaluate", str(recognizer.bundle.path), "--corpus", corpus, "--out", str(out)]
+        )
+        assert result.exit_code == 2
+        assert "is a file; give the name of a folder" in " ".join(result.stderr.split())
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_full_disk_is_one_line(recognizer, corpus, tmp_path):
+    bundle, out = str(recognizer.bundle.path), tmp_path / "out"
+    ended = process_on_small_disk(100, "evaluate", bundle, "--corpus", corpus, "--out", out)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        f"error: {out / 'predictions.csv'}: File too large; free some space, or write to another place\n"
+    )
+    assert list(out.iterdir()) == []

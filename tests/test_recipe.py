@@ -72,6 +72,7 @@ def test_a_wrong_override_says_what_is_wrong(change: str, words: str) -> None:
         ("- a\n- b\n", "expected a mapping"),
         ("a: [", "not YAML"),
         ("schema: 1\nextends: nothing\n", "no recipe 'nothing'"),
+        ("schema: 1\nextends: crnn-centre-mel\n", r"no recipe 'crnn-centre-mel' \(did you mean crnn-center-mel\?\)"),
         ("schema: 1\nextends: me.yaml\n", "circle"),
         ("extends: crnn-mel\nsize: 4\n", "unknown key 'size'"),
         ("!!python/object/apply:os.system ['true']", "not YAML"),

@@ -126,6 +126,8 @@ def test_a_study_that_is_not_valid_says_why(tmp_path, changes, words):
 def test_an_unknown_study_names_those_that_ship():
     with pytest.raises(RunError, match=r"no study 'nought'; shipped are .*center-loss"):
         load_study("nought")
+    with pytest.raises(RunError, match=r"no study 'centre-loss' \(did you mean center-loss\?\)"):
+        load_study("centre-loss")
 
 
 def test_a_rows_own_overrides_have_the_last_word(tmp_path):

@@ -1,7 +1,7 @@
 """``serotone evaluate``: how well a recogniser does on a corpus."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +9,7 @@ import typer
 
 from serotone.cli.formats import Format
 from serotone.cli.messages import Progress, complain
+from serotone.cli.streams import ends_in_order
 
 if TYPE_CHECKING:
     from serotone.evaluation import Evaluation
@@ -17,28 +18,59 @@ if TYPE_CHECKING:
 def evaluate(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")],
     corpus: Annotated[list[str], typer.Option(metavar="NAME=ROOT", help="A corpus and its folder; may be repeated.")],
-    out: Annotated[Path | None, typer.Option(help="Write predictions.csv and metrics.json into this folder.")] = None,
+    merge: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A=B", help="Count emotion A as B, besides the bundle's own merges; may be repeated."),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(metavar="A,B,...", help="Score these emotions alone.")] = None,
+    leave_out_failed: Annotated[
+        bool,
+        typer.Option("--leave-out-failed", help="Leave out clips that got no answer; they count as wrong otherwise."),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write predictions.csv, metrics.json and speakers.csv into this folder."),
+    ] = None,
     format: Annotated[Format, typer.Option(help="How to print the scores.")] = Format.table,
     threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
 ) -> None:
     """Score a recogniser on a corpus, also one that it was not trained on.
 
-    Scored are the emotions that both have. The exit status is 1 where a recording could not be read.
+    Scored are the emotions that both have. A clip that cannot be read, or gets no label, counts as a wrong answer. The
+    exit status is 1 where a recording could not be read.
     """
+    merges = dict(_pair(text) for text in merge or ())
+    chosen = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
+    if out is not None:
+        from serotone.cli.output import check_out_folder
+
+        check_out_folder(out)
     from serotone.corpora import parse_corpora
-    from serotone.emotions import merged
+    from serotone.evaluation import agree
     from serotone.evaluation import evaluate as score
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads)
     utterances = parse_corpora(corpus)
-    progress = Progress(
-        sum(merged(u.emotion, recognizer.bundle.merge) in recognizer.bundle.labels for u in utterances), "utterances"
-    )
-    try:
-        result = score(recognizer, utterances, on_utterance=progress.step)
-    finally:
-        progress.clear()
+    terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
+    progress = Progress(sum(map(terms.takes, utterances)), "utterances")
+    with ends_in_order() as check:
+
+        def step() -> None:
+            check()
+            progress.step()
+
+        try:
+            result = score(
+                recognizer,
+                utterances,
+                merge=merges,
+                labels=chosen,
+                leave_out_failed=leave_out_failed,
+                on_utterance=step,
+            )
+        finally:
+            progress.clear()
     for name, message in result.failed:
         complain(f"{name}: {message}")
     if out is not None:
@@ -51,45 +83,97 @@ def evaluate(
         raise typer.Exit(1)
 
 
+def _pair(text: str) -> tuple[str, str]:
+    emotion, equals, name = (part.strip() for part in text.partition("="))
+    if not (emotion and equals and name):
+        raise typer.BadParameter(f"{text!r}; expected A=B, such as calm=neutral", param_hint="--merge")
+    return emotion, name
+
+
 def _table(result: "Evaluation") -> list[str]:
     """The lines that people read."""
     scores, free = result.scores(), result.unrestricted_scores()
     lines = [
-        f"{result.bundle.name} {result.bundle.version} on {', '.join(result.corpora)}: {len(result.rows)} utterances",
+        f"{result.bundle.name} {result.bundle.version} on {', '.join(result.corpora)}: {len(result.scored)} utterances",
         f"scored on the emotions that both have: {', '.join(result.shared)}",
     ]
     if result.bundle_only:
-        lines.append(f"classes of the bundle that the corpus lacks: {', '.join(result.bundle_only)}")
+        lines.append(f"classes of the bundle that are not scored: {', '.join(result.bundle_only)}")
     if result.corpus_only:
         lacking = ", ".join(f"{emotion} ({count})" for emotion, count in result.corpus_only.items())
-        lines.append(f"emotions that the bundle lacks, left out: {lacking}")
+        lines.append(f"emotions of the corpus that are not scored: {lacking}")
     if result.merged:
-        taken = ", ".join(f"{what} ({count})" for what, count in result.merged.items())
-        lines.append(f"taken as in the bundle's training: {taken}")
-    if result.unanswered:
-        lines.append(f"no speech found, left out: {', '.join(result.unanswered)}")
+        lines.append(f"counted as another: {', '.join(f'{what} ({n})' for what, n in result.merged.items())}")
+    if without := len(result.unanswered) + len(result.failed):
+        what = "left out" if result.leave_out_failed else "counted as wrong answers"
+        lines.append(
+            f"{what}: {without} without an answer ({len(result.unanswered)} got no label, "
+            f"{len(result.failed)} could not be read)"
+        )
     if result.trained_on:
         lines.append(
             f"NOTE: {result.bundle.name} was trained on {', '.join(result.trained_on)}: "
             "these are not figures for unseen speakers"
         )
-    lines += ["", f"{'answers':<34} {'WA':>7} {'UA':>7} {'F1':>7}"]
+    lines += ["", f"{'answers':<34} {'WA':>7} {'UA':>7} {'chance':>7} {'F1':>7}"]
     lines.append(_scores("among the shared emotions" if result.bundle_only else "among all classes", scores))
     if result.bundle_only:
         lines.append(_scores("among all classes of the bundle", free))
+    if len(result.corpora) > 1:
+        lines += ["", *_corpora(result)]
+    lines += ["", *_speakers(result.by_speaker())]
     return [*lines, "", *_confusion(result.shared, scores)]
 
 
-def _scores(what: str, scores: dict[str, Any]) -> str:
-    return f"{what:<34} " + " ".join(f"{100 * scores[key]:6.2f}%" for key in ("wa", "ua", "macro_f1"))
+def _scores(what: str, scores: Mapping[str, Any]) -> str:
+    return f"{what:<34} " + _percent(scores, "wa", "ua", "chance", "macro_f1")
 
 
-def _confusion(labels: Sequence[str], scores: dict[str, Any]) -> list[str]:
-    """Counts, rows truth, with the recall of each class."""
+def _percent(scores: Mapping[str, Any], *keys: str) -> str:
+    return " ".join(f"{100 * scores[key]:6.2f}%" for key in keys)
+
+
+def _corpora(result: "Evaluation") -> list[str]:
+    """A line for each corpus, and their mean: among the shared emotions, then freely."""
+    every, mean = result.by_corpus(), result.mean_of_corpora()
+    width = max(len(name) for name in (*every, "mean of corpora"))
+    head = f"{'WA':>7} {'UA':>7} {'chance':>7}"
+    lines = [
+        f"{'':<{width}} {'':>6} {'':>6}  {'among the shared emotions':<24}  among all classes",
+        f"{'corpus':<{width}} {'clips':>6} {'failed':>6}  {head}  {head}",
+    ]
+    rows = [(name, str(found["utterances"]), str(found["failed"]), found) for name, found in every.items()]
+    for name, clips, failed, found in [*rows, ("mean of corpora", "", "", mean)]:
+        shown = (_percent(found[kind], "wa", "ua", "chance") for kind in ("restricted", "unrestricted"))
+        lines.append(f"{name:<{width}} {clips:>6} {failed:>6}  {'  '.join(shown)}")
+    return lines
+
+
+def _speakers(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How far the speakers differ, in a few words; --format json and --out have each of them."""
+    from serotone.metrics import mean_and_sd
+
+    if not found:
+        return ["speakers: nobody knows who speaks, so nothing can be said of them"]
+    mean, sd = mean_and_sd(speaker["ua"] for speaker in found.values())
+    if sd is None:
+        return ["speakers: 1"]
+    order = sorted(found, key=lambda name: found[name]["ua"])
+    ends = [
+        f"{100 * found[name]['ua']:.2f}% ({name}, {found[name]['utterances']} clips)" for name in (order[0], order[-1])
+    ]
+    return [f"speakers: {len(found)}; UA {100 * mean:.2f}% on average, SD {100 * sd:.2f}, from {ends[0]} to {ends[1]}"]
+
+
+def _confusion(labels: Sequence[str], scores: Mapping[str, Any]) -> list[str]:
+    """Counts, rows truth, with the recall of each class and, where there are any, the clips without an answer."""
     width = max(len(label) for label in (*labels, "truth"))
     cells = [max(len(label), 5) for label in labels]
-    lines = [f"{'truth':<{width}}  {'  '.join(f'{label:>{w}}' for label, w in zip(labels, cells))}   recall"]
+    missing = scores["no_answer"] if any(scores["no_answer"].values()) else {}
+    more = "  no answer" if missing else ""
+    lines = [f"{'truth':<{width}}  {'  '.join(f'{label:>{w}}' for label, w in zip(labels, cells))}{more}   recall"]
     for label, counts in zip(labels, scores["confusion"]):
         row = "  ".join(f"{count:>{w}}" for count, w in zip(counts, cells))
-        lines.append(f"{label:<{width}}  {row}  {100 * scores['recall'][label]:6.2f}%")
+        more = f"  {missing[label]:>9}" if missing else ""
+        lines.append(f"{label:<{width}}  {row}{more}  {100 * scores['recall'][label]:6.2f}%")
     return lines

@@ -27,9 +27,10 @@ from serotone.corpora import (
     tess,
     urdu,
 )
-from serotone.corpora.base import Corpus, Count, Official, Utterance, deviations, warn
+from serotone.corpora.base import UNKNOWN_SPEAKER, Corpus, Count, Official, Utterance, deviations, warn
 from serotone.corpora.check import CorpusReport, examine
 from serotone.errors import CorpusError
+from serotone.names import guess
 
 CORPORA: Mapping[str, Corpus] = {
     corpus.name: corpus
@@ -58,7 +59,8 @@ CORPORA: Mapping[str, Corpus] = {
 def find_corpus(name: str) -> Corpus:
     """The corpus of that name; CorpusError, listing all names, where there is none."""
     if name not in CORPORA:
-        raise CorpusError(f"{name!r} is no corpus known here; choose one of: {', '.join(CORPORA)}")
+        near = guess(name, CORPORA)
+        raise CorpusError(f"{name!r} is no corpus known here{near}; choose one of: {', '.join(CORPORA)}")
     return CORPORA[name]
 
 
@@ -91,7 +93,8 @@ def check_corpus(name: str, root: str | Path, *, on_file: Callable[[int, int], o
 def parse_corpora(options: Sequence[str]) -> list[Utterance]:
     """The utterances of several corpora, given as on the command line: ``["emodb=/data/emodb", ...]``.
 
-    Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique.
+    Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique; a speaker
+    that nobody knows stays so.
     Raises CorpusError for an option that is not NAME=ROOT, an unknown name, or a name given twice.
     """
     utterances: list[Utterance] = []
@@ -103,10 +106,16 @@ def parse_corpora(options: Sequence[str]) -> list[Utterance]:
         if name in seen:
             raise CorpusError(f"--corpus {option}: {name} is given twice; list both in one manifest (a CSV) instead")
         seen.add(name)
-        utterances += [replace(u, id=f"{name}/{u.id}", speaker=f"{name}/{u.speaker}") for u in read_corpus(name, root)]
+        utterances += [_prefixed(u, name) for u in read_corpus(name, root)]
     if not utterances:
         raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
     return sorted(utterances, key=lambda u: u.id)
+
+
+def _prefixed(utterance: Utterance, name: str) -> Utterance:
+    speaker = utterance.speaker
+    named = speaker if speaker == UNKNOWN_SPEAKER else f"{name}/{speaker}"
+    return replace(utterance, id=f"{name}/{utterance.id}", speaker=named)
 
 
 def fingerprint(utterances: Iterable[Utterance]) -> str:

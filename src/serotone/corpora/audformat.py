@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from serotone.corpora.base import Corpus, Utterance, entries, listed, locate, warn
-from serotone.corpora.folders import UNKNOWN_SPEAKER
 from serotone.corpora.labels import SYNONYMS, normal
 from serotone.corpora.manifest import Row, from_rows
 from serotone.errors import CorpusError, MissingExtraError
@@ -56,9 +55,6 @@ def read(root: Path) -> list[Utterance]:
     if others:
         said = ", ".join(f"{count} {emotion}" for emotion, count in others.most_common(5))
         warn(f"audformat: left out {others.total()} of {len(rows)} whose emotion is none of the vocabulary: {said}")
-    unknown = sum(row["speaker"] == UNKNOWN_SPEAKER for _, row in known)
-    if unknown:
-        warn(f"audformat: no speaker is known of {unknown} of {len(known)}, so no test can be speaker-independent")
     return from_rows(known, source=header, corpus="audformat")
 
 
@@ -73,7 +69,6 @@ def _rows(folder: Path) -> Iterator[Row]:
             {
                 **words,
                 "path": str(entry["file"]),
-                "speaker": words["speaker"] or UNKNOWN_SPEAKER,
                 "gender": words["gender"].lower() if words["gender"].lower() in ("female", "male") else "",
                 "sentence": words["sentence"] or words["transcription"],
                 "start": "" if end == "" and start == "0" else start,

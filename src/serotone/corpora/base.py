@@ -12,6 +12,9 @@ from serotone.audio import AUDIO_SUFFIXES
 from serotone.emotions import in_order
 from serotone.errors import CorpusError, SerotoneWarning
 
+UNKNOWN_SPEAKER = "unknown"
+"""The speaker of an utterance of which a corpus does not say who speaks."""
+
 _PREFERRED_SUFFIXES = (".wav", ".flac")
 _GUESSES = 200  # sub-folders looked into before giving up on a guess
 
@@ -20,7 +23,8 @@ _GUESSES = 200  # sub-folders looked into before giving up on a guess
 class Utterance:
     """One recording, or a stretch of one, and what its corpus says about it.
 
-    ``id`` is unique within a corpus (the file's stem where that suffices), and so is ``speaker``. ``emotion`` is a
+    ``id`` is unique within a corpus (the file's stem where that suffices), and so is ``speaker``, which is
+    :data:`UNKNOWN_SPEAKER` where the corpus does not say. ``emotion`` is a
     member of :data:`serotone.emotions.EMOTIONS`. ``gender`` is ``"female"`` or ``"male"``, ``style`` is
     ``"improvised"`` or ``"scripted"``; ``start`` and ``end`` are seconds into the file. What a corpus does not
     state is ``None``.
@@ -226,6 +230,16 @@ def warn_of_strangers(corpus: str, strangers: list[Path]) -> None:
     if strangers:
         names = [p.name for p in strangers]
         warn(f"{corpus}: passed over {listed(names, 'audio file')} whose names are not those of the corpus")
+
+
+def warn_of_unknown_speakers(corpus: str, utterances: Iterable[Utterance], remedy: str) -> None:
+    """Warn of utterances of which nobody knows who speaks, with what to do about it."""
+    unknown = [u.id for u in utterances if u.speaker == UNKNOWN_SPEAKER]
+    if unknown:
+        warn(
+            f"{corpus}: no speaker is known of {listed(unknown, 'utterance', shown=2)}; {remedy} to allow "
+            "speaker-independent tests"
+        )
 
 
 def deviations(utterances: Iterable[Utterance], official: Official) -> list[str]:

@@ -7,10 +7,17 @@ folder's name any word of :data:`serotone.corpora.labels.SYNONYMS`. Without the 
 
 from pathlib import Path
 
-from serotone.corpora.base import Corpus, Utterance, audio_files, listed, locate, sorted_unique, subfolders, warn
+from serotone.corpora.base import (
+    UNKNOWN_SPEAKER,
+    Corpus,
+    Utterance,
+    audio_files,
+    locate,
+    sorted_unique,
+    subfolders,
+    warn_of_unknown_speakers,
+)
 from serotone.corpora.labels import SYNONYMS, canonical, normal
-
-UNKNOWN_SPEAKER = "unknown"
 
 
 def read(root: Path) -> list[Utterance]:
@@ -21,12 +28,7 @@ def read(root: Path) -> list[Utterance]:
     """
     folder = locate("folders", root, _finds, "folders of audio named after emotions (angry/, happy/, ...)")
     utterances = [u for emotion in subfolders(folder) for u in _read_emotion(folder, emotion)]
-    unknown = [u.id for u in utterances if u.speaker == UNKNOWN_SPEAKER]
-    if unknown:
-        warn(
-            f"folders: no speaker is known of {listed(unknown, 'utterance', shown=2)}; put them into "
-            "<emotion>/<speaker>/ to allow speaker-independent tests"
-        )
+    warn_of_unknown_speakers("folders", utterances, "put them into <emotion>/<speaker>/")
     return sorted_unique(utterances)
 
 

@@ -2,6 +2,7 @@
 
 from serotone.emotions import EMOTIONS
 from serotone.errors import CorpusError
+from serotone.names import guess
 
 _SYNONYMS = {
     "angry": "anger ang mad",
@@ -43,5 +44,8 @@ def canonical(word: str, *, where: str) -> str:
     """
     emotion = SYNONYMS.get(normal(word))
     if emotion is None:
-        raise CorpusError(f"{where}: {word!r} is no emotion known here; use one of: {', '.join(sorted(SYNONYMS))}")
+        near = guess(normal(word), SYNONYMS)
+        raise CorpusError(
+            f"{where}: {word!r} is no emotion known here{near}; use one of: {', '.join(sorted(SYNONYMS))}"
+        )
     return emotion

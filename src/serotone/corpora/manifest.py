@@ -1,9 +1,10 @@
 """Any corpus described by a table: a CSV, TSV or Parquet manifest, one utterance a row.
 
-The root is the file. Columns ``path``, ``emotion`` and ``speaker`` are required; ``gender``, ``sentence``,
-``session``, ``style``, ``intensity``, ``start``, ``end`` (seconds into the file) and ``id`` are optional; others are
-passed over. Relative paths start at the manifest's folder. Emotions may be any word of
-:data:`serotone.corpora.labels.SYNONYMS`. Parquet (``.parquet``, ``.pq``) needs the extra ``parquet``.
+The root is the file. Columns ``path`` and ``emotion`` are required; ``speaker``, ``gender``, ``sentence``, ``session``,
+``style``, ``intensity``, ``start``, ``end`` (seconds into the file) and ``id`` are optional; others are passed over.
+Where no speaker is named, nothing can be said about how well a recogniser does on people it has not heard. Relative
+paths start at the manifest's folder. Emotions may be any word of :data:`serotone.corpora.labels.SYNONYMS`. Parquet
+(``.parquet``, ``.pq``) needs the extra ``parquet``.
 """
 
 import csv
@@ -13,7 +14,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from serotone.corpora.base import Corpus, Utterance, describe, entries, listed, neighbours, warn
+from serotone.corpora.base import (
+    UNKNOWN_SPEAKER,
+    Corpus,
+    Utterance,
+    describe,
+    entries,
+    listed,
+    neighbours,
+    warn,
+    warn_of_unknown_speakers,
+)
 from serotone.corpora.labels import canonical
 from serotone.errors import CorpusError, MissingExtraError
 
@@ -22,8 +33,8 @@ Row = tuple[str, dict[str, str]]
 
 _PARQUET = (".parquet", ".pq")
 _SUFFIXES = (".csv", ".tsv", ".tab", ".txt", *_PARQUET)
-_REQUIRED = ("path", "emotion", "speaker")
-_COLUMNS = (*_REQUIRED, "gender", "sentence", "session", "style", "intensity", "start", "end", "id")
+_REQUIRED = ("path", "emotion")
+_COLUMNS = (*_REQUIRED, "speaker", "gender", "sentence", "session", "style", "intensity", "start", "end", "id")
 _GENDERS = {"": None, "f": "female", "female": "female", "m": "male", "male": "male"}
 _DELIMITERS = "\t;,"
 
@@ -33,9 +44,9 @@ def read(root: Path) -> list[Utterance]:
 
     The id is the column ``id``, else the file's stem where all stems differ, else the path without its suffix,
     followed by ``@start`` where one file is cut into stretches. Rows whose file is missing are left out with a
-    SerotoneWarning. Raises CorpusError, naming the line, for a missing column or value, an emotion or gender
-    unknown here, a stretch that ends before it starts, an id that is there twice, and where no listed file exists;
-    MissingExtraError for Parquet where its extra is not installed.
+    SerotoneWarning; another counts the utterances whose speaker is not named. Raises CorpusError, naming the line, for
+    a missing column or value, an emotion or gender unknown here, a stretch that ends before it starts, an id that is
+    there twice, and where no listed file exists; MissingExtraError for Parquet where its extra is not installed.
     """
     if not root.is_file():
         table = next((t for f in (root, *neighbours(root)) for t in _tables(f)), None)
@@ -67,6 +78,7 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
         )
     if missing:
         warn(f"{source}: left out {listed(missing, 'row', shown=2)} whose file does not exist")
+    warn_of_unknown_speakers(corpus, present, "give them a speaker each")
     return sorted(present, key=lambda u: u.id)
 
 
@@ -127,7 +139,7 @@ def _demand_columns(root: Path, columns: Sequence[str]) -> None:
     absent = [name for name in _REQUIRED if name not in columns]
     if absent:
         raise CorpusError(
-            f"{root}: no column {', '.join(absent)}; the first line must name path, emotion and speaker, "
+            f"{root}: no column {', '.join(absent)}; the first line must name path and emotion, "
             f"got: {', '.join(columns) or 'nothing'}"
         )
 
@@ -147,7 +159,7 @@ def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus:
     where = f"{source}, {place}"
     for column in _REQUIRED:
         if not row.get(column):
-            raise CorpusError(f"{where}: no {column}; every row needs path, emotion and speaker")
+            raise CorpusError(f"{where}: no {column}; every row needs path and emotion")
     gender = row.get("gender", "").lower()
     if gender not in _GENDERS:
         raise CorpusError(f"{where}: gender {row['gender']!r}; use female, male or nothing")
@@ -158,7 +170,7 @@ def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus:
         id=name,
         path=source.parent / Path(row["path"]).expanduser(),
         emotion=canonical(row["emotion"], where=where),
-        speaker=row["speaker"],
+        speaker=row.get("speaker") or UNKNOWN_SPEAKER,
         corpus=corpus,
         gender=_GENDERS[gender],
         sentence=row.get("sentence") or None,
@@ -188,5 +200,5 @@ CORPUS = Corpus(
     read=read,
     official=None,
     licence="that of your recordings",
-    description="a CSV, TSV or Parquet file with the columns path, emotion, speaker and optional others",
+    description="a CSV, TSV or Parquet file with the columns path, emotion and optional others",
 )

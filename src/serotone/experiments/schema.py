@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from serotone.emotions import EMOTIONS
 from serotone.errors import RunError
+from serotone.names import guess
 
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
 """What a row may be called: it names a folder."""
@@ -249,8 +250,9 @@ def load_study(
     elif name in shipped_studies():
         text, stem = (resources.files("serotone") / "studies" / f"{name}.yaml").read_text(encoding="utf-8"), name
     else:
+        known = shipped_studies()
         raise RunError(
-            f"no study {name!r}; shipped are {', '.join(shipped_studies())}; or give the path of a .yaml file"
+            f"no study {name!r}{guess(name, known)}; shipped are {', '.join(known)}; or give the path of a .yaml file"
         )
     try:
         tree = yaml.safe_load(text)

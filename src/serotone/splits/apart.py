@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import SplitError
 from serotone.splits.deal import DEFAULT_FOLDS, HeldOut, Options, around, deal, key_of, shuffled
 from serotone.splits.parts import sentence_of, sentences_of, some, speakers_of
@@ -187,9 +188,12 @@ def _group_folds(
 
 
 def named_speakers(utterances: Iterable["Utterance"]) -> list[str]:
-    """The speakers in order; SplitError where an utterance has none."""
+    """The speakers in order; SplitError where nobody knows who speaks an utterance."""
     utterances = list(utterances)
-    nameless = [u.id for u in utterances if not u.speaker]
+    nameless = [u.id for u in utterances if u.speaker in ("", UNKNOWN_SPEAKER)]
     if nameless:
-        raise SplitError(f"utterances without a speaker: {some(nameless)}; name them, or choose stratified-k-fold")
+        raise SplitError(
+            f"utterances without a speaker: {some(nameless)} ({len(nameless)} of {len(utterances)}); name their "
+            "speakers in the corpus, or choose a protocol whose parts may share speakers, such as stratified-k-fold"
+        )
     return sorted(speakers_of(utterances))

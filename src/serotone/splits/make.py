@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from serotone.emotions import in_order
 from serotone.errors import SerotoneWarning, SplitError
+from serotone.names import guess
 from serotone.splits.deal import Options
 from serotone.splits.parts import Split, some, verify_split
 from serotone.splits.protocols import PROTOCOLS
@@ -64,7 +65,9 @@ def make_splits(
 
     """
     if protocol not in PROTOCOLS:
-        raise SplitError(f"unknown protocol {protocol!r}; choose one of: {', '.join(PROTOCOLS)}")
+        raise SplitError(
+            f"unknown protocol {protocol!r}{guess(protocol, PROTOCOLS)}; choose one of: {', '.join(PROTOCOLS)}"
+        )
     options = Options(
         seed=seed,
         repetition=repetition,

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from serotone.errors import SplitError
+from serotone.names import guess
 from serotone.splits import apart, mixed
 from serotone.splits.deal import DEFAULT_FOLDS, HeldOut, Options
 
@@ -44,7 +45,7 @@ def resolve(name: str, utterances: Iterable["Utterance"], *, training_only: Coll
 
     """
     if name not in PROTOCOLS:
-        raise SplitError(f"unknown protocol {name!r}; choose one of: {', '.join(PROTOCOLS)}")
+        raise SplitError(f"unknown protocol {name!r}{guess(name, PROTOCOLS)}; choose one of: {', '.join(PROTOCOLS)}")
     if name != "speaker-independent":
         return name
     aside = frozenset(training_only)

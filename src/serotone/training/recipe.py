@@ -16,6 +16,7 @@ import yaml
 from pydantic import ValidationError
 
 from serotone.errors import RecipeError, SerotoneWarning
+from serotone.names import guess
 from serotone.training.schema import BY_NAME, CHOICES, Recipe, a_name_alone
 
 __all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]
@@ -93,7 +94,10 @@ def _text(name: str) -> tuple[str, str]:
             raise RecipeError(f"{name}: no such recipe file")
         return path.read_text(encoding="utf-8"), path.stem
     if name not in shipped():
-        raise RecipeError(f"no recipe {name!r}; shipped are {', '.join(shipped())}; or give the path of a .yaml file")
+        known = shipped()
+        raise RecipeError(
+            f"no recipe {name!r}{guess(name, known)}; shipped are {', '.join(known)}; or give the path of a .yaml file"
+        )
     return (resources.files("serotone") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8"), name
 
 
