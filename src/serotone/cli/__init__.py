@@ -1,7 +1,8 @@
 """The command line: results on standard output, everything else on standard error.
 
-Exit status: 0 all good, 1 some inputs failed or an error that serotone foresees, 2 usage, 130 stopped by Ctrl-C, 141
-the reader of a pipe went away. A command's module is imported when that command runs, so that each starts fast.
+Exit status: 0 all good, 1 some inputs failed or an error that serotone foresees (a full disk among them), 2 usage, 129,
+130 or 143 stopped by a closed terminal, Ctrl-C or SIGTERM, 141 the reader of a pipe went away. A command's module is
+imported when that command runs, so that each starts fast.
 """
 
 import os
@@ -16,6 +17,7 @@ from typer.core import TyperGroup
 
 from serotone import __version__
 from serotone.cli.messages import complain, remark
+from serotone.cli.streams import NO_ROOM, SignalledError, give_up_standard_output, open_standard_streams, write_problem
 from serotone.errors import SerotoneError, SerotoneWarning
 
 COMMANDS = {
@@ -77,18 +79,28 @@ class LazyGroup(TyperGroup):
             except SerotoneError as error:
                 complain(error)
                 raise typer.Exit(1) from error
-            except BrokenPipeError as error:
-                # What reads our output, such as `head`, has seen enough; nothing may be written at exit either.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit(141) from error
             except OSError as error:
-                if error.filename is None:
-                    raise
-                complain(f"{error.filename}: {error.strerror or error}; choose another path or free this one")
-                raise typer.Exit(1) from error
+                raise typer.Exit(_status_of(error)) from error
             except KeyboardInterrupt as error:
                 remark("stopped")
-                raise typer.Exit(130) from error
+                raise typer.Exit(error.status if isinstance(error, SignalledError) else 130) from error
+
+
+def _status_of(error: OSError) -> int:
+    """The exit status after an error of the system, said in one line; the error itself where nothing is known of it."""
+    where = error.filename
+    if isinstance(error, BrokenPipeError):
+        # What reads our output, such as `head`, has seen enough; nothing may be written at exit either.
+        give_up_standard_output()
+        return 141
+    if where is None:
+        # Files are named by what writes them, so this is standard output; unbuffered, there is nothing left to be sure.
+        lost = give_up_standard_output()
+        if not lost and error.errno not in NO_ROOM:
+            raise error
+        where = "standard output" if lost else "output"
+    complain(write_problem(error, os.fsdecode(where)))
+    return 1
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, **PLAIN)
@@ -111,7 +123,11 @@ def serotone(
 
 def main() -> None:
     """Run the command line on this process's arguments; ends by raising SystemExit."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name need not be valid text; in JSON the replacement is the right escape.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    app(prog_name="serotone")
+    open_standard_streams()
+    try:
+        try:
+            app(prog_name="serotone")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:  # of the help and the version, which no command of ours prints
+        raise SystemExit(_status_of(error)) from error

@@ -108,9 +108,9 @@ def _progress() -> Callable[[int, int], None] | None:
 
 def _console() -> "Console":
     """A console for standard output; wide enough for any table where that is no terminal."""
-    from rich.console import Console
+    from serotone.cli.console import PipeConsole
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return PipeConsole(width=None if sys.stdout.isatty() else 160)
 
 
 def _counts_table(report: "CorpusReport") -> "Table":

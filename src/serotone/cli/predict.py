@@ -1,19 +1,24 @@
 """``serotone predict``: the emotion of recordings."""
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
 
 import typer
 
 from serotone.cli.messages import Progress, complain, remark
-from serotone.errors import AudioError, AudioMissingError, SerotoneError
+from serotone.cli.streams import ends_in_order
+from serotone.errors import AudioError, AudioFormatError, AudioMissingError, SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
+    from serotone.cli.partial import Partial
+    from serotone.cli.writers import Writer
     from serotone.recognition.recognizer import Recognizer
 
 STDIN = "-"
@@ -31,38 +36,56 @@ class Format(StrEnum):
     csv = "csv"
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How recordings are to be answered; ``check`` raises where a signal that ends the command was lost."""
+
+    format: Format
+    timeline: bool
+    strict: bool
+    check: Callable[[], None]
+
+    def terms(self) -> dict[str, object]:
+        """What two commands must have in common for the one to go on with the other's file."""
+        return {"--format": self.format.value, "--timeline": self.timeline, "--strict": self.strict}
+
+
 def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH", help="Audio files, folders of them, or - for standard input.")
     ],
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
     timeline: Annotated[bool, typer.Option("--timeline", help="Add segments, with start and end in seconds.")] = False,
-    format: Annotated[Format, typer.Option(help="How to print the predictions.")] = Format.table,
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="How to print the predictions; unless given, as the suffix of --out says, else as a table."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write to this file. Interrupted, JSON lines and CSV go on with the same command."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
     """Recognise the emotion in recordings, offline.
 
-    A recording that cannot be heard gives one line on standard error; the rest go on, and the exit status is 1.
+    A recording that cannot be heard gives one line on standard error; the rest go on, and the exit status is 1. A file
+    that is a recording, or has the name of one, is never written.
     """
+    found = list(find_recordings(paths))
+    chosen = format or _format_of(out)
+    if out is not None:
+        from serotone.cli.output import check_out
+
+        out = check_out(out, [name for name, _ in found])
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
-    found = list(find_recordings(paths))
-    failures = 0
-
-    def write(stream: TextIO) -> None:
-        nonlocal failures
-        failures = write_predictions(recognizer, found, stream, format=format, timeline=timeline, strict=strict)
-
-    if out is None:
-        write(sys.stdout)
-    else:
-        _write_file(out, write)
-    if failures:
-        raise typer.Exit(1)
+    with ends_in_order() as check:
+        wish = Wish(chosen, timeline=timeline, strict=strict, check=check)
+        if answer(recognizer, found, out, wish):
+            raise typer.Exit(1)
 
 
 def find_recordings(paths: Iterable[str]) -> Iterator[Found]:
@@ -84,51 +107,136 @@ def find_recordings(paths: Iterable[str]) -> Iterator[Found]:
         if not inside:
             known = ", ".join(sorted(AUDIO_SUFFIXES))
             yield path, AudioMissingError(f"{path}: no audio in this folder; expected files that end in {known}")
-        yield from ((name, None) for name in sorted(inside))
+        yield from ((name, _special(name)) for name in sorted(inside))
 
 
-def write_predictions(
-    recognizer: "Recognizer", found: list[Found], stream: TextIO, *, format: Format, timeline: bool, strict: bool
-) -> int:
-    """Answer every recording, writing as each is ready; the number that failed."""
+def _special(name: str) -> AudioError | None:
+    """Why something in a folder is not heard: a pipe, say, would be waited for, and nobody named it."""
+    try:
+        mode = Path(name).stat().st_mode
+    except OSError:  # a link to nothing: hearing it says so
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    return AudioFormatError(f"{name}: a pipe, socket or device; a folder's files are heard, name this one to hear it")
+
+
+def answer(recognizer: "Recognizer", found: list[Found], out: Path | None, wish: Wish) -> int:
+    """Answer every recording on standard output or in a file; the number that failed.
+
+    A file of JSON lines or CSV is written line by line, and an earlier command's that was interrupted is gone on with;
+    any other appears at the end. From standard input nothing can be read again, so a file with its answer does, too.
+    """
+    if out is None:
+        return _write_anew(recognizer, found, sys.stdout, wish)
+    by_line = wish.format in (Format.jsonl, Format.csv) and all(name != STDIN for name, _ in found)
+    if by_line and (out.is_file() or not out.exists()):
+        return _go_on(recognizer, found, out, wish)
+    from serotone.cli.output import write_at_end
+
+    failures = 0
+
+    def write(stream: TextIO) -> None:
+        nonlocal failures
+        failures = _write_anew(recognizer, found, stream, wish)
+
+    write_at_end(out, write)
+    return failures
+
+
+def _write_anew(recognizer: "Recognizer", found: list[Found], stream: TextIO, wish: Wish) -> int:
     from serotone.cli.writers import open_writer
 
-    to_terminal = stream is sys.stdout and sys.stdout.isatty()
-    progress = Progress(len(found), "recordings", shown=not to_terminal)
-    writer = open_writer(format, stream, recognizer.bundle, [name for name, _ in found], timeline=timeline)
+    writer = open_writer(wish.format, stream, recognizer.bundle, [name for name, _ in found], timeline=wish.timeline)
+    writer.start()
+    return _write(recognizer, found, writer, wish, shown=not (stream is sys.stdout and sys.stdout.isatty()))
+
+
+def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) -> int:
+    """Write a file line by line, from where an earlier command stopped."""
+    from serotone import __version__
+    from serotone.cli.output import named
+    from serotone.cli.partial import Partial
+    from serotone.cli.writers import open_writer
+
+    terms = {"bundle": recognizer.bundle.sha256, **wish.terms(), "serotone": __version__}
+    names = [name for name, _ in found]
+    finished = False
+    try:
+        with Partial(out, terms, names) as partial:
+            if partial.kept:
+                remark(
+                    f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; going on with the rest"
+                )
+            todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
+            writer = open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
+            if partial.empty:
+                writer.start()
+            try:
+                failures = _write(recognizer, todo, writer, wish, partial=partial)
+                partial.finish()
+                finished = True
+            finally:
+                if partial.kept and not finished:
+                    remark(
+                        f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; "
+                        "the same command goes on from there"
+                    )
+    except OSError as error:
+        raise named(error, out) from error
+    return failures
+
+
+def _write(
+    recognizer: "Recognizer",
+    found: list[Found],
+    writer: "Writer",
+    wish: Wish,
+    *,
+    partial: "Partial | None" = None,
+    shown: bool = True,
+) -> int:
+    """Answer every recording, writing as each is ready; the number that failed."""
+    progress = Progress(len(found), "recordings", shown=shown)
     failures = 0
-    for name, problem in found:
-        try:
-            if problem is not None:
-                raise problem
-            source = sys.stdin.buffer if name == STDIN else name
-            prediction = recognizer.predict(source, timeline=timeline, strict=strict)
-        except SerotoneError as error:
-            failures += 1
-            progress.clear()
-            complain(error)
-            writer.fail(name, error)
-        else:
-            writer.add(prediction)
-            if format is Format.table:
+    try:
+        for name, problem in found:
+            try:
+                if problem is not None:
+                    raise problem
+                prediction = recognizer.predict(_source(name), timeline=wish.timeline, strict=wish.strict)
+                wish.check()
+            except SerotoneError as error:
+                wish.check()
+                failures += 1
                 progress.clear()
-                for warning in prediction.warnings:
-                    remark(f"{prediction.name}: {warning}")
-        progress.step()
-    progress.clear()
+                complain(error)
+                writer.fail(name, error)
+            else:
+                writer.add(prediction)
+                if partial is not None:
+                    partial.keep(name)
+                if wish.format is Format.table:
+                    progress.clear()
+                    for warning in prediction.warnings:
+                        remark(f"{prediction.name}: {warning}")
+            progress.step()
+    finally:
+        progress.clear()
     writer.finish()
     return failures
 
 
-def _write_file(path: Path, write: Callable[[TextIO], None]) -> None:
-    """Let ``write`` fill a file, which appears only when it is whole; a device or pipe is written to as it is."""
-    from serotone.files import write_whole
+def _source(name: str) -> str | BinaryIO:
+    """What to hear under a name of the command line."""
+    if name != STDIN:
+        return name
+    if sys.stdin is None:
+        raise AudioMissingError("-: standard input is closed; pipe a recording into it, or give a path")
+    return sys.stdin.buffer
 
-    def fill(target: Path) -> None:
-        with target.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            write(stream)
 
-    if path.exists() and not path.is_file():
-        fill(path)
-    else:
-        write_whole(path, fill)
+def _format_of(out: Path | None) -> Format:
+    """The format that the name of a file asks for; a table where it asks for none."""
+    suffix = "" if out is None else out.suffix.lower().removeprefix(".")
+    return Format(suffix) if suffix in Format.__members__ else Format.table

@@ -97,9 +97,10 @@ def _as_json(recipe: str, corpus: str | None, values: Sequence["Explanation"]) -
 
 def _print_table(values: Sequence["Explanation"]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from serotone.cli.console import PipeConsole
 
     table = Table("key", "value", "provenance", "why", "file", box=box.SIMPLE, show_edge=False, pad_edge=False)
     for column in table.columns:
@@ -112,7 +113,7 @@ def _print_table(values: Sequence["Explanation"]) -> None:
             table.add_section()
         row = (value.key, _as_yaml(value.value), value.provenance, value.why, value.source)
         table.add_row(*(Text(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else ANY_WIDTH).print(table)
+    PipeConsole(width=None if sys.stdout.isatty() else ANY_WIDTH).print(table)
 
 
 def _as_yaml(value: object) -> str:

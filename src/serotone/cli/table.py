@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
+from serotone.cli.console import PipeConsole
 from serotone.cli.messages import one_line
 from serotone.cli.writers import Writer
 from serotone.recognition.bundle import Bundle
@@ -41,7 +41,7 @@ class TableWriter(Writer):
 
     def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
         fixed = None if stream.isatty() or os.environ.get("COLUMNS") else ANY_WIDTH
-        self._console = Console(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
+        self._console = PipeConsole(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
         self._blocks = _can_print(stream, EIGHTHS + "█…")
         self._labels = bundle.labels
         self._threshold = bundle.thresholds.get("uncertain", 0.0)
@@ -49,8 +49,11 @@ class TableWriter(Writer):
         self._label_width = max(len("emotion"), *(len(label) + 1 for label in bundle.labels))
         self._name_width, self._bar_width = self._columns(names)
         self._as_rows = len(names) > 1 and self._bar_width >= LEAST_BAR
+
+    def start(self) -> None:
+        """Write the heads of the columns, where there are any."""
         if self._as_rows:
-            heads = [_fit(label, self._bar_width) for label in bundle.labels]
+            heads = [_fit(label, self._bar_width) for label in self._labels]
             answer = f"{'emotion':<{self._label_width}} {'conf':<4}"
             self._print(Text(f"{'recording':<{self._name_width}}  {answer}  {' '.join(heads)}", "bold"))
 

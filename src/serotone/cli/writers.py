@@ -13,6 +13,9 @@ from serotone.recognition.prediction import SCHEMA, Prediction, Segment
 class Writer(ABC):
     """Takes what became of each recording, in order."""
 
+    def start(self) -> None:  # noqa: B027 - JSON lines have no beginning
+        """Write what stands at the top."""
+
     @abstractmethod
     def add(self, prediction: Prediction) -> None:
         """Write one answer."""
@@ -42,10 +45,15 @@ class JsonWriter(Writer):
 
     def __init__(self, stream: TextIO, bundle: Bundle) -> None:
         self._stream = stream
+        self._bundle = bundle
         self._failures: list[dict[str, str]] = []
         self._separator = "\n"
+
+    def start(self) -> None:
+        """Open the object, with the bundle."""
+        bundle = self._bundle
         about = {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256, "labels": bundle.labels}
-        stream.write(f'{{"schema": {SCHEMA},\n "bundle": {_dump(about)},\n "predictions": [')
+        self._stream.write(f'{{"schema": {SCHEMA},\n "bundle": {_dump(about)},\n "predictions": [')
 
     def add(self, prediction: Prediction) -> None:
         """Write one element of ``predictions``."""
@@ -79,24 +87,29 @@ class CsvWriter(Writer):
     def __init__(self, stream: TextIO, bundle: Bundle, *, timeline: bool) -> None:
         self._labels = bundle.labels
         self._timeline = timeline
+        self._stream = stream
         self._rows = csv.writer(stream, lineterminator="\n")
-        middle = ["start", "end"] if timeline else ["duration_seconds", "windows", "reason", "warnings"]
+
+    def start(self) -> None:
+        """Write the header."""
+        middle = ["start", "end"] if self._timeline else ["duration_seconds", "windows", "reason", "warnings"]
         common = ["label", "confidence", "uncertain", "speech_seconds"]
-        self._rows.writerow(["name", *common, *middle, *(f"p_{label}" for label in bundle.labels)])
+        self._rows.writerow(["name", *common, *middle, *(f"p_{label}" for label in self._labels)])
 
     def add(self, prediction: Prediction) -> None:
-        """Write one row, or one for each segment."""
+        """Write one row, or one for each segment, and let whatever reads see it at once."""
         if self._timeline:
             for segment in prediction.segments:
                 self._row(prediction.name, segment, [f"{segment.start:.3f}", f"{segment.end:.3f}"])
-            return
-        details = [
-            f"{prediction.duration_seconds:.3f}",
-            str(prediction.windows),
-            prediction.reason or "",
-            "; ".join(prediction.warnings),
-        ]
-        self._row(prediction.name, prediction, details)
+        else:
+            details = [
+                f"{prediction.duration_seconds:.3f}",
+                str(prediction.windows),
+                prediction.reason or "",
+                "; ".join(prediction.warnings),
+            ]
+            self._row(prediction.name, prediction, details)
+        self._stream.flush()
 
     def _row(self, name: str, answer: Prediction | Segment, details: list[str]) -> None:
         named = answer.probabilities

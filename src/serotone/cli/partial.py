@@ -1,0 +1,152 @@
+"""Answers that survive an interruption: written line by line to ``OUT.partial``, renamed to ``OUT`` at the end.
+
+``OUT.partial`` holds what ``OUT`` will hold. ``OUT.partial.index`` says what is in it: on its first line what answered
+(the bundle's digest and the options), then a line for each recording, with its name and where in ``OUT.partial`` its
+answer ends. An answer is written and flushed before its line in the index, so whatever was cut off in the middle lies
+behind the last place that the index knows, and is cut away when the same command goes on.
+"""
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from serotone.cli.output import as_text, refused
+
+
+class Partial:
+    """The file of answers that is not whole yet, used in a ``with`` statement.
+
+    ``terms`` are what two commands must share for one to go on where the other stopped, ``names`` the recordings of
+    this one. ``stream`` takes the rows, and ``kept`` counts the recordings that are answered in the file. Two
+    processes cannot write the same file at once.
+
+    Raises typer.BadParameter (exit status 2): the file holds answers by other terms, or of other recordings, or
+    another process writes it. Raises OSError where it cannot be written.
+    """
+
+    stream: TextIO
+
+    def __init__(self, out: Path, terms: Mapping[str, object], names: Sequence[str]) -> None:
+        self.out = out
+        self.path = out.with_name(f"{out.name}.partial")
+        self.kept = 0
+        self._index_path = out.with_name(f"{out.name}.partial.index")
+        self._terms = dict(terms)
+        self._names = names
+        self._done: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists() and not self._index_path.exists():
+            raise self._refused(f"is there, and what it holds is not known without {self._index_path.name}")
+        self._index = self._index_path.open("a+b")
+        try:
+            self._lock()
+            whole, end = self._read_index()
+            self._index.truncate(whole)
+            rows = self.path.open("r+b" if self.path.exists() else "w+b")
+            rows.truncate(end)
+            rows.seek(end)
+            self.stream = as_text(rows)
+            if not whole:
+                self._note(self._terms)
+        except BaseException:
+            self._index.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files; what stands in them stays, unless it is no answer at all."""
+        try:
+            self.stream.close()
+        except OSError:  # the disk is full, as ``error`` says: what could not be written stands behind the last answer
+            if error is None:
+                raise
+        self._index.close()
+        if not self.kept:
+            self.path.unlink(missing_ok=True)
+            self._index_path.unlink(missing_ok=True)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been written yet, not even a header."""
+        return self.stream.buffer.tell() == 0
+
+    def has(self, name: str) -> bool:
+        """Whether a recording is answered already; asked once for each time that the command names it."""
+        if not self._done[name]:
+            return False
+        self._done[name] -= 1
+        return True
+
+    def keep(self, name: str) -> None:
+        """Make sure that what was written to ``stream`` stays: the whole answer to this recording."""
+        self.stream.flush()
+        self._note({"name": name, "end": self.stream.buffer.tell()})
+        self.kept += 1
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+        self.path.replace(self.out)
+        self._index_path.unlink()
+
+    def _note(self, entry: Mapping[str, object]) -> None:
+        self._index.write(json.dumps(entry).encode() + b"\n")
+        self._index.flush()
+
+    def _read_index(self) -> tuple[int, int]:
+        """How many bytes of the index, and of the answers, are whole and of this command; none of a fresh one."""
+        self._index.seek(0)
+        lines = [line for line in self._index if line.endswith(b"\n")]
+        if not lines or not self.path.exists():
+            return 0, 0
+        size, whole, end = self.path.stat().st_size, len(lines[0]), 0
+        try:
+            self._compare(json.loads(lines[0]))
+            for line in lines[1:]:
+                entry = json.loads(line)
+                if entry["end"] > size:  # the answer never reached the disk
+                    break
+                self._done[entry["name"]] += 1
+                whole, end = whole + len(line), entry["end"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self._refused(f"cannot be continued: {self._index_path.name} is damaged") from None
+        self.kept = self._done.total()
+        if strangers := self._done - Counter(self._names):
+            raise self._refused(f"holds answers to recordings that are not among these, such as {min(strangers)}")
+        return whole, end
+
+    def _compare(self, terms: Mapping[str, object]) -> None:
+        differing = [key for key in {**terms, **self._terms} if terms.get(key) != self._terms.get(key)]
+        if differing:
+            key = differing[0]
+            raise self._refused(
+                f"holds answers that an interrupted command wrote with {key} {terms.get(key)}; "
+                f"this one has {key} {self._terms.get(key)}"
+            )
+
+    def _refused(self, problem: str) -> Exception:
+        return refused(
+            f"{self.path} {problem}; give the interrupted command again to finish it, choose another --out, "
+            f"or delete {self.path.name} to start anew"
+        )
+
+    def _lock(self) -> None:
+        if sys.platform == "win32":  # a file open for writing is not locked there by means of the standard library
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise refused(f"another process is writing {self.path}; wait for it, or choose another --out") from None

@@ -1,0 +1,400 @@
+"""What ``serotone predict`` writes: never over a recording, never half, and on from where it was stopped."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from serotone import __version__
+from serotone.cli.partial import Partial
+from serotone.recognition.recognizer import Recognizer
+from test_predict_cli import heed_interrupts, process, run
+from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
+
+FULL = Path("/dev/full")
+
+
+@pytest.fixture(autouse=True)
+def buffered(monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_toy_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "good.wav"
+    soundfile.write(path, tone(1, 0.9), SAMPLE_RATE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A folder of 200 recordings, one of which is none; long enough for a process to be stopped among them."""
+    folder = tmp_path_factory.mktemp("many")
+    source = folder.parent / "source.wav"
+    soundfile.write(source, np.concatenate([tone(0.5, 0.9), buzz(0.5, 0.2)]), SAMPLE_RATE)
+    for number in range(200):
+        (folder / f"{number:03}.wav").hardlink_to(source)
+    (folder / "1_bad.wav").write_text("hello", encoding="utf-8")
+    return folder
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Never over a recording -----------------------------------------------------------------------------------------------
+
+
+def test_an_out_that_is_a_recording_is_refused(toy, good, tmp_path):
+    """A shell expands ``--out *.wav`` to the first recording as the file and the others as recordings."""
+    other = tmp_path / "other.wav"
+    other.write_bytes(good.read_bytes())
+    plain = tmp_path / "plain"
+    plain.write_bytes(good.read_bytes())
+    symbolic, hard = tmp_path / "symbolic.csv", tmp_path / "hard.csv"
+    symbolic.symlink_to(good)
+    hard.hardlink_to(plain)
+    unheard = tmp_path / "unheard.json"
+    unheard.write_bytes(good.read_bytes())
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for out, inputs, reason in [
+        (good, [good], "has the name of a recording"),
+        (good, [other], "has the name of a recording"),
+        (tmp_path / "new.FLAC", [other], "has the name of a recording"),
+        (symbolic, [good], "has the name of a recording"),
+        (plain, [plain], "is one of the recordings"),
+        (hard, [other, plain], "is one of the recordings"),
+        (unheard, [good], "holds audio (WAV)"),
+        (tmp_path, [good], "is a folder"),
+    ]:
+        for format in ("csv", "table"):
+            result = run("predict", "--bundle", toy, "--format", format, "--out", out, *inputs)
+            assert result.exit_code == 2, (out, result.stderr)
+            assert reason in " ".join(result.stderr.split())
+            assert result.stdout == ""
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_link_is_written_through(toy, good, tmp_path):
+    """The file that a link means gets the answers, and the link stays one."""
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(tmp_path / "there" / "answers.jsonl")
+    assert run("predict", good, "--bundle", toy, "--out", link).exit_code == 0
+    assert link.is_symlink()
+    assert json.loads((tmp_path / "there" / "answers.jsonl").read_text(encoding="utf-8"))["label"] == "angry"
+
+
+# Formats --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_suffix_of_out_is_the_format_unless_one_is_given(toy, good, tmp_path):
+    def written(name, *options):
+        assert run("predict", good, "--bundle", toy, "--out", tmp_path / name, *options).exit_code == 0
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    assert json.loads(written("a.json"))["predictions"][0]["label"] == "angry"
+    assert json.loads(written("a.JSONL"))["label"] == "angry"
+    assert written("a.csv").startswith("name,label,")
+    assert written("a.txt").startswith(f"{good}  1.00 s  angry")
+    assert written("b.json", "--format", "csv").startswith("name,label,")
+
+
+# Interruptions --------------------------------------------------------------------------------------------------------
+
+
+def stop_after(child, partial, lines, how):
+    """Send a signal once the file holds so many lines."""
+    until = time.monotonic() + 60
+    while not (partial.exists() and partial.read_bytes().count(b"\n") >= lines):
+        assert time.monotonic() < until
+        assert child.poll() is None
+        time.sleep(0.005)
+    child.send_signal(how)
+    return child.communicate()[1].decode()
+
+
+@pytest.mark.parametrize(
+    ("format", "how", "status"),
+    [
+        ("jsonl", signal.SIGINT, 130),
+        ("csv", signal.SIGTERM, 143),
+        ("jsonl", signal.SIGHUP, 129),
+        ("csv", signal.SIGKILL, -9),
+        ("jsonl", signal.SIGKILL, -9),
+    ],
+)
+def test_the_same_command_goes_on_where_it_was_stopped(toy, many, tmp_path, format, how, status):
+    timeline = ["--timeline"] if format == "csv" else []
+    whole = tmp_path / f"whole.{format}"
+    assert run("predict", many, "--bundle", toy, "--out", whole, *timeline).exit_code == 1
+    out = tmp_path / "run" / f"answers.{format}"
+    command = ["predict", many, "--bundle", toy, "--out", out, *timeline]
+    partial = out.with_name(f"{out.name}.partial")
+    child = process(*command)
+    errors = stop_after(child, partial, 10, how)
+    assert child.returncode == status, errors
+    assert listing(out.parent) == [f"{out.name}.partial", f"{out.name}.partial.index"]
+    kept = partial.read_bytes()
+    assert whole.read_bytes().startswith(kept)
+    answered = len(partial.with_name(f"{partial.name}.index").read_bytes().splitlines()) - 1
+    assert 5 <= answered < 200
+    if how != signal.SIGKILL:
+        assert errors.splitlines()[-2:] == [
+            f"note: {partial}: {answered} of 201 recordings are answered; the same command goes on from there",
+            "note: stopped",
+        ]
+    again = run(*command)
+    assert again.exit_code == 1
+    assert f"note: {partial}: {answered} of 201 recordings are answered; going on" in again.stderr
+    assert "error: " in again.stderr
+    assert listing(out.parent) == [out.name]
+    assert out.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("format", ["json", "table"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_is_written_at_the_end_leaves_nothing_behind(toy, many, tmp_path, format, how):
+    out = tmp_path / "run" / "answers"
+    child = process("predict", many, "--bundle", toy, "--format", format, "--out", out)
+    until = time.monotonic() + 60
+    while not out.parent.exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    child.send_signal(how)
+    errors = child.communicate()[1].decode()
+    assert child.returncode == (143 if how == signal.SIGTERM else -9), errors
+    assert listing(out.parent) == []
+
+
+def test_a_torn_line_is_cut_away(toy, good, tmp_path):
+    names = [str(tmp_path / "in" / f"{number}.wav") for number in range(4)]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        Path(name).hardlink_to(good)
+    out = tmp_path / "out" / "answers.jsonl"
+    command = ["predict", *names, "--bundle", toy, "--out", out]
+    assert run(*command).exit_code == 0
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.unlink()
+    terms = {"bundle": Recognizer(toy).bundle.sha256, "--format": "jsonl", "--timeline": False, "--strict": False}
+    with Partial(out, terms | {"serotone": __version__}, names) as partial:
+        for name, line in zip(names[:2], lines, strict=False):
+            partial.stream.write(line.decode())
+            partial.keep(name)
+    index = partial.path.with_name("answers.jsonl.partial.index")
+    rows, notes = partial.path.read_bytes(), index.read_bytes()
+    assert rows == b"".join(lines[:2])
+    for torn_rows, torn_notes, kept in [
+        (rows, notes, 2),
+        (rows + b'{"schema": 1, "na', notes, 2),  # the row is half there
+        (rows + b'{"name": "unnoted"}\n', notes + b'{"name": "/so', 2),  # the row is there, and half its note
+        (rows[:-1], notes, 1),  # the notes reached the disk before the last row did
+        (rows, notes[:10], 0),  # not even the terms are whole: nothing is known, all is answered anew
+        (b"", notes, 0),
+    ]:
+        partial.path.write_bytes(torn_rows)
+        index.write_bytes(torn_notes)
+        result = run(*command)
+        assert result.exit_code == 0
+        going_on = f"note: {partial.path}: {kept} of 4 recordings are answered; going on with the rest\n"
+        assert result.stderr == (going_on if kept else "")
+        assert out.read_bytes() == whole
+        assert listing(out.parent) == ["answers.jsonl"]
+        out.unlink()
+
+
+def test_other_terms_do_not_go_on(toy, good, many, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    partial = tmp_path / "answers.jsonl.partial"
+    command = ["predict", many, "--out", out]
+    stop_after(process(*command, "--bundle", toy), partial, 3, signal.SIGTERM)
+    before = partial.read_bytes()
+    make_toy_bundle(tmp_path / "other", version="2")
+    for changed, reason in [
+        ([*command, "--bundle", tmp_path / "other"], "with bundle"),
+        ([*command, "--bundle", toy, "--timeline"], "with --timeline False; this one has --timeline True"),
+        ([*command, "--bundle", toy, "--format", "csv"], "with --format jsonl"),
+        (["predict", good, "--out", out, "--bundle", toy], "recordings that are not among these, such as"),
+    ]:
+        result = run(*changed)
+        assert result.exit_code == 2
+        message = " ".join(result.stderr.split())
+        assert reason in message
+        assert "delete answers.jsonl.partial to start anew" in message
+    assert partial.read_bytes() == before
+    (tmp_path / "answers.jsonl.partial.index").write_text("[]\n[]\n", encoding="utf-8")
+    assert "is damaged" in run(*command, "--bundle", toy).stderr
+    (tmp_path / "answers.jsonl.partial.index").unlink()
+    assert "is not known" in run(*command, "--bundle", toy).stderr
+    assert partial.read_bytes() == before
+    partial.unlink()
+    assert run(*command, "--bundle", toy).exit_code == 1
+    assert listing(tmp_path) == ["answers.jsonl", "good.wav", "other"]
+
+
+def test_two_processes_do_not_write_one_file(toy, many, tmp_path):
+    command = ["predict", many, "--bundle", toy, "--out", tmp_path / "answers.csv"]
+    first = process(*command)
+    partial = tmp_path / "answers.csv.partial"
+    until = time.monotonic() + 60
+    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < until:
+        time.sleep(0.005)
+    first.send_signal(signal.SIGSTOP)
+    second = run(*command)
+    first.send_signal(signal.SIGCONT)
+    first.communicate()
+    assert second.exit_code == 2
+    assert "another process is writing" in second.stderr
+    with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as rows:
+        assert len(list(csv.DictReader(rows))) == 200
+
+
+def test_a_recording_named_twice_is_answered_twice(toy, good, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    child = process("predict", *[good] * 300, "--bundle", toy, "--out", out)
+    stop_after(child, tmp_path / "answers.jsonl.partial", 3, signal.SIGKILL)
+    assert run("predict", *[good] * 300, "--bundle", toy, "--out", out).exit_code == 0
+    assert len(out.read_bytes().splitlines()) == 300
+
+
+# Full disks, closed streams, readers that go away ---------------------------------------------------------------------
+
+
+def status_and_error(*arguments, **options):
+    child = process(*arguments, **options)
+    errors = child.communicate()[1].decode()
+    return child.returncode, errors
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("format", ["table", "json", "jsonl", "csv"])
+def test_a_full_device_is_one_line(toy, good, format):
+    said = "No space left on device; free some space, or write to another place"
+    with FULL.open("w") as full:
+        status, errors = status_and_error("predict", good, "--bundle", toy, "--format", format, stdout=full)
+    assert (status, errors) == (1, f"error: standard output: {said}\n")
+    status, errors = status_and_error("predict", good, "--bundle", toy, "--format", format, "--out", FULL)
+    assert (status, errors) == (1, f"error: {FULL}: {said}\n")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize("command", [["--help"], ["--version"], ["bundle", "list"], ["corpus", "list"]])
+def test_a_full_device_under_any_command_is_one_line(command):
+    with FULL.open("w") as full:
+        status, errors = status_and_error(*command, stdout=full)
+    assert status == 1
+    assert errors.startswith(("error: standard output: No space left on device; ", "error: output: No space left"))
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+def test_a_full_device_without_buffers(toy, good):
+    with FULL.open("w") as full:
+        status, errors = status_and_error("predict", good, "--bundle", toy, stdout=full, env={"PYTHONUNBUFFERED": "1"})
+    assert (status, errors) == (
+        1,
+        "error: output: No space left on device; free some space, or write to another place\n",
+    )
+
+
+def limited(size):
+    """In a child: files end at so many bytes, as on a disk that is full."""
+
+    def limit():
+        heed_interrupts()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+def process_on_small_disk(size, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}
+    command = [os.sys.executable, "-m", "serotone", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=limited(size))
+
+
+@pytest.mark.parametrize("format", ["jsonl", "csv", "json"])
+def test_a_disk_that_fills_keeps_the_lines_that_are_whole(toy, many, tmp_path, format):
+    out = tmp_path / "run" / f"answers.{format}"
+    stopped = process_on_small_disk(15000, "predict", many, "--bundle", toy, "--out", out)
+    assert stopped.returncode == 1
+    assert "Traceback" not in stopped.stderr
+    assert stopped.stderr.splitlines()[-1].startswith(f"error: {out}: File too large; free some space")
+    if format == "json":
+        assert listing(out.parent) == []
+        return
+    assert listing(out.parent) == [f"{out.name}.partial", f"{out.name}.partial.index"]
+    assert run("predict", many, "--bundle", toy, "--out", out).exit_code == 1
+    assert out.read_bytes().count(b"\n") == 200 + (format == "csv")
+
+
+def closing(*descriptors):
+    def close():
+        heed_interrupts()
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    return close
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "status", "said"),
+    [
+        ((1,), [], 1, "error: standard output: Bad file descriptor; "),
+        ((1,), ["--out", "answers.csv"], 0, ""),
+        ((0, 1), ["--out", "answers.csv"], 0, ""),
+        ((0,), ["-"], 1, "error: -: standard input is closed; "),
+        ((0, 1, 2), [], 1, ""),
+        ((2,), ["none.wav"], 1, ""),
+    ],
+)
+def test_closed_streams(toy, good, tmp_path, closed, arguments, status, said):
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}
+    command = [os.sys.executable, "-m", "serotone", "predict", str(good), "--bundle", str(toy), *arguments]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=tmp_path, preexec_fn=closing(*closed)
+    )
+    assert ended.returncode == status, ended.stderr
+    assert ended.stderr.startswith(said)
+    assert len(ended.stderr.splitlines()) == bool(said)
+    if "answers.csv" in arguments:
+        assert (tmp_path / "answers.csv").read_text(encoding="utf-8").startswith("name,label,")
+
+
+@pytest.mark.parametrize("format", ["table", "jsonl", "csv"])
+def test_a_reader_that_goes_away_is_141_whatever_the_format(toy, many, format):
+    child = process("predict", many, many, many, "--bundle", toy, "--format", format)
+    child.stdout.readline()
+    child.stdout.close()
+    errors = child.stderr.read().decode()
+    child.stderr.close()
+    assert child.wait() == 141
+    assert [line for line in errors.splitlines() if "1_bad.wav" not in line] == []
+
+
+def test_a_pipe_in_a_folder_is_passed_over_and_named(toy, good, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "b.wav").write_bytes(good.read_bytes())
+    os.mkfifo(folder / "a.wav")
+    child = process("predict", folder, "--bundle", toy, "--format", "jsonl")
+    out, errors = child.communicate(timeout=60)
+    assert child.returncode == 1
+    assert errors.decode().startswith(f"error: {folder / 'a.wav'}: a pipe, socket or device; ")
+    assert json.loads(out)["name"] == str(folder / "b.wav")
