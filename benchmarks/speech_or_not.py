@@ -2,11 +2,11 @@
 
     SEROTONE_DATA=/data python benchmarks/speech_or_not.py [--clips 300] [--out F]
 
-Speech: clips spread evenly over the files below SEROTONE_DATA, or the project's synthetic voices where it is not set; clean,
-at other levels, and with white noise, pink noise, music or babble (five other voices at once) at 20, 10, 5 and 0 dB. Not
-speech: white, pink and brown noise, chords with melody and drums, chords alone, mains hum, tones, sweeps and clicks, each at
-three levels and with many seeds. The figure is the share in which each finds speech: right for speech, a false alarm for
-the rest. Babble alone is made of speech and stands apart.
+Speech: clips spread evenly over the files below SEROTONE_DATA, or the project's synthetic voices where it is not set:
+clean, at other levels, and with white noise, pink noise, music or babble (five other voices at once) at 20, 10, 5 and
+0 dB. Not speech: white, pink and brown noise, chords with melody and drums, chords alone, mains hum, tones, sweeps and
+clicks, each at three levels and with many seeds. The figure is the share in which each finds speech: right for speech,
+a false alarm for the rest. Babble alone is made of speech and stands apart.
 """
 
 import argparse
@@ -46,7 +46,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
     arguments = parser.parse_args()
 
-    clips = list(real_speech(Path(arguments.data), arguments.clips) if arguments.data else synthetic_speech(arguments.clips))
+    clips = list(
+        real_speech(Path(arguments.data), arguments.clips) if arguments.data else synthetic_speech(arguments.clips)
+    )
     print(f"{'share with speech found':34}{'clips':>7}{'silero':>9}{'level':>9}")
     found: dict[str, dict[str, float]] = {}
     for condition, signals in conditions(clips):

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +25,10 @@ DEFAULT_BUNDLE = "emodb-crnn"
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+ADAPTATION = "adaptation.npz"
+LEVELS = ("collection", "speaker")
+"""What embeddings can be standardised by before a head of their own answers: `serotone.recognition.adaptation`."""
+
 SHIPPED = Path(__file__).parent / "bundles"
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 2 << 30
@@ -42,12 +46,23 @@ class BundleFile:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptationLevel:
+    """How a bundle answers adapted: its head's ``temperature``, the ``shrinkage`` of statistics in recordings."""
+
+    temperature: float
+    shrinkage: float
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A verified bundle: the contents of its ``bundle.json`` and where it lies.
 
     ``sha256`` is the digest of ``bundle.json`` (hex), the one that ``load_bundle(..., sha256=)`` compares.
     ``merge`` maps emotions of a corpus to the label that stood for them in training, such as excited to happy.
-    ``temperature`` is informational: the graph's ``probabilities`` already include it.
+    ``temperature`` is informational: the graph's ``probabilities`` already include it. ``speech`` is how speech is told
+    from the rest: ``silero``, and only what holds speech is heard; None, by level, and all is heard. ``adaptation`` has
+    one entry for each of `LEVELS` that the bundle can be adapted to, none where it cannot.
     """
 
     path: Path
@@ -67,6 +82,8 @@ class Bundle:
     temperature: float
     merge: Mapping[str, str]
     sha256: str
+    speech: str | None = None
+    adaptation: Mapping[str, AdaptationLevel] = field(default_factory=dict)
 
     def read(self, file_name: str) -> bytes:
         """The bytes of one file of the bundle, compared with its size and hash as they are read.
@@ -98,6 +115,8 @@ class Bundle:
             "thresholds": dict(self.thresholds),
             "temperature": self.temperature,
             "merge": dict(self.merge),
+            "speech": self.speech,
+            "adaptation": {name: asdict(level) for name, level in self.adaptation.items()},
             "data": [dict(item) for item in self.data],
             "opset": self.opset,
             "versions": dict(self.versions),
@@ -284,6 +303,11 @@ def _parse(folder: Path, content: bytes) -> Bundle:
     files = {name: _parse_file(where, name, entry) for name, entry in keys.mapping("files").items()}
     if MODEL not in files:
         raise keys.wrong("files", f"an entry for {MODEL}")
+    speech = raw.get("speech")
+    if speech not in (None, "silero"):
+        raise keys.wrong("speech", "silero, or no such key; a newer version of serotone may know it")
+    if speech == "silero" and sample_rate != 16_000:
+        raise keys.wrong("sample_rate", "16000, at which silero hears")
     return Bundle(
         path=folder,
         name=keys.string("name"),
@@ -302,7 +326,32 @@ def _parse(folder: Path, content: bytes) -> Bundle:
         temperature=keys.number("temperature", above=0.0) if "temperature" in raw else 1.0,
         merge={key: str(value) for key, value in keys.mapping("merge").items()} if "merge" in raw else {},
         sha256=hashlib.sha256(content).hexdigest(),
+        speech=speech,
+        adaptation=_parse_adaptation(keys, files) if "adaptation" in raw else {},
     )
+
+
+def _parse_adaptation(keys: "_Keys", files: Mapping[str, BundleFile]) -> dict[str, AdaptationLevel]:
+    """The levels that a bundle can be adapted to: the collection, and the speaker where it has a head for that, too."""
+    stated = keys.mapping("adaptation")
+    if not {LEVELS[0]} <= set(stated) <= set(LEVELS):
+        raise keys.wrong("adaptation", "an object with collection, and speaker where there is a head for it")
+    if ADAPTATION not in files:
+        raise keys.wrong("files", f"an entry for {ADAPTATION}, which holds the heads of adaptation")
+    levels = {}
+    for name in LEVELS:
+        if name in stated:
+            level = _Keys(keys.where, _Keys(keys.where, stated).mapping(name))
+            thresholds = _Keys(keys.where, level.mapping("thresholds") if "thresholds" in level.raw else {})
+            shrinkage = level.number("shrinkage")
+            if shrinkage < 0:
+                raise level.wrong("shrinkage", "a number of recordings, 0 or more")
+            levels[name] = AdaptationLevel(
+                temperature=level.number("temperature", above=0.0),
+                shrinkage=shrinkage,
+                thresholds={key: thresholds.number(key) for key in thresholds.raw},
+            )
+    return levels
 
 
 def _parse_file(where: Path, name: str, entry: object) -> BundleFile:
@@ -342,7 +391,7 @@ class _Keys:
 
     def number(self, key: str, *, above: float = -math.inf) -> float:
         value = self.raw.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= above:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
             raise self.wrong(key, "a number" if above == -math.inf else f"a number above {above:g}")
         return float(value)
 

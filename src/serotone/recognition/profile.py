@@ -1,12 +1,11 @@
 """A profile: mean, SD and count of the embeddings of unlabelled recordings, by which later ones are standardised.
 
 A collection is what one microphone, room or call centre recorded; where its speakers are known, each has statistics of
-their own within it. A bundle's embeddings have mean 0 and SD 1 over its training data; a profile moves those of a collection
-there, without labels. It holds no audio and no names of files, and belongs to one bundle.
+their own within it. A bundle's embeddings have mean 0 and SD 1 over its training data; a profile moves those of its
+collection there, without labels. It holds no audio and no names of files.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,9 @@ MAX_SPEAKERS = 10_000
 MAX_WIDTH = 65_536
 MAX_NAME = 200
 
+LEAST_COUNT = 5
+"""Fewest embeddings that make a profile: from about five on an adapted answer is right more often than a plain one."""
+
 LEAST_VARIANCE = 0.01
 """No dimension is stretched by more than ten: one that hardly varies in a collection says nothing about emotion."""
 
@@ -34,7 +36,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Count of embeddings, and mean and SD (D,) of each of their dimensions; the SD is the population's (divided by n)."""
+    """Count of embeddings, and mean and SD (D,) of each of their dimensions; the SD divides by the count."""
 
     count: int
     mean: Values
@@ -52,8 +54,8 @@ class Statistics:
         """Mean and SD (D,) to standardise by, drawn toward mean 0 and SD 1 as if by ``weight`` recordings of those.
 
         With n recordings of mean m and variance v, and weight k: the mean is n m / (n + k), the variance
-        (n v + k + 1) / (n + k). The 1 stands for the degree of freedom that the mean has used up: a single recording has
-        no variance of its own, so it moves the mean alone. No SD is below the root of `LEAST_VARIANCE`.
+        (n v + k + 1) / (n + k). The 1 stands for the degree of freedom that the mean has used up: a single recording
+        has no variance of its own, so it moves the mean alone. No SD is below the root of `LEAST_VARIANCE`.
         """
         total = self.count + weight
         variance = (self.count * self.sd**2 + weight + 1) / total
@@ -131,12 +133,12 @@ class Profile:
     ) -> Values:
         """Embeddings (N, D) standardised by the collection, then by the speaker within it where the profile knows them.
 
-        ``shrinkage`` and ``speaker_shrinkage`` are the weights, in recordings, of mean 0 and SD 1: of the bundle's training
-        data for the collection, and of the collection for a speaker.
+        ``shrinkage`` and ``speaker_shrinkage`` are the weights, in recordings, of mean 0 and SD 1: of the bundle's
+        training data for the collection, and of the collection for a speaker.
         """
         mean, sd = self.collection.shrunk(shrinkage)
         standardised = (embeddings - mean) / sd
-        if speaker in self.speakers:
+        if speaker is not None and speaker in self.speakers:
             own_mean, own_sd = self.speakers[speaker].within(mean, sd).shrunk(speaker_shrinkage)
             standardised = (standardised - own_mean) / own_sd
         return np.asarray(standardised, np.float64)
@@ -145,8 +147,8 @@ class Profile:
         """Raise ProfileError where this profile was made with another bundle."""
         if self.bundle_sha256 != bundle.sha256:
             raise ProfileError(
-                f"{self.name}: a profile of the bundle {self.bundle} ({self.bundle_sha256[:12]}...); this is {bundle.name} "
-                f"({bundle.sha256[:12]}...): make one with serotone adapt --bundle {bundle.name}"
+                f"{self.name}: a profile of the bundle {self.bundle} ({self.bundle_sha256[:12]}...); this is "
+                f"{bundle.name} ({bundle.sha256[:12]}...): make one with serotone adapt --bundle {bundle.name}"
             )
 
     def to_dict(self) -> dict[str, object]:
@@ -168,10 +170,52 @@ class Profile:
         text = json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False) + "\n"
         if len(text.encode()) > MAX_BYTES or len(self.speakers) > MAX_SPEAKERS:
             raise ProfileError(
-                f"{path}: {len(self.speakers)} speakers make a profile of {len(text) >> 20} MB; at most {MAX_BYTES >> 20} MB "
-                f"and {MAX_SPEAKERS} speakers can be read again: leave speakers out, or make one profile for each group"
+                f"{path}: {len(self.speakers)} speakers make a profile of {len(text) >> 20} MB; at most "
+                f"{MAX_BYTES >> 20} MB and {MAX_SPEAKERS} speakers can be read again: "
+                "leave speakers out, or make one profile for each group"
             )
         write_text(Path(path), text)
+
+
+class ProfileBuilder:
+    """A profile as its recordings are read, in memory that does not grow with their number."""
+
+    def __init__(self, name: str, bundle: Bundle) -> None:
+        if not 1 <= len(name) <= MAX_NAME:
+            raise ProfileError(f"a profile's name is {name[:40]!r}; expected text of 1 to {MAX_NAME} characters")
+        self._name = name
+        self._bundle = bundle
+        self._collection = Accumulator()
+        self._speakers: dict[str, Accumulator] = {}
+
+    @property
+    def count(self) -> int:
+        """Embeddings so far."""
+        return self._collection.count
+
+    def add(self, embeddings: NDArray[np.floating], speaker: str | None = None) -> None:
+        """Take in the embeddings (N, D) of one recording; N is 0 where there was no speech."""
+        self._collection.add(embeddings)
+        if speaker is not None and len(embeddings):
+            self._speakers.setdefault(speaker, Accumulator()).add(embeddings)
+
+    def profile(self) -> Profile:
+        """The profile of what was added.
+
+        Raises ProfileError: fewer than `LEAST_COUNT` embeddings.
+        """
+        if self.count < LEAST_COUNT:
+            raise ProfileError(
+                f"{self._name}: {self.count} clips or windows with speech; a profile needs at least {LEAST_COUNT}: "
+                "give more recordings of the same kind"
+            )
+        return Profile(
+            name=self._name,
+            bundle=self._bundle.name,
+            bundle_sha256=self._bundle.sha256,
+            collection=self._collection.statistics(),
+            speakers={name: speaker.statistics() for name, speaker in sorted(self._speakers.items())},
+        )
 
 
 def load_profile(path: str | Path) -> Profile:
@@ -242,19 +286,21 @@ def _statistics(raw: Mapping[str, object], what: str, width: int | None) -> Stat
         raise _NoProfileError(f"the count of {what} is {str(count)[:40]}; expected a whole number from 1 on")
     mean, sd = (_numbers(raw, key, what) for key in ("mean", "sd"))
     if len(mean) != len(sd) or len(mean) != (width or len(mean)):
-        raise _NoProfileError(f"mean and SD of {what} have {len(mean)} and {len(sd)} numbers; expected {width or len(mean)}")
+        raise _NoProfileError(
+            f"mean and SD of {what} have {len(mean)} and {len(sd)} numbers; expected {width or len(mean)}"
+        )
     if (sd < 0).any():
         raise _NoProfileError(f"an SD of {what} is negative")
     return Statistics(count, mean, sd)
 
 
 def _numbers(raw: Mapping[str, object], key: str, what: str) -> Values:
-    """A list of finite numbers, none so large that its square is not."""
+    """A list of numbers, none so large that sums of its squares would not be finite."""
     value = raw.get(key)
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_WIDTH:
         raise _NoProfileError(f"{key} of {what} is not a list of 1 to {MAX_WIDTH} numbers")
-    if not all(type(item) in (int, float) and math.isfinite(item) and abs(item) < 1e12 for item in value):
-        raise _NoProfileError(f"{key} of {what} holds something that is not a finite number")
+    if not all(type(item) in (int, float) and abs(item) < 1e12 for item in value):
+        raise _NoProfileError(f"{key} of {what} holds something that is not a number within 1e12")
     return np.array(value, np.float64)
 
 

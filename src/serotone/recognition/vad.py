@@ -1,8 +1,8 @@
 """Speech or not: Silero's voice activity detector over blocks of 32 ms, causal, without torch.
 
-The graph in ``silero/`` has the weights of Silero's 16 kHz model (MIT licence, beside it); it is rearranged to take a
-sequence of blocks a call, which is several times as fast. A recording is brought to one level first, so that an answer does not
-depend on how loud it is; what is silent stays silent.
+The graph in ``silero/`` has the weights of Silero's 16 kHz model (MIT licence, next to it); it is rearranged to take a
+sequence of blocks a call, which is several times as fast. A recording is brought to one level first, so that an answer
+does not depend on how loud it is; what is silent stays silent.
 """
 
 import hashlib
@@ -188,7 +188,9 @@ def _session() -> onnxruntime.InferenceSession:
     """The network, loaded when it is first needed; its file compared with the hash of the one that was shipped."""
     content = MODEL.read_bytes() if MODEL.is_file() else b""
     if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
-        raise BundleError(f"{MODEL}: missing or damaged; install serotone again (pip install --force-reinstall serotone)")
+        raise BundleError(
+            f"{MODEL}: missing or damaged; install serotone again (pip install --force-reinstall serotone)"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

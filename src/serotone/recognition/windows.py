@@ -82,7 +82,7 @@ class Meter(ABC):
 
     @abstractmethod
     def windows(self, window: int, hop: int, least: int) -> list[tuple[int, int]]:
-        """Start and stop of the windows, in order: at most ``window`` samples long, and ``least`` where there are that many."""
+        """Start and stop of the windows, in order, each ``least`` to ``window`` samples long or the whole recording."""
 
 
 class SpeechMeter(Meter):
