@@ -23,12 +23,13 @@ BLOCK = 512
 CONTEXT = 64
 """Samples before a block that the network looks at too."""
 
-THRESHOLD = 0.3
-"""Probability from which on a block counts as speech."""
+THRESHOLDS = ((0.3, 6), (0.15, 8))
+"""Probability from which on a block counts as speech, and how many such blocks a recording must have to hold any.
 
-LEAST_BLOCKS = 6
-"""Blocks that must count as speech for a recording to hold any, 0.19 s: music has single ones, noise none at all.
-Measured by ``benchmarks/speech_or_not.py``."""
+The first pair that a recording satisfies is the one that it is measured by: the second is for whispers and sobs, of
+which the network is never sure. Music has single blocks above either, noise and hum none:
+``benchmarks/speech_or_not.py``.
+"""
 
 MARGIN_SECONDS = 0.15
 """What is kept before the first block of speech and after the last."""
@@ -95,6 +96,8 @@ def loudness_gain(samples: NDArray[np.float32]) -> float:
 
     Loud are the blocks within 35 dB of the loudest, as in `serotone.recognition.windows`.
     """
+    if not len(samples):
+        return 0.0
     whole = len(samples) // BLOCK * BLOCK
     blocks = samples[:whole].reshape(-1, BLOCK) if whole else samples[None]
     blocks = blocks - blocks.mean(axis=1, keepdims=True)
@@ -112,12 +115,29 @@ def speech_probabilities(samples: NDArray[np.float32]) -> tuple[int, NDArray[np.
     ``samples`` is (T,) mono at 16 kHz, of any level. Blocks are counted from the first sample that is not zero, so that
     digital silence before a recording changes nothing.
     """
-    sounding = np.flatnonzero(samples)
-    gain = loudness_gain(samples[sounding[0] : sounding[-1] + 1]) if len(sounding) else 0.0
+    start, stop = _sounding(samples)
+    gain = loudness_gain(samples[start:stop])
     if gain == 0.0:
-        return 0, np.zeros(-(-len(samples) // BLOCK), np.float32)
+        return start, np.zeros(-(-(stop - start) // BLOCK), np.float32)
     detector = SpeechDetector(gain)
-    return int(sounding[0]), np.concatenate([detector.feed(samples[sounding[0] : sounding[-1] + 1]), detector.finish()])
+    return start, np.concatenate([detector.feed(samples[start:stop]), detector.finish()])
+
+
+def _sounding(samples: NDArray[np.float32]) -> tuple[int, int]:
+    """Start and stop of a recording without the zeros at its ends."""
+    sounds = samples != 0
+    if not sounds.any():
+        return 0, 0
+    return int(sounds.argmax()), len(samples) - int(sounds[::-1].argmax())
+
+
+def _speech(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which blocks (N,) are speech."""
+    for threshold, least in THRESHOLDS:
+        speech = probabilities >= threshold
+        if np.count_nonzero(speech) >= least:
+            return speech
+    return np.zeros(len(probabilities), np.bool_)
 
 
 def speech_span(samples: NDArray[np.float32]) -> tuple[int, int] | None:
@@ -132,7 +152,7 @@ class VoiceMeter(Meter):
     """Speech by Silero's detector: only what lies from the first speech to the last is heard.
 
     ``samples`` is (T,) mono at 16 kHz. ``phrases`` are starts and stops of speech with its margins, apart by more than
-    `PAUSE_SECONDS`; a recording with fewer than `LEAST_BLOCKS` of speech has none.
+    `PAUSE_SECONDS`; a recording without speech has none.
     """
 
     silence = "no speech: noise, music or silence"
@@ -142,15 +162,18 @@ class VoiceMeter(Meter):
         offset, probabilities = speech_probabilities(samples)
         starts = offset + BLOCK * np.arange(len(probabilities) + 1)
         edges = np.concatenate([[0], np.minimum(starts, total), [total]])
-        speech = probabilities >= THRESHOLD
-        if np.count_nonzero(speech) < LEAST_BLOCKS:
-            speech = np.zeros_like(speech)
+        speech = _speech(probabilities)
         lengths = np.diff(edges) * np.concatenate([[False], speech, [False]])
         super().__init__(edges, lengths, SAMPLE_RATE)
-        self.phrases = self._phrases(edges[1:-1], speech)
+        self.phrases = self._phrases(edges[1:-1], speech, _sounding(samples))
 
-    def _phrases(self, edges: NDArray[np.int64], speech: NDArray[np.bool_]) -> list[tuple[int, int]]:
-        """Runs of speech, joined over short pauses; stray blocks far from any other speech are none."""
+    def _phrases(
+        self, edges: NDArray[np.int64], speech: NDArray[np.bool_], sounding: tuple[int, int]
+    ) -> list[tuple[int, int]]:
+        """Runs of speech, joined over short pauses; stray blocks far from any other speech are none.
+
+        A margin does not reach into digital silence at the ends of the recording.
+        """
         margin = round(MARGIN_SECONDS * SAMPLE_RATE)
         changes = np.flatnonzero(np.diff(np.concatenate([[False], speech, [False]])))
         runs = edges[changes].reshape(-1, 2)
@@ -158,9 +181,9 @@ class VoiceMeter(Meter):
             return []
         breaks = np.flatnonzero(runs[1:, 0] - runs[:-1, 1] > round(PAUSE_SECONDS * SAMPLE_RATE)) + 1
         groups = np.split(runs, breaks)
-        enough = [group for group in groups if (group[:, 1] - group[:, 0]).sum() >= LEAST_BLOCKS * BLOCK]
+        enough = [group for group in groups if (group[:, 1] - group[:, 0]).sum() >= THRESHOLDS[0][1] * BLOCK]
         return [
-            (max(0, int(group[0, 0]) - margin), min(self.total, int(group[-1, 1]) + margin))
+            (max(sounding[0], int(group[0, 0]) - margin), min(sounding[1], int(group[-1, 1]) + margin))
             for group in enough or groups
         ]
 
