@@ -1,19 +1,18 @@
 """``serotone adapt``: a profile of unlabelled recordings, for ``serotone predict --profile``."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
-from serotone.cli.messages import Progress, complain
+from serotone.cli.messages import Progress, complain, one_line
 from serotone.cli.predict import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.errors import SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
-
-SUFFIX = ".profile.json"
 
 
 def adapt(
@@ -30,8 +29,9 @@ def adapt(
 ) -> None:
     """Learn how a collection of recordings sounds (one microphone, room or call centre), without labels.
 
-    Reads each recording once and writes a profile: mean, SD and count of what the recogniser hears, no audio and no names
-    of files. A recording that cannot be heard gives one line on standard error; the rest go on, and the exit status is 1.
+    Reads each recording once and writes a profile: mean, SD and count of what the recogniser hears, no audio and no
+    names of files. A recording that cannot be heard gives one line on standard error; the rest go on, and the exit
+    status is 1.
     """
     from serotone.cli.output import check_out
 
@@ -43,33 +43,39 @@ def adapt(
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
-    failures = [error for _, error in found if error is not None]
+    failures: list[SerotoneError] = [error for _, error in found if error is not None]
     for error in failures:
         complain(error)
     usable = [(recording, voice) for (recording, error), voice in zip(found, voices, strict=True) if error is None]
     progress = Progress(len(usable), "recordings")
 
-    def stepping() -> "list[str]":
-        return [recording for recording, _ in usable]
+    with ends_in_order() as check:
 
-    def fail(source: object, error: SerotoneError) -> None:
-        failures.append(error)
-        progress.clear()
-        complain(error)
+        def recordings() -> Iterator[str]:
+            for recording, _ in usable:
+                yield recording
+                check()
+                progress.step()
 
-    with ends_in_order():
+        def fail(source: object, error: SerotoneError) -> None:
+            check()
+            failures.append(error)
+            progress.clear()
+            complain(error)
+
         profile = recognizer.profile(
-            stepping(),
+            recordings(),
             speakers=[voice for _, voice in usable],
             name=name or out.name.removesuffix(".json").removesuffix(".profile") or out.name,
             strict=strict,
             on_error=fail,
         )
+    progress.clear()
     profile.save(out)
     known = f", {len(profile.speakers)} speakers" if profile.speakers else ""
     sys.stdout.write(
-        f"{out}: profile {profile.name} of {len(usable) - len(failures)} recordings "
-        f"(count {profile.count}{known}) for {recognizer.bundle.name} {recognizer.bundle.version}\n"
+        f"{out}: profile {one_line(profile.name)}, count {profile.count}{known}, "
+        f"for {recognizer.bundle.name} {recognizer.bundle.version}\n"
     )
     if failures:
         raise typer.Exit(1)

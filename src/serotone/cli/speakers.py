@@ -17,8 +17,8 @@ MAX_BYTES = 64 << 20
 def speakers_of(names: Sequence[str], paths: Iterable[str], said: str | None) -> list[str | None]:
     """The speaker of each recording in ``names``, which were found under the ``paths`` of a command line.
 
-    With ``folder`` it is the first folder below the path that was given, and none for a recording right in it or given by
-    its own path. A table's paths are relative to its own folder; a recording that is not in it has no speaker.
+    With ``folder`` it is the first folder below the path that was given, and none for a recording right in it or given
+    by its own path. A table's paths are relative to its own folder; a recording that is not in it has no speaker.
 
     Raises typer.BadParameter (exit status 2): the table is none, or what was said fits no recording.
     """

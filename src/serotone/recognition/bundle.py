@@ -98,6 +98,11 @@ class Bundle:
         _compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
         return content
 
+    def uncertain_below(self, level: str | None) -> float:
+        """The confidence below which an answer is uncertain, at a level of adaptation or, for None, a plain answer."""
+        own = {} if level is None else self.adaptation[level].thresholds
+        return own.get("uncertain", self.thresholds.get("uncertain", 0.0))
+
     def to_dict(self) -> dict[str, object]:
         """What ``serotone bundle show --format json`` prints, ready for JSON."""
         return {

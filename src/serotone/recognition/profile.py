@@ -5,6 +5,7 @@ their own within it. A bundle's embeddings have mean 0 and SD 1 over its trainin
 collection there, without labels. It holds no audio and no names of files.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -150,6 +151,10 @@ class Profile:
                 f"{self.name}: a profile of the bundle {self.bundle} ({self.bundle_sha256[:12]}...); this is "
                 f"{bundle.name} ({bundle.sha256[:12]}...): make one with serotone adapt --bundle {bundle.name}"
             )
+
+    def digest(self) -> str:
+        """The SHA-256 (hex) of the profile as JSON holds it."""
+        return hashlib.sha256(json.dumps(self.to_dict(), allow_nan=False).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, object]:
         """The profile as JSON holds it, numbers with six significant digits."""

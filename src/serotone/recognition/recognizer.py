@@ -106,13 +106,17 @@ class Recognizer:
         """A recogniser adapted to a collection of unlabelled recordings, which are read once; see `profile`."""
         return self.with_profile(self.profile(sources, speakers=speakers, name=name, source_rate=source_rate))
 
+    def adaptation(self) -> Adaptation:
+        """The heads that answer adapted; raises BundleError where the bundle has none."""
+        return self._adaptation or Adaptation(self.bundle)
+
     def with_profile(self, profile: Profile | str | Path) -> "Recognizer":
         """A recogniser that answers adapted to a profile, or to the one in a file; it shares this one's graph.
 
         Raises ProfileError: the profile belongs to another bundle, or its file is damaged.
         Raises BundleError: this bundle cannot be adapted.
         """
-        adaptation = self._adaptation or Adaptation(self.bundle)
+        adaptation = self.adaptation()
         profile = profile if isinstance(profile, Profile) else load_profile(profile)
         profile.check(self.bundle)
         adaptation.check(profile)
@@ -140,7 +144,7 @@ class Recognizer:
         Raises ProfileError: fewer than five clips or windows with speech.
         Raises BundleError: this bundle cannot be adapted.
         """
-        adaptation = self._adaptation or Adaptation(self.bundle)
+        adaptation = self.adaptation()
         builder = ProfileBuilder(name, self.bundle)
         failed: list[SerotoneError] = []
         for source, speaker in _paired(sources, speakers):
@@ -194,14 +198,12 @@ class Recognizer:
     def answer(self, hearing: Hearing, *, speaker: str | None = None) -> Prediction:
         """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`."""
         bundle, profile = self.bundle, self.current_profile
-        thresholds = dict(bundle.thresholds)
-        known = None
+        level, known = None, None
         if profile is not None and self._adaptation is not None:
             level = self._adaptation.level(profile, speaker)
-            thresholds |= self._adaptation.heads[level].level.thresholds
-            known = {"name": profile.name, "count": profile.count}
-            known["speaker"] = speaker if level == "speaker" else None
-        threshold = thresholds.get("uncertain", 0.0)
+            own = speaker if level == "speaker" else None
+            known = {"name": profile.name, "count": profile.count, "speaker": own}
+        threshold = bundle.uncertain_below(level)
         meter = hearing.meter
         answer = None
         if meter.seconds() > 0:
