@@ -7,7 +7,6 @@ that a caller gives the digest of ``bundle.json`` itself, and the package knows 
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import BinaryIO
 
 from serotone.errors import BundleError
 from serotone.files import write_json, write_whole
+from serotone.recognition.keys import Keys
 
 FORMAT = 1
 """The bundle format that this version writes and reads."""
@@ -289,7 +289,7 @@ def _parse(folder: Path, content: bytes) -> Bundle:
             f"{where}: bundle format {raw.get('format')!r}; this version of serotone reads format {FORMAT}: "
             "upgrade with pip install -U serotone, or export the bundle again"
         )
-    keys = _Keys(where, raw)
+    keys = Keys(where, raw)
     labels = tuple(keys.strings("labels"))
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise keys.wrong("labels", "at least two distinct names")
@@ -301,7 +301,7 @@ def _parse(folder: Path, content: bytes) -> Bundle:
             "window_seconds", "min_seconds <= window_seconds <= max_seconds and hop_seconds <= window_seconds"
         )
     sample_rate = keys.integer("sample_rate", 1_000, 384_000)
-    thresholds = _Keys(where, keys.mapping("thresholds"))
+    thresholds = Keys(where, keys.mapping("thresholds"))
     data = raw.get("data", [])
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise keys.wrong("data", "a list of objects")
@@ -336,7 +336,7 @@ def _parse(folder: Path, content: bytes) -> Bundle:
     )
 
 
-def _parse_adaptation(keys: "_Keys", files: Mapping[str, BundleFile]) -> dict[str, AdaptationLevel]:
+def _parse_adaptation(keys: Keys, files: Mapping[str, BundleFile]) -> dict[str, AdaptationLevel]:
     """The levels that a bundle can be adapted to: the collection, and the speaker where it has a head for that, too."""
     stated = keys.mapping("adaptation")
     if not {LEVELS[0]} <= set(stated) <= set(LEVELS):
@@ -346,8 +346,8 @@ def _parse_adaptation(keys: "_Keys", files: Mapping[str, BundleFile]) -> dict[st
     levels = {}
     for name in LEVELS:
         if name in stated:
-            level = _Keys(keys.where, _Keys(keys.where, stated).mapping(name))
-            thresholds = _Keys(keys.where, level.mapping("thresholds") if "thresholds" in level.raw else {})
+            level = Keys(keys.where, Keys(keys.where, stated).mapping(name))
+            thresholds = Keys(keys.where, level.mapping("thresholds") if "thresholds" in level.raw else {})
             shrinkage = level.number("shrinkage")
             if shrinkage < 0:
                 raise level.wrong("shrinkage", "a number of recordings, 0 or more")
@@ -363,54 +363,12 @@ def _parse_file(where: Path, name: str, entry: object) -> BundleFile:
     """One entry of ``files``: a plain name beside the manifest, its size and its hash."""
     if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
         raise BundleError(f"{where}: file name {name!r}; a bundle's files lie beside its manifest under plain names")
-    keys = _Keys(where, entry if isinstance(entry, dict) else {})
+    keys = Keys(where, entry if isinstance(entry, dict) else {})
     size = keys.integer("size", 0, MAX_FILE_BYTES)
     digest = keys.string("sha256")
     if not _DIGEST.fullmatch(digest):
         raise keys.wrong("sha256", "64 hexadecimal digits")
     return BundleFile(size, digest)
-
-
-class _Keys:
-    """Typed access to the keys of a JSON object, with errors that name the file, the key and what was expected."""
-
-    def __init__(self, where: Path, raw: Mapping[str, object]) -> None:
-        self.where = where
-        self.raw = raw
-
-    def wrong(self, key: str, expected: str) -> BundleError:
-        got = f"{self.raw[key]!r}"[:80] if key in self.raw else "missing"
-        return BundleError(f"{self.where}: {key}: {got}; expected {expected}: fetch or export the bundle again")
-
-    def string(self, key: str) -> str:
-        value = self.raw.get(key)
-        if not isinstance(value, str) or not value or not value.isprintable():
-            raise self.wrong(key, "a line of text")
-        return value
-
-    def strings(self, key: str) -> list[str]:
-        value = self.raw.get(key)
-        if not isinstance(value, list) or not all(isinstance(v, str) and v and v.isprintable() for v in value):
-            raise self.wrong(key, "a list of names")
-        return value
-
-    def number(self, key: str, *, above: float = -math.inf) -> float:
-        value = self.raw.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
-            raise self.wrong(key, "a number" if above == -math.inf else f"a number above {above:g}")
-        return float(value)
-
-    def integer(self, key: str, least: int, most: int) -> int:
-        value = self.raw.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self.wrong(key, f"a whole number from {least} to {most}")
-        return value
-
-    def mapping(self, key: str) -> dict[str, object]:
-        value = self.raw.get(key)
-        if not isinstance(value, dict):
-            raise self.wrong(key, "an object")
-        return value
 
 
 def _open_checked(path: Path, size: int | None) -> BinaryIO:

@@ -65,7 +65,7 @@ class SpeechDetector:
 
     def feed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities (N,) of the N blocks that are whole now; ``samples`` is (T,) mono at 16 kHz."""
-        self._waiting = np.concatenate([self._waiting, samples.astype(np.float32) * self._gain])
+        self._waiting = np.concatenate([self._waiting, samples * self._gain])
         count = (len(self._waiting) - CONTEXT) // BLOCK
         answers = [
             self._listen(self._waiting[first * BLOCK :], min(count - first, _BLOCKS_A_CALL))
@@ -100,8 +100,8 @@ def loudness_gain(samples: NDArray[np.float32]) -> float:
         return 0.0
     whole = len(samples) // BLOCK * BLOCK
     blocks = samples[:whole].reshape(-1, BLOCK) if whole else samples[None]
-    blocks = blocks - blocks.mean(axis=1, keepdims=True)
-    power = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64) / blocks.shape[1]
+    parts = [_power(blocks[first : first + _BLOCKS_A_CALL]) for first in range(0, len(blocks), _BLOCKS_A_CALL)]
+    power = np.concatenate(parts)
     loudest = power.max(initial=0.0)
     if loudest < 10 ** (SILENT_DBFS / 10):
         return 0.0
@@ -120,7 +120,15 @@ def speech_probabilities(samples: NDArray[np.float32]) -> tuple[int, NDArray[np.
     if gain == 0.0:
         return start, np.zeros(-(-(stop - start) // BLOCK), np.float32)
     detector = SpeechDetector(gain)
-    return start, np.concatenate([detector.feed(samples[start:stop]), detector.finish()])
+    pieces = range(start, stop, _BLOCKS_A_CALL * BLOCK)  # so that hours of audio are never there twice
+    answers = [detector.feed(samples[first : min(first + pieces.step, stop)]) for first in pieces]
+    return start, np.concatenate([*answers, detector.finish()])
+
+
+def _power(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mean square of each row of (N, T) about its mean."""
+    centred = blocks - blocks.mean(axis=1, keepdims=True)
+    return np.einsum("ij,ij->i", centred, centred).astype(np.float64) / blocks.shape[1]
 
 
 def _sounding(samples: NDArray[np.float32]) -> tuple[int, int]:
