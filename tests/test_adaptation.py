@@ -4,6 +4,7 @@ import json
 import warnings
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 
@@ -21,6 +22,8 @@ from toy_bundle import (
     make_toy_bundle,
     tone,
     toy_embedding,
+    toy_graph,
+    write_toy_manifest,
 )
 
 QUIET = [tone(1, 0.01 * (1 + i)) for i in range(6)]
@@ -200,6 +203,21 @@ def test_heads_that_are_not_what_the_manifest_says(tmp_path, change, says):
     assert says in str(caught.value)
 
 
+def test_heads_of_another_width_than_the_embeddings(tmp_path):
+    wide = {name: np.zeros((3, 5) if name.endswith("weight") else 3, np.float32) for name in HEADS}
+    with pytest.raises(BundleError, match="embeddings of 2 numbers, and heads for 5"):
+        Recognizer(make_adaptable_bundle(tmp_path, heads=wide)).adaptation()
+
+
+def test_a_graph_without_embeddings(tmp_path):
+    np.savez(tmp_path / "adaptation.npz", **HEADS)
+    graph = toy_graph()
+    del graph.graph.output[2]
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises(BundleError, match="adaptation needs embedding too"):
+        Recognizer(write_toy_manifest(tmp_path, extra={"adaptation": ADAPTATION}))
+
+
 def test_heads_in_half_precision(tmp_path):
     bundle = make_adaptable_bundle(tmp_path, heads={name: v.astype(np.float16) for name, v in HEADS.items()})
     np.testing.assert_allclose(Adaptation(bundle).heads["speaker"].bias, [0.1, 0, 0], atol=1e-4)
@@ -225,6 +243,7 @@ def test_a_damaged_heads_file_is_noticed(tmp_path):
         ({"speaker": ADAPTATION["speaker"]}, "adaptation"),
         ({"collection": ADAPTATION["collection"], "room": {}}, "adaptation"),
         ({"collection": {"temperature": 0, "shrinkage": 0}}, "temperature"),
+        ({"collection": {"temperature": 10**400, "shrinkage": 0}}, "temperature"),
         ({"collection": {"temperature": 1, "shrinkage": -1}}, "shrinkage"),
         ({"collection": {"temperature": 1}}, "shrinkage"),
         ({"collection": {"temperature": 1, "shrinkage": 0, "thresholds": 3}}, "thresholds"),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from serotone.errors import BundleError
 
-
 HUGE = 1e300
 """No number of a file is this large; a whole number can be too large for a float."""
 

@@ -108,7 +108,15 @@ class Recognizer:
 
     def adaptation(self) -> Adaptation:
         """The heads that answer adapted; raises BundleError where the bundle has none."""
-        return self._adaptation or Adaptation(self.bundle)
+        if self._adaptation is not None:
+            return self._adaptation
+        adaptation = Adaptation(self.bundle)
+        (width,) = (item.shape[-1] for item in self._session.get_outputs() if item.name == "embedding")
+        if isinstance(width, int) and width != adaptation.width:
+            raise BundleError(
+                f"{self.bundle.path}: embeddings of {width} numbers, and heads for {adaptation.width}: export it again"
+            )
+        return adaptation
 
     def with_profile(self, profile: Profile | str | Path) -> "Recognizer":
         """A recogniser that answers adapted to a profile, or to the one in a file; it shares this one's graph.

@@ -128,7 +128,8 @@ def speech_probabilities(samples: NDArray[np.float32]) -> tuple[int, NDArray[np.
 def _power(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mean square of each row of (N, T) about its mean."""
     centred = blocks - blocks.mean(axis=1, keepdims=True)
-    return np.einsum("ij,ij->i", centred, centred).astype(np.float64) / blocks.shape[1]
+    power: NDArray[np.float64] = np.einsum("ij,ij->i", centred, centred) / np.float64(blocks.shape[1])
+    return power
 
 
 def _sounding(samples: NDArray[np.float32]) -> tuple[int, int]:
