@@ -3,8 +3,8 @@
     python tools/silero_sequence.py silero_vad_16k_op15.onnx
 
 The published graph answers one block of 32 ms a call and hands its state back, so that three seconds are 94 calls. All
-but its LSTM looks at one block alone. The graph written here has the same layers over the blocks of a whole stretch,
-and the LSTM runs along them. Writes ``src/serotone/recognition/silero/silero-vad-16k.onnx``, and
+but its LSTM looks at one block alone. The graph written here has the same layers over the blocks of a whole stretch, as
+products of matrices, and the LSTM runs along them. Writes ``src/serotone/recognition/silero/silero-vad-16k.onnx``, and
 ``tests/silero_expected.json`` with what the published graph answers to a synthetic voice, block by block.
 """
 
@@ -51,38 +51,65 @@ def rearranged(published: onnx.ModelProto) -> onnx.ModelProto:
     """The graph over N blocks of 576 samples (64 of context, 512 new), hidden and cell state in and out."""
     weights = {item.name: numpy_helper.to_array(item) for item in published.graph.initializer}
     rnn = {name: in_onnx_order(weights[f"model.decoder.rnn.{name}"]) for name in RNN}
+    layers = [weights[f"model.encoder.{layer}.reparam_conv.weight"] for layer in range(4)]
     constants = {
         "reflect": np.array([0, 0, 0, CONTEXT], np.int64),
-        "channel": np.array([1], np.int64),
-        "basis": weights["model.stft.forward_basis_buffer"],
+        "hops": np.array([-1, 5, 128], np.int64),
+        "basis": weights["model.stft.forward_basis_buffer"][:, 0].T,
         "halves": np.array([129, 129], np.int64),
+        "one_around": np.array([0, 1, 0, 0, 1, 0], np.int64),
+        "pair": np.array([-1, 2 * 64], np.int64),
         "sequence": np.array([-1, 1, WIDTH], np.int64),
         "rows": np.array([-1, WIDTH], np.int64),
         "flat": np.array([-1], np.int64),
+        # Kernels of three steps as matrices; the third layer sees two steps and the fourth one, their other taps zeros.
+        "weight_0": as_matrix(layers[0]),
+        "weight_1": as_matrix(layers[1]),
+        "weight_2": as_matrix(layers[2][:, :, 1:]),
+        "weight_3": as_matrix(layers[3][:, :, 1:2]),
         "lstm_input": rnn["weight_ih"][None],
         "lstm_hidden": rnn["weight_hh"][None],
         "lstm_bias": np.concatenate([rnn["bias_ih"], rnn["bias_hh"]])[None],
-        "out_weight": weights["model.decoder.decoder.2.weight"][:, :, 0].T.copy(),
+        "out_weight": weights["model.decoder.decoder.2.weight"][:, :, 0].T,
         "out_bias": weights["model.decoder.decoder.2.bias"],
     }
+    for layer in range(4):
+        constants[f"bias_{layer}"] = weights[f"model.encoder.{layer}.reparam_conv.bias"]
+    for number in range(7):
+        constants[f"at_{number}"] = np.array([number], np.int64)
+
+    def steps(source: str, name: str, first: int, last: int, stride: int) -> onnx.NodeProto:
+        """Steps ``first``, ``first + stride`` ... before ``last`` of (N, T, C)."""
+        return helper.make_node("Slice", [source, f"at_{first}", f"at_{last}", "at_1", f"at_{stride}"], [name])
+
+    def dense(source: str, layer: int) -> list[onnx.NodeProto]:
+        return [
+            helper.make_node("MatMul", [source, f"weight_{layer}"], [f"product_{layer}"]),
+            helper.make_node("Add", [f"product_{layer}", f"bias_{layer}"], [f"sum_{layer}"]),
+            helper.make_node("Relu", [f"sum_{layer}"], [f"layer_{layer + 1}"]),
+        ]
+
     nodes = [
         helper.make_node("Pad", ["blocks", "reflect"], ["padded"], mode="reflect"),
-        helper.make_node("Unsqueeze", ["padded", "channel"], ["signal"]),
-        helper.make_node("Conv", ["signal", "basis"], ["spectrum"], kernel_shape=[256], strides=[128]),
-        helper.make_node("Split", ["spectrum", "halves"], ["real", "imaginary"], axis=1),
+        helper.make_node("Reshape", ["padded", "hops"], ["halves_of_frames"]),
+        steps("halves_of_frames", "first_halves", 0, 4, 1),
+        steps("halves_of_frames", "second_halves", 1, 5, 1),
+        helper.make_node("Concat", ["first_halves", "second_halves"], ["frames"], axis=2),
+        helper.make_node("MatMul", ["frames", "basis"], ["spectrum"]),
+        helper.make_node("Split", ["spectrum", "halves"], ["real", "imaginary"], axis=2),
         helper.make_node("Mul", ["real", "real"], ["real_square"]),
         helper.make_node("Mul", ["imaginary", "imaginary"], ["imaginary_square"]),
         helper.make_node("Add", ["real_square", "imaginary_square"], ["power"]),
         helper.make_node("Sqrt", ["power"], ["layer_0"]),
     ]
-    for layer, stride in enumerate((1, 2, 2, 1)):
-        for part in ("weight", "bias"):
-            constants[f"{part}_{layer}"] = weights[f"model.encoder.{layer}.reparam_conv.{part}"]
-        inputs = [f"layer_{layer}", f"weight_{layer}", f"bias_{layer}"]
+    for layer, stride in ((0, 1), (1, 2)):
         nodes += [
-            helper.make_node("Conv", inputs, [f"sum_{layer}"], kernel_shape=[3], pads=[1, 1], strides=[stride]),
-            helper.make_node("Relu", [f"sum_{layer}"], [f"layer_{layer + 1}"]),
+            helper.make_node("Pad", [f"layer_{layer}", "one_around"], [f"padded_{layer}"]),
+            *(steps(f"padded_{layer}", f"tap_{layer}_{t}", t, t + 5 - stride, stride) for t in range(3)),
+            helper.make_node("Concat", [f"tap_{layer}_{t}" for t in range(3)], [f"taps_{layer}"], axis=2),
+            *dense(f"taps_{layer}", layer),
         ]
+    nodes += [helper.make_node("Reshape", ["layer_2", "pair"], ["pairs"]), *dense("pairs", 2), *dense("layer_3", 3)]
     recurrence = ["steps", "lstm_input", "lstm_hidden", "lstm_bias", "", "hidden", "cell"]
     nodes += [
         helper.make_node("Reshape", ["layer_4", "sequence"], ["steps"]),
@@ -111,6 +138,11 @@ def rearranged(published: onnx.ModelProto) -> onnx.ModelProto:
 
 
 RNN = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def as_matrix(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A kernel (out, in, taps) for inputs whose taps stand next to each other: (taps * in, out)."""
+    return kernel.transpose(2, 1, 0).reshape(-1, len(kernel))
 
 
 def in_onnx_order(gates: NDArray[np.float32]) -> NDArray[np.float32]:

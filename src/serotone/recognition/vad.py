@@ -44,7 +44,7 @@ LEVEL_DBFS = -26.0
 """Root mean square that the loud part of a recording is brought to before the network hears it."""
 
 MODEL = Path(__file__).parent / "silero" / "silero-vad-16k.onnx"
-MODEL_SHA256 = "ba2f32fa711b069aa45240269c24e7fdd39efc3cf7425262f36d22ca2c11710e"
+MODEL_SHA256 = "8f1bee8415b76f426c1682352cdf38dc606e9c28768d0154e95c7a1ddf17a069"
 
 _WIDTH = 128
 _BLOCKS_A_CALL = 4096
