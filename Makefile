@@ -11,7 +11,7 @@ PIP_EXTRA ?=
 CORE := .venv-core
 FULL := .venv
 PIP := -m pip --disable-pip-version-check install
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks tools
 INSTALLED_FROM := pyproject.toml constraints.txt
 
 # One thread for numerics: results do not depend on the machine's cores, and small matrices are not slowed by waiting.

@@ -82,6 +82,34 @@ def make_toy_bundle(folder: Path, **changes: object) -> Bundle:
     return write_toy_manifest(folder, **changes)
 
 
+ADAPTATION = {
+    "collection": {"temperature": 2.0, "shrinkage": 0.0, "thresholds": {"uncertain": 0.4}},
+    "speaker": {"temperature": 1.0, "shrinkage": 15.0},
+}
+"""What the manifest of a toy bundle says that can be adapted."""
+
+HEADS = {
+    "collection_weight": np.array([[2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]], np.float32),
+    "collection_bias": np.array([0.0, 0.5, 0.0], np.float32),
+    "speaker_weight": np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], np.float32),
+    "speaker_bias": np.array([0.1, 0.0, 0.0], np.float32),
+}
+"""Its heads: louder than the collection is angry, quieter sad, rougher happy."""
+
+
+def make_adaptable_bundle(folder: Path, *, heads=HEADS, adaptation=ADAPTATION, **changes: object) -> Bundle:
+    """Write a toy bundle that can be adapted; ``heads`` are what its ``adaptation.npz`` holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "adaptation.npz", **heads)
+    return make_toy_bundle(folder, extra={"adaptation": adaptation}, **changes)
+
+
+def toy_embedding(waveform):
+    """The toy's embedding of a waveform (T,): its level and its roughness, (2,)."""
+    waveform = waveform.astype(np.float64)
+    return np.array([np.log10(np.mean(waveform**2) + 1e-12), np.mean(np.abs(np.diff(waveform)))])
+
+
 def write_toy_manifest(folder: Path, **changes: object) -> Bundle:
     """Write the manifest alone, for the graph that lies in the folder."""
     said = {

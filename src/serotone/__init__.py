@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from serotone.recognition.bundle import load_bundle as load_bundle
     from serotone.recognition.prediction import Prediction as Prediction
     from serotone.recognition.prediction import Segment as Segment
+    from serotone.recognition.profile import Profile as Profile
+    from serotone.recognition.profile import load_profile as load_profile
     from serotone.recognition.recognizer import Recognizer as Recognizer
 
 __version__ = "0.1.0"
@@ -17,21 +19,25 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bundle": "serotone.recognition.bundle",
     "Prediction": "serotone.recognition.prediction",
+    "Profile": "serotone.recognition.profile",
     "Recognizer": "serotone.recognition.recognizer",
     "Segment": "serotone.recognition.prediction",
     "SerotoneError": "serotone.errors",
     "list_bundles": "serotone.recognition.bundle",
     "load_bundle": "serotone.recognition.bundle",
+    "load_profile": "serotone.recognition.profile",
 }
 
 __all__ = [
     "Bundle",
     "Prediction",
+    "Profile",
     "Recognizer",
     "Segment",
     "SerotoneError",
     "list_bundles",
     "load_bundle",
+    "load_profile",
 ]
 
 

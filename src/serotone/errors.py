@@ -14,6 +14,7 @@
     ├── MetricError               truth and prediction cannot be scored
     ├── RecipeError               a recipe, or an override of it, is not valid
     ├── BundleError               a bundle is missing, damaged or of an unknown format
+    ├── ProfileError              a profile cannot be made, read or used with this bundle
     ├── RunError                  a run folder cannot be used or resumed
     ├── FetchError                a file could not be fetched from the network
     └── MissingExtraError         an optional part is not installed
@@ -76,6 +77,10 @@ class RecipeError(SerotoneError):
 
 class BundleError(SerotoneError):
     """A bundle that is missing, damaged or of a format unknown here."""
+
+
+class ProfileError(SerotoneError):
+    """A profile that cannot be made, read, or used with this bundle."""
 
 
 class RunError(SerotoneError):

@@ -23,6 +23,7 @@ from serotone.errors import SerotoneError, SerotoneWarning
 COMMANDS = {
     "predict": "serotone.cli.predict:predict",
     "demo": "serotone.cli.demo:demo",
+    "adapt": "serotone.cli.adapt:adapt",
     "corpus": "serotone.cli.corpus:app",
     "train": "serotone.cli.train:train",
     "crossval": "serotone.cli.crossval:crossval",

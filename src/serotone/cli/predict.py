@@ -3,8 +3,8 @@
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
 import typer
 
 from serotone.cli.messages import Progress, complain, remark
+from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.errors import AudioError, AudioFormatError, AudioMissingError, SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -19,9 +20,16 @@ from serotone.recognition.bundle import DEFAULT_BUNDLE
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
     from serotone.cli.writers import Writer
+    from serotone.recognition.hearing import Hearing
     from serotone.recognition.recognizer import Recognizer
 
 STDIN = "-"
+
+MANY = 20
+"""Recordings from which on a hint says that they can be answered adapted."""
+
+KEPT_BYTES = 256 << 20
+"""What is kept of recordings that were heard for ``--adapt``; the others are decoded twice."""
 
 Found = tuple[str, AudioError | None]
 """The name of a recording to hear, or of a path where there is none and why."""
@@ -38,12 +46,17 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How recordings are to be answered; ``check`` raises where a signal that ends the command was lost."""
+    """How recordings are to be answered; ``check`` raises where a signal that ends the command was lost.
+
+    ``speakers`` has whose voice recordings are, by name, and ``kept`` what was heard already.
+    """
 
     format: Format
     timeline: bool
     strict: bool
     check: Callable[[], None]
+    speakers: Mapping[str, str | None]
+    kept: Mapping[str, "Hearing"] = field(default_factory=dict)
 
     def terms(self) -> dict[str, object]:
         """What two commands must have in common for the one to go on with the other's file."""
@@ -64,6 +77,14 @@ def predict(
         Path | None,
         typer.Option(help="Write to this file. Interrupted, JSON lines and CSV go on with the same command."),
     ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="Read all recordings first and answer them as one collection, adapted to it."),
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(help="Answer adapted to this profile, which serotone adapt wrote.")
+    ] = None,
+    speakers: Annotated[str | None, typer.Option(help=f"{HELP} With --adapt or --profile.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
@@ -73,17 +94,32 @@ def predict(
     A recording that cannot be heard gives one line on standard error; the rest go on, and the exit status is 1. A file
     that is a recording, or has the name of one, is never written.
     """
+    if adapt and profile is not None:
+        raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--adapt")
+    if speakers is not None and not adapt and profile is None:
+        raise typer.BadParameter("has a meaning only with --adapt or --profile; add one", param_hint="--speakers")
     found = list(find_recordings(paths))
+    names = [name for name, _ in found]
+    voices = dict(zip(names, speakers_of(names, paths, speakers), strict=True))
     chosen = format or _format_of(out)
     if out is not None:
         from serotone.cli.output import check_out
 
-        out = check_out(out, [name for name, _ in found])
+        out = check_out(out, names)
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
+    if profile is not None:
+        recognizer = recognizer.with_profile(profile)
     with ends_in_order() as check:
-        wish = Wish(chosen, timeline=timeline, strict=strict, check=check)
+        wish = Wish(chosen, timeline=timeline, strict=strict, check=check, speakers=voices)
+        if adapt:
+            recognizer, found, wish = _adapted(recognizer, found, wish)
+        elif profile is None and len(found) >= MANY and recognizer.bundle.adaptation:
+            remark(
+                f"{len(found)} recordings: if they are of one kind (one microphone, room or call centre), "
+                "--adapt answers them better; see docs/adaptation.md"
+            )
         if answer(recognizer, found, out, wish):
             raise typer.Exit(1)
 
@@ -144,6 +180,33 @@ def answer(recognizer: "Recognizer", found: list[Found], out: Path | None, wish:
     return failures
 
 
+def _adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["Recognizer", list[Found], Wish]:
+    """The recogniser adapted to all recordings, which are heard here; what was heard is kept as far as it is small."""
+    from serotone.recognition.profile import ProfileBuilder
+
+    recognizer.adaptation()  # refuses a bundle that cannot be adapted before hours of reading
+    builder = ProfileBuilder("these recordings", recognizer.bundle)
+    progress = Progress(len(found), "recordings read")
+    kept: dict[str, Hearing] = {}
+    room = KEPT_BYTES
+    heard: list[Found] = []
+    for name, problem in found:
+        if problem is None:
+            try:
+                hearing = recognizer.hear(_source(name), timeline=wish.timeline, strict=wish.strict)
+                builder.add(hearing.embeddings, wish.speakers.get(name))
+                if name == STDIN or hearing.nbytes <= room:
+                    kept[name] = hearing
+                    room -= hearing.nbytes
+            except AudioError as error:
+                problem = error
+            wish.check()
+        heard.append((name, problem))
+        progress.step()
+    progress.clear()
+    return recognizer.with_profile(builder.profile()), heard, replace(wish, kept=kept)
+
+
 def _write_anew(recognizer: "Recognizer", found: list[Found], stream: TextIO, wish: Wish) -> int:
     from serotone.cli.writers import open_writer
 
@@ -159,7 +222,9 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     from serotone.cli.partial import Partial
     from serotone.cli.writers import open_writer
 
-    terms = {"bundle": recognizer.bundle.sha256, **wish.terms(), "serotone": __version__}
+    profile = recognizer.current_profile
+    adapted = {} if profile is None else {"profile": profile.digest()}
+    terms = {"bundle": recognizer.bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
     names = [name for name, _ in found]
     finished = False
     try:
@@ -204,7 +269,10 @@ def _write(
             try:
                 if problem is not None:
                     raise problem
-                prediction = recognizer.predict(_source(name), timeline=wish.timeline, strict=wish.strict)
+                hearing = wish.kept.get(name)
+                if hearing is None:
+                    hearing = recognizer.hear(_source(name), timeline=wish.timeline, strict=wish.strict)
+                prediction = recognizer.answer(hearing, speaker=wish.speakers.get(name))
                 wish.check()
             except SerotoneError as error:
                 wish.check()

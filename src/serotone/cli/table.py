@@ -44,8 +44,9 @@ class TableWriter(Writer):
         self._console = PipeConsole(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
         self._blocks = _can_print(stream, EIGHTHS + "█…")
         self._labels = bundle.labels
-        self._threshold = bundle.thresholds.get("uncertain", 0.0)
-        self._uncertain = False
+        self._bundle = bundle
+        self._uncertain_below: set[float] = set()
+        self._profile = ""
         self._label_width = max(len("emotion"), *(len(label) + 1 for label in bundle.labels))
         self._name_width, self._bar_width = self._columns(names)
         self._as_rows = len(names) > 1 and self._bar_width >= LEAST_BAR
@@ -67,14 +68,23 @@ class TableWriter(Writer):
 
     def add(self, prediction: Prediction) -> None:
         """Write a recording's row or block, and a line for each segment of its timeline."""
+        level = None
+        if prediction.profile is not None:
+            level = "collection" if prediction.profile["speaker"] is None else "speaker"
+            self._profile = "adapted to {name}, count {count}".format_map(prediction.profile)
+        if (prediction.uncertain and prediction.label) or any(s.uncertain and s.label for s in prediction.segments):
+            self._uncertain_below.add(self._bundle.uncertain_below(level))
         (self._add_row if self._as_rows else self._add_block)(prediction)
         for segment in prediction.segments:
             self._add_segment(segment)
 
     def finish(self) -> None:
-        """Write what the question mark means, if there was one."""
-        if self._uncertain:
-            self._print(Text(f"? uncertain: a confidence below {self._threshold:g}", "dim"))
+        """Write what the question mark means, if there was one, and which profile answered."""
+        if self._uncertain_below:
+            limits = " or ".join(f"{threshold:g}" for threshold in sorted(self._uncertain_below))
+            self._print(Text(f"? uncertain: a confidence below {limits}", "dim"))
+        if self._profile:
+            self._print(Text(one_line(self._profile), "dim"))
 
     def _add_row(self, prediction: Prediction) -> None:
         name = _fit_end(one_line(prediction.name), self._name_width, "…" if self._blocks else "~")
@@ -109,7 +119,6 @@ class TableWriter(Writer):
         """Label and confidence, at the width of their columns."""
         if answer.label is None:
             return Text(f"{'-':<{self._label_width}}     ", "dim")
-        self._uncertain |= answer.uncertain
         shown = answer.label + "?" * answer.uncertain
         colour = COLOURS.get(answer.label, "cyan")
         return Text(

@@ -7,15 +7,15 @@ that a caller gives the digest of ``bundle.json`` itself, and the package knows 
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from serotone.errors import BundleError
 from serotone.files import write_json, write_whole
+from serotone.recognition.keys import Keys
 
 FORMAT = 1
 """The bundle format that this version writes and reads."""
@@ -25,6 +25,10 @@ DEFAULT_BUNDLE = "emodb-crnn"
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+ADAPTATION = "adaptation.npz"
+LEVELS = ("collection", "speaker")
+"""What embeddings can be standardised by before a head of their own answers: `serotone.recognition.adaptation`."""
+
 SHIPPED = Path(__file__).parent / "bundles"
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 2 << 30
@@ -42,12 +46,23 @@ class BundleFile:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptationLevel:
+    """How a bundle answers adapted: its head's ``temperature``, the ``shrinkage`` of statistics in recordings."""
+
+    temperature: float
+    shrinkage: float
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """A verified bundle: the contents of its ``bundle.json`` and where it lies.
 
     ``sha256`` is the digest of ``bundle.json`` (hex), the one that ``load_bundle(..., sha256=)`` compares.
     ``merge`` maps emotions of a corpus to the label that stood for them in training, such as excited to happy.
-    ``temperature`` is informational: the graph's ``probabilities`` already include it.
+    ``temperature`` is informational: the graph's ``probabilities`` already include it. ``speech`` is how speech is told
+    from the rest: ``silero``, and only what holds speech is heard; None, by level, and all is heard. ``adaptation`` has
+    one entry for each of `LEVELS` that the bundle can be adapted to, none where it cannot.
     """
 
     path: Path
@@ -67,6 +82,8 @@ class Bundle:
     temperature: float
     merge: Mapping[str, str]
     sha256: str
+    speech: str | None = None
+    adaptation: Mapping[str, AdaptationLevel] = field(default_factory=dict)
 
     def read(self, file_name: str) -> bytes:
         """The bytes of one file of the bundle, compared with its size and hash as they are read.
@@ -80,6 +97,11 @@ class Bundle:
             content = file.read(expected.size + 1)
         _compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
         return content
+
+    def uncertain_below(self, level: str | None) -> float:
+        """The confidence below which an answer is uncertain, at a level of adaptation or, for None, a plain answer."""
+        own = {} if level is None else self.adaptation[level].thresholds
+        return own.get("uncertain", self.thresholds.get("uncertain", 0.0))
 
     def to_dict(self) -> dict[str, object]:
         """What ``serotone bundle show --format json`` prints, ready for JSON."""
@@ -98,6 +120,8 @@ class Bundle:
             "thresholds": dict(self.thresholds),
             "temperature": self.temperature,
             "merge": dict(self.merge),
+            "speech": self.speech,
+            "adaptation": {name: asdict(level) for name, level in self.adaptation.items()},
             "data": [dict(item) for item in self.data],
             "opset": self.opset,
             "versions": dict(self.versions),
@@ -265,7 +289,7 @@ def _parse(folder: Path, content: bytes) -> Bundle:
             f"{where}: bundle format {raw.get('format')!r}; this version of serotone reads format {FORMAT}: "
             "upgrade with pip install -U serotone, or export the bundle again"
         )
-    keys = _Keys(where, raw)
+    keys = Keys(where, raw)
     labels = tuple(keys.strings("labels"))
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise keys.wrong("labels", "at least two distinct names")
@@ -277,13 +301,18 @@ def _parse(folder: Path, content: bytes) -> Bundle:
             "window_seconds", "min_seconds <= window_seconds <= max_seconds and hop_seconds <= window_seconds"
         )
     sample_rate = keys.integer("sample_rate", 1_000, 384_000)
-    thresholds = _Keys(where, keys.mapping("thresholds"))
+    thresholds = Keys(where, keys.mapping("thresholds"))
     data = raw.get("data", [])
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise keys.wrong("data", "a list of objects")
     files = {name: _parse_file(where, name, entry) for name, entry in keys.mapping("files").items()}
     if MODEL not in files:
         raise keys.wrong("files", f"an entry for {MODEL}")
+    speech = raw.get("speech")
+    if speech not in (None, "silero"):
+        raise keys.wrong("speech", "silero, or no such key; a newer version of serotone may know it")
+    if speech == "silero" and sample_rate != 16_000:
+        raise keys.wrong("sample_rate", "16000, at which silero hears")
     return Bundle(
         path=folder,
         name=keys.string("name"),
@@ -302,61 +331,44 @@ def _parse(folder: Path, content: bytes) -> Bundle:
         temperature=keys.number("temperature", above=0.0) if "temperature" in raw else 1.0,
         merge={key: str(value) for key, value in keys.mapping("merge").items()} if "merge" in raw else {},
         sha256=hashlib.sha256(content).hexdigest(),
+        speech=speech,
+        adaptation=_parse_adaptation(keys, files) if "adaptation" in raw else {},
     )
+
+
+def _parse_adaptation(keys: Keys, files: Mapping[str, BundleFile]) -> dict[str, AdaptationLevel]:
+    """The levels that a bundle can be adapted to: the collection, and the speaker where it has a head for that, too."""
+    stated = keys.mapping("adaptation")
+    if not {LEVELS[0]} <= set(stated) <= set(LEVELS):
+        raise keys.wrong("adaptation", "an object with collection, and speaker where there is a head for it")
+    if ADAPTATION not in files:
+        raise keys.wrong("files", f"an entry for {ADAPTATION}, which holds the heads of adaptation")
+    levels = {}
+    for name in LEVELS:
+        if name in stated:
+            level = Keys(keys.where, Keys(keys.where, stated).mapping(name))
+            thresholds = Keys(keys.where, level.mapping("thresholds") if "thresholds" in level.raw else {})
+            shrinkage = level.number("shrinkage")
+            if shrinkage < 0:
+                raise level.wrong("shrinkage", "a number of recordings, 0 or more")
+            levels[name] = AdaptationLevel(
+                temperature=level.number("temperature", above=0.0),
+                shrinkage=shrinkage,
+                thresholds={key: thresholds.number(key) for key in thresholds.raw},
+            )
+    return levels
 
 
 def _parse_file(where: Path, name: str, entry: object) -> BundleFile:
     """One entry of ``files``: a plain name beside the manifest, its size and its hash."""
     if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
         raise BundleError(f"{where}: file name {name!r}; a bundle's files lie beside its manifest under plain names")
-    keys = _Keys(where, entry if isinstance(entry, dict) else {})
+    keys = Keys(where, entry if isinstance(entry, dict) else {})
     size = keys.integer("size", 0, MAX_FILE_BYTES)
     digest = keys.string("sha256")
     if not _DIGEST.fullmatch(digest):
         raise keys.wrong("sha256", "64 hexadecimal digits")
     return BundleFile(size, digest)
-
-
-class _Keys:
-    """Typed access to the keys of a JSON object, with errors that name the file, the key and what was expected."""
-
-    def __init__(self, where: Path, raw: Mapping[str, object]) -> None:
-        self.where = where
-        self.raw = raw
-
-    def wrong(self, key: str, expected: str) -> BundleError:
-        got = f"{self.raw[key]!r}"[:80] if key in self.raw else "missing"
-        return BundleError(f"{self.where}: {key}: {got}; expected {expected}: fetch or export the bundle again")
-
-    def string(self, key: str) -> str:
-        value = self.raw.get(key)
-        if not isinstance(value, str) or not value or not value.isprintable():
-            raise self.wrong(key, "a line of text")
-        return value
-
-    def strings(self, key: str) -> list[str]:
-        value = self.raw.get(key)
-        if not isinstance(value, list) or not all(isinstance(v, str) and v and v.isprintable() for v in value):
-            raise self.wrong(key, "a list of names")
-        return value
-
-    def number(self, key: str, *, above: float = -math.inf) -> float:
-        value = self.raw.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= above:
-            raise self.wrong(key, "a number" if above == -math.inf else f"a number above {above:g}")
-        return float(value)
-
-    def integer(self, key: str, least: int, most: int) -> int:
-        value = self.raw.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self.wrong(key, f"a whole number from {least} to {most}")
-        return value
-
-    def mapping(self, key: str) -> dict[str, object]:
-        value = self.raw.get(key)
-        if not isinstance(value, dict):
-            raise self.wrong(key, "an object")
-        return value
 
 
 def _open_checked(path: Path, size: int | None) -> BinaryIO:

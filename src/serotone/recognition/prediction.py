@@ -40,7 +40,10 @@ class Prediction:
     up: ``label`` is None, ``probabilities`` is empty, ``confidence`` 0 and ``reason`` says why. ``uncertain`` marks an
     answer below the bundle's threshold, or none; ``reason`` says why then too, and is None otherwise. ``windows`` is 1
     for a recording that went through whole, and the number of windows averaged for a longer one. ``bundle`` is the
-    recogniser's name and version. ``segments`` is empty unless a timeline was asked for.
+    recogniser's name and version. ``profile`` is None for an answer that depends on the recording and the bundle
+    alone; an adapted one has the profile's ``name`` and ``count``, and the ``speaker`` whose own statistics it used,
+    or None.
+    ``segments`` is empty unless a timeline was asked for.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Prediction:
     warnings: tuple[str, ...]
     bundle: str
     segments: tuple[Segment, ...] = ()
+    profile: Mapping[str, object] | None = None
 
     def to_dict(self) -> dict[str, object]:
         """The prediction as JSON holds it; documented in ``docs/prediction.md``."""
@@ -71,5 +75,6 @@ class Prediction:
             "windows": self.windows,
             "warnings": list(self.warnings),
             "bundle": self.bundle,
+            "profile": None if self.profile is None else dict(self.profile),
             "segments": [segment.to_dict() for segment in self.segments],
         }

@@ -1,6 +1,9 @@
 """A bundle at work: audio in, predictions out, with onnxruntime."""
 
-from collections.abc import Iterable, Iterator
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -9,11 +12,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serotone import audio
-from serotone.errors import AudioError, BundleError, SerotoneError
+from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarning
+from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import DEFAULT_BUNDLE, MODEL, Bundle, load_bundle
+from serotone.recognition.hearing import Hearing, Windows
 from serotone.recognition.prediction import Prediction, Segment
+from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
 from serotone.recognition.timeline import Stretch, stretches
-from serotone.recognition.windows import FLOOR_DBFS, SpeechMeter, pooled, spans
+from serotone.recognition.windows import Meter, SpeechMeter, pooled
 
 Source = str | Path | bytes | BinaryIO | NDArray[np.generic]
 """What can be heard: a path, the bytes of a file, an open file, or an array of samples."""
@@ -23,7 +29,8 @@ class Recognizer:
     """Recognises emotion in speech with a bundle, given by shipped name or path.
 
     ``threads`` is the number of threads that one answer may use. ``sha256`` is the digest of the bundle that the caller
-    expects. One recogniser may be shared between threads.
+    expects. One recogniser may be shared between threads. ``current_profile`` is what its answers are adapted to; None
+    for a plain recogniser, whose answers depend on their recording and the bundle alone.
 
     Raises BundleError: the bundle is missing, damaged, of an unknown format, or its graph cannot be run here.
     Raises ValueError: ``threads`` is below 1.
@@ -33,6 +40,8 @@ class Recognizer:
         self, bundle: str | Path | Bundle = DEFAULT_BUNDLE, *, threads: int = 1, sha256: str | None = None
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, sha256=sha256)
+        self.current_profile: Profile | None = None
+        self._adaptation: Adaptation | None = None
         self._session = _open_session(self.bundle, threads)
 
     def predict(
@@ -42,23 +51,19 @@ class Recognizer:
         source_rate: int | None = None,
         timeline: bool = False,
         strict: bool = False,
+        speaker: str | None = None,
     ) -> Prediction:
         """The emotion of one recording.
 
         ``source_rate`` (Hz) belongs to an array and only to it. ``timeline`` adds the segments. ``strict`` makes a
-        truncated file an error; otherwise what decodes is heard, with a warning.
+        truncated file an error; otherwise what decodes is heard, with a warning. ``speaker`` is whose voice it is, for
+        a profile that knows them; without a profile it changes nothing.
 
         Raises AudioError: the source is missing, no audio, empty, not finite, or shorter than the bundle's
         ``min_seconds``.
         """
-        heard = audio.read(
-            source,
-            sample_rate=self.bundle.sample_rate,
-            source_rate=source_rate,
-            min_seconds=self.bundle.min_seconds,
-            strict=strict,
-        )
-        return self.predict_audio(heard, timeline=timeline)
+        hearing = self.hear(source, source_rate=source_rate, timeline=timeline, strict=strict)
+        return self.answer(hearing, speaker=speaker)
 
     def predict_many(
         self,
@@ -67,103 +72,241 @@ class Recognizer:
         source_rate: int | None = None,
         timeline: bool = False,
         strict: bool = False,
+        speakers: Iterable[str | None] | None = None,
         on_error: Literal["return", "raise"] = "return",
     ) -> Iterator[Prediction | tuple[Source, SerotoneError]]:
-        """The emotion of each recording, in order, as it is ready.
+        """The emotion of each recording, in order, as it is ready; ``speakers`` has whose voice each is.
 
         A source that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there.
         """
-        for source in sources:
+        for source, speaker in _paired(sources, speakers):
             try:
-                yield self.predict(source, source_rate=source_rate, timeline=timeline, strict=strict)
+                yield self.predict(source, source_rate=source_rate, timeline=timeline, strict=strict, speaker=speaker)
             except SerotoneError as error:
                 if on_error == "raise":
                     raise
                 yield source, error
 
-    def predict_audio(self, heard: audio.Audio, *, timeline: bool = False) -> Prediction:
+    def predict_audio(self, heard: audio.Audio, *, timeline: bool = False, speaker: str | None = None) -> Prediction:
         """The emotion of audio that has been read already, at the bundle's sample rate.
 
         Up to ``max_seconds`` it goes through whole. Longer audio goes through as windows, and the answer is the mean of
         their log-probabilities weighted by the seconds of speech in each. The segments always come from windows.
         """
+        return self.answer(self.hear_audio(heard, timeline=timeline), speaker=speaker)
+
+    def adapted_to(
+        self,
+        sources: Iterable[Source],
+        *,
+        speakers: Iterable[str | None] | None = None,
+        name: str = "collection",
+        source_rate: int | None = None,
+    ) -> "Recognizer":
+        """A recogniser adapted to a collection of unlabelled recordings, which are read once; see `profile`."""
+        return self.with_profile(self.profile(sources, speakers=speakers, name=name, source_rate=source_rate))
+
+    def adaptation(self) -> Adaptation:
+        """The heads that answer adapted; raises BundleError where the bundle has none."""
+        if self._adaptation is not None:
+            return self._adaptation
+        adaptation = Adaptation(self.bundle)
+        (width,) = (item.shape[-1] for item in self._session.get_outputs() if item.name == "embedding")
+        if isinstance(width, int) and width != adaptation.width:
+            raise BundleError(
+                f"{self.bundle.path}: embeddings of {width} numbers, and heads for {adaptation.width}: export it again"
+            )
+        return adaptation
+
+    def with_profile(self, profile: Profile | str | Path) -> "Recognizer":
+        """A recogniser that answers adapted to a profile, or to the one in a file; it shares this one's graph.
+
+        Raises ProfileError: the profile belongs to another bundle, or its file is damaged.
+        Raises BundleError: this bundle cannot be adapted.
+        """
+        adaptation = self.adaptation()
+        profile = profile if isinstance(profile, Profile) else load_profile(profile)
+        profile.check(self.bundle)
+        adaptation.check(profile)
+        adapted = copy.copy(self)
+        adapted._adaptation, adapted.current_profile = adaptation, profile
+        return adapted
+
+    def profile(
+        self,
+        sources: Iterable[Source],
+        *,
+        speakers: Iterable[str | None] | None = None,
+        name: str = "collection",
+        source_rate: int | None = None,
+        strict: bool = False,
+        on_error: Callable[[Source, SerotoneError], None] | None = None,
+    ) -> Profile:
+        """The profile of a collection of unlabelled recordings, each read once and forgotten.
+
+        ``speakers`` has whose voice each recording is, None where that is not known; each gets statistics of their own
+        within the collection. A recording up to ``max_seconds`` counts as one; of a longer one each window with speech
+        does. Recordings that cannot be read are passed over: ``on_error`` is called for each, or else a SerotoneWarning
+        counts them.
+
+        Raises ProfileError: fewer than five clips or windows with speech.
+        Raises BundleError: this bundle cannot be adapted.
+        """
+        adaptation = self.adaptation()
+        builder = ProfileBuilder(name, self.bundle)
+        failed: list[SerotoneError] = []
+        for source, speaker in _paired(sources, speakers):
+            try:
+                builder.add(self.hear(source, source_rate=source_rate, strict=strict).embeddings, speaker)
+            except AudioError as error:
+                failed.append(error)
+                if on_error is not None:
+                    on_error(source, error)
+        if failed and on_error is None:
+            message = f"{name}: {len(failed)} recordings were passed over, the first of them since: {failed[0]}"
+            warnings.warn(message, SerotoneWarning, stacklevel=2)
+        profile = builder.profile()
+        adaptation.check(profile)
+        return profile
+
+    def hear(
+        self, source: Source, *, source_rate: int | None = None, timeline: bool = False, strict: bool = False
+    ) -> Hearing:
+        """What this recogniser hears in a recording: all that `answer` needs, and no audio; raises as `predict`."""
+        heard = audio.read(
+            source,
+            sample_rate=self.bundle.sample_rate,
+            source_rate=source_rate,
+            min_seconds=self.bundle.min_seconds,
+            strict=strict,
+        )
+        return self.hear_audio(heard, timeline=timeline)
+
+    def hear_audio(self, heard: audio.Audio, *, timeline: bool = False) -> Hearing:
+        """The same for audio that has been read already, at the bundle's sample rate."""
         bundle = self.bundle
         if heard.sample_rate != bundle.sample_rate:
             raise AudioError(
                 f"{heard.name}: {heard.sample_rate} Hz; {bundle.name} hears {bundle.sample_rate} Hz: "
                 f"read it with sample_rate={bundle.sample_rate}"
             )
-        total = len(heard.samples)
-        window = round(bundle.window_seconds * bundle.sample_rate)
-        hop = round(bundle.hop_seconds * bundle.sample_rate)
-        whole = total <= round(bundle.max_seconds * bundle.sample_rate)
-        meter = SpeechMeter(heard.samples, bundle.sample_rate)
-        windows = [(0, total)] if whole else spans(total, window, hop)
-        answer: NDArray[np.float64] | None = None
-        segments: list[Stretch] = []
+        window, hop, least, most = (
+            round(seconds * bundle.sample_rate)
+            for seconds in (bundle.window_seconds, bundle.hop_seconds, bundle.min_seconds, bundle.max_seconds)
+        )
+        meter = self._meter(heard)
+        start, stop = meter.whole(least)
+        cuts = meter.windows(window, hop, least)
+        windows = self._listen(heard, [(start, stop)] if stop - start <= most else cuts, meter)
+        segments = None
+        if timeline:
+            segments = windows if cuts == windows.spans else self._listen(heard, cuts, meter)
+        return Hearing(heard.name, heard.silent, heard.warnings, meter, windows, segments)
+
+    def answer(self, hearing: Hearing, *, speaker: str | None = None) -> Prediction:
+        """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`."""
+        bundle, profile = self.bundle, self.current_profile
+        level, known = None, None
+        if profile is not None and self._adaptation is not None:
+            level = self._adaptation.level(profile, speaker)
+            own = speaker if level == "speaker" else None
+            known = {"name": profile.name, "count": profile.count, "speaker": own}
+        threshold = bundle.uncertain_below(level)
+        meter = hearing.meter
+        answer = None
         if meter.seconds() > 0:
-            weights, probabilities = self._listen(heard, windows, meter)
+            weights, probabilities = self._probabilities(hearing.windows, speaker)
             answer = pooled(probabilities[weights > 0], weights[weights > 0])
-            if timeline:
-                cuts = spans(total, window, hop)
-                if cuts != windows:
-                    weights, probabilities = self._listen(heard, cuts, meter)
-                segments = stretches(cuts, probabilities, weights, meter, hop=hop, sample_rate=bundle.sample_rate)
-        elif timeline:
-            segments = [Stretch(0, total, 0.0, None)]
-        label, named, confidence, uncertain = self._answer(answer)
+        label, named, confidence, uncertain = self._named(answer, threshold)
         reason = None
         if label is None:
-            reason = "digital silence" if heard.silent else f"no speech: nothing above {FLOOR_DBFS:g} dBFS"
+            reason = "digital silence" if hearing.silent else meter.silence
         elif uncertain:
-            reason = f"confidence {confidence:.2f} is below {bundle.thresholds['uncertain']:g}"
+            reason = f"confidence {confidence:.2f} is below {threshold:g}"
         return Prediction(
-            name=heard.name,
+            name=hearing.name,
             label=label,
             probabilities=named,
             confidence=confidence,
             uncertain=uncertain,
             reason=reason,
             speech_seconds=meter.seconds(),
-            duration_seconds=total / bundle.sample_rate,
-            windows=len(windows),
-            warnings=heard.warnings,
+            duration_seconds=meter.total / bundle.sample_rate,
+            windows=len(hearing.windows.spans),
+            warnings=hearing.warnings,
             bundle=f"{bundle.name} {bundle.version}",
-            segments=tuple(self._segment(stretch) for stretch in segments),
+            segments=tuple(self._segments(hearing, speaker, threshold)),
+            profile=known,
         )
 
-    def _answer(self, probabilities: NDArray[np.float64] | None) -> tuple[str | None, dict[str, float], float, bool]:
+    def _segments(self, hearing: Hearing, speaker: str | None, threshold: float) -> Iterator[Segment]:
+        """The segments of a recording, where its timeline was asked for."""
+        if hearing.segments is None:
+            return
+        meter, rate = hearing.meter, self.bundle.sample_rate
+        found = [Stretch(0, meter.total, 0.0, None)]
+        if meter.seconds() > 0:
+            weights, probabilities = self._probabilities(hearing.segments, speaker)
+            hop = round(self.bundle.hop_seconds * rate)
+            found = stretches(hearing.segments.spans, probabilities, weights, meter, hop=hop, sample_rate=rate)
+        for stretch in found:
+            label, named, confidence, uncertain = self._named(stretch.probabilities, threshold)
+            yield Segment(
+                stretch.start / rate, stretch.stop / rate, label, named, confidence, uncertain, stretch.speech_seconds
+            )
+
+    def _named(
+        self, probabilities: NDArray[np.float64] | None, threshold: float
+    ) -> tuple[str | None, dict[str, float], float, bool]:
         """Label, named probabilities, confidence and whether it is uncertain."""
         if probabilities is None:
             return None, {}, 0.0, True
         best = int(probabilities.argmax())
         named = dict(zip(self.bundle.labels, probabilities.tolist(), strict=True))
         confidence = float(probabilities[best])
-        return self.bundle.labels[best], named, confidence, confidence < self.bundle.thresholds.get("uncertain", 0.0)
+        return self.bundle.labels[best], named, confidence, confidence < threshold
 
-    def _segment(self, stretch: Stretch) -> Segment:
-        label, named, confidence, uncertain = self._answer(stretch.probabilities)
-        rate = self.bundle.sample_rate
-        return Segment(
-            stretch.start / rate, stretch.stop / rate, label, named, confidence, uncertain, stretch.speech_seconds
-        )
+    def _probabilities(self, windows: Windows, speaker: str | None) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
+        """Seconds of speech (N,) and probabilities (N, C) of windows: the graph's, or those of the profile."""
+        if self.current_profile is None or self._adaptation is None:
+            return windows.weights, windows.probabilities
+        if windows.embedded is None:
+            raise ValueError("heard by another recogniser, whose bundle has no embeddings; use one recogniser for both")
+        answers = self._adaptation.probabilities(windows.embedded, self.current_profile, speaker=speaker)
+        return windows.weights, answers
 
-    def _listen(
-        self, heard: audio.Audio, windows: list[tuple[int, int]], meter: SpeechMeter
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Seconds of speech (N,) and probabilities (N, C) of windows of equal length; zeros for one without speech."""
-        weights = np.array([meter.seconds(*window) for window in windows])
-        answers = np.zeros((len(windows), len(self.bundle.labels)), np.float32)
+    def _meter(self, heard: audio.Audio) -> Meter:
+        """How speech is told from the rest, as the bundle asks for; a detector is loaded where one does."""
+        if self.bundle.speech == "silero":
+            from serotone.recognition.vad import VoiceMeter
+
+            return VoiceMeter(heard.samples)
+        return SpeechMeter(heard.samples, self.bundle.sample_rate)
+
+    def _listen(self, heard: audio.Audio, spans: list[tuple[int, int]], meter: Meter) -> Windows:
+        """What the graph says to windows; zeros for one without speech, which it is not shown."""
+        outputs = ["probabilities", "embedding"] if self.bundle.adaptation else ["probabilities"]
+        weights = np.array([meter.seconds(*span) for span in spans])
+        answers: list[NDArray[np.float32]] | None = None
         for row in np.flatnonzero(weights > 0):  # one at a time: a batch was no faster on one thread
-            start, stop = windows[row]
-            (answers[row : row + 1],) = self._session.run(
-                ["probabilities"], {"waveform": heard.samples[None, start:stop]}
-            )
-        if not np.isfinite(answers).all():
+            start, stop = spans[row]
+            said = self._session.run(outputs, {"waveform": heard.samples[None, start:stop]})
+            if answers is None:
+                answers = [np.zeros((len(spans), values.shape[1]), np.float32) for values in said]
+            for values, kept in zip(said, answers):
+                kept[row] = values[0]
+        if answers is None:
+            answers = [np.zeros((len(spans), len(self.bundle.labels)), np.float32)]
+        if not all(np.isfinite(values).all() for values in answers):
             raise BundleError(
                 f"{heard.name}: {self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle"
             )
-        return weights, answers
+        return Windows(spans, weights, answers[0], answers[1] if len(answers) > 1 else None)
+
+
+def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) -> Iterator[tuple[Source, str | None]]:
+    """Each source with its speaker; ValueError where they differ in number."""
+    yield from zip(sources, repeat(None)) if speakers is None else zip(sources, speakers, strict=True)
 
 
 def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
@@ -191,6 +334,8 @@ def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
             f"{where}: inputs {sorted(inputs)}, outputs {sorted(outputs)}; "
             "a bundle's graph takes waveform and answers probabilities: export it again"
         )
+    if bundle.adaptation and "embedding" not in outputs:
+        raise BundleError(f"{where}: outputs {sorted(outputs)}; adaptation needs embedding too: export it again")
     width = outputs["probabilities"][-1]
     if isinstance(width, int) and width != len(bundle.labels):
         raise BundleError(f"{where}: {width} classes; the manifest names {len(bundle.labels)}: export it again")

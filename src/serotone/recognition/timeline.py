@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from serotone.recognition.windows import SpeechMeter, pooled
+from serotone.recognition.windows import Meter, pooled
 
 LEAST_SPEECH = 0.1
 """Share of a cell that must be speech for it to have a label."""
@@ -38,7 +38,7 @@ def stretches(
     spans: Sequence[tuple[int, int]],
     probabilities: NDArray[np.float32],
     weights: NDArray[np.float64],
-    meter: SpeechMeter,
+    meter: Meter,
     *,
     hop: int,
     sample_rate: int,
@@ -49,7 +49,7 @@ def stretches(
     speech; rows of weight 0 are not looked at.
     """
     edges = np.array(spans)
-    total = int(edges[-1, 1])
+    total = meter.total
     cells = []
     for start in range(0, total, hop):
         stop = min(start + hop, total)

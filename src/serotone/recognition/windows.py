@@ -1,8 +1,10 @@
 """The one windowing path: where windows lie, how much speech is in each, how their answers become one.
 
 A frame of 20 ms counts as speech when its level is within 35 dB of the recording's loudest frame and above -70 dBFS.
-That is a measure of energy, no detector of voices: noise and music count too.
+That is a measure of energy, no detector of voices: noise and music count too. `serotone.recognition.vad` has one.
 """
+
+from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,32 +37,84 @@ def spans(num_samples: int, window: int, hop: int) -> list[tuple[int, int]]:
     return [(start, start + window) for start in starts]
 
 
-class SpeechMeter:
-    """Seconds of speech in any stretch of a recording, by the measure of this module.
+def widened(start: int, stop: int, least: int, total: int) -> tuple[int, int]:
+    """The stretch, made ``least`` samples long about its middle where it is shorter, within 0 and ``total``.
+
+    >>> widened(4, 6, 6, 100), widened(0, 2, 6, 100), widened(0, 2, 6, 3), widened(2, 90, 6, 100)
+    ((2, 8), (0, 6), (0, 3), (2, 90))
+    """
+    length = min(max(stop - start, least), total)
+    start = min(max(0, (start + stop - length) // 2), total - length)
+    return start, start + length
+
+
+class Meter(ABC):
+    """Seconds of speech in any stretch of a recording, and where windows lie in it; how speech is told is a subclass's.
+
+    ``edges`` (N + 1,) are samples in ascending order from 0 to the recording's end, ``speech`` (N,) how many samples
+    between two of them are speech.
+    """
+
+    def __init__(self, edges: NDArray[np.int64], speech: NDArray[np.int64], sample_rate: int) -> None:
+        self.total = int(edges[-1])
+        self._sample_rate = sample_rate
+        self._edges = edges
+        self._speech = np.concatenate([[0], np.cumsum(speech)])
+
+    def seconds(self, start: int = 0, stop: int | None = None) -> float:
+        """Seconds of speech between two samples; the whole recording where none are given."""
+        low, high = np.interp([start, self.total if stop is None else stop], self._edges, self._speech)
+        return float(high - low) / self._sample_rate
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        return self._edges.nbytes + self._speech.nbytes
+
+    @property
+    @abstractmethod
+    def silence(self) -> str:
+        """What to tell a person where there is no speech."""
+
+    @abstractmethod
+    def whole(self, least: int) -> tuple[int, int]:
+        """Start and stop of what a recogniser hears of the recording where that goes through in one piece."""
+
+    @abstractmethod
+    def windows(self, window: int, hop: int, least: int) -> list[tuple[int, int]]:
+        """Start and stop of the windows, in order, each ``least`` to ``window`` samples long or the whole recording."""
+
+
+class SpeechMeter(Meter):
+    """Speech by level: the measure of this module. All of a recording is heard, with its silence.
 
     ``samples`` is (T,) mono at ``sample_rate`` Hz; full scale is 1.
     """
 
+    silence = f"no speech: nothing above {FLOOR_DBFS:g} dBFS"
+
     def __init__(self, samples: NDArray[np.float32], sample_rate: int) -> None:
-        self._sample_rate = sample_rate
-        self._frame = max(1, round(FRAME_SECONDS * sample_rate))
-        whole = len(samples) // self._frame
-        frames = samples[: whole * self._frame].reshape(whole, self._frame)
+        frame = max(1, round(FRAME_SECONDS * sample_rate))
+        whole = len(samples) // frame
+        frames = samples[: whole * frame].reshape(whole, frame)
         frames = frames - frames.mean(axis=1, keepdims=True)
-        power = (np.einsum("ij,ij->i", frames, frames) / self._frame).astype(np.float64)  # var() is four times as slow
-        if rest := samples[whole * self._frame :].size:
+        power = (np.einsum("ij,ij->i", frames, frames) / frame).astype(np.float64)  # var() is four times as slow
+        if rest := samples[whole * frame :].size:
             power = np.append(power, samples[-rest:].var(dtype=np.float64))
         loudest = power.max(initial=0.0)
         threshold = max(loudest * 10 ** (-RELATIVE_DB / 10), 10 ** (FLOOR_DBFS / 10))
-        lengths = np.full(len(power), self._frame)
+        lengths = np.full(len(power), frame)
         lengths[whole:] = rest
-        self._speech = np.concatenate([[0], np.cumsum(np.where(power >= threshold, lengths, 0))])
-        self._edges = np.concatenate([[0], np.cumsum(lengths)])
+        edges = np.concatenate([[0], np.cumsum(lengths)])
+        super().__init__(edges, np.where(power >= threshold, lengths, 0), sample_rate)
 
-    def seconds(self, start: int = 0, stop: int | None = None) -> float:
-        """Seconds of speech between two samples; the whole recording where none are given."""
-        low, high = np.interp([start, self._edges[-1] if stop is None else stop], self._edges, self._speech)
-        return float(high - low) / self._sample_rate
+    def whole(self, least: int) -> tuple[int, int]:
+        """All of it."""
+        return 0, self.total
+
+    def windows(self, window: int, hop: int, least: int) -> list[tuple[int, int]]:
+        """Windows over all of it, of equal length."""
+        return spans(self.total, window, hop)
 
 
 def pooled(probabilities: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,81 @@
+"""``serotone adapt``: a profile of unlabelled recordings, for ``serotone predict --profile``."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serotone.cli.messages import Progress, complain, one_line
+from serotone.cli.predict import STDIN, find_recordings
+from serotone.cli.speakers import HELP, speakers_of
+from serotone.cli.streams import ends_in_order
+from serotone.errors import SerotoneError
+from serotone.recognition.bundle import DEFAULT_BUNDLE
+
+
+def adapt(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Audio files of one collection, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Write the profile here, such as office.profile.json.")],
+    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    name: Annotated[str | None, typer.Option(help="What answers call the profile; unless given, as the file.")] = None,
+    speakers: Annotated[str | None, typer.Option(help=HELP)] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Pass over a truncated file, too.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
+    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
+) -> None:
+    """Learn how a collection of recordings sounds (one microphone, room or call centre), without labels.
+
+    Reads each recording once and writes a profile: mean, SD and count of what the recogniser hears, no audio and no
+    names of files. A recording that cannot be heard gives one line on standard error; the rest go on, and the exit
+    status is 1.
+    """
+    from serotone.cli.output import check_out
+
+    if STDIN in paths:
+        raise typer.BadParameter("a profile is of many recordings; give files or folders, not -", param_hint="PATH")
+    found = list(find_recordings(paths))
+    out = check_out(out, [recording for recording, _ in found])
+    voices = speakers_of([recording for recording, _ in found], paths, speakers)
+    from serotone.recognition.recognizer import Recognizer
+
+    recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
+    failures: list[SerotoneError] = [error for _, error in found if error is not None]
+    for error in failures:
+        complain(error)
+    usable = [(recording, voice) for (recording, error), voice in zip(found, voices, strict=True) if error is None]
+    progress = Progress(len(usable), "recordings")
+
+    with ends_in_order() as check:
+
+        def recordings() -> Iterator[str]:
+            for recording, _ in usable:
+                yield recording
+                check()
+                progress.step()
+
+        def fail(source: object, error: SerotoneError) -> None:
+            check()
+            failures.append(error)
+            progress.clear()
+            complain(error)
+
+        profile = recognizer.profile(
+            recordings(),
+            speakers=[voice for _, voice in usable],
+            name=name or out.name.removesuffix(".json").removesuffix(".profile") or out.name,
+            strict=strict,
+            on_error=fail,
+        )
+    progress.clear()
+    profile.save(out)
+    known = f", {len(profile.speakers)} speakers" if profile.speakers else ""
+    sys.stdout.write(
+        f"{out}: profile {one_line(profile.name)}, count {profile.count}{known}, "
+        f"for {recognizer.bundle.name} {recognizer.bundle.version}\n"
+    )
+    if failures:
+        raise typer.Exit(1)

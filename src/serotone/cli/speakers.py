@@ -1,0 +1,72 @@
+"""Whose voice each recording is, as ``--speakers`` says it: a folder for each speaker, or a table."""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import typer
+
+FOLDER = "folder"
+"""The value of ``--speakers`` that makes every sub-folder a speaker."""
+
+HELP = "Who speaks: 'folder' for one sub-folder a speaker, or a CSV file with the columns path and speaker."
+MAX_BYTES = 64 << 20
+
+
+def speakers_of(names: Sequence[str], paths: Iterable[str], said: str | None) -> list[str | None]:
+    """The speaker of each recording in ``names``, which were found under the ``paths`` of a command line.
+
+    With ``folder`` it is the first folder below the path that was given, and none for a recording right in it or given
+    by its own path. A table's paths are relative to its own folder; a recording that is not in it has no speaker.
+
+    Raises typer.BadParameter (exit status 2): the table is none, or what was said fits no recording.
+    """
+    if said is None:
+        return [None] * len(names)
+    if said == FOLDER:
+        folders = [Path(path) for path in paths if Path(path).is_dir()]
+        found = [_folder_of(Path(name), folders) for name in names]
+        if not any(found):
+            raise _refused(
+                "no recording lies in a sub-folder of a PATH; give the folder that holds one folder for each speaker"
+            )
+        return found
+    table = _read(Path(said))
+    found = [table.get(os.path.realpath(name)) for name in names]
+    if not any(found):
+        raise _refused(f"{said} names none of these recordings; its paths start at the folder that it lies in")
+    return found
+
+
+def _folder_of(name: Path, folders: Iterable[Path]) -> str | None:
+    for folder in folders:
+        if name.is_relative_to(folder) and len(inside := name.relative_to(folder).parts) > 1:
+            return inside[0]
+    return None
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Real path of each recording in a table -> its speaker."""
+    if not path.is_file():
+        raise _refused(f"{path}: no such file; give a CSV file with the columns path and speaker, or the word {FOLDER}")
+    if path.stat().st_size > MAX_BYTES:
+        raise _refused(f"{path}: more than {MAX_BYTES >> 20} MB; this is no table of speakers")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
+            names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
+            if not {"path", "speaker"} <= set(names):
+                raise _refused(f"{path}: columns {', '.join(names) or 'none'}; expected path and speaker")
+            speakers = {}
+            for row in rows:
+                recording, speaker = row[names["path"]], row[names["speaker"]]
+                if recording and speaker:
+                    speakers[os.path.realpath(path.parent / recording.strip())] = speaker.strip()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _refused(f"{path}: not a CSV file in UTF-8 ({error})") from None
+    return speakers
+
+
+def _refused(problem: str) -> typer.BadParameter:
+    return typer.BadParameter(problem, param_hint="--speakers")

@@ -1,0 +1,226 @@
+"""``serotone adapt`` and ``serotone predict --adapt`` and ``--profile`` as a user meets them."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from serotone.cli import app
+from serotone.recognition.profile import load_profile
+from serotone.recognition.recognizer import Recognizer
+from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone
+
+AMPLITUDES = {"anna": (0.01, 0.02, 0.03), "ben": (0.04, 0.05, 0.06)}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_adaptable_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def office(tmp_path):
+    """Six quiet recordings, three each in a speaker's folder."""
+    root = tmp_path / "office"
+    for speaker, amplitudes in AMPLITUDES.items():
+        (root / speaker).mkdir(parents=True)
+        for i, amplitude in enumerate(amplitudes):
+            soundfile.write(root / speaker / f"{i}.wav", tone(1, amplitude), SAMPLE_RATE, subtype="FLOAT")
+    return root
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def answers(*arguments):
+    """The predictions of a command that prints JSON lines, by the end of their names."""
+    result = run("predict", *arguments, "--format", "jsonl")
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_adapt_then_predict_is_predict_adapt(toy, office, tmp_path):
+    out = tmp_path / "new" / "office.profile.json"
+    made = run("adapt", office, "--bundle", toy, "--out", out)
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout == f"{out}: profile office, count 6, for toy 1\n"
+    by_profile = answers(office, "--bundle", toy, "--profile", out)
+    at_once = answers(office, "--bundle", toy, "--adapt")
+    plain = answers(office, "--bundle", toy)
+    assert {answer["profile"]["name"] for answer in by_profile} == {"office"}
+    assert {answer["profile"]["count"] for answer in at_once} == {6}
+    assert [answer["profile"] for answer in plain] == [None] * 6
+    expected = Recognizer(toy).adapted_to(sorted(office.rglob("*.wav")))
+    for one, other, before in zip(by_profile, at_once, plain, strict=True):
+        probabilities = expected.predict(one["name"]).probabilities
+        for label in probabilities:
+            assert one["probabilities"][label] == pytest.approx(probabilities[label], abs=1e-5)
+            assert other["probabilities"][label] == pytest.approx(probabilities[label], abs=1e-5)
+        assert before["probabilities"] != other["probabilities"]
+
+
+def test_what_is_too_large_to_keep_is_heard_twice(toy, office, monkeypatch):
+    kept = answers(office, "--bundle", toy, "--adapt", "--timeline")
+    monkeypatch.setattr("serotone.cli.predict.KEPT_BYTES", 0)
+    heard = []
+    hear = Recognizer.hear
+    monkeypatch.setattr(
+        Recognizer, "hear", lambda self, source, **how: heard.append(source) or hear(self, source, **how)
+    )
+    assert answers(office, "--bundle", toy, "--adapt", "--timeline") == kept
+    assert len(heard) == 12
+
+
+@pytest.mark.parametrize("way", ["folder", "csv", "tsv"])
+def test_speakers(toy, office, tmp_path, way):
+    said = "folder"
+    if way != "folder":
+        said = office.parent / f"who.{way}"
+        mark = "," if way == "csv" else "\t"
+        rows = [f"office/{s}/{i}.wav{mark}{s}{mark}x" for s in AMPLITUDES for i in range(3)]
+        said.write_text("\n".join([mark.join(["Path", "speaker", "emotion"]), *rows]) + "\n", encoding="utf-8")
+    out = tmp_path / "p.json"
+    made = run("adapt", office, "--bundle", toy, "--out", out, "--speakers", said, "--name", "our office")
+    assert made.exit_code == 0, made.stderr
+    assert "profile our office, count 6, 2 speakers" in made.stdout
+    profile = load_profile(out)
+    assert {name: speaker.count for name, speaker in profile.speakers.items()} == {"anna": 3, "ben": 3}
+    expected = Recognizer(toy).with_profile(profile)
+    for how in (["--profile", out], ["--adapt"]):
+        for answer in answers(office, "--bundle", toy, *how, "--speakers", said):
+            speaker = "anna" if "anna" in answer["name"] else "ben"
+            assert answer["profile"]["speaker"] == speaker
+            probabilities = expected.predict(answer["name"], speaker=speaker).probabilities
+            np.testing.assert_allclose(
+                [answer["probabilities"][label] for label in probabilities], list(probabilities.values()), atol=1e-5
+            )
+    assert {answer["profile"]["speaker"] for answer in answers(office, "--bundle", toy, "--profile", out)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("said", "content", "says"),
+    [
+        ("none.csv", None, "no such file"),
+        ("who.csv", "path,voice\n", "columns path, voice; expected path and speaker"),
+        ("who.csv", "", "columns none"),
+        ("who.csv", "path,speaker\nother.wav,anna\n", "names none of these recordings"),
+        ("who.csv", b"path,speaker\n\xff\xfe,a\n", "not a CSV file in UTF-8"),
+    ],
+)
+def test_tables_of_speakers_that_are_none(toy, office, tmp_path, said, content, says):
+    if content is not None:
+        (tmp_path / said).write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = run("adapt", office, "--bundle", toy, "--out", tmp_path / "p.json", "--speakers", tmp_path / said)
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.replace("│", " ").split())
+    assert not (tmp_path / "p.json").exists()
+
+
+def test_options_that_do_not_fit(toy, office, tmp_path):
+    flat = office / "anna"
+    assert run("predict", office, "--bundle", toy, "--adapt", "--profile", "p.json").exit_code == 2
+    assert run("predict", office, "--bundle", toy, "--speakers", "folder").exit_code == 2
+    assert run("predict", flat, "--bundle", toy, "--adapt", "--speakers", "folder").exit_code == 2
+    assert run("adapt", "-", "--bundle", toy, "--out", tmp_path / "p.json").exit_code == 2
+    assert run("adapt", office, "--bundle", toy, "--out", flat / "0.wav").exit_code == 2
+    assert run("adapt", office, "--bundle", toy).exit_code == 2
+
+
+def test_bad_recordings_are_one_line_each_and_the_rest_go_on(toy, office, tmp_path):
+    (office / "anna" / "z.wav").write_text("hello", encoding="utf-8")
+    made = run("adapt", office, tmp_path / "none.wav", "--bundle", toy, "--out", tmp_path / "p.json")
+    assert made.exit_code == 1
+    assert [line.split(": ")[0] for line in made.stderr.splitlines()] == ["error", "error"]
+    assert load_profile(tmp_path / "p.json").count == 6
+    at_once = run("predict", office, tmp_path / "none.wav", "--bundle", toy, "--adapt", "--format", "jsonl")
+    assert at_once.exit_code == 1
+    assert len(at_once.stdout.splitlines()) == 6
+    assert len(at_once.stderr.splitlines()) == 2
+
+
+def test_too_few_recordings_and_wrong_bundles_are_one_line(toy, office, tmp_path):
+    profile = tmp_path / "p.json"
+    run("adapt", office, "--bundle", toy, "--out", profile)
+    make_adaptable_bundle(tmp_path / "other", version="2")
+    make_toy_bundle(tmp_path / "plain")
+    for arguments, says in (
+        (("adapt", office / "anna", "--bundle", toy, "--out", tmp_path / "q.json"), "at least 5"),
+        (("predict", office / "anna", "--bundle", toy, "--adapt"), "at least 5"),
+        (("adapt", office, "--bundle", tmp_path / "plain", "--out", tmp_path / "q.json"), "cannot be adapted"),
+        (("predict", office, "--bundle", tmp_path / "plain", "--adapt"), "cannot be adapted"),
+        (("predict", office, "--bundle", tmp_path / "other", "--profile", profile), "make one with serotone adapt"),
+        (("predict", office, "--bundle", toy, "--profile", tmp_path / "none.json"), "no such file"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert says in result.stderr
+        assert result.stdout == ""
+    assert not (tmp_path / "q.json").exists()
+
+
+def test_the_table_ends_with_the_profile(toy, office, tmp_path):
+    run("adapt", office, "--bundle", toy, "--out", tmp_path / "office.profile.json")
+    adapted = run("predict", office, "--bundle", toy, "--profile", tmp_path / "office.profile.json").stdout
+    assert adapted.splitlines()[-1] == "adapted to office, count 6"
+    at_once = run("predict", office, "--bundle", toy, "--adapt").stdout
+    assert at_once.splitlines()[-1] == "adapted to these recordings, count 6"
+    assert "adapted" not in run("predict", office, "--bundle", toy).stdout
+
+
+def test_the_question_mark_has_the_threshold_of_its_level(tmp_path, office):
+    levels = {
+        "collection": {"temperature": 100.0, "shrinkage": 0, "thresholds": {"uncertain": 0.77}},
+        "speaker": {"temperature": 100.0, "shrinkage": 15},
+    }
+    toy = tmp_path / "toy"
+    make_adaptable_bundle(toy, adaptation=levels, thresholds={"uncertain": 0.66})
+    assert "a confidence below 0.77" in run("predict", office, "--bundle", toy, "--adapt").stdout
+    by_speaker = run("predict", office, "--bundle", toy, "--adapt", "--speakers", "folder").stdout
+    assert "a confidence below 0.66" in by_speaker
+
+
+def test_one_hint_from_twenty_recordings_on(toy, office, tmp_path):
+    path = office / "anna" / "0.wav"
+    assert run("predict", *[path] * 19, "--bundle", toy).stderr == ""
+    hint = run("predict", *[path] * 20, "--bundle", toy).stderr
+    assert hint.startswith("note: 20 recordings: ")
+    assert "--adapt" in hint
+    assert len(hint.splitlines()) == 1
+    assert run("predict", *[path] * 20, "--bundle", toy, "--adapt").stderr == ""
+    make_toy_bundle(tmp_path / "plain")
+    assert run("predict", *[path] * 20, "--bundle", tmp_path / "plain").stderr == ""
+
+
+def test_an_interrupted_file_goes_on_with_the_same_profile_alone(toy, office, tmp_path, monkeypatch):
+    out, one, two = tmp_path / "answers.jsonl", tmp_path / "one.json", tmp_path / "two.json"
+    run("adapt", office, "--bundle", toy, "--out", one)
+    run("adapt", office, "--bundle", toy, "--out", two, "--speakers", "folder")
+    answer = Recognizer.answer
+
+    def interrupted(self, hearing, **how):
+        if hearing.name.endswith("ben/1.wav"):
+            raise KeyboardInterrupt
+        return answer(self, hearing, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recognizer, "answer", interrupted)
+        assert run("predict", office, "--bundle", toy, "--profile", one, "--out", out).exit_code == 130
+    assert run("predict", office, "--bundle", toy, "--profile", two, "--out", out).exit_code == 2
+    assert run("predict", office, "--bundle", toy, "--out", out).exit_code == 2
+    assert run("predict", office, "--bundle", toy, "--profile", one, "--out", out).exit_code == 0
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 6
+
+
+def test_standard_input_is_heard_once(toy, office):
+    content = (office / "anna" / "0.wav").read_bytes()
+    result = CliRunner().invoke(
+        app, ["predict", str(office), "-", "--bundle", str(toy), "--adapt", "--format", "jsonl"], input=content
+    )
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["profile"]["count"] == 7
