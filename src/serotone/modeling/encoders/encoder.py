@@ -23,6 +23,9 @@ class Encoder(nn.Module):
     minimum_frames: int = 1
     """The fewest frames that its layers can read."""
 
+    maximum_frames: int | None = None
+    """The most frames that it can read; None for any number."""
+
     directions: int = 1
     """2 where a state is the forward and the backward half of a recurrence, side by side."""
 
