@@ -1,10 +1,10 @@
 """Weights in 8 bits: a quarter of the size on disk, at the speed and in the arithmetic of float32.
 
-A weight is rounded to int8 times a scale of its output channel, symmetric about 0. :func:`rounded` does that to a copy of
-a module, which is then the system in every respect: it is what is evaluated, calibrated and exported. In its graph the
-weights lie on the grid already, so that :func:`compact`, which stores them as integers, loses nothing. A graph multiplies
-them out once, when a session is opened: onnxruntime folds a ``Cast`` and a ``Mul`` of constants, where it would keep a
-``DequantizeLinear`` and run it at every call. Activations stay in float32.
+A weight is rounded to int8 times a scale of its output channel, symmetric about 0. :func:`rounded` does that to a copy
+of a system, which is then the system in every respect: it is what is evaluated, calibrated and exported. In its graph
+the weights lie on the grid already, so that :func:`compact`, which stores them as integers, loses nothing. A graph
+multiplies them out once, when a session is opened: onnxruntime folds a ``Cast`` and a ``Mul`` of constants, where it
+would keep a ``DequantizeLinear`` and run it at every call. Activations stay in float32.
 """
 
 import copy

@@ -20,6 +20,9 @@ class Encoder(nn.Module):
     masks: ClassVar[bool] = True
     """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
 
+    prefixes: ClassVar[tuple[str, ...]] = ()
+    """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
+
     minimum_frames: int = 1
     """The fewest frames that its layers can read."""
 

@@ -66,14 +66,14 @@ class Whisper(Encoder):
     options_type = WhisperOptions
     minimum_frames = 1
     maximum_frames = MAXIMUM_FRAMES
-    prefix = "model.encoder."
+    prefixes = ("model.encoder.", "encoder.")
 
     rates: Tensor
 
     def __init__(self, options: WhisperOptions, *, num_features: int) -> None:
         super().__init__()
         width = options.width
-        self.returned = options.layers
+        self.returned, self.heads = options.layers, options.heads
         self.conv1 = nn.Conv1d(num_features, width, kernel_size=3, padding=1)
         self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
         self.layers = nn.ModuleList(Layer(width, options.heads) for _ in range(options.depth))
