@@ -1,5 +1,6 @@
 """Weights that a recipe names: found, fitted, refused in words, recorded, and never needed again by a bundle."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 from file_server import Files, serving
 from serotone.errors import RecipeError, WeightsError
 from serotone.modeling.encoders import Whisper, WhisperOptions
+from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.download import digest
+from serotone.training.export import export, glides, reload
+from serotone.training.fit import Material, fit
 from serotone.training.pretrained import FILE, load_pretrained, locate
 from serotone.training.recipe import load
 from serotone.training.schema import Weights
@@ -142,6 +146,30 @@ def test_a_recipe_says_which_weights_and_refuses_what_cannot_have_any(folder: Pa
         load("vlcrnn-variable-length", [*WHISPER, choice, "standardise=per-bin"])
     with pytest.raises(ValidationError, match="sha256"):
         weights(folder, sha256="abc")
+
+
+def test_a_run_keeps_what_it_started_from_and_its_bundle_needs_the_file_no_more(folder: Path, tmp_path: Path) -> None:
+    recipe = load(
+        "vlcrnn-variable-length",
+        [
+            *WHISPER,
+            f"weights={{source: {folder}, licence: MIT}}",
+            "schedule=paper",
+            "schedules.paper={steps: 1, epochs: null, patience: null, learning_rates: {encoder: 0}}",
+            "monitor=none",
+        ],
+    )
+    clips = dict(zip("abcd", glides(4, 0.6, sample_rate=16000, seed=0), strict=True))
+    material = Material(("angry", "sad"), clips, {"a": 0, "b": 1, "c": 0, "d": 1})
+    system, _ = fit(recipe, Split(0, 0, ("a", "b", "c", "d"), (), ()), material, tmp_path / "fold")
+    kept = json.loads((tmp_path / "fold" / "weights.json").read_text())
+    assert kept == {"source": str(folder), "sha256": digest(folder / FILE), "licence": "MIT"}
+    conv1 = checkpoint()["model.encoder.conv1.weight"].float()
+    assert torch.equal(system.encoder.state_dict()["conv1.weight"], conv1)
+    (folder / FILE).unlink()
+    bundle = export(system, recipe, tmp_path / "bundle", labels=material.labels, data=[], versions={}, card="")
+    again, _ = reload(bundle)
+    torch.testing.assert_close(again.state_dict(), system.state_dict(), rtol=0, atol=0)
 
 
 def test_a_clip_longer_than_the_encoder_takes_is_refused_when_the_system_is_built() -> None:

@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from serotone.errors import BundleError
 from serotone.modeling.system import System
 from serotone.training.build import build_system
-from serotone.training.export import check_graph, glides, write_graph
+from serotone.training.export import check_graph, export, glides, probabilities, reload, write_graph
 from serotone.training.quantise import compact, rounded, to_grid
 from serotone.training.recipe import Recipe, load
 
@@ -99,6 +99,24 @@ def test_integers_are_expanded_when_the_session_is_opened_and_not_at_every_call(
     names = {value for node in opened.node for value in node.input}
     assert not {name for name in names if name.endswith((".int8", ".scale"))}
     assert not [tensor for tensor in opened.initializer if tensor.data_type == onnx.TensorProto.INT8]
+
+
+def test_a_bundle_in_8_bits_agrees_with_the_system_that_is_reloaded_from_it(
+    system: System, recipe: Recipe, tmp_path: Path
+) -> None:
+    eight = load("vlcrnn-variable-length", [*SMALL_WHISPER, "bundle.precision=int8"])
+    about = {"data": [], "versions": {}, "card": "", "labels": list("abcd")}
+    bundle = export(system, eight, tmp_path / "eight", **about)  # type: ignore[arg-type]
+    again, read = reload(bundle)
+    assert read.bundle.precision == "int8"
+    torch.testing.assert_close(again.state_dict(), rounded(system).state_dict(), rtol=0, atol=0)
+    whole = export(system, recipe, tmp_path / "whole", **about)  # type: ignore[arg-type]
+    sizes = [(made.path / "model.onnx").stat().st_size for made in (bundle, whole)]
+    assert sizes[0] < 0.6 * sizes[1]
+    clips = glides(8, 1.5, sample_rate=16000, seed=1)
+    answers = probabilities(system, clips), probabilities(again, clips)
+    assert 0 < np.abs(answers[0] - answers[1]).max() < 0.01
+    assert (answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).all()
 
 
 def test_a_graph_without_an_encoder_is_refused() -> None:

@@ -200,6 +200,9 @@ class BundleChoice(_Frozen):
     window_seconds: float = Field(4.0, gt=0)
     hop_seconds: float = Field(2.0, gt=0)
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
+    precision: Literal["float32", "int8"] = Field(
+        "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- recipe
