@@ -60,7 +60,7 @@ def shape_of(recipe: Recipe) -> str:
     return repr((recipe.sample_rate, *parts))
 
 
-SMALL: dict[str, tuple[str, ...]] = {}
+SMALL: dict[str, tuple[str, ...]] = {"encoder=whisper": ("encoder.width=16", "encoder.heads=4")}
 """Overrides for a part whose default options are too large to be tested by, by ``part=name``."""
 
 

@@ -13,6 +13,7 @@
     ├── SplitError                a protocol cannot be carried out on these utterances
     ├── MetricError               truth and prediction cannot be scored
     ├── RecipeError               a recipe, or an override of it, is not valid
+    ├── WeightsError              pretrained weights are missing, damaged, or do not fit the recipe
     ├── BundleError               a bundle is missing, damaged or of an unknown format
     ├── ProfileError              a profile cannot be made, read or used with this bundle
     ├── RunError                  a run folder cannot be used or resumed
@@ -73,6 +74,10 @@ class MetricError(SerotoneError):
 
 class RecipeError(SerotoneError):
     """A recipe, or an override of one of its keys, that is not valid."""
+
+
+class WeightsError(SerotoneError):
+    """Pretrained weights that are missing, damaged, or do not fit the recipe's encoder."""
 
 
 class BundleError(SerotoneError):

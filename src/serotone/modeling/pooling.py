@@ -77,6 +77,34 @@ class Mean(Pooling):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeanDeviationOptions(Options):
+    """Mean and standard deviation over time."""
+
+    name: Literal["mean-sd"] = "mean-sd"
+
+
+class MeanDeviation(Pooling):
+    """(mu, sigma) over a clip's states, each of them counting alike; sigma^2 divides by T and is at least 1e-6.
+
+    The deviations are taken from the mean that was found first: the difference of two large sums would lose the small
+    ones. A clip of one step has none, and the floor gives the root a gradient there.
+    """
+
+    options_type = MeanDeviationOptions
+
+    def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
+        super().__init__(options, num_inputs=num_inputs, directions=directions)
+        self.num_outputs = 2 * num_inputs
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D), lengths (B,) of at least 1 -> mu and sigma (B, 2 D)."""
+        states, count = _precise(states), lengths.unsqueeze(1)
+        mean = zero_beyond(states, lengths, dim=1).sum(dim=1) / count
+        squares = zero_beyond((states - mean.unsqueeze(1)).square(), lengths, dim=1)
+        return torch.cat([mean, (squares.sum(dim=1) / count).clamp_min(1e-6).sqrt()], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttentiveMeanOptions(Options):
     """A mean over time by learned attention."""
 
@@ -144,6 +172,7 @@ class AttentiveMeanDeviation(AttentiveMean):
 POOLINGS: Mapping[str, type[Pooling]] = by_name(
     Ends,
     Mean,
+    MeanDeviation,
     AttentiveMean,
     AttentiveMeanDeviation,
 )

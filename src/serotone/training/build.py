@@ -35,6 +35,16 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
             f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs"
             f" {shortest / recipe.sample_rate:.3f} s; set it to that or more"
         )
+    if encoder.maximum_frames is not None:
+        key, seconds = "clip_seconds", recipe.clip_seconds
+        if seconds is None:
+            key, seconds = "bundle.max_seconds", recipe.bundle.max_seconds
+        longest = encoder.maximum_frames * recipe.frontend.hop(recipe.sample_rate) / recipe.sample_rate
+        if seconds > longest:
+            raise RecipeError(
+                f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} takes at most"
+                f" {longest:g} s; set it to that or less"
+            )
     return System(
         frontend,
         encoder,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from serotone.files import write_text, write_whole
 from serotone.modeling.system import System, WholeClips
 from serotone.recognition.bundle import Bundle, load_bundle, write_manifest
 from serotone.training.build import build_system
+from serotone.training.quantise import compact, rounded
 from serotone.training.recipe import Recipe, load
 
 OPSET = 17
@@ -42,11 +44,14 @@ def export(
 
     The graph is compared with the system, up to the longest clip taken whole, before anything takes its place.
     ``graph_only`` leaves weights and recipe out, as in the bundles that ship. ``temperature`` divides the logits before
-    the softmax, as a constant of the graph; 1 is a system that was not calibrated.
+    the softmax, as a constant of the graph; 1 is a system that was not calibrated. Where the recipe's bundle has 8-bit
+    weights, the bundle is that of the rounded system: graph and weights agree.
 
     Raises:
         BundleError: The exported graph does not agree with the system to 1e-4 in probability.
     """
+    if recipe.bundle.precision == "int8":
+        system = rounded(system)
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -83,7 +88,10 @@ def export(
 
 
 def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> None:
-    """Export waveform (B, T) -> logits, probabilities, embedding with B and T dynamic."""
+    """Export waveform (B, T) -> logits, probabilities, embedding with B and T dynamic.
+
+    Where the recipe's bundle has 8-bit weights, ``system`` is one that :func:`rounded` made, or the graph differs.
+    """
     whole = WholeClips(system, temperature=temperature).cpu().eval()
     example = torch.zeros(2, round(2.0 * recipe.sample_rate))
     with warnings.catch_warnings():
@@ -103,6 +111,8 @@ def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: floa
             opset_version=OPSET,
             dynamo=False,
         )
+    if recipe.bundle.precision == "int8":
+        onnx.save(compact(onnx.load(path)), path)
 
 
 def check_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> float:

@@ -30,6 +30,7 @@ from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.loggers import following
 from serotone.training.module import Training
 from serotone.training.objective import Objective
+from serotone.training.pretrained import load_pretrained
 from serotone.training.recipe import Recipe
 from serotone.training.versions import record
 
@@ -113,6 +114,8 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
     record(folder)
     checkpoint = folder / CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed)
+    if recipe.weights is not None and not checkpoint.is_file():
+        write_json(folder / "weights.json", load_pretrained(module.system.encoder, recipe.weights).to_dict())
     if recipe.standardise and not checkpoint.is_file():
         fit_standardiser(module.system, train)
     run_loop(module, validation, folder, following(recipe, split, folder))

@@ -153,6 +153,15 @@ class Schedule(_Frozen):
         return words if self.patience is None else f"at most {words}, patience {self.patience}"
 
 
+class Weights(_Frozen):
+    """Pretrained weights of the encoder, which training starts from; a part with learning rate 0 keeps them."""
+
+    source: str = Field(description="a .safetensors file, a folder with model.safetensors, or a name on the hub")
+    revision: str = Field("main", pattern=r"^[\w./-]+$", description="version of a hub's file: a branch or a commit")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="of the file; null takes what comes")
+    licence: str = Field(description="of the weights, for card and notice")
+
+
 class ProtocolChoice(_Frozen):
     """Who trains, validates and tests; which options a protocol takes is its own affair (``serotone.splits``)."""
 
@@ -191,6 +200,9 @@ class BundleChoice(_Frozen):
     window_seconds: float = Field(4.0, gt=0)
     hop_seconds: float = Field(2.0, gt=0)
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
+    precision: Literal["float32", "int8"] = Field(
+        "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- recipe
@@ -220,6 +232,7 @@ class Recipe(_Frozen):
         "frames", description="speech-frames: not those of the silence that fills clips up; they become 0 after it"
     )
     encoder: Encoder
+    weights: Weights | None = Field(None, description="pretrained weights of the encoder; null starts from chance")
     annealing: Annealing | None = None
     pooling: Pooling = EndsOptions()
     head: Head
@@ -248,6 +261,15 @@ class Recipe(_Frozen):
             raise ValueError(
                 f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
                 " answers; give clip_seconds a length, or take an encoder of variable length"
+            )
+        if self.weights is not None and not ENCODERS[self.encoder.name].prefixes:
+            raise ValueError(
+                f"weights with encoder {self.encoder.name!r}, which has no pretrained ones; leave them out"
+            )
+        if self.weights is not None and self.standardise is not None:
+            raise ValueError(
+                "weights with standardise per-bin; pretrained weights read frames as the frontend makes them:"
+                " set standardise null"
             )
         seconds = (self.bundle.min_seconds, self.bundle.window_seconds, self.bundle.max_seconds)
         if list(seconds) != sorted(seconds):

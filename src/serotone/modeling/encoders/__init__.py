@@ -8,6 +8,7 @@ from serotone.modeling.encoders.dycnn import DyCNN, DyCNNOptions
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.encoders.resnet import ResNet18, ResNet18Options
 from serotone.modeling.encoders.vlcrnn import VLCRNN, VLCRNNOptions
+from serotone.modeling.encoders.whisper import Whisper, WhisperOptions
 from serotone.modeling.options import by_name
 
 ENCODERS: Mapping[str, type[Encoder]] = by_name(
@@ -16,6 +17,7 @@ ENCODERS: Mapping[str, type[Encoder]] = by_name(
     ResNet18,
     CNNBLSTM,
     DyCNN,
+    Whisper,
 )
 
 __all__ = [
@@ -31,4 +33,6 @@ __all__ = [
     "ResNet18Options",
     "VLCRNN",
     "VLCRNNOptions",
+    "Whisper",
+    "WhisperOptions",
 ]

@@ -20,8 +20,14 @@ class Encoder(nn.Module):
     masks: ClassVar[bool] = True
     """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
 
+    prefixes: ClassVar[tuple[str, ...]] = ()
+    """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
+
     minimum_frames: int = 1
     """The fewest frames that its layers can read."""
+
+    maximum_frames: int | None = None
+    """The most frames that it can read; None for any number."""
 
     directions: int = 1
     """2 where a state is the forward and the backward half of a recurrence, side by side."""

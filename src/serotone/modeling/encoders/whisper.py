@@ -1,0 +1,180 @@
+"""The lower layers of Whisper's encoder, for weights that were trained to recognise speech.
+
+Radford et al., "Robust speech recognition via large-scale weak supervision", 2022. The code is ours. Tensors are named
+as under ``model.encoder`` in the ``transformers`` checkpoints of the same model, so that a checkpoint loads with that
+prefix taken off. Its table of positions is not among them: positions are computed, and a clip of T steps sees the
+first T. Clips need not be filled up to 30 s, and no clip may be longer.
+
+Parameters of a layer, and of the convolutions: base (width 512) 3.15 M and 0.91 M, tiny (384) 1.77 M and 0.54 M.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, doc
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serotone.modeling.encoders.encoder import Encoder
+from serotone.modeling.lengths import Length, conv_length, mask, zero_beyond
+from serotone.modeling.options import Options
+
+MAXIMUM_FRAMES = 3000
+"""Frames in 30 s, the longest clip that Whisper was trained on."""
+
+LONGEST_PERIOD = 10000
+"""Steps over 2 pi of the slowest sinusoid among the positions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhisperOptions(Options):
+    """The convolutions and the lower layers of Whisper's encoder; base is 512 wide, tiny 384."""
+
+    name: Literal["whisper"] = "whisper"
+    width: Annotated[int, Ge(4), doc("width of a layer; even, and a multiple of heads")] = 512
+    heads: Annotated[int, Ge(1), doc("attention heads of a layer")] = 8
+    layers: Annotated[
+        tuple[int, ...],
+        doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
+    ] = (3,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"width {self.width} with heads {self.heads}; expected an even multiple of heads")
+        if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0:
+            raise ValueError(f"layers {list(self.layers)}; expected at least one number, rising, from 0 on")
+
+    @property
+    def depth(self) -> int:
+        """Layers that are computed."""
+        return self.layers[-1]
+
+
+class Whisper(Encoder):
+    """Two convolutions, the second of which halves the rate, positions, then pre-norm transformer layers.
+
+    The exporter sets ``exported``: every clip then fills its batch, and nothing is masked.
+
+    Args:
+        options: See there.
+        num_features: Bins of the input frames: 80 mel bands, 128 from large-v3 on.
+    """
+
+    options_type = WhisperOptions
+    minimum_frames = 1
+    maximum_frames = MAXIMUM_FRAMES
+    prefixes = ("model.encoder.", "encoder.")
+
+    rates: Tensor
+
+    def __init__(self, options: WhisperOptions, *, num_features: int) -> None:
+        super().__init__()
+        width = options.width
+        self.returned, self.heads = options.layers, options.heads
+        self.conv1 = nn.Conv1d(num_features, width, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
+        self.layers = nn.ModuleList(Layer(width, options.heads) for _ in range(options.depth))
+        self.register_buffer("rates", rates(width), persistent=False)
+        self.num_outputs = width * len(options.layers)
+        self.exported = False
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, F), lengths (B,) of at least 1 -> states (B, T', D), lengths (B,), T' half of T rounded up.
+
+        Raises:
+            ValueError: T is over 3,000 frames, 30 s.
+        """
+        if not self.exported and frames.shape[1] > self.maximum_frames:
+            raise ValueError(
+                f"a clip of {frames.shape[1]} frames; Whisper's encoder takes at most {self.maximum_frames}, which are"
+                " 30 s: crop clips with max_frames, or cut them into windows"
+            )
+        padded = not self.exported and bool((lengths < frames.shape[1]).any())
+        states = self._convolved(frames, lengths if padded else None)  # (B, T', W)
+        lengths = halved(lengths)
+        visible = mask(lengths, states.shape[1])[:, None, None, :] if padded else None  # (B, 1, 1, T')
+        states = states + self.positions(states.shape[1]).to(states.dtype)
+        kept = [states] if 0 in self.returned else []
+        for number, layer in enumerate(self.layers, start=1):
+            states = layer(states, visible)
+            if number in self.returned:
+                kept.append(states)
+        return torch.cat(kept, dim=2) if len(kept) > 1 else kept[0], lengths
+
+    def positions(self, size: int | Tensor) -> Tensor:
+        """Sines, then cosines, of the first ``size`` positions: (size, width)."""
+        steps = torch.arange(size, device=self.rates.device)  # type: ignore[arg-type]
+        angles = steps[:, None].to(self.rates.dtype) * self.rates  # (size, width / 2)
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    def _convolved(self, frames: Tensor, lengths: Tensor | None) -> Tensor:
+        """Frames (B, T, F) -> (B, T', W). A convolution sees zeros beyond each length, if any are given."""
+        if lengths is not None:
+            frames = zero_beyond(frames, lengths, dim=1)
+        maps = functional.gelu(self.conv1(frames.transpose(1, 2)))  # (B, W, T)
+        if lengths is not None:
+            maps = zero_beyond(maps, lengths, dim=2)
+        return functional.gelu(self.conv2(maps)).transpose(1, 2)  # (B, T', W)
+
+
+class Layer(nn.Module):
+    """x + attention(norm(x)), then x + fc2(GELU(fc1(norm(x))))."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, states: Tensor, visible: Tensor | None) -> Tensor:
+        """States (B, T, W), which of them count (B, 1, 1, T), None for all -> states (B, T, W)."""
+        states = states + self.self_attn(self.self_attn_layer_norm(states), visible)
+        inner = functional.gelu(self.fc1(self.final_layer_norm(states)))  # (B, T, 4 W)
+        summed: Tensor = states + self.fc2(inner)
+        return summed
+
+
+class Attention(nn.Module):
+    """Scaled dot-product self-attention; keys have no bias, as in the checkpoints.
+
+    The exporter sets ``exported``: attention is then written as products and a softmax.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.scale = heads, math.sqrt(width // heads)
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
+        self.exported = False
+
+    def forward(self, states: Tensor, visible: Tensor | None) -> Tensor:
+        """States (B, T, W), which of them count (B, 1, 1, T), None for all -> (B, T, W)."""
+        query, key, value = (
+            projection(states).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, H, T, W / H)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        if self.exported:
+            scores = (query / self.scale) @ key.transpose(2, 3)  # (B, H, T, T)
+            mixed = torch.softmax(scores, dim=3) @ value
+        else:
+            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        joined: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return joined
+
+
+def rates(width: int) -> Tensor:
+    """Radians a step of each sinusoid, (width / 2,) in float32: geometric, from 1 down to 1 / 10,000."""
+    count = width // 2
+    return torch.exp(-math.log(LONGEST_PERIOD) / max(1, count - 1) * torch.arange(count))
+
+
+def halved(length: Length) -> Length:
+    """Steps of so many frames: half of them, rounded up."""
+    return conv_length(length, kernel=3, stride=2, padding=1)

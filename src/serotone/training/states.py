@@ -1,0 +1,155 @@
+"""States once: what the frozen half of a system makes of each clip is computed once, and kept on disk.
+
+An encoder that does not learn gives the same states in every fold, epoch and head that is tried. They are kept by the
+content of the clip, in a folder that is named by everything else they depend on: nothing can be stale, and one folder
+serves every run. A computation that is killed goes on after its last whole shard.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from serotone.errors import RunError
+from serotone.files import write_whole
+from serotone.modeling.system import System
+from serotone.training.data import Clips, in_order
+from serotone.training.recipe import Recipe
+
+What: TypeAlias = Literal["states", "vectors"]
+"""States over time (T', D), kept in float16; or the vectors (D,) that the pooling makes of them, in float32."""
+
+FORMAT = 1
+"""Goes up when the same recipe and weights begin to give other numbers."""
+
+SHARD_BYTES = 2**26
+BATCH_CLIPS = 16
+
+
+class Kept(Mapping[str, NDArray[Any]]):
+    """Arrays by utterance id, read from disk when they are asked for."""
+
+    def __init__(self, shelf: "Shelf", contents: Mapping[str, str]) -> None:
+        self._shelf = shelf
+        self._contents = contents
+
+    def __getitem__(self, utterance: str) -> NDArray[Any]:
+        return self._shelf.read(self._contents[utterance])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._contents)
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+
+class Shelf:
+    """A folder of shards, each of which holds arrays by the content of their clips.
+
+    Raises:
+        RunError: A shard is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._shards: dict[str, Path] = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            try:
+                with safe_open(path, framework="np") as shard:
+                    self._shards |= dict.fromkeys(shard.keys(), path)
+            except SafetensorError as error:
+                raise RunError(f"{path}: damaged: {error}; delete it, and what it held is computed again") from None
+
+    def __contains__(self, content: str) -> bool:
+        return content in self._shards
+
+    def read(self, content: str) -> NDArray[Any]:
+        """The array of one clip."""
+        with safe_open(self._shards[content], framework="np") as shard:
+            array: NDArray[Any] = shard.get_tensor(content)
+        return array
+
+    def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write one more shard, named by what it holds."""
+        name = hashlib.sha256(" ".join(sorted(arrays)).encode()).hexdigest()[:16]
+        path = self.folder / f"{name}.safetensors"
+        write_whole(path, lambda temporary: save_file(dict(arrays), temporary))
+        self._shards |= dict.fromkeys(arrays, path)
+
+
+def fingerprint(system: System, recipe: Recipe, what: What) -> str:
+    """SHA-256, in hexadecimal, of all that states or vectors depend on besides the clip.
+
+    That is the recipe's parts up to the encoder (up to the pooling for vectors) and their weights and statistics.
+    """
+    parts = ["frontend", "standardiser", "encoder", *(["pooling"] if what == "vectors" else [])]
+    said = [getattr(recipe, name) for name in parts if name != "standardiser"]
+    fixed = (FORMAT, what, recipe.sample_rate, recipe.clip_samples, recipe.standardise_over)
+    digest = hashlib.sha256(repr((*fixed, *said)).encode())
+    for part in parts:
+        for name, tensor in system.get_submodule(part).state_dict().items():
+            digest.update(f"{part}.{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def states_of(system: System, recipe: Recipe, clips: Clips, folder: Path, *, what: What) -> Kept:
+    """States or vectors of every clip, by utterance id: those in ``folder``, and what is missing there computed.
+
+    Args:
+        system: As it will be when the states are used: with its weights, rounded or not. It is left in evaluation mode.
+        recipe: What it was built from.
+        clips: Whole clips.
+        folder: Where they are kept, for any number of systems; see :func:`serotone.training.pretrained.cache`.
+        what: "states" or "vectors".
+
+    Raises:
+        RunError: The recipe cuts clips into pieces; a shard is damaged; or the encoder makes NaN or infinity of a clip.
+    """
+    if recipe.segments:
+        raise RunError(f"recipe {recipe.name} cuts clips into segments; states are kept of whole clips alone")
+    contents = {name: content_of(clips.waveforms[name]) for name in clips.utterances}
+    shelf = Shelf(folder / fingerprint(system, recipe, what))
+    missing = {content: name for name, content in contents.items() if content not in shelf}
+    pending: dict[str, NDArray[Any]] = {}
+    for name, array in _computed(system, clips, sorted(missing.values()), what):
+        pending[contents[name]] = array
+        if sum(kept.nbytes for kept in pending.values()) >= SHARD_BYTES:
+            shelf.add(pending)
+            pending = {}
+    if pending:
+        shelf.add(pending)
+    return Kept(shelf, contents)
+
+
+def content_of(waveform: NDArray[np.float32]) -> str:
+    """SHA-256, in hexadecimal, of a clip's samples."""
+    return hashlib.sha256(np.ascontiguousarray(waveform).data).hexdigest()
+
+
+def _computed(system: System, clips: Clips, names: Sequence[str], what: What) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Each utterance's id and array, as they are made; a bar on a terminal's standard error."""
+    system.eval()
+    device = system.standardiser.mean.device
+    batches = in_order(Clips(names, clips.waveforms, clips.targets), batch_size=BATCH_CLIPS)
+    shown = track(
+        batches, f"{what} of {len(names)} clips", console=Console(stderr=True), disable=not sys.stderr.isatty()
+    )
+    for batch in shown:
+        with torch.no_grad():
+            states, lengths = system.states(batch.waveforms.to(device), batch.lengths.to(device))
+            values = system.pooling(states, lengths).float() if what == "vectors" else states.half()
+        for name, array, steps in zip(batch.ids, values.cpu().numpy(), lengths.tolist(), strict=True):
+            valid = array if what == "vectors" else array[:steps].copy()
+            if not np.isfinite(valid).all():
+                raise RunError(f"the encoder makes NaN or infinity of clip {name}; listen to it, or leave it out")
+            yield name, valid

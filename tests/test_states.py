@@ -1,0 +1,128 @@
+"""States that are kept: the same as computed anew, computed once, and never those of another system or clip."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from serotone.errors import RunError
+from serotone.modeling.system import System
+from serotone.training import states as kept
+from serotone.training.build import build_system
+from serotone.training.data import Clips
+from serotone.training.export import glides
+from serotone.training.quantise import rounded
+from serotone.training.recipe import load
+from serotone.training.states import What, fingerprint, states_of
+
+WHISPER = (
+    "frontend={name: whisper-log-mel, num_mels: 8}",
+    "standardise=null",
+    "encoder={name: whisper, width: 16, heads: 4, layers: [1, 2]}",
+    "pooling=mean-sd",
+    "head={name: linear}",
+)
+RECIPE = load("vlcrnn-variable-length", WHISPER)
+CLIPS = {name: glides(1, 0.3 + 0.21 * index, sample_rate=16000, seed=index)[0] for index, name in enumerate("abcdefgh")}
+
+
+def made(*changes: str, seed: int = 4) -> System:
+    torch.manual_seed(seed)
+    return build_system(load("vlcrnn-variable-length", [*WHISPER, *changes]), 3).eval()
+
+
+def clips_of(waveforms: dict[str, NDArray[np.float32]]) -> Clips:
+    return Clips(list(waveforms), waveforms, dict.fromkeys(waveforms, 0))
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Clips that an encoder was given, call by call."""
+    counts: list[int] = []
+    original = System.states
+
+    def counting(system: System, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        counts.append(len(waveforms))
+        return original(system, waveforms, lengths)
+
+    monkeypatch.setattr(System, "states", counting)
+    return counts
+
+
+@pytest.mark.parametrize("what", ["states", "vectors"])
+def test_what_is_kept_is_what_the_system_makes_and_is_made_once(
+    what: What, tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "BATCH_CLIPS", 3)
+    monkeypatch.setattr(kept, "SHARD_BYTES", 1000)
+    system = made()
+    for _ in range(2):
+        answers = states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what=what)
+        assert computed == [3, 3, 2]
+    assert list(answers) == list(CLIPS)
+    assert len(list(tmp_path.rglob("*.safetensors"))) > 1
+    for name, waveform in CLIPS.items():
+        with torch.no_grad():
+            alone = torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
+            states, embedding = System.states(system, *alone)[0][0], system(*alone).embedding[0]
+        expected = states if what == "states" else embedding
+        assert answers[name].dtype == (np.float16 if what == "states" else np.float32)
+        tolerance = 1e-3 if what == "states" else 1e-5
+        torch.testing.assert_close(torch.from_numpy(answers[name]).float(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_only_what_is_new_is_computed_whatever_it_is_called(tmp_path: Path, computed: list[int]) -> None:
+    system = made()
+    states_of(system, RECIPE, clips_of({"a": CLIPS["a"], "b": CLIPS["b"]}), tmp_path, what="vectors")
+    more = {"other": CLIPS["b"], "same": CLIPS["b"].copy(), "c": CLIPS["c"]}
+    answers = states_of(system, RECIPE, clips_of(more), tmp_path, what="vectors")
+    assert computed == [2, 1]
+    np.testing.assert_array_equal(answers["other"], answers["same"])
+    assert np.abs(answers["other"] - answers["c"]).max() > 1e-3
+
+
+def test_what_was_whole_before_a_stop_is_not_computed_again(
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "BATCH_CLIPS", 2)
+    monkeypatch.setattr(kept, "SHARD_BYTES", 1)
+    system = made()
+    broken = dict(CLIPS) | {"h": np.full_like(CLIPS["h"], np.nan)}
+    with pytest.raises(RunError, match="makes NaN or infinity of clip h"):
+        states_of(system, RECIPE, clips_of(broken), tmp_path, what="vectors")
+    computed.clear()
+    assert len(states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")) == len(CLIPS)
+    assert computed == [1]
+
+
+def test_the_fingerprint_changes_with_all_that_the_numbers_depend_on_and_with_nothing_else() -> None:
+    system = made()
+    same = fingerprint(system, RECIPE, "vectors")
+    assert fingerprint(made(), load("vlcrnn-variable-length", [*WHISPER, "seed=9"]), "vectors") == same
+    assert fingerprint(System(system.frontend, system.encoder, system.pooling, made().head), RECIPE, "vectors") == same
+    others = {
+        fingerprint(system, RECIPE, "states"),
+        fingerprint(rounded(made("encoder.width=64")), RECIPE, "vectors"),
+        fingerprint(made("encoder.width=64"), RECIPE, "vectors"),
+        fingerprint(made(seed=5), RECIPE, "vectors"),
+    }
+    for change in ("frontend.reference=maximum", "encoder.layers=[2]", "pooling=mean", "clip_seconds=2"):
+        recipe = load("vlcrnn-variable-length", [*WHISPER, change, "bundle={max_seconds: 2, window_seconds: 2}"])
+        others.add(fingerprint(build_system(recipe, 3), recipe, "vectors"))
+    assert len(others | {same}) == 9
+
+
+def test_damaged_shards_and_pieces_are_refused(tmp_path: Path) -> None:
+    system = made()
+    states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")
+    (shard,) = tmp_path.rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(RunError, match=rf"{shard.name}: damaged.*delete it"):
+        states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")
+    pieces = load("vlcrnn-variable-length", [*WHISPER, "segments=true", "clip_seconds=1", "loss.length_weights=false"])
+    with pytest.raises(RunError, match="cuts clips into segments"):
+        states_of(system, pieces, clips_of(CLIPS), tmp_path, what="states")
