@@ -109,6 +109,6 @@ def _audio_in(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(64)
     try:
-        return sniff(head, str(path))[0]
+        return sniff(head, str(path)).kind
     except AudioFormatError:
         return None
