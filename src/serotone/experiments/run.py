@@ -62,7 +62,9 @@ def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, l
         sample_rate=recipe.sample_rate,
         max_samples=longest,
     )
-    return Material(labels, waveforms, {name: labels.index(label) for name, label in chosen.items()}), problems
+    targets = {name: labels.index(label) for name, label in chosen.items()}
+    corpora = {u.id: u.corpus for u in utterances if u.id in chosen}
+    return Material(labels, waveforms, targets, corpora), problems
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from serotone.corpora import CORPORA, Utterance
+from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
 from serotone.experiments.run import gather, opened, plan, select
 from serotone.files import write_json
@@ -15,6 +15,9 @@ from serotone.training.export import export
 from serotone.training.fit import run_fold
 from serotone.training.recipe import Recipe
 from serotone.training.versions import versions
+
+NO_LICENCE = "none stated"
+"""The licence of a corpus of one's own, where the recipe's ``licences`` says nothing of it."""
 
 
 def train(
@@ -91,16 +94,19 @@ def train(
 
 
 def provenance(recipe: Recipe, utterances: Sequence[Utterance]) -> list[dict[str, object]]:
-    """One mapping per corpus that the recipe used: name, licence, utterances, speakers."""
+    """One mapping per corpus used: name, licence, whether that is non-commercial, languages, utterances, speakers."""
     _, chosen = select(recipe, utterances)
     used = [utterance for utterance in utterances if utterance.id in chosen]
     rows: list[dict[str, object]] = []
     for corpus in sorted({utterance.corpus for utterance in used}):
         mine = [utterance for utterance in used if utterance.corpus == corpus]
+        licence = recipe.licences.get(corpus) or (CORPORA[corpus].licence if corpus in CORPORA else NO_LICENCE)
         rows.append(
             {
                 "name": corpus,
-                "licence": CORPORA[corpus].licence,
+                "licence": licence,
+                "non_commercial": non_commercial(licence),
+                "languages": sorted({u.language for u in mine if u.language}),
                 "utterances": len(mine),
                 "speakers": len({utterance.speaker for utterance in mine}),
             }

@@ -29,7 +29,7 @@ from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.loggers import following
 from serotone.training.module import Training
-from serotone.training.objective import Objective
+from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
 from serotone.training.recipe import Recipe
 from serotone.training.versions import record
@@ -40,15 +40,32 @@ STANDARDISER_BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What every fold of a run shares: labels in order, waveforms and class index by utterance id."""
+    """What every fold of a run shares: labels in order; waveform, class index and corpus by utterance id."""
 
     labels: tuple[str, ...]
     waveforms: Mapping[str, NDArray[np.float32]]
     targets: Mapping[str, int]
+    corpora: Mapping[str, str]
 
     def clips(self, ids: Sequence[str], *, piece: int | None = None) -> Clips:
         """The clips of one part, without those that could not be read; cut into pieces of so many samples if asked."""
-        return Clips([name for name in ids if name in self.waveforms], self.waveforms, self.targets, piece=piece)
+        numbers = {name: self.corpus_names.index(corpus) for name, corpus in self.corpora.items()}
+        kept = [name for name in ids if name in self.waveforms]
+        return Clips(kept, self.waveforms, self.targets, piece=piece, corpora=numbers)
+
+    @property
+    def corpus_names(self) -> list[str]:
+        """The corpora in order; their numbers are their places here."""
+        return sorted(set(self.corpora.values()))
+
+    def mixture(self, clips: Clips) -> Mixture:
+        """What each corpus brings to a training on these clips; what it has at all is seen on all of its clips."""
+        shape = (len(self.corpus_names), len(self.labels))
+        counts, every = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+        for names, numbers in ((clips.utterances, counts), (self.targets, every)):
+            for name in names:
+                numbers[clips.corpora[name], self.targets[name]] += 1
+        return Mixture(counts, every > 0)
 
 
 class _KeepEpoch(pl.Callback):
@@ -113,7 +130,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
     folder.mkdir(parents=True, exist_ok=True)
     record(folder)
     checkpoint = folder / CHECKPOINT
-    module = prepare(recipe, train, material.labels, seed=seed)
+    module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
     if recipe.weights is not None and not checkpoint.is_file():
         write_json(folder / "weights.json", load_pretrained(module.system.encoder, recipe.weights).to_dict())
     if recipe.standardise and not checkpoint.is_file():
@@ -131,7 +148,9 @@ def _score(module: Training) -> float | None:
     return module.kept_score if module.kept is not None else None
 
 
-def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int) -> Training:
+def prepare(
+    recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int, mixture: Mixture | None = None
+) -> Training:
     """An untrained system, its class weights and its batches: all from the recipe, the training part and the seed."""
     torch.manual_seed(seed)
     schedule = recipe.training
@@ -142,7 +161,12 @@ def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int)
         recipe,
         labels=labels,
         objective=Objective(
-            recipe, system, labels=labels, counts=train.counts(len(labels)), longest=max(train.samples())
+            recipe,
+            system,
+            labels=labels,
+            counts=train.counts(len(labels)),
+            longest=max(train.samples()),
+            mixture=mixture,
         ),
         batches=lambda epoch: shuffled(
             train,

@@ -79,7 +79,9 @@ class Loss(_Frozen):
     Cross-entropy is gamma 0, no alpha, no margin. With class or length weights the batch's mean is weighted by them.
     """
 
-    class_weights: Literal["inverse-frequency"] | None = "inverse-frequency"
+    class_weights: Literal["inverse-frequency", "corpus-and-emotion"] | None = Field(
+        "inverse-frequency", description="corpus-and-emotion: every corpus alike and, within it, every emotion"
+    )
     length_weights: bool = Field(False, description="weight by the longest training clip over the clip's length")
     gamma: float = Field(0.0, ge=0, description="focal loss; 0 is cross-entropy")
     alpha: float | Literal["inverse-frequency"] | dict[str, float] | None = Field(
@@ -217,6 +219,9 @@ class Recipe(_Frozen):
     sample_rate: int = Field(16000, ge=8000, le=48000)
     labels: tuple[str, ...] | None = Field(None, description="classes in order; null takes the corpus's own")
     merge: dict[str, str] = Field(default_factory=dict)
+    licences: dict[str, str] = Field(
+        default_factory=dict, description="of corpora that cannot say theirs, such as a manifest, by the corpus's name"
+    )
     styles: tuple[str, ...] | None = Field(None, description="such as improvised; null takes all")
     training_only: tuple[str, ...] = Field((), description="corpora that are trained on and never tested")
     protocol: ProtocolChoice
