@@ -171,7 +171,7 @@ def test_pieces_are_items_and_utterances_are_counted() -> None:
     assert len(cut) == 1 + 3 + 4 + 2
     assert cut.samples() == [16_000, 16_000, 16_000, 8_000, 16_000, 16_000, 16_000, 1, 16_000, 4_000]
     assert cut.counts(2) == [2, 2]
-    waveform, target, name, corpus = cut[3]
+    waveform, target, name, _ = cut[3]
     assert (len(waveform), target, name) == (8_000, 0, "b")
     assert torch.equal(waveform, torch.from_numpy(cut.waveforms["b"][32_000:]))
 
