@@ -36,7 +36,7 @@ def write_card(
         f" {item['licence']} |"
         for item in data
     )
-    schedule = recipe.training
+    schedule = recipe.chosen
     length = f"{schedule.length}, {schedule.batch_size} clips a step, in {schedule.precision}"
     return f"""# {name}
 

@@ -9,12 +9,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from serotone.emotions import EMOTIONS
 from serotone.modeling.encoders import ENCODERS, DyCNNOptions
 from serotone.modeling.frontends import FRONTENDS, FrontendOptions
-from serotone.modeling.heads import HEADS, CosineHeadOptions
+from serotone.modeling.heads import HEADS, CosineHeadOptions, StandardisedLinearHeadOptions
 from serotone.modeling.options import Options
 from serotone.modeling.pooling import POOLINGS, EndsOptions
 from serotone.splits import PROTOCOLS
@@ -155,6 +155,56 @@ class Schedule(_Frozen):
         return words if self.patience is None else f"at most {words}, patience {self.patience}"
 
 
+class Convex(_Frozen):
+    """A linear head on the vectors of frozen parts, solved to convergence; nothing else learns.
+
+    ``strength`` is scikit-learn's C. Heads for recordings that are standardised by their own collection, and by their
+    own speaker within it, are solved along with it and travel in the bundle, each level with its own temperature.
+    """
+
+    solver: Literal["convex"]
+    strength: Annotated[float, Field(gt=0)] | Literal["held-out"] = Field(
+        description="held-out: the best of strengths on corpora that trained nothing, for each level by itself"
+    )
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="to choose from"
+    )
+    collection_shrinkage: float = Field(
+        0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
+    )
+    speaker_shrinkage: float = Field(
+        15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
+    )
+    batch_size: int = Field(16, ge=1, description="clips that are encoded at a time")
+
+    @property
+    def choices(self) -> tuple[float, ...]:
+        """The strengths that are tried."""
+        return self.strengths if self.strength == "held-out" else (self.strength,)
+
+    @property
+    def length(self) -> str:
+        """The length in words: ``to convergence, strength 0.001``."""
+        chosen = "chosen on held-out corpora" if self.strength == "held-out" else f"{self.strength:g}"
+        return f"to convergence, strength {chosen}"
+
+    @property
+    def precision(self) -> str:
+        """What it is solved in."""
+        return "float64"
+
+
+def _solver(value: object) -> str:
+    """Which of the two kinds of schedule a mapping, or a schedule, is."""
+    solver = value.get("solver") if isinstance(value, Mapping) else getattr(value, "solver", None)
+    return "steps" if solver is None else str(solver)
+
+
+AnySchedule: TypeAlias = Annotated[
+    Annotated[Schedule, Tag("steps")] | Annotated[Convex, Tag("convex")], Discriminator(_solver)
+]
+
+
 class Weights(_Frozen):
     """Pretrained weights of the encoder, which training starts from; a part with learning rate 0 keeps them."""
 
@@ -245,7 +295,7 @@ class Recipe(_Frozen):
     center: Center = Center()  # type: ignore[call-arg]
     monitor: Literal["ua", "wa", "none"] = Field(description="validation score that selects the step; none = the last")
     schedule: str
-    schedules: dict[str, Schedule]
+    schedules: dict[str, AnySchedule]
     bundle: BundleChoice = BundleChoice()  # type: ignore[call-arg]
     on: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="what differs on a corpus, by its name; resolved when corpora are given"
@@ -294,18 +344,37 @@ class Recipe(_Frozen):
         if any(isinstance(alpha, float | int) and alpha < 0 for alpha in alphas):
             raise ValueError(f"loss.alpha {self.loss.alpha}; expected nothing below 0")
         for name, schedule in self.schedules.items():
-            if self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
+            if isinstance(schedule, Convex):
+                if not isinstance(self.head, StandardisedLinearHeadOptions):
+                    raise ValueError(
+                        f"schedules.{name} with head {self.head.name!r}; the convex solver fits a standardised-linear head"
+                    )
+                if self.segments or self.monitor != "none":
+                    raise ValueError(f"schedules.{name} is convex: it needs monitor none, and no segments")
+            elif self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
                 raise ValueError(
                     f"schedules.{name} selects from step {schedule.select_from} on and ends at {schedule.steps}"
                 )
-        if self.training.patience is not None and self.monitor == "none":
+        if self.convex is None and self.training.patience is not None and self.monitor == "none":
             raise ValueError("patience needs a monitor, ua or wa")
         return self
 
     @property
-    def training(self) -> Schedule:
-        """The schedule in use."""
+    def chosen(self) -> Schedule | Convex:
+        """The schedule in use, of either kind."""
         return self.schedules[self.schedule]
+
+    @property
+    def convex(self) -> Convex | None:
+        """The schedule in use where that is a convex one."""
+        return self.chosen if isinstance(self.chosen, Convex) else None
+
+    @property
+    def training(self) -> Schedule:
+        """The schedule in use where it takes steps; TypeError for a convex one, which the caller asked for before."""
+        if isinstance(self.chosen, Convex):
+            raise TypeError(f"recipe {self.name}: schedule {self.schedule!r} is convex and takes no steps")
+        return self.chosen
 
     @property
     def clip_samples(self) -> int | None:
