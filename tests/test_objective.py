@@ -282,7 +282,9 @@ def test_center_loss_takes_the_same_weights_of_clips() -> None:
 def test_the_mixture_of_a_fold_counts_its_training_part_and_knows_the_whole_corpora() -> None:
     targets = {"a/1": 0, "a/2": 1, "a/3": 1, "b/1": 1, "b/2": 2, "b/3": 2}
     waveforms = {name: np.zeros(800, dtype=np.float32) for name in targets}
-    material = Material(("angry", "happy", "sad"), waveforms, targets, {name: name[0] for name in targets})
+    material = Material(
+        ("angry", "happy", "sad"), waveforms, targets, {name: name[0] for name in targets}, dict.fromkeys(targets, "x")
+    )
     clips = material.clips(["a/1", "a/2", "b/1", "b/2"])
     mixture = material.mixture(clips)
     assert mixture.counts.tolist() == [[1, 1, 0], [0, 1, 1]]

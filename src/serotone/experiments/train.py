@@ -12,8 +12,9 @@ from serotone.recognition.bundle import Bundle, load_bundle
 from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
-from serotone.training.fit import run_fold
+from serotone.training.fit import run_fold, training_table
 from serotone.training.recipe import Recipe
+from serotone.training.solving import levels_of
 from serotone.training.versions import versions
 
 NO_LICENCE = "none stated"
@@ -67,6 +68,11 @@ def train(
         system, results = run_fold(recipe, split, material, out)
         write_json(out / "leaks.json", leak_report(split, utterances).to_dict())
         selection = json.loads((out / "selection.json").read_text(encoding="utf-8"))
+        levels = None
+        if recipe.convex is not None:
+            tell("fitting the heads of adaptation, temperatures and thresholds on what is held out in turn")
+            table = training_table(recipe, system, material.clips(split.train), material)
+            levels = levels_of(recipe, table, out)
         data = provenance(recipe, utterances)
         card = write_card(
             recipe,
@@ -79,6 +85,7 @@ def train(
                 "test": results.get("test"),
             },
             evidence=summaries,
+            levels=levels,
         )
         return export(
             system,
@@ -90,6 +97,8 @@ def train(
             card=card,
             version=version,
             graph_only=graph_only,
+            temperature=levels["plain"].calibration.temperature if levels else 1.0,
+            levels=levels,
         )
 
 

@@ -347,7 +347,7 @@ class Recipe(_Frozen):
             if isinstance(schedule, Convex):
                 if not isinstance(self.head, StandardisedLinearHeadOptions):
                     raise ValueError(
-                        f"schedules.{name} with head {self.head.name!r}; the convex solver fits a standardised-linear head"
+                        f"schedules.{name} with head {self.head.name!r}; a convex one fits a standardised-linear head"
                     )
                 if self.segments or self.monitor != "none":
                     raise ValueError(f"schedules.{name} is convex: it needs monitor none, and no segments")
