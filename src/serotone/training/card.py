@@ -107,7 +107,7 @@ def _levels(levels: Mapping[Level, Fitted] | None) -> str:
         "",
         "Each corpus in turn was answered by a head trained on the others (of a single corpus: each group of speakers)."
         " UA is among the emotions that the corpus has. Strength and temperature were chosen on these same answers,"
-        " which makes them slightly optimistic. *collection*: standardised by the recordings' own statistics, no labels;"
+        " which makes them optimistic. *collection*: standardised by the recordings' own statistics, no labels;"
         " *speaker*: each speaker once more within them.",
         "",
         f"| level | strength | mean UA | {' | '.join(corpora)} | temperature | ECE |",
