@@ -56,7 +56,8 @@ class Material:
 
     def clips(self, ids: Sequence[str], *, piece: int | None = None) -> Clips:
         """The clips of one part, without those that could not be read; cut into pieces of so many samples if asked."""
-        numbers = {name: self.corpus_names.index(corpus) for name, corpus in self.corpora.items()}
+        places = {corpus: place for place, corpus in enumerate(self.corpus_names)}
+        numbers = {name: places[corpus] for name, corpus in self.corpora.items()}
         kept = [name for name in ids if name in self.waveforms]
         return Clips(kept, self.waveforms, self.targets, piece=piece, corpora=numbers)
 
@@ -140,8 +141,8 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
         return _solved(recipe, train, material, folder, seed=seed), 0.0
     checkpoint = folder / CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
-    if recipe.weights is not None and not checkpoint.is_file():
-        write_json(folder / "weights.json", load_pretrained(module.system.encoder, recipe.weights).to_dict())
+    if not checkpoint.is_file():
+        load_weights(module.system, recipe, folder)
     if recipe.standardise and not checkpoint.is_file():
         fit_standardiser(module.system, train)
     run_loop(module, validation, folder, following(recipe, split, folder))
@@ -151,6 +152,12 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
         folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)}
     )
     return finished, module.seconds_before
+
+
+def load_weights(system: System, recipe: Recipe, folder: Path) -> None:
+    """Fill the encoder with the recipe's pretrained weights, where it has any; ``weights.json`` says which."""
+    if recipe.weights is not None:
+        write_json(folder / "weights.json", load_pretrained(system.encoder, recipe.weights).to_dict())
 
 
 def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, seed: int) -> System:

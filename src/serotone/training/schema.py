@@ -345,6 +345,8 @@ class Recipe(_Frozen):
             raise ValueError(f"loss.alpha {self.loss.alpha}; expected nothing below 0")
         for name, schedule in self.schedules.items():
             if isinstance(schedule, Convex):
+                if name != self.schedule:
+                    continue  # of a recipe that this one extends, and has another head than
                 if not isinstance(self.head, StandardisedLinearHeadOptions):
                     raise ValueError(
                         f"schedules.{name} with head {self.head.name!r}; a convex one fits a standardised-linear head"

@@ -6,7 +6,7 @@ it, without labels, in training as in use. Each level has a head of its own, wit
 threshold.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -173,17 +173,22 @@ def held_out_logits(
     return scores
 
 
-def shared_accuracies(table: Table, scores: Floats) -> dict[str, float]:
-    """UA of each corpus among the classes that it has and somebody taught: answers fall on no other."""
-    found = {}
-    for corpus in np.unique(table.corpora):
-        own = table.corpora == corpus
-        taught = (scores[own] > UNTRAINED / 2).any(axis=0)
-        shared = [int(c) for c in np.unique(table.targets[own]) if taught[c]]
-        kept = own & np.isin(table.targets, shared)
-        answers = np.array(shared)[scores[kept][:, shared].argmax(axis=1)]
-        found[str(corpus)] = unweighted_accuracy(table.targets[kept].tolist(), answers.tolist(), labels=shared)
-    return found
+def shared_accuracies(table: Table, scores: Floats, *, among: Collection[int] | None = None) -> dict[str, float]:
+    """UA of each corpus, by its name, as :func:`accuracy_among` says."""
+    return {
+        str(corpus): accuracy_among(table.targets[own], scores[own], among=among)
+        for corpus in np.unique(table.corpora)
+        for own in [table.corpora == corpus]
+    }
+
+
+def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collection[int] | None = None) -> float:
+    """UA of scores (N, C) for targets (N,), among the classes that occur, were taught and are in ``among``."""
+    taught = (scores > UNTRAINED / 2).any(axis=0)
+    shared = [int(c) for c in np.unique(targets) if taught[c] and (among is None or c in among)]
+    kept = np.isin(targets, shared)
+    answers = np.array(shared)[scores[kept][:, shared].argmax(axis=1)]
+    return unweighted_accuracy(targets[kept].tolist(), answers.tolist(), labels=shared)
 
 
 class Doubt(NamedTuple):
