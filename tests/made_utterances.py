@@ -16,6 +16,7 @@ from serotone.errors import SerotoneWarning
 from serotone.splits import Split, make_splits
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
+NEED_WHOLE = ("session-out", "sentence-out", "leave-one-corpus-out", "cross-corpus")
 
 
 def corpus(speakers: int = 6, sentences: int = 5, emotions: Iterable[str] = EMOTIONS) -> list[Utterance]:
@@ -129,7 +130,7 @@ def whole_corpora(draw: st.DrawFn) -> list[Utterance]:
 
 
 def corpora_for(protocol: str) -> st.SearchStrategy[list[Utterance]]:
-    return whole_corpora() if protocol in ("session-out", "sentence-out", "cross-corpus") else corpora()
+    return whole_corpora() if protocol in NEED_WHOLE else corpora()
 
 
 generated = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

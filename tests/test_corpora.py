@@ -25,7 +25,15 @@ from corpus_trees import (
     synthetic_tree,
 )
 from serotone.cli.corpus import app
-from serotone.corpora import CORPORA, check_corpus, find_corpus, fingerprint, parse_corpora, read_corpus
+from serotone.corpora import (
+    CORPORA,
+    check_corpus,
+    find_corpus,
+    fingerprint,
+    non_commercial,
+    parse_corpora,
+    read_corpus,
+)
 from serotone.corpora.base import UNKNOWN_SPEAKER, Official, Utterance, deviations
 from serotone.corpora.labels import SYNONYMS, canonical
 from serotone.emotions import EMOTIONS
@@ -357,6 +365,62 @@ def test_parse_corpora_prefixes_ids_and_speakers(tmp_path: Path) -> None:
         "synthetic/syn01_sad_12",
     ]
     assert {u.speaker for u in utterances} == {"folders/ann", "folders/bob", "synthetic/00", "synthetic/01"}
+
+
+def test_manifests_go_by_names_of_their_own(tmp_path: Path) -> None:
+    one, two = manifest_file(tmp_path / "one"), manifest_file(tmp_path / "two")
+    utterances = parse_corpora([f"ased={one}", f"home-2={two}"])
+    assert [u.id for u in utterances] == ["ased/one", "ased/two", "home-2/one", "home-2/two"]
+    assert {u.speaker for u in utterances} == {"ased/ann", "ased/bob", "home-2/ann", "home-2/bob"}
+    assert [u.corpus for u in utterances] == ["ased", "ased", "home-2", "home-2"]
+    assert check_corpus("ased", one).corpus == "ased"
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "message"),
+    [
+        ("emobd", "data", r"'emobd' is no corpus known here \(did you mean emodb\?\).*mine=clips.csv"),
+        ("emobd", "clips.wav", "did you mean emodb"),
+        ("zzz", "data", "'zzz' is no corpus known here; choose one of: emodb, ravdess"),
+        ("a/b", "clips.csv", "'a/b' is no corpus known here"),
+        ("ased", "clips.csv", "manifest at clips.csv: looked for a CSV, TSV or Parquet file"),
+    ],
+)
+def test_a_misspelt_reader_is_no_manifest(name: str, root: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(name, root)
+
+
+def test_utterances_know_their_language(tmp_path: Path) -> None:
+    assert {u.language for u in read("emodb", emodb_tree(tmp_path / "emodb"))} == {"de"}
+    assert {u.language for u in read("esd", TREES["esd"](tmp_path / "esd"))} == {"en", "zh"}
+    assert {u.language for u in read("folders", folders_tree(tmp_path / "folders"))} == {None}
+    put(tmp_path / "x.wav")
+    (tmp_path / "m.csv").write_text("path,emotion,speaker,language\nx.wav,joy,ann,hi-en\n")
+    assert [u.language for u in read("mine", tmp_path / "m.csv")] == ["hi-en"]
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_licences_of_creative_commons_say_whether_they_allow_commerce(name: str) -> None:
+    corpus = CORPORA[name]
+    if corpus.licence.startswith("CC"):
+        assert corpus.non_commercial == ("-NC" in corpus.licence)
+    assert all(2 <= len(language) <= 3 and language.islower() for language in corpus.languages)
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [
+        ("CC BY-NC-SA 4.0", True),
+        ("for Non-Commercial use", True),
+        ("for research only, by signed licence", True),
+        ("CC BY-SA 4.0", False),
+        ("free for research, citing Burkhardt et al. 2005", False),
+        ("of ANC, public domain", False),
+    ],
+)
+def test_what_the_words_of_a_licence_allow(licence: str, expected: bool) -> None:
+    assert non_commercial(licence) is expected
 
 
 @pytest.mark.parametrize("option", ["emodb", "emodb=", "=x"])

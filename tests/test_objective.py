@@ -12,10 +12,11 @@ from serotone.errors import RunError
 from serotone.modeling.convolution import DynamicConv2d
 from serotone.modeling.system import System
 from serotone.training.build import build_system
-from serotone.training.data import Clips
-from serotone.training.fit import prepare
+from serotone.training.convex import balance
+from serotone.training.data import Clips, in_order
+from serotone.training.fit import Material, prepare
 from serotone.training.module import Training
-from serotone.training.objective import Objective
+from serotone.training.objective import Mixture, Objective
 from serotone.training.recipe import load
 
 FOUR = ("angry", "happy", "neutral", "sad")
@@ -170,7 +171,7 @@ def test_pieces_are_items_and_utterances_are_counted() -> None:
     assert len(cut) == 1 + 3 + 4 + 2
     assert cut.samples() == [16_000, 16_000, 16_000, 8_000, 16_000, 16_000, 16_000, 1, 16_000, 4_000]
     assert cut.counts(2) == [2, 2]
-    waveform, target, name = cut[3]
+    waveform, target, name, _ = cut[3]
     assert (len(waveform), target, name) == (8_000, 0, "b")
     assert torch.equal(waveform, torch.from_numpy(cut.waveforms["b"][32_000:]))
 
@@ -209,3 +210,84 @@ def test_epochs_are_counted_in_batches_of_the_training_part() -> None:
 
 def test_the_longest_clip_is_one_of_the_training_part() -> None:
     assert training("vlcrnn-variable-length").objective.longest == 48_001
+
+
+# Several corpora --------------------------------------------------------------------------------------------------
+
+
+MIXTURE = Mixture(
+    counts=torch.tensor([[4, 1, 8, 0], [0, 2, 2, 1]]),
+    possible=torch.tensor([[True, True, True, False], [False, True, True, True]]),
+)
+
+
+def objective_of_two(*changes: str) -> Objective:
+    recipe = load("cnn-blstm-attention", changes)
+    system = build_system(recipe, 4)
+    return Objective(recipe, system, labels=FOUR, counts=(4, 3, 10, 1), longest=64_000, mixture=MIXTURE)
+
+
+def test_a_class_that_a_corpus_lacks_is_masked_for_its_clips() -> None:
+    objective = objective_of_two()
+    logits = LOGITS.clone().requires_grad_()
+    corpora = torch.tensor([0, 0, 1])
+    embedding = torch.ones(3, len(objective.center.centers[0]))
+    loss = objective(logits, embedding, TARGETS, LENGTHS, step=1000, corpora=corpora)
+    by_hand = [math.log(math.e + 2) - 1, math.log(math.exp(3) + 2), math.log(math.exp(2) + math.e + 1) - 1]
+    assert loss.item() == pytest.approx(sum(by_hand) / 3, rel=1e-6)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad[0, 3] == logits.grad[1, 3] == logits.grad[2, 0] == 0.0  # never a negative
+    assert bool((logits.grad[0, :3] != 0).all())
+
+
+def test_corpora_that_have_every_class_mask_nothing() -> None:
+    everything = MIXTURE._replace(possible=torch.ones(2, 4, dtype=torch.bool))
+    recipe = load("cnn-blstm-attention")
+    objective = Objective(
+        recipe, build_system(recipe, 4), labels=FOUR, counts=COUNTS, longest=64_000, mixture=everything
+    )
+    assert objective.impossible is None
+    assert value(objective) == value(objective_of("cnn-blstm-attention"))
+
+
+def test_corpus_and_emotion_weights_by_hand() -> None:
+    objective = objective_of_two("loss.class_weights=corpus-and-emotion")
+    expected = torch.tensor([[18 / (2 * 3 * 4), 18 / 6, 18 / (6 * 8), 0], [0, 18 / (6 * 2), 18 / (6 * 2), 18 / 6]])
+    torch.testing.assert_close(objective.weights, expected)
+    clips = MIXTURE.counts.double()
+    assert float((clips * expected).sum()) == pytest.approx(18)  # mean 1
+    own = balance(
+        [name for k, name in enumerate("ab") for n in MIXTURE.counts[k].tolist() for _ in range(n)],
+        np.array([c for k in range(2) for c, n in enumerate(MIXTURE.counts[k].tolist()) for _ in range(n)]),
+    )  # the convex head's, clip by clip
+    rows = [float(expected[k, c]) for k in range(2) for c, n in enumerate(MIXTURE.counts[k].tolist()) for _ in range(n)]
+    assert own.tolist() == pytest.approx(rows)
+
+
+def test_center_loss_takes_the_same_weights_of_clips() -> None:
+    objective = objective_of_two("loss.class_weights=corpus-and-emotion", "center={weight: 0.5, warm_up_steps: 0}")
+    corpora = torch.tensor([0, 0, 1])
+    embedding = torch.zeros(3, len(objective.center.centers[0]))
+    embedding[:, 0] = torch.tensor([1.0, 2.0, 3.0])
+    weights = [18 / 24, 3.0, 3.0]
+    plain = objective_of_two("loss.class_weights=corpus-and-emotion")
+    without = float(plain(LOGITS, embedding, TARGETS, LENGTHS, step=5, corpora=corpora))
+    distance = sum(w * d for w, d in zip(weights, (1, 4, 9), strict=True)) / sum(weights)
+    assert float(objective(LOGITS, embedding, TARGETS, LENGTHS, step=5, corpora=corpora)) == pytest.approx(
+        without + 0.5 * distance, rel=1e-6
+    )
+
+
+def test_the_mixture_of_a_fold_counts_its_training_part_and_knows_the_whole_corpora() -> None:
+    targets = {"a/1": 0, "a/2": 1, "a/3": 1, "b/1": 1, "b/2": 2, "b/3": 2}
+    waveforms = {name: np.zeros(800, dtype=np.float32) for name in targets}
+    material = Material(
+        ("angry", "happy", "sad"), waveforms, targets, {name: name[0] for name in targets}, dict.fromkeys(targets, "x")
+    )
+    clips = material.clips(["a/1", "a/2", "b/1", "b/2"])
+    mixture = material.mixture(clips)
+    assert mixture.counts.tolist() == [[1, 1, 0], [0, 1, 1]]
+    assert mixture.possible.tolist() == [[True, True, False], [False, True, True]]
+    (batch,) = in_order(clips, batch_size=8)
+    assert dict(zip(batch.ids, batch.corpora.tolist(), strict=True)) == {"a/1": 0, "a/2": 0, "b/1": 1, "b/2": 1}

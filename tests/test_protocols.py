@@ -97,6 +97,7 @@ def test_an_option_is_taken_or_refused_as_the_protocol_says(protocol):
     [
         ("leave-one-speaker-out", 6),
         ("session-out", 6),
+        ("leave-one-corpus-out", 2),
         ("cross-corpus", 1),
         ("stratified-holdout", 1),
         ("ten-part", 5),
@@ -398,6 +399,35 @@ def test_training_only_utterances_bring_sentences_of_their_own():
 def test_sentences_that_cannot_be_held_out_are_refused(utterances, options, message):
     with pytest.raises(SplitError, match=message):
         make_splits(utterances, "sentence-out", **options)
+
+
+# leave-one-corpus-out
+
+
+def test_each_corpus_is_tested_once_by_what_the_others_taught():
+    utterances = [*speakers(1, "b"), *speakers(3, "c"), *speakers(2, "a")]
+    splits = make_splits(utterances, "leave-one-corpus-out", seed=5)
+    assert [values(split, utterances, "corpus") for split in splits] == [
+        [{"b", "c"}, set(), {"a"}],
+        [{"a", "c"}, set(), {"b"}],
+        [{"a", "b"}, set(), {"c"}],
+    ]
+    assert splits == make_splits(utterances, "leave-one-corpus-out", seed=6)  # nothing is drawn
+
+
+@pytest.mark.parametrize(
+    ("utterances", "message"),
+    [
+        (speakers(3, "a"), "one corpus given, a; it needs two"),
+        (
+            [replace(u, speaker=u.speaker[2:]) for u in [*speakers(3, "a"), *speakers(2, "b")]],
+            "speakers of more than one corpus: s00, s01; prefix",
+        ),
+    ],
+)
+def test_corpora_that_cannot_be_left_out_are_refused(utterances, message):
+    with pytest.raises(SplitError, match=message):
+        make_splits(utterances, "leave-one-corpus-out")
 
 
 # cross-corpus

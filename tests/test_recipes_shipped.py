@@ -11,6 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from serotone.cli import app
+from serotone.corpora import CORPORA
 from serotone.errors import RecipeError
 from serotone.training.explain import DEFAULT, HEADER, PROVENANCES, UNSAID, Explanation, commented, explain
 from serotone.training.recipe import layers, load, shipped, source
@@ -31,6 +32,9 @@ PUBLISHED = {
     *("dycnn-bilstm", "dycnn-lstm", "dycnn-static-lstm", "dycnn-static-bilstm", "dycnn-bilstm-variable"),
     *(f"dycnn-{rows}-{what}" for rows in ("bilstm", "static-lstm") for what in ("mfcc", "adam")),
 }
+STRANGERS = {"default", "free", "whisper-focal-attentive", "whisper-am-softmax", "whisper-center"}
+"""Recipes of ours over several corpora: no paper's, so without its schedule and without classes of IEMOCAP."""
+PAPERS = sorted(set(shipped()) - STRANGERS)
 OWN_SCHEDULE = {"emodb-crnn": "budget", "dycnn-bilstm-adam": "gentle", "dycnn-static-lstm-adam": "gentle"}
 DROPPED = {  # keys of a base that another name, or null, takes away: a spectrogram's mel bands, static kernels' heat
     "spectrogram": {"frontend.num_mels", "frontend.mel_scale", "frontend.mel_norm"},
@@ -65,11 +69,11 @@ def by_key(values: list[Explanation]) -> dict[str, Explanation]:
 
 
 def test_every_row_ships() -> None:
-    assert set(shipped()) == PUBLISHED | {"emodb-crnn"}
-    assert {name for name in shipped() if len(layers(name)) == 1} == BASES
+    assert set(shipped()) == PUBLISHED | {"emodb-crnn"} | STRANGERS
+    assert {name for name in shipped() if len(layers(name)) == 1} == BASES | {"default"}
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", PAPERS)
 def test_it_loads_in_general_and_on_its_corpora_and_reads_back(name: str, tmp_path: Path) -> None:
     general = load(name)
     assert set(general.on) == {"iemocap"}
@@ -105,7 +109,7 @@ def test_what_is_explained_is_what_the_files_state(name: str) -> None:
         assert (explained[key].value, explained[key].source) == (value, name)
 
 
-@pytest.mark.parametrize("name", sorted(set(shipped()) - BASES))
+@pytest.mark.parametrize("name", sorted(set(shipped()) - BASES - {"default"}))
 def test_it_states_only_its_difference(name: str) -> None:
     base = read(name)["extends"]
     inherited = by_key(explain(base))
@@ -113,7 +117,7 @@ def test_it_states_only_its_difference(name: str) -> None:
     assert same == []
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", PAPERS)
 def test_both_schedules_are_there_and_the_budget_is_ours_alone(name: str) -> None:
     recipe = load(name)
     assert set(recipe.schedules) == {"paper", "budget"} | ({"gentle"} if name.endswith("-adam") else set())
@@ -127,6 +131,20 @@ def test_both_schedules_are_there_and_the_budget_is_ours_alone(name: str) -> Non
     budgets = [value for value in explain(name) if value.key.startswith("schedules.budget.")]
     assert {value.provenance for value in budgets} <= {"ours", DEFAULT}
     assert "steps" in {value.key.split(".")[-1] for value in budgets if value.provenance == "ours"}
+
+
+@pytest.mark.parametrize("name", sorted(STRANGERS))
+def test_a_recipe_for_strangers_keeps_the_encoder_and_balances_the_corpora(name: str, tmp_path: Path) -> None:
+    recipe = load(name, corpora=["emodb", "nemo"])
+    (tmp_path / "again.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    assert load(tmp_path / "again.yaml") == recipe
+    assert recipe.loss.class_weights == "corpus-and-emotion"
+    assert recipe.merge == {"calm": "neutral"}
+    assert recipe.monitor == "none"
+    assert "bored" not in (recipe.labels or ())
+    assert recipe.convex is not None or {"frontend", "encoder"} <= set(recipe.training.frozen)
+    for corpus in recipe.licences:
+        assert corpus not in CORPORA  # a reader says its own
 
 
 @pytest.mark.parametrize("corpus", ["emodb", "iemocap"])

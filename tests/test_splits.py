@@ -32,7 +32,14 @@ from serotone.splits import PROTOCOLS, Split, leak_report, make_splits, verify_s
 
 BY_SPEAKER = ("leave-one-speaker-out", "speakers-out")
 MIXED = ("stratified-k-fold", "stratified-holdout", "ten-part")
-TEST_EVERYTHING = (*BY_SPEAKER, "session-out", "speaker-independent", "sentence-out", "stratified-k-fold")
+TEST_EVERYTHING = (
+    *BY_SPEAKER,
+    "session-out",
+    "speaker-independent",
+    "sentence-out",
+    "stratified-k-fold",
+    "leave-one-corpus-out",
+)
 FROZEN_SPEAKERS = [("s02", "s00"), ("s00", "s01"), ("s01", "s02")]  # validation, test
 FROZEN_PARTS = [("s00h6", "s00s3", "s01h3", "s01s3"), ("s00h9", "s00s1", "s01h8", "s01s2")]
 

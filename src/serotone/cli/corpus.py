@@ -23,7 +23,7 @@ app = typer.Typer(name="corpus", help="Corpora: list the readers, check a folder
 def list_corpora(
     format: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.table,
 ) -> None:
-    """List the corpora that can be read, with their licences."""
+    """List the corpora that can be read, with their languages and licences."""
     from serotone.corpora import CORPORA
 
     if format is Format.json:
@@ -31,7 +31,9 @@ def list_corpora(
             {
                 "name": c.name,
                 "utterances": c.official.total if c.official else None,
+                "languages": list(c.languages),
                 "licence": c.licence,
+                "non_commercial": c.non_commercial,
                 "description": c.description,
             }
             for c in CORPORA.values()
@@ -40,16 +42,18 @@ def list_corpora(
         return
     from rich.table import Table
 
-    table = Table("name", "utterances", "licence", "what it is")
+    table = Table("name", "utterances", "languages", "licence", "what it is")
     for corpus in CORPORA.values():
         total = str(corpus.official.total) if corpus.official else ""
-        table.add_row(corpus.name, total, corpus.licence, corpus.description)
+        table.add_row(corpus.name, total, ", ".join(corpus.languages), corpus.licence, corpus.description)
     _console().print(table)
 
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="A name from `serotone corpus list`.")],
+    name: Annotated[
+        str, typer.Argument(help="A name from `serotone corpus list`, or any other for a table (CSV, TSV, Parquet).")
+    ],
     root: Annotated[Path, typer.Argument(help="Its folder, or the file of a manifest.")],
     format: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.table,
 ) -> None:

@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,16 @@ from serotone.corpora import (
     tess,
     urdu,
 )
-from serotone.corpora.base import UNKNOWN_SPEAKER, Corpus, Count, Official, Utterance, deviations, warn
+from serotone.corpora.base import (
+    UNKNOWN_SPEAKER,
+    Corpus,
+    Count,
+    Official,
+    Utterance,
+    deviations,
+    non_commercial,
+    warn,
+)
 from serotone.corpora.check import CorpusReport, examine
 from serotone.errors import CorpusError
 from serotone.names import guess
@@ -56,28 +66,41 @@ CORPORA: Mapping[str, Corpus] = {
 """Every corpus that can be read, by name."""
 
 
-def find_corpus(name: str) -> Corpus:
-    """The corpus of that name; CorpusError, listing all names, where there is none."""
-    if name not in CORPORA:
-        near = guess(name, CORPORA)
-        raise CorpusError(f"{name!r} is no corpus known here{near}; choose one of: {', '.join(CORPORA)}")
-    return CORPORA[name]
+_OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def find_corpus(name: str, root: str | Path | None = None) -> Corpus:
+    """The corpus of that name. A name that is no reader's, with a table as its root, is a manifest of that name.
+
+    Raises CorpusError, with a guess and all names, where it is neither.
+    """
+    if name in CORPORA:
+        return CORPORA[name]
+    if root is not None and Path(root).suffix.lower() in manifest.SUFFIXES and _OWN_NAME.fullmatch(name):
+        return replace(manifest.CORPUS, name=name)
+    raise CorpusError(
+        f"{name!r} is no corpus known here{guess(name, CORPORA)}; choose one of: "
+        f"{', '.join(CORPORA)}; or give a table of your own under any name of letters, digits, ., - and _: "
+        "mine=clips.csv"
+    )
 
 
 def read_corpus(name: str, root: str | Path) -> list[Utterance]:
-    """The utterances of a corpus, sorted by id.
+    """The utterances of a corpus, sorted by id; a table may be read under any name (``read_corpus("mine", "m.csv")``).
 
-    Warns with SerotoneWarning where the copy differs from the official counts, naming the gap. Raises CorpusError
-    for an unknown name, or a root that does not hold that corpus.
+    Where a corpus is spoken in one language, each utterance says it. Warns with SerotoneWarning where the copy differs
+    from the official counts, naming the gap. Raises CorpusError for an unknown name, or a root that does not hold that
+    corpus.
     """
-    corpus = find_corpus(name)
+    corpus = find_corpus(name, root)
     utterances = corpus.read(Path(root).expanduser())
     if corpus.official is not None:
         gaps = deviations(utterances, corpus.official)
         if gaps:
             more = f"; and {len(gaps) - 4} more, see: serotone corpus check {name} {root}" if len(gaps) > 4 else ""
             warn(f"{name} at {root} is not complete or not the official copy: {'; '.join(gaps[:4])}{more}")
-    return utterances
+    language = corpus.languages[0] if len(corpus.languages) == 1 else None
+    return [replace(u, corpus=name, language=u.language or language) for u in utterances]
 
 
 def check_corpus(name: str, root: str | Path, *, on_file: Callable[[int, int], object] | None = None) -> CorpusReport:
@@ -87,14 +110,14 @@ def check_corpus(name: str, root: str | Path, *, on_file: Callable[[int, int], o
 
     Raises CorpusError for an unknown name, or a root that does not hold that corpus.
     """
-    return examine(find_corpus(name), Path(root).expanduser(), on_file=on_file)
+    return examine(find_corpus(name, root), Path(root).expanduser(), on_file=on_file)
 
 
 def parse_corpora(options: Sequence[str]) -> list[Utterance]:
     """The utterances of several corpora, given as on the command line: ``["emodb=/data/emodb", ...]``.
 
     Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique; a speaker
-    that nobody knows stays so.
+    that nobody knows stays so. Any number of manifests may be given, each under a name of its own (``mine=clips.csv``).
     Raises CorpusError for an option that is not NAME=ROOT, an unknown name, or a name given twice.
     """
     utterances: list[Utterance] = []
@@ -104,7 +127,10 @@ def parse_corpora(options: Sequence[str]) -> list[Utterance]:
         if not separator or not root:
             raise CorpusError(f"--corpus {option}: expected NAME=ROOT, such as emodb=/data/emodb")
         if name in seen:
-            raise CorpusError(f"--corpus {option}: {name} is given twice; list both in one manifest (a CSV) instead")
+            raise CorpusError(
+                f"--corpus {option}: {name} is given twice; list both in one manifest, or give "
+                "manifests names of their own, such as mine=clips.csv"
+            )
         seen.add(name)
         utterances += [_prefixed(u, name) for u in read_corpus(name, root)]
     if not utterances:
@@ -140,6 +166,7 @@ __all__ = [
     "check_corpus",
     "find_corpus",
     "fingerprint",
+    "non_commercial",
     "parse_corpora",
     "read_corpus",
 ]

@@ -26,8 +26,8 @@ class Utterance:
     ``id`` is unique within a corpus (the file's stem where that suffices), and so is ``speaker``, which is
     :data:`UNKNOWN_SPEAKER` where the corpus does not say. ``emotion`` is a
     member of :data:`serotone.emotions.EMOTIONS`. ``gender`` is ``"female"`` or ``"male"``, ``style`` is
-    ``"improvised"`` or ``"scripted"``; ``start`` and ``end`` are seconds into the file. What a corpus does not
-    state is ``None``.
+    ``"improvised"`` or ``"scripted"``; ``start`` and ``end`` are seconds into the file; ``language`` is a code of
+    ISO 639, ``hi-en`` where two are mixed. What a corpus does not state is ``None``.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Utterance:
     intensity: str | None = None
     start: float | None = None
     end: float | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,29 @@ class Corpus:
     official: Official | None
     licence: str
     description: str
+    languages: tuple[str, ...] = ()
+    """Codes of ISO 639-1 for what is spoken in it; empty where only the copy can tell, or it is no language."""
     oddities: tuple[str, ...] = ()
     """What looks like a fault of a copy and is one of the original."""
     count: Callable[[Path, Sequence[Utterance]], list[Count]] | None = None
     """What ``serotone corpus check`` counts besides emotions and speakers, from the root and its utterances."""
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether its licence allows non-commercial use only, see :func:`non_commercial`."""
+        return non_commercial(self.licence)
+
+
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research only|signed licence", re.IGNORECASE)
+
+
+def non_commercial(licence: str) -> bool:
+    """Whether the words of a licence allow non-commercial use only: what is trained on the corpus inherits that.
+
+    >>> non_commercial("CC BY-NC-SA 4.0"), non_commercial("CC BY 4.0")
+    (True, False)
+    """
+    return _NON_COMMERCIAL.search(licence) is not None
 
 
 def is_audio(path: Path) -> bool:

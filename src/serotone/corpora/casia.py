@@ -91,4 +91,5 @@ CORPUS = Corpus(
     ),
     licence="by licence of the Institute of Automation, Chinese Academy of Sciences",
     description="CASIA, the subset of 1,200: Mandarin, acted, 4 speakers, 50 sentences",
+    languages=("zh",),
 )

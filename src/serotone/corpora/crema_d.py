@@ -89,5 +89,6 @@ CORPUS = Corpus(
     ),
     licence="Open Database License 1.0",
     description="CREMA-D: English, acted, 91 actors, twelve sentences",
+    languages=("en",),
     oddities=("1076_MTI_SAD_XX has no speech in the original, too",),
 )

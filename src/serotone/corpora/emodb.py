@@ -100,4 +100,5 @@ CORPUS = Corpus(
     ),
     licence="free for research, citing Burkhardt et al. 2005",
     description="Berlin Database of Emotional Speech: German, acted, 10 speakers",
+    languages=("de",),
 )

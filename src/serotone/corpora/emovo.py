@@ -76,4 +76,5 @@ CORPUS = Corpus(
     ),
     licence="free for research",
     description="EMOVO: Italian, acted, 6 speakers, fourteen sentences",
+    languages=("it",),
 )

@@ -60,6 +60,7 @@ def read(root: Path) -> list[Utterance]:
 def _utterance(path: Path, name: re.Match[str], emotion: str) -> Utterance:
     speaker = int(name["speaker"])
     text = (int(name["number"]) - 1) % _TEXTS + 1
+    language = "en" if speaker >= _FIRST_ENGLISH else "zh"
     return Utterance(
         id=path.stem,
         path=path,
@@ -67,7 +68,8 @@ def _utterance(path: Path, name: re.Match[str], emotion: str) -> Utterance:
         speaker=name["speaker"],
         corpus="esd",
         gender="female" if speaker in _WOMEN else "male",
-        sentence=f"{'en' if speaker >= _FIRST_ENGLISH else 'zh'}-{text:03d}",
+        sentence=f"{language}-{text:03d}",
+        language=language,
     )
 
 
@@ -96,4 +98,5 @@ CORPUS = Corpus(
     ),
     licence="for research only, by signed licence",
     description="ESD: Mandarin and English, acted, 10 speakers each, 350 texts",
+    languages=("zh", "en"),
 )

@@ -219,5 +219,6 @@ CORPUS = Corpus(
     ),
     licence="by signed licence of USC SAIL, for research",
     description="IEMOCAP: English, improvised and scripted dialogs, 10 actors; without the 2,507 turns xxx",
+    languages=("en",),
     count=_count,
 )

@@ -1,10 +1,10 @@
 """Any corpus described by a table: a CSV, TSV or Parquet manifest, one utterance a row.
 
 The root is the file. Columns ``path`` and ``emotion`` are required; ``speaker``, ``gender``, ``sentence``, ``session``,
-``style``, ``intensity``, ``start``, ``end`` (seconds into the file) and ``id`` are optional; others are passed over.
-Where no speaker is named, nothing can be said about how well a recogniser does on people it has not heard. Relative
-paths start at the manifest's folder. Emotions may be any word of :data:`serotone.corpora.labels.SYNONYMS`. Parquet
-(``.parquet``, ``.pq``) needs the extra ``parquet``.
+``style``, ``intensity``, ``language``, ``start``, ``end`` (seconds into the file) and ``id`` are optional; others are
+passed over. Where no speaker is named, nothing can be said about how well a recogniser does on people it has not heard.
+Relative paths start at the manifest's folder. Emotions may be any word of :data:`serotone.corpora.labels.SYNONYMS`.
+Parquet (``.parquet``, ``.pq``) needs the extra ``parquet``.
 """
 
 import csv
@@ -32,9 +32,10 @@ Row = tuple[str, dict[str, str]]
 """Where a row stands (``line 3``), and its values by column name in lower case; an empty value is ``""``."""
 
 _PARQUET = (".parquet", ".pq")
-_SUFFIXES = (".csv", ".tsv", ".tab", ".txt", *_PARQUET)
+SUFFIXES = (".csv", ".tsv", ".tab", ".txt", *_PARQUET)
 _REQUIRED = ("path", "emotion")
-_COLUMNS = (*_REQUIRED, "speaker", "gender", "sentence", "session", "style", "intensity", "start", "end", "id")
+_OPTIONAL = ("speaker", "gender", "sentence", "session", "style", "intensity", "language", "start", "end", "id")
+_COLUMNS = (*_REQUIRED, *_OPTIONAL)
 _GENDERS = {"": None, "f": "female", "female": "female", "m": "male", "male": "male"}
 _DELIMITERS = "\t;,"
 
@@ -84,7 +85,7 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
 
 def _tables(folder: Path) -> list[Path]:
     """Files that may be manifests."""
-    return [p for p in entries(folder) if p.suffix.lower() in _SUFFIXES and p.is_file()]
+    return [p for p in entries(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
 def _text_rows(root: Path) -> list[Row]:
@@ -179,6 +180,7 @@ def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus:
         intensity=row.get("intensity") or None,
         start=start,
         end=end,
+        language=row.get("language") or None,
     )
 
 

@@ -157,6 +157,7 @@ CORPUS = Corpus(
     ),
     licence="annotations GPL-3.0, clips for research",
     description='MELD: English, the series "Friends", three fixed splits',
+    languages=("en",),
     oddities=(
         "dev/dia110_utt7 has no clip in the original, too",
         "train/dia125_utt3 cannot be decoded in the original, too",

@@ -75,4 +75,5 @@ CORPUS = Corpus(
     ),
     licence="CC BY-NC-SA 4.0",
     description="nEMO: Polish, acted, 9 speakers",
+    languages=("pl",),
 )

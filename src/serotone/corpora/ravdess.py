@@ -91,5 +91,6 @@ CORPUS = Corpus(
     ),
     licence="CC BY-NC-SA 4.0",
     description="RAVDESS speech: English, acted, 24 actors, two statements",
+    languages=("en",),
     oddities=("03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are one recording under two names in the original, too",),
 )

@@ -86,4 +86,5 @@ CORPUS = Corpus(
     ),
     licence="free for research, by registration",
     description="SAVEE: English, acted, 4 men",
+    languages=("en",),
 )

@@ -79,5 +79,6 @@ CORPUS = Corpus(
     ),
     licence="CC BY-NC-ND 4.0",
     description="TESS: English, acted, 2 women, two hundred words",
+    languages=("en",),
     oddities=("OAF_bite_neutral is called OA_bite_neutral in the original",),
 )

@@ -68,4 +68,5 @@ CORPUS = Corpus(
     official=Official(total=400, emotions=dict.fromkeys(_EMOTIONS.values(), 100), speakers=38),
     licence="for research only",
     description="URDU: Urdu, talk shows, 38 speakers",
+    languages=("ur",),
 )

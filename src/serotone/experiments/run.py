@@ -57,12 +57,11 @@ def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, l
     longest = (
         (recipe.max_frames - 1) * recipe.frontend.hop(recipe.sample_rate) if recipe.max_frames is not None else None
     )
-    waveforms, problems = decode(
-        [utterance for utterance in utterances if utterance.id in chosen],
-        sample_rate=recipe.sample_rate,
-        max_samples=longest,
-    )
-    return Material(labels, waveforms, {name: labels.index(label) for name, label in chosen.items()}), problems
+    used = [utterance for utterance in utterances if utterance.id in chosen]
+    waveforms, problems = decode(used, sample_rate=recipe.sample_rate, max_samples=longest)
+    targets = {name: labels.index(label) for name, label in chosen.items()}
+    corpora, speakers = {u.id: u.corpus for u in used}, {u.id: u.speaker for u in used}
+    return Material(labels, waveforms, targets, corpora, speakers), problems
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from serotone.corpora import CORPORA, Utterance
+from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
 from serotone.experiments.run import gather, opened, plan, select
 from serotone.files import write_json
@@ -12,9 +12,13 @@ from serotone.recognition.bundle import Bundle, load_bundle
 from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
-from serotone.training.fit import run_fold
+from serotone.training.fit import run_fold, training_table
 from serotone.training.recipe import Recipe
+from serotone.training.solving import levels_of
 from serotone.training.versions import versions
+
+NO_LICENCE = "none stated"
+"""The licence of a corpus of one's own, where the recipe's ``licences`` says nothing of it."""
 
 
 def train(
@@ -64,6 +68,11 @@ def train(
         system, results = run_fold(recipe, split, material, out)
         write_json(out / "leaks.json", leak_report(split, utterances).to_dict())
         selection = json.loads((out / "selection.json").read_text(encoding="utf-8"))
+        levels = None
+        if recipe.convex is not None:
+            tell("fitting the heads of adaptation, temperatures and thresholds on what is held out in turn")
+            table = training_table(recipe, system, material.clips(split.train), material)
+            levels = levels_of(recipe, table, out)
         data = provenance(recipe, utterances)
         card = write_card(
             recipe,
@@ -76,6 +85,7 @@ def train(
                 "test": results.get("test"),
             },
             evidence=summaries,
+            levels=levels,
         )
         return export(
             system,
@@ -87,20 +97,25 @@ def train(
             card=card,
             version=version,
             graph_only=graph_only,
+            temperature=levels["plain"].calibration.temperature if levels else 1.0,
+            levels=levels,
         )
 
 
 def provenance(recipe: Recipe, utterances: Sequence[Utterance]) -> list[dict[str, object]]:
-    """One mapping per corpus that the recipe used: name, licence, utterances, speakers."""
+    """One mapping per corpus used: name, licence, whether that is non-commercial, languages, utterances, speakers."""
     _, chosen = select(recipe, utterances)
     used = [utterance for utterance in utterances if utterance.id in chosen]
     rows: list[dict[str, object]] = []
     for corpus in sorted({utterance.corpus for utterance in used}):
         mine = [utterance for utterance in used if utterance.corpus == corpus]
+        licence = recipe.licences.get(corpus) or (CORPORA[corpus].licence if corpus in CORPORA else NO_LICENCE)
         rows.append(
             {
                 "name": corpus,
-                "licence": CORPORA[corpus].licence,
+                "licence": licence,
+                "non_commercial": non_commercial(licence),
+                "languages": sorted({u.language for u in mine if u.language}),
                 "utterances": len(mine),
                 "speakers": len({utterance.speaker for utterance in mine}),
             }

@@ -75,6 +75,45 @@ class LinearHead(Head):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StandardisedLinearHeadOptions(Options):
+    """A classifier on the standardised pooled vector, which is the embedding; solved, not stepped."""
+
+    name: Literal["standardised-linear"] = "standardised-linear"
+
+
+class StandardisedLinearHead(Head):
+    """(v - mean) / SD, then one fully connected layer; the embedding is the standardised vector.
+
+    Mean and SD are buffers, those of the training data once :meth:`set` was called, 0 and 1 before. A profile
+    standardises such embeddings further (:mod:`serotone.recognition.profile`).
+    """
+
+    options_type = StandardisedLinearHeadOptions
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, options: StandardisedLinearHeadOptions, *, num_inputs: int, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_inputs))
+        self.register_buffer("deviation", torch.ones(num_inputs))
+        self.classifier = nn.Linear(num_inputs, num_classes)
+        self.num_embedding = num_inputs
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors (B, D) -> logits (B, C), embedding (B, D)."""
+        embedding = (vectors - self.mean) / self.deviation
+        return self.classifier(embedding), embedding
+
+    @torch.no_grad()
+    def set(self, *, mean: Tensor, deviation: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Take over what was fitted: mean (D,), deviation (D,), weight (C, D) and bias (C,)."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
+        self.classifier.weight.copy_(weight)
+        self.classifier.bias.copy_(bias)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CosineHeadOptions(Options):
     """Scaled cosines between the pooled vector and one direction per class; what AM-softmax trains."""
 
@@ -115,5 +154,6 @@ class CosineHead(Head):
 HEADS: Mapping[str, type[Head]] = by_name(
     FeatureHead,
     LinearHead,
+    StandardisedLinearHead,
     CosineHead,
 )

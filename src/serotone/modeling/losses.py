@@ -33,6 +33,17 @@ def normalised_inverse(counts: Sequence[int]) -> Tensor:
     return inverse / inverse.sum() * (len(numbers) / 2)
 
 
+def corpus_and_emotion(counts: Tensor) -> Tensor:
+    """Clip weights by corpus and class (K, C), from the clips of each (K, C); 0 where a corpus has no such clip.
+
+    A clip of corpus k and class c weighs N / (K C_k n_kc), with C_k classes in k: every corpus counts alike and, within
+    it, every class that it has. Over all N clips the weights have mean 1. Ours.
+    """
+    present = (counts > 0).to(torch.float32)  # (K, C)
+    shares = present / present.sum(dim=1, keepdim=True).clamp_min(1.0) / (present.sum(dim=1) > 0).sum()
+    return counts.sum() * shares / counts.clamp_min(1)
+
+
 def length_weights(
     targets: Tensor, lengths: Tensor, class_weights: Tensor | None = None, *, longest: int | float
 ) -> Tensor:
@@ -48,11 +59,6 @@ def length_weights(
     """
     inverse = longest / lengths.to(torch.float32)
     return inverse if class_weights is None else class_weights[targets] * inverse
-
-
-def weighted_mean(values: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-    """sum_i w(y_i) v_i / sum_i w(y_i) of values (B,) with targets (B,) and class weights (C,)."""
-    return clip_weighted_mean(values, class_weights[targets])
 
 
 def clip_weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
@@ -110,10 +116,10 @@ class CenterLoss(nn.Module):
         super().__init__()
         self.register_buffer("centers", torch.zeros(num_classes, num_features))
 
-    def forward(self, embedding: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
-        """Embedding z (B, D), targets (B,), class weights (C,) -> scalar."""
+    def forward(self, embedding: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Embedding z (B, D), targets (B,), clip weights omega (B,) -> scalar."""
         distances = (embedding - self.centers[targets]).square().sum(dim=1)
-        return weighted_mean(distances, targets, class_weights)
+        return clip_weighted_mean(distances, weights)
 
     @torch.no_grad()
     def update(self, embedding: Tensor, targets: Tensor, *, alpha: float, rule: CenterUpdate = "batch-mean") -> None:

@@ -9,6 +9,7 @@ leave-one-speaker-out keeps speakers apart
 speakers-out keeps speakers apart
 session-out keeps speakers apart
 speaker-independent keeps speakers apart
+leave-one-corpus-out keeps speakers apart
 cross-corpus keeps speakers apart
 sentence-out shares speakers
 stratified-k-fold shares speakers

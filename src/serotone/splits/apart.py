@@ -84,6 +84,28 @@ def _sessions(utterances: Iterable["Utterance"]) -> dict[tuple[str, str], set[st
     return sessions
 
 
+def leave_one_corpus_out(utterances: Sequence["Utterance"], options: Options) -> list[HeldOut]:
+    """A fold per corpus, in the order of their names; nothing validates: one corpus says little of another."""
+    named_speakers(utterances)
+    ids: dict[str, list[str]] = {}
+    homes: dict[str, set[str]] = {}
+    for u in utterances:
+        ids.setdefault(u.corpus, []).append(u.id)
+        homes.setdefault(u.speaker, set()).add(u.corpus)
+    if len(ids) < 2:
+        raise SplitError(
+            f"leave-one-corpus-out: one corpus given, {min(ids)}; it needs two, one to test and one to train: repeat "
+            "--corpus NAME=ROOT, or choose leave-one-speaker-out"
+        )
+    shared = [speaker for speaker, corpora in homes.items() if len(corpora) > 1]
+    if shared:
+        raise SplitError(
+            f"leave-one-corpus-out: speakers of more than one corpus: {some(shared)}; "
+            "prefix speakers by their corpus to tell them apart"
+        )
+    return [([], ids[corpus]) for corpus in sorted(ids)]
+
+
 def cross_corpus(utterances: Sequence["Utterance"], options: Options) -> list[HeldOut]:
     """Train on some corpora and test on the others; speakers of the former validate."""
     named_speakers(utterances)

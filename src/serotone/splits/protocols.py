@@ -88,6 +88,12 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             f"{MOST_LEFT_OUT_SINGLY} speakers, else speakers-out in {DEFAULT_FOLDS} folds",
             speaker_independent=True,
         ),
+        "leave-one-corpus-out": Protocol(
+            apart.leave_one_corpus_out,
+            "one fold per corpus, trained on the others; nothing validates",
+            frozenset({"folds"}),
+            speaker_independent=True,
+        ),
         "cross-corpus": Protocol(
             apart.cross_corpus,
             "train on some corpora, test on the others; speakers of the former validate",

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+
 from serotone.training.calibrate import Calibration
 from serotone.training.recipe import Recipe
+from serotone.training.strangers import Fitted, Level
 
 Summary = Mapping[str, object]
 
@@ -18,6 +21,7 @@ def write_card(
     trained: Mapping[str, object],
     evidence: Mapping[str, Summary],
     calibration: Calibration | None = None,
+    levels: Mapping[Level, Fitted] | None = None,
 ) -> str:
     """Markdown for ``CARD.md``.
 
@@ -29,15 +33,16 @@ def write_card(
         trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None.
         evidence: Summaries of crossval runs by the words that introduce them.
         calibration: How the bundle's temperature was fitted; None for a bundle at temperature 1.
+        levels: The heads of a convex recipe, of which ``plain`` then says how the temperature was fitted.
     """
+    calibration = levels["plain"].calibration if levels else calibration
+    uncertain = levels["plain"].doubt.threshold if levels else recipe.bundle.uncertain
     total = sum(int(str(item["utterances"])) for item in data)
-    rows = "\n".join(
-        f"| {item['name']} | {item['utterances']} | {item['speakers']} | {int(str(item['utterances'])) / total:.1%} |"
-        f" {item['licence']} |"
-        for item in data
-    )
-    schedule = recipe.training
-    length = f"{schedule.length}, {schedule.batch_size} clips a step, in {schedule.precision}"
+    rows = "\n".join(_row(item, total) for item in data)
+    schedule = recipe.chosen
+    a_step = "" if recipe.convex else f", {schedule.batch_size} clips a step"
+    length = f"{schedule.length}{a_step}, in {schedule.precision}"
+    weights = "The head is the optimum." if recipe.convex else f"The weights are those of step {trained['step']}."
     return f"""# {name}
 
 {recipe.description}.
@@ -47,26 +52,87 @@ Recognises: {", ".join(labels)}.
 
 ## Data
 
-| corpus | utterances | speakers | share | licence |
-|---|---|---|---|---|
+| corpus | languages | utterances | speakers | share | licence |
+|---|---|---|---|---|---|
 {rows}
-
+{_terms(data)}
 Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}.
-The weights are those of step {trained["step"]}.
+{weights}
 {_own_test(trained.get("test"))}
 ## Figures
 
 {_evidence(evidence)}
-## Limits
+{_levels(levels)}## Limits
 
 - Acted speech, few speakers, little data: expect lower figures on spontaneous speech, other languages, other
   microphones and other rooms. Score your own recordings with `serotone evaluate` before you rely on it.
 - {_calibrated(calibration)} An answer with less
-  than {recipe.bundle.uncertain} for its emotion is marked uncertain.
+  than {uncertain} for its emotion is marked uncertain.
 - Clips from {recipe.bundle.min_seconds} s to {recipe.bundle.max_seconds} s are taken whole, longer
   ones as windows of {recipe.bundle.window_seconds} s.
 - What is recognised is how speech sounds to listeners, not what a person feels. Not for decisions about people.
 """
+
+
+def _row(item: Mapping[str, object], total: int) -> str:
+    """A corpus in the table of data."""
+    languages = item.get("languages")
+    words = ", ".join(map(str, languages)) if isinstance(languages, Sequence) else ""
+    utterances = int(str(item["utterances"]))
+    return (
+        f"| {item['name']} | {words} | {utterances} | {item['speakers']} | {utterances / total:.1%} |"
+        f" {item['licence']} |"
+    )
+
+
+def _terms(data: Sequence[Mapping[str, object]]) -> str:
+    """What a non-commercial licence of the data means for whoever uses the bundle."""
+    names = [str(item["name"]) for item in data if item.get("non_commercial")]
+    if not names:
+        return ""
+    return (
+        f"\n**Non-commercial.** The licences of {', '.join(names)} allow non-commercial use only, and a model trained"
+        " on them carries that term: use this bundle for research, teaching and private purposes, not in a product or a"
+        " paid service.\n"
+    )
+
+
+def _levels(levels: Mapping[Level, Fitted] | None) -> str:
+    """Every level of a convex recipe on what was held out: strength, UA, calibration, doubt."""
+    if not levels:
+        return ""
+    corpora = list(next(iter(levels.values())).by_corpus)
+    lines = [
+        "## On corpora that trained nothing",
+        "",
+        "Each corpus in turn was answered by a head trained on the others (of a single corpus: each group of speakers)."
+        " UA is among the emotions that the corpus has. Strength and temperature were chosen on these same answers,"
+        " which makes them optimistic. *collection*: standardised by the recordings' own statistics, no labels;"
+        " *speaker*: each speaker once more within them.",
+        "",
+        f"| level | strength | mean UA | {' | '.join(corpora)} | temperature | ECE |",
+        f"|---|---|---|{'---|' * len(corpora)}---|---|",
+    ]
+    lines += [
+        f"| {level} | {found.strength:g} | {np.mean(list(found.by_corpus.values())):.1%} |"
+        f" {' | '.join(f'{found.by_corpus[name]:.1%}' for name in corpora)} | {found.calibration.temperature:.2f} |"
+        f" {found.calibration.ece_after:.1%} |"
+        for level, found in levels.items()
+    ]
+    lines += [
+        "",
+        "Answers below the threshold are marked uncertain; the threshold is the confidence that tells right answers"
+        " from wrong ones best (Youden's index), every corpus counting alike.",
+        "",
+        "| level | threshold | certain answers | of which right | right among uncertain ones |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {level} | {found.doubt.threshold:.2f} | {found.doubt.coverage:.1%} | {found.doubt.certain:.1%} |"
+        f" {found.doubt.uncertain:.1%} |"
+        for level, found in levels.items()
+    ]
+    return "\n".join(lines) + "\n\n"
 
 
 def _calibrated(calibration: Calibration | None) -> str:

@@ -18,14 +18,18 @@ from serotone.errors import AudioError, RunError
 Batches: TypeAlias = DataLoader[Any]
 """A loader whose batches are :class:`Batch`, whatever the items they are collated from."""
 
+Item: TypeAlias = tuple[Tensor, int, str, int]
+"""Waveform (T,), class, utterance id, number of the corpus."""
+
 
 class Batch(NamedTuple):
-    """Waveforms (B, T) zero-padded at their ends, lengths (B,) in samples, targets (B,), and the utterances' ids."""
+    """Waveforms (B, T) zero-padded at their ends, lengths (B,) in samples, targets (B,), ids and corpora (B,)."""
 
     waveforms: Tensor
     lengths: Tensor
     targets: Tensor
     ids: tuple[str, ...]
+    corpora: Tensor
 
 
 def derived_seed(*parts: object) -> int:
@@ -67,8 +71,11 @@ def decode(
     return waveforms, problems
 
 
-class Clips(Dataset[tuple[Tensor, int, str]]):
-    """Decoded utterances with their class index; ``piece`` cuts them into pieces of so many samples."""
+class Clips(Dataset[Item]):
+    """Decoded utterances with their class index; ``piece`` cuts them into pieces of so many samples.
+
+    ``corpora`` is the number of each utterance's corpus by its id; None where there is but one.
+    """
 
     def __init__(
         self,
@@ -77,9 +84,11 @@ class Clips(Dataset[tuple[Tensor, int, str]]):
         targets: Mapping[str, int],
         *,
         piece: int | None = None,
+        corpora: Mapping[str, int] | None = None,
     ) -> None:
         self.waveforms = waveforms
         self.targets = targets
+        self.corpora = dict.fromkeys(ids, 0) if corpora is None else corpora
         self.utterances = list(ids)
         spans = {name: range(0, len(waveforms[name]), piece or max(1, len(waveforms[name]))) for name in ids}
         self.items = [(name, first, first + span.step) for name, span in spans.items() for first in span]
@@ -87,9 +96,9 @@ class Clips(Dataset[tuple[Tensor, int, str]]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, str]:
+    def __getitem__(self, index: int) -> Item:
         name, first, end = self.items[index]
-        return torch.from_numpy(self.waveforms[name][first:end]), self.targets[name], name
+        return torch.from_numpy(self.waveforms[name][first:end]), self.targets[name], name, self.corpora[name]
 
     def samples(self) -> list[int]:
         """True length of every clip or piece, in samples."""
@@ -101,11 +110,12 @@ class Clips(Dataset[tuple[Tensor, int, str]]):
         return [numbers[label] for label in range(num_classes)]
 
 
-def collate(items: Sequence[tuple[Tensor, int, str]]) -> Batch:
+def collate(items: Sequence[Item]) -> Batch:
     """Zero-pad to the longest clip of the batch."""
     waveforms = torch.nn.utils.rnn.pad_sequence([item[0] for item in items], batch_first=True)
     lengths = torch.tensor([len(item[0]) for item in items], dtype=torch.int64)
-    return Batch(waveforms, lengths, torch.tensor([item[1] for item in items]), tuple(item[2] for item in items))
+    targets, corpora = (torch.tensor([item[place] for item in items]) for place in (1, 3))
+    return Batch(waveforms, lengths, targets, tuple(item[2] for item in items), corpora)
 
 
 class GroupedByLength(Sampler[list[int]]):

@@ -20,6 +20,8 @@ from serotone.recognition.bundle import Bundle, load_bundle, write_manifest
 from serotone.training.build import build_system
 from serotone.training.quantise import compact, rounded
 from serotone.training.recipe import Recipe, load
+from serotone.training.solving import write_adaptation
+from serotone.training.strangers import Fitted, Level
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -39,13 +41,15 @@ def export(
     version: str = "1",
     graph_only: bool = False,
     temperature: float = 1.0,
+    levels: Mapping[Level, Fitted] | None = None,
 ) -> Bundle:
     """Write a bundle: graph, weights, recipe and card, then the manifest with the hash of each.
 
     The graph is compared with the system, up to the longest clip taken whole, before anything takes its place.
     ``graph_only`` leaves weights and recipe out, as in the bundles that ship. ``temperature`` divides the logits before
     the softmax, as a constant of the graph; 1 is a system that was not calibrated. Where the recipe's bundle has 8-bit
-    weights, the bundle is that of the rounded system: graph and weights agree.
+    weights, the bundle is that of the rounded system: graph and weights agree. ``levels`` are the heads by which the
+    bundle adapts to a collection; the threshold of ``plain`` then takes the place of the recipe's.
 
     Raises:
         BundleError: The exported graph does not agree with the system to 1e-4 in probability.
@@ -63,6 +67,7 @@ def export(
             write_whole(building / "weights.safetensors", lambda path: save_file(tensors, path))
             write_text(building / "recipe.yaml", recipe.to_yaml())
         write_text(building / "CARD.md", card)
+        adaptation = write_adaptation(levels, recipe, building) if levels else None
         write_manifest(
             building,
             name=name or recipe.name,
@@ -73,12 +78,13 @@ def export(
             max_seconds=recipe.bundle.max_seconds,
             window_seconds=recipe.bundle.window_seconds,
             hop_seconds=recipe.bundle.hop_seconds,
-            thresholds={"uncertain": recipe.bundle.uncertain},
+            thresholds={"uncertain": levels["plain"].doubt.threshold if levels else recipe.bundle.uncertain},
             data=data,
             opset=OPSET,
             versions={key: str(value) for key, value in versions.items()},
             temperature=temperature,
             merge=recipe.merge,
+            extra={"adaptation": adaptation} if adaptation else None,
         )
         shutil.rmtree(folder, ignore_errors=True)
         building.replace(folder)

@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +29,11 @@ from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.loggers import following
 from serotone.training.module import Training
-from serotone.training.objective import Objective
+from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
 from serotone.training.recipe import Recipe
+from serotone.training.solving import Kept, solve, table_of, vectors_of
+from serotone.training.strangers import Table
 from serotone.training.versions import record
 
 CHECKPOINT = "last.ckpt"
@@ -40,15 +42,38 @@ STANDARDISER_BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What every fold of a run shares: labels in order, waveforms and class index by utterance id."""
+    """What every fold of a run shares: labels in order; waveform, class index, corpus and speaker by utterance id.
+
+    ``kept`` holds the vectors that frozen parts made of the clips (:func:`serotone.training.solving.vectors_of`).
+    """
 
     labels: tuple[str, ...]
     waveforms: Mapping[str, NDArray[np.float32]]
     targets: Mapping[str, int]
+    corpora: Mapping[str, str]
+    speakers: Mapping[str, str]
+    kept: Kept = field(default_factory=dict, compare=False)
 
     def clips(self, ids: Sequence[str], *, piece: int | None = None) -> Clips:
         """The clips of one part, without those that could not be read; cut into pieces of so many samples if asked."""
-        return Clips([name for name in ids if name in self.waveforms], self.waveforms, self.targets, piece=piece)
+        places = {corpus: place for place, corpus in enumerate(self.corpus_names)}
+        numbers = {name: places[corpus] for name, corpus in self.corpora.items()}
+        kept = [name for name in ids if name in self.waveforms]
+        return Clips(kept, self.waveforms, self.targets, piece=piece, corpora=numbers)
+
+    @property
+    def corpus_names(self) -> list[str]:
+        """The corpora in order; their numbers are their places here."""
+        return sorted(set(self.corpora.values()))
+
+    def mixture(self, clips: Clips) -> Mixture:
+        """What each corpus brings to a training on these clips; what it has at all is seen on all of its clips."""
+        shape = (len(self.corpus_names), len(self.labels))
+        counts, every = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+        for names, numbers in ((clips.utterances, counts), (self.targets, every)):
+            for name in names:
+                numbers[clips.corpora[name], self.targets[name]] += 1
+        return Mixture(counts, every > 0)
 
 
 class _KeepEpoch(pl.Callback):
@@ -112,10 +137,12 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
         )
     folder.mkdir(parents=True, exist_ok=True)
     record(folder)
+    if recipe.convex is not None:
+        return _solved(recipe, train, material, folder, seed=seed), 0.0
     checkpoint = folder / CHECKPOINT
-    module = prepare(recipe, train, material.labels, seed=seed)
-    if recipe.weights is not None and not checkpoint.is_file():
-        write_json(folder / "weights.json", load_pretrained(module.system.encoder, recipe.weights).to_dict())
+    module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
+    if not checkpoint.is_file():
+        load_weights(module.system, recipe, folder)
     if recipe.standardise and not checkpoint.is_file():
         fit_standardiser(module.system, train)
     run_loop(module, validation, folder, following(recipe, split, folder))
@@ -127,11 +154,43 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
     return finished, module.seconds_before
 
 
+def load_weights(system: System, recipe: Recipe, folder: Path) -> None:
+    """Fill the encoder with the recipe's pretrained weights, where it has any; ``weights.json`` says which."""
+    if recipe.weights is not None:
+        write_json(folder / "weights.json", load_pretrained(system.encoder, recipe.weights).to_dict())
+
+
+def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, seed: int) -> System:
+    """A system of frozen parts whose head is solved; its curve has no points."""
+    torch.manual_seed(seed)
+    system = build_system(recipe, len(material.labels))
+    if recipe.standardise:
+        fit_standardiser(system, train)
+    solve(system, recipe, training_table(recipe, system, train, material), folder)
+    write_csv(folder / "curves.csv", [])
+    write_json(folder / "selection.json", {"step": 0, "monitor": recipe.monitor, "score": None})
+    return system
+
+
+def training_table(recipe: Recipe, system: System, clips: Clips, material: Material) -> Table:
+    """The vectors of clips and what is known of them, as a convex recipe fits its heads on."""
+    assert recipe.convex is not None
+    return table_of(
+        vectors_of(system, clips, material.kept, batch_size=recipe.convex.batch_size),
+        labels=material.labels,
+        targets=material.targets,
+        corpora=material.corpora,
+        speakers=material.speakers,
+    )
+
+
 def _score(module: Training) -> float | None:
     return module.kept_score if module.kept is not None else None
 
 
-def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int) -> Training:
+def prepare(
+    recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int, mixture: Mixture | None = None
+) -> Training:
     """An untrained system, its class weights and its batches: all from the recipe, the training part and the seed."""
     torch.manual_seed(seed)
     schedule = recipe.training
@@ -142,7 +201,12 @@ def prepare(recipe: Recipe, train: Clips, labels: tuple[str, ...], *, seed: int)
         recipe,
         labels=labels,
         objective=Objective(
-            recipe, system, labels=labels, counts=train.counts(len(labels)), longest=max(train.samples())
+            recipe,
+            system,
+            labels=labels,
+            counts=train.counts(len(labels)),
+            longest=max(train.samples()),
+            mixture=mixture,
         ),
         batches=lambda epoch: shuffled(
             train,
@@ -257,7 +321,8 @@ def run_fold(
     for part, name in ((split.validation, "validation"), (split.test, "predictions")):
         clips = material.clips(part)
         if len(clips):
-            summary = _write_predictions(system, clips, material, folder / f"{name}.csv")
+            frozen = recipe.convex is not None
+            summary = _write_predictions(system, clips, material, folder / f"{name}.csv", frozen=frozen)
             results["validation" if name == "validation" else "test"] = summary
     results["seconds"] = round(before + time.perf_counter() - start, 1)
     results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
@@ -269,9 +334,18 @@ def run_fold(
     return system, results
 
 
-def _write_predictions(system: System, clips: Clips, material: Material, path: Path) -> dict[str, object]:
+@torch.no_grad()
+def predict_from(system: System, vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
+    """Probabilities (C,) by utterance id, from the vectors that frozen parts made."""
+    logits = system.head(torch.from_numpy(np.stack(list(vectors.values()))).to(system.standardiser.mean.device))[0]
+    return dict(zip(vectors, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True))
+
+
+def _write_predictions(
+    system: System, clips: Clips, material: Material, path: Path, *, frozen: bool
+) -> dict[str, object]:
     labels = material.labels
-    answers = predict(system, clips)
+    answers = predict_from(system, vectors_of(system, clips, material.kept)) if frozen else predict(system, clips)
     rows = [
         {"id": name, "truth": labels[material.targets[name]], "prediction": labels[int(answers[name].argmax())]}
         | {f"p_{label}": f"{value:.6f}" for label, value in zip(labels, answers[name], strict=True)}

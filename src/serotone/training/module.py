@@ -138,7 +138,12 @@ class Training(pl.LightningModule):
         """
         logits, embedding = self.system(batch.waveforms, batch.lengths)
         loss: Tensor = self.objective(
-            logits.float(), embedding.float(), batch.targets, batch.lengths, step=self.global_step
+            logits.float(),
+            embedding.float(),
+            batch.targets,
+            batch.lengths,
+            step=self.global_step,
+            corpora=batch.corpora,
         )
         value = float(loss.detach())
         if not math.isfinite(value):

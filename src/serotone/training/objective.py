@@ -1,6 +1,8 @@
 """What a recipe minimises, from the losses it names and the counts of its training part."""
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from serotone.modeling.heads import CosineHead
 from serotone.modeling.losses import (
     CenterLoss,
     clip_weighted_mean,
+    corpus_and_emotion,
     focal,
     inverse_frequency,
     length_weights,
@@ -20,10 +23,20 @@ from serotone.modeling.system import System
 from serotone.training.recipe import Recipe
 
 
+class Mixture(NamedTuple):
+    """Several corpora in one training: what each brings to it."""
+
+    counts: Tensor
+    """Training clips of each corpus and class (K, C), int64."""
+    possible: Tensor
+    """Whether a corpus has a class at all (K, C), bool: one that it lacks is masked for its clips."""
+
+
 class Objective(nn.Module):
     """L = mean of alpha_y (1 - p_y)^gamma (-log p_y), weighted by class and length where asked, + lambda L_c.
 
-    p comes from the logits, whose target has ``scale * margin`` taken off first. With gamma 0, no alpha and no margin
+    p comes from the logits, whose target has ``scale * margin`` taken off first. The softmax of a clip runs over the
+    classes that its corpus has: one that it lacks is no negative. With gamma 0, no alpha and no margin
     the first term is cross-entropy. The centers of the center loss are a buffer here: in the checkpoint, out of the
     optimiser's reach.
 
@@ -33,13 +46,22 @@ class Objective(nn.Module):
         labels: The classes in order.
         counts: Training clips of each class.
         longest: Samples of the longest training clip.
+        mixture: What each of several corpora brings; None for one that has every class.
     """
 
-    class_weights: Tensor | None
+    weights: Tensor | None
+    impossible: Tensor | None
     alpha: Tensor | None
 
     def __init__(
-        self, recipe: Recipe, system: System, *, labels: Sequence[str], counts: Sequence[int], longest: int
+        self,
+        recipe: Recipe,
+        system: System,
+        *,
+        labels: Sequence[str],
+        counts: Sequence[int],
+        longest: int,
+        mixture: Mixture | None = None,
     ) -> None:
         super().__init__()
         self.loss = recipe.loss
@@ -47,34 +69,63 @@ class Objective(nn.Module):
         self.longest = longest
         self.scale = system.head.scale if isinstance(system.head, CosineHead) else 1.0
         self.center = CenterLoss(len(labels), system.head.num_embedding)
-        weights = inverse_frequency(counts) if self.loss.class_weights == "inverse-frequency" else None
-        self.register_buffer("class_weights", weights)
+        self.register_buffer("weights", class_weights(recipe, counts=counts, mixture=mixture))
+        masks = mixture is not None and not bool(mixture.possible.all())
+        self.register_buffer("impossible", ~mixture.possible if mixture is not None and masks else None)
         self.register_buffer("alpha", class_alpha(recipe, labels=labels, counts=counts))
 
-    def forward(self, logits: Tensor, embedding: Tensor, targets: Tensor, lengths: Tensor, *, step: int) -> Tensor:
-        """Logits (B, C), embedding (B, D), targets (B,), lengths (B,) in samples -> scalar; moves the centers, once."""
+    def forward(
+        self,
+        logits: Tensor,
+        embedding: Tensor,
+        targets: Tensor,
+        lengths: Tensor,
+        *,
+        step: int,
+        corpora: Tensor | None = None,
+    ) -> Tensor:
+        """The objective of a batch, a scalar; moves the centers, once.
+
+        Args:
+            logits: (B, C).
+            embedding: (B, D).
+            targets: (B,).
+            lengths: (B,) in samples.
+            step: From 0.
+            corpora: Each clip's corpus (B,), a row of the mixture; None where there is but one.
+        """
+        corpora = torch.zeros_like(targets) if corpora is None else corpora
         if self.loss.margin:
             logits = with_margin(logits, targets, scale=self.scale, margin=self.loss.margin)
-        weights = self._weights(targets, lengths)
+        if self.impossible is not None:
+            logits = logits.masked_fill(self.impossible[corpora], -torch.inf)
+        weights = None if self.weights is None else self.weights[corpora, targets]  # (B,)
         values = focal(logits, targets, gamma=self.loss.gamma, alpha=self.alpha)  # (B,)
-        value = values.mean() if weights is None else clip_weighted_mean(values, weights)
+        lengthy = length_weights(targets, lengths, longest=self.longest) if self.loss.length_weights else None
+        factors = [factor for factor in (weights, lengthy) if factor is not None]
+        value = clip_weighted_mean(values, math.prod(factors)) if factors else values.mean()  # type: ignore[arg-type]
         if self.choice.weight > 0:
-            value = value + self._center(embedding, targets, step)
+            value = value + self._center(embedding, targets, weights, step)
         return value
 
-    def _weights(self, targets: Tensor, lengths: Tensor) -> Tensor | None:
-        """w_i = omega_y T_max / T_i, as far as asked for; (B,) or None."""
-        if self.loss.length_weights:
-            return length_weights(targets, lengths, self.class_weights, longest=self.longest)
-        return None if self.class_weights is None else self.class_weights[targets]
-
-    def _center(self, embedding: Tensor, targets: Tensor, step: int) -> Tensor:
+    def _center(self, embedding: Tensor, targets: Tensor, weights: Tensor | None, step: int) -> Tensor:
         """Lambda L_c with the old centers, which then move toward this batch."""
         warming = step < self.choice.warm_up_steps
-        ones = torch.ones(len(self.center.centers), device=targets.device)
-        value = self.center(embedding, targets, ones if self.class_weights is None else self.class_weights)
+        ones = torch.ones(len(targets), device=targets.device)
+        value = self.center(embedding, targets, ones if weights is None else weights)
         self.center.update(embedding, targets, alpha=1.0 if warming else self.choice.alpha, rule=self.choice.update)
         return torch.zeros_like(value) if warming else self.choice.weight * value
+
+
+def class_weights(recipe: Recipe, *, counts: Sequence[int], mixture: Mixture | None) -> Tensor | None:
+    """The weight of a clip by its corpus and class (K, C), from the training part's counts; None where all are 1."""
+    choice = recipe.loss.class_weights
+    if choice is None:
+        return None
+    rows = torch.tensor([list(counts)]) if mixture is None else mixture.counts
+    if choice == "corpus-and-emotion":
+        return corpus_and_emotion(rows)
+    return inverse_frequency(counts).expand(len(rows), -1)
 
 
 def class_alpha(recipe: Recipe, *, labels: Sequence[str], counts: Sequence[int]) -> Tensor | None:

@@ -9,12 +9,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from serotone.emotions import EMOTIONS
 from serotone.modeling.encoders import ENCODERS, DyCNNOptions
 from serotone.modeling.frontends import FRONTENDS, FrontendOptions
-from serotone.modeling.heads import HEADS, CosineHeadOptions
+from serotone.modeling.heads import HEADS, CosineHeadOptions, StandardisedLinearHeadOptions
 from serotone.modeling.options import Options
 from serotone.modeling.pooling import POOLINGS, EndsOptions
 from serotone.splits import PROTOCOLS
@@ -79,7 +79,9 @@ class Loss(_Frozen):
     Cross-entropy is gamma 0, no alpha, no margin. With class or length weights the batch's mean is weighted by them.
     """
 
-    class_weights: Literal["inverse-frequency"] | None = "inverse-frequency"
+    class_weights: Literal["inverse-frequency", "corpus-and-emotion"] | None = Field(
+        "inverse-frequency", description="corpus-and-emotion: every corpus alike and, within it, every emotion"
+    )
     length_weights: bool = Field(False, description="weight by the longest training clip over the clip's length")
     gamma: float = Field(0.0, ge=0, description="focal loss; 0 is cross-entropy")
     alpha: float | Literal["inverse-frequency"] | dict[str, float] | None = Field(
@@ -153,6 +155,56 @@ class Schedule(_Frozen):
         return words if self.patience is None else f"at most {words}, patience {self.patience}"
 
 
+class Convex(_Frozen):
+    """A linear head on the vectors of frozen parts, solved to convergence; nothing else learns.
+
+    ``strength`` is scikit-learn's C. Heads for recordings that are standardised by their own collection, and by their
+    own speaker within it, are solved along with it and travel in the bundle, each level with its own temperature.
+    """
+
+    solver: Literal["convex"]
+    strength: Annotated[float, Field(gt=0)] | Literal["held-out"] = Field(
+        description="held-out: the best of strengths on corpora that trained nothing, for each level by itself"
+    )
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="to choose from"
+    )
+    collection_shrinkage: float = Field(
+        0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
+    )
+    speaker_shrinkage: float = Field(
+        15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
+    )
+    batch_size: int = Field(16, ge=1, description="clips that are encoded at a time")
+
+    @property
+    def choices(self) -> tuple[float, ...]:
+        """The strengths that are tried."""
+        return self.strengths if self.strength == "held-out" else (self.strength,)
+
+    @property
+    def length(self) -> str:
+        """The length in words: ``to convergence, strength 0.001``."""
+        chosen = "chosen on held-out corpora" if self.strength == "held-out" else f"{self.strength:g}"
+        return f"to convergence, strength {chosen}"
+
+    @property
+    def precision(self) -> str:
+        """What it is solved in."""
+        return "float64"
+
+
+def _solver(value: object) -> str:
+    """Which of the two kinds of schedule a mapping, or a schedule, is."""
+    solver = value.get("solver") if isinstance(value, Mapping) else getattr(value, "solver", None)
+    return "steps" if solver is None else str(solver)
+
+
+AnySchedule: TypeAlias = Annotated[
+    Annotated[Schedule, Tag("steps")] | Annotated[Convex, Tag("convex")], Discriminator(_solver)
+]
+
+
 class Weights(_Frozen):
     """Pretrained weights of the encoder, which training starts from; a part with learning rate 0 keeps them."""
 
@@ -217,6 +269,9 @@ class Recipe(_Frozen):
     sample_rate: int = Field(16000, ge=8000, le=48000)
     labels: tuple[str, ...] | None = Field(None, description="classes in order; null takes the corpus's own")
     merge: dict[str, str] = Field(default_factory=dict)
+    licences: dict[str, str] = Field(
+        default_factory=dict, description="of corpora that cannot say theirs, such as a manifest, by the corpus's name"
+    )
     styles: tuple[str, ...] | None = Field(None, description="such as improvised; null takes all")
     training_only: tuple[str, ...] = Field((), description="corpora that are trained on and never tested")
     protocol: ProtocolChoice
@@ -240,7 +295,7 @@ class Recipe(_Frozen):
     center: Center = Center()  # type: ignore[call-arg]
     monitor: Literal["ua", "wa", "none"] = Field(description="validation score that selects the step; none = the last")
     schedule: str
-    schedules: dict[str, Schedule]
+    schedules: dict[str, AnySchedule]
     bundle: BundleChoice = BundleChoice()  # type: ignore[call-arg]
     on: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="what differs on a corpus, by its name; resolved when corpora are given"
@@ -289,18 +344,39 @@ class Recipe(_Frozen):
         if any(isinstance(alpha, float | int) and alpha < 0 for alpha in alphas):
             raise ValueError(f"loss.alpha {self.loss.alpha}; expected nothing below 0")
         for name, schedule in self.schedules.items():
-            if self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
+            if isinstance(schedule, Convex):
+                if name != self.schedule:
+                    continue  # of a recipe that this one extends, and has another head than
+                if not isinstance(self.head, StandardisedLinearHeadOptions):
+                    raise ValueError(
+                        f"schedules.{name} with head {self.head.name!r}; a convex one fits a standardised-linear head"
+                    )
+                if self.segments or self.monitor != "none":
+                    raise ValueError(f"schedules.{name} is convex: it needs monitor none, and no segments")
+            elif self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
                 raise ValueError(
                     f"schedules.{name} selects from step {schedule.select_from} on and ends at {schedule.steps}"
                 )
-        if self.training.patience is not None and self.monitor == "none":
+        if self.convex is None and self.training.patience is not None and self.monitor == "none":
             raise ValueError("patience needs a monitor, ua or wa")
         return self
 
     @property
-    def training(self) -> Schedule:
-        """The schedule in use."""
+    def chosen(self) -> Schedule | Convex:
+        """The schedule in use, of either kind."""
         return self.schedules[self.schedule]
+
+    @property
+    def convex(self) -> Convex | None:
+        """The schedule in use where that is a convex one."""
+        return self.chosen if isinstance(self.chosen, Convex) else None
+
+    @property
+    def training(self) -> Schedule:
+        """The schedule in use where it takes steps; TypeError for a convex one, which the caller asked for before."""
+        if isinstance(self.chosen, Convex):
+            raise TypeError(f"recipe {self.name}: schedule {self.schedule!r} is convex and takes no steps")
+        return self.chosen
 
     @property
     def clip_samples(self) -> int | None:

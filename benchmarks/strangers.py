@@ -1,0 +1,400 @@
+"""How right the heads are on voices and corpora that trained nothing: the figures of results/strangers.
+
+    python benchmarks/strangers.py vectors --corpus NAME=ROOT... --vectors FILE [--recipe default] [--set KEY=VALUE...]
+    python benchmarks/strangers.py measure --corpus NAME=ROOT... --vectors FILE --out results/strangers [...]
+
+``vectors`` encodes every clip once; ``measure`` fits heads on them, prints tables and writes one JSON file for each.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+from serotone.corpora import Utterance, fingerprint, parse_corpora
+from serotone.emotions import merged
+from serotone.experiments.run import gather
+from serotone.files import write_json
+from serotone.metrics import expected_calibration_error
+from serotone.splits import make_splits
+from serotone.training.build import build_system
+from serotone.training.calibrate import fit_temperature
+from serotone.training.convex import Linear, balance
+from serotone.training.data import derived_seed
+from serotone.training.fit import load_weights
+from serotone.training.recipe import Recipe, load
+from serotone.training.solving import fingerprint_of, vectors_of
+from serotone.training.strangers import (
+    LEVELS,
+    Level,
+    Shrinkage,
+    Standard,
+    Table,
+    accuracy_among,
+    doubt,
+    fit_head,
+    held_out_logits,
+    shared_accuracies,
+    statistics_of,
+)
+
+FOUR = ("angry", "happy", "neutral", "sad")
+COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
+SHARES = (0.25, 0.4, 0.6, 0.8, 0.9, 1.0)
+ONE_SIDED = 50
+DRAWS = 5
+EMODB = ("angry", "bored", "disgusted", "fearful", "happy", "neutral", "sad")
+RAVDESS = ("angry", "calm", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Encode, or measure and write the sections that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("vectors", "measure"))
+    parser.add_argument("--corpus", action="append", required=True, metavar="NAME=ROOT")
+    parser.add_argument("--vectors", type=Path, required=True, help="the .npz file of vectors")
+    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path, default=Path("results/strangers"))
+    parser.add_argument("--columns", help="such as 1024:3072: only these columns of the vectors")
+    parser.add_argument("--only", action="append", choices=tuple(SECTIONS), help="sections; all unless given")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    recipe = load(given.recipe, given.set)
+    utterances = parse_corpora(given.corpus)
+    if given.what == "vectors":
+        write_vectors(recipe, utterances, given.vectors)
+        return
+    study = Study(recipe, utterances, given.vectors, given.columns)
+    for name in given.only or SECTIONS:
+        found = study.header | {"section": name} | SECTIONS[name](study)
+        write_json(given.out / f"{name}.json", found)
+        print(f"{name}: {given.out / f'{name}.json'}\n", flush=True)
+
+
+def write_vectors(recipe: Recipe, utterances: Sequence[Utterance], path: Path) -> None:
+    """Encode every utterance with the recipe's frozen parts, whatever its emotion."""
+    every = recipe.model_copy(update={"labels": None, "merge": {}})
+    material, problems = gather(every, utterances)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    system = build_system(recipe, 2)
+    load_weights(system, recipe, path.parent)
+    names = [u.id for u in utterances if u.id in material.waveforms]
+    kept: dict[str, dict[str, Any]] = {}
+    for first in range(0, len(names), 500):
+        vectors = vectors_of(system, material.clips(names[: first + 500]), kept)
+        print(f"{len(vectors)} of {len(names)}", file=sys.stderr, flush=True)
+    with path.open("wb") as file:
+        np.savez(file, id=np.array(names), vectors=np.stack(list(vectors.values())), key=fingerprint_of(system))
+
+
+class Study:
+    """Vectors of all corpora, and what every section says of them."""
+
+    def __init__(self, recipe: Recipe, utterances: Sequence[Utterance], path: Path, columns: str | None) -> None:
+        assert recipe.convex is not None
+        with np.load(path) as file:
+            rows = dict(zip(file["id"].tolist(), file["vectors"], strict=True))
+            key = str(file["key"])
+        if columns:
+            first, last = map(int, columns.split(":"))
+            rows = {name: row[first:last] for name, row in rows.items()}
+        self.recipe, self.rows = recipe, rows
+        self.utterances = [u for u in utterances if u.id in rows]
+        schedule = recipe.convex
+        self.shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
+        self.strengths = schedule.choices
+        self.header: dict[str, Any] = {
+            "schema": 1,
+            "date": f"{datetime.now(UTC):%Y-%m-%d}",
+            "recipe": recipe.name,
+            "columns": columns,
+            "corpora": {c: sum(u.corpus == c for u in self.utterances) for c in sorted({u.corpus for u in utterances})},
+            "data_sha256": fingerprint(self.utterances),
+            "frozen_parts_sha256": key,
+            "seed": recipe.seed,
+            "strengths": list(self.strengths),
+            "shrinkage": list(self.shrinkage),
+        }
+        self._scores: dict[Level, dict[float, Any]] = {}
+
+    def table(self, labels: Sequence[str], *, corpus: str | None = None, merge: bool = True) -> Table:
+        """The clips of these labels, of one corpus or of all."""
+        emotion = {u.id: merged(u.emotion, self.recipe.merge) if merge else u.emotion for u in self.utterances}
+        used = [u for u in self.utterances if emotion[u.id] in labels and corpus in (None, u.corpus)]
+        return Table(
+            tuple(labels),
+            np.stack([self.rows[u.id] for u in used]),
+            np.array([labels.index(emotion[u.id]) for u in used], dtype=np.int64),
+            np.array([u.corpus for u in used]),
+            np.array([u.speaker for u in used]),
+        )
+
+    def everything(self) -> Table:
+        """All corpora with the recipe's labels."""
+        return self.table(self.recipe.labels or FOUR)
+
+    def scores(self, level: Level) -> dict[float, Any]:
+        """Scores of every clip by heads that saw nothing of its corpus, for each strength."""
+        if level not in self._scores:
+            table = self.everything()
+            self._scores[level] = held_out_logits(
+                table, table.corpora, level=level, strengths=self.strengths, shrinkage=self.shrinkage
+            )
+        return self._scores[level]
+
+    def among(self, labels: Sequence[str]) -> list[int]:
+        """The four emotions as numbers of the labels."""
+        return [labels.index(label) for label in FOUR]
+
+    def chosen(self, level: Level, corpus: str) -> float:
+        """The strength that the other corpora choose for this one: what is tested chooses nothing."""
+        table = self.everything()
+        among = self.among(table.labels)
+        means = {
+            strength: float(np.mean([ua for c, ua in shared_accuracies(table, s, among=among).items() if c != corpus]))
+            for strength, s in self.scores(level).items()
+        }
+        return max(sorted(means), key=lambda strength: means[strength])
+
+    def level_scores(self, level: Level) -> Any:
+        """Scores of every clip at the strength that the other corpora choose."""
+        table = self.everything()
+        found = np.zeros((len(table.targets), len(table.labels)))
+        for corpus in np.unique(table.corpora):
+            own = table.corpora == corpus
+            found[own] = self.scores(level)[self.chosen(level, str(corpus))][own]
+        return found
+
+
+def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> dict[str, Any]:
+    """UA, and ECE at the temperature of the other folds, of one corpus by speaker-independent folds, per strength."""
+    table = study.table(labels, corpus=corpus, merge=False)
+    ids = [u.id for u in study.utterances if u.corpus == corpus and u.emotion in labels]
+    mine = [u for u in study.utterances if u.id in set(ids)]
+    splits = make_splits(mine, protocol, seed=study.recipe.seed, validation_speakers=0, **options)
+    place = {name: k for k, name in enumerate(ids)}
+    fold_of = np.zeros(len(ids), dtype=int)
+    for split in splits:
+        fold_of[[place[name] for name in split.test]] = split.fold
+    groups = np.array([f"{fold}" for fold in fold_of])
+    rows: dict[str, Any] = {}
+    for level in ("plain", "speaker"):
+        every = held_out_logits(table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage)
+        for strength, scores in every.items():
+            per_fold = [accuracy_among(table.targets[groups == g], scores[groups == g]) for g in np.unique(groups)]
+            rows[f"{level}, {strength:g}"] = {
+                "ua_pooled": accuracy_among(table.targets, scores),
+                "ua_mean_of_folds": float(np.mean(per_fold)),
+                "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
+                "ece_cross_fitted": calibrated(table, scores, groups)["pooled"],
+            }
+    print(
+        f"{corpus}, {len(labels)} classes, {protocol}, {len(splits)} folds, {len(ids)} clips, seed {study.recipe.seed}"
+    )
+    for name, row in rows.items():
+        print(
+            f"  {name:16} UA pooled {row['ua_pooled']:.1%}  mean of folds {row['ua_mean_of_folds']:.1%}"
+            f" ± {100 * row['ua_sd_of_folds']:.1f}  ECE {row['ece_cross_fitted']:.1%}"
+        )
+    return {"corpus": corpus, "labels": list(labels), "protocol": protocol, "folds": len(splits), "rows": rows}
+
+
+def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
+    """ECE of each group at the temperature that all the others ask for, and of all answers together."""
+    probabilities = np.zeros_like(scores)
+    temperatures, by_group = {}, {}
+    for group in np.unique(groups):
+        own = groups == group
+        rest = ~own & (scores[np.arange(len(scores)), table.targets] > -1000)
+        temperatures[str(group)] = fit_temperature(scores[rest], table.targets[rest]).temperature
+        probabilities[own] = softmax(scores[own] / temperatures[str(group)], axis=1)
+        by_group[str(group)] = expected_calibration_error(
+            probabilities[own], table.targets[own].tolist(), labels=range(len(table.labels))
+        )
+    return {
+        "pooled": expected_calibration_error(probabilities, table.targets.tolist(), labels=range(len(table.labels))),
+        "mean": float(np.mean(list(by_group.values()))),
+        "by_group": by_group,
+        "temperatures": temperatures,
+        "probabilities": probabilities,
+    }
+
+
+def emodb(study: Study) -> dict[str, Any]:
+    """EmoDB, 7 classes, leave-one-speaker-out."""
+    return speakers(study, "emodb", EMODB, "leave-one-speaker-out")
+
+
+def ravdess(study: Study) -> dict[str, Any]:
+    """RAVDESS, 8 classes, 5 speaker-disjoint folds."""
+    return speakers(study, "ravdess", RAVDESS, "speakers-out", folds=5)
+
+
+def _heads(study: Study, table: Table, corpus: str) -> tuple[Table, Standard, Linear]:
+    """The test clips among the four emotions, and standard and collection head of all other corpora."""
+    training = table.part(table.corpora != corpus)
+    linear = fit_head(
+        training, level="collection", strength=study.chosen("collection", corpus), shrinkage=study.shrinkage
+    )
+    return table.part(table.corpora == corpus), training.standard(), linear
+
+
+def _by_draws(
+    study: Study, corpus: str, test: Table, standard: Standard, linear: Linear, pick: Callable[[Any], Any], *key: object
+) -> float:
+    """Mean UA over draws of recordings whose statistics standardise the corpus."""
+    among = study.among(test.labels)
+    values = standard.apply(test.vectors)
+    accuracies = []
+    for draw in range(DRAWS):
+        drawn = pick(np.random.default_rng(derived_seed(study.recipe.seed, corpus, draw, *key)))
+        mean, sd = statistics_of(values[drawn], study.shrinkage.collection)
+        accuracies.append(accuracy_among(test.targets, linear.logits((values - mean) / sd), among=among))
+    return float(np.mean(accuracies))
+
+
+def corpora(study: Study) -> dict[str, Any]:
+    """Leave-one-corpus-out, four classes or those a corpus has: plain, 20 recordings, collection, then speaker."""
+    table = study.everything()
+    among = study.among(table.labels)
+    rows: dict[str, dict[str, float]] = {
+        level: shared_accuracies(table, study.level_scores(level), among=among) for level in LEVELS
+    }
+    rows["20 recordings"] = {}
+    for corpus in rows["plain"]:
+        test, standard, linear = _heads(study, table, corpus)
+        rows["20 recordings"][corpus] = _by_draws(study, corpus, test, standard, linear, _any(test, 20), "count", 20)
+    order = ("plain", "20 recordings", "collection", "speaker")
+    names = list(rows["plain"])
+    print(f"leave-one-corpus-out, UA among {', '.join(FOUR)} (or those a corpus has), draws {DRAWS}")
+    print(f"  {'':14} {'mean':>6} " + " ".join(f"{name:>10}" for name in names))
+    for name in order:
+        cells = " ".join(f"{rows[name][c]:>10.1%}" for c in names)
+        print(f"  {name:14} {np.mean(list(rows[name].values())):6.1%} {cells}")
+    return {
+        "protocol": "leave-one-corpus-out",
+        "draws": DRAWS,
+        "strength": {level: {c: study.chosen(level, c) for c in names} for level in LEVELS},
+        "ua": {name: rows[name] | {"mean": float(np.mean(list(rows[name].values())))} for name in order},
+    }
+
+
+def curves(study: Study) -> dict[str, Any]:
+    """Over the number of recordings that a profile is made of, and over the share of one emotion among 50."""
+    table = study.everything()
+    by_count: dict[str, dict[str, float]] = {}
+    by_share: dict[str, dict[str, float]] = {}
+    for corpus in np.unique(table.corpora).tolist():
+        test, standard, linear = _heads(study, table, corpus)
+        by_count[corpus] = {
+            str(count): _by_draws(study, corpus, test, standard, linear, _any(test, count), "count", count)
+            for count in COUNTS
+            if count <= len(test.targets)
+        }
+        emotions = [c for c in study.among(test.labels) if (test.targets == c).any()]
+        by_share[corpus] = {
+            str(share): float(
+                np.mean(
+                    [
+                        _by_draws(
+                            study, corpus, test, standard, linear, _one_sided(test, emotion, share), share, emotion
+                        )
+                        for emotion in emotions
+                    ]
+                )
+            )
+            for share in SHARES
+        }
+    for words, found, values in (
+        ("recordings", by_count, COUNTS),
+        (f"share of one emotion in {ONE_SIDED}", by_share, SHARES),
+    ):
+        print(f"leave-one-corpus-out, UA by {words}, mean of {DRAWS} draws")
+        print("  " + " " * 12 + " ".join(f"{v:>7}" for v in values))
+        for corpus, row in found.items():
+            print(f"  {corpus:12}" + " ".join(f"{row[str(v)]:7.1%}" if str(v) in row else " " * 7 for v in values))
+        means = [np.mean([row[str(v)] for row in found.values() if str(v) in row]) for v in values]
+        print(f"  {'mean':12}" + " ".join(f"{mean:7.1%}" for mean in means))
+    return {"draws": DRAWS, "one_sided_of": ONE_SIDED, "by_count": by_count, "by_share": by_share}
+
+
+def _any(test: Table, count: int) -> Callable[[Any], Any]:
+    """A pick of so many recordings, whatever they are."""
+
+    def pick(generator: Any) -> Any:
+        return generator.permutation(len(test.targets))[:count]
+
+    return pick
+
+
+def _one_sided(test: Table, emotion: int, share: float) -> Callable[[Any], Any]:
+    """A pick of 50 recordings, such a share of them of one emotion and the others of all others."""
+
+    def pick(generator: Any) -> Any:
+        own, rest = np.flatnonzero(test.targets == emotion), np.flatnonzero(test.targets != emotion)
+        many = min(round(share * ONE_SIDED), len(own))
+        few = min(round(many / share) - many, len(rest))
+        return np.concatenate([generator.permutation(own)[:many], generator.permutation(rest)[:few]])
+
+    return pick
+
+
+def calibration(study: Study) -> dict[str, Any]:
+    """ECE and risk against coverage on corpora that trained nothing, at the temperature of the other corpora."""
+    table = study.everything()
+    found: dict[str, Any] = {}
+    print(
+        "on corpora that trained nothing; temperature and threshold of each by the others; free answers over all labels"
+    )
+    for level in LEVELS:
+        scores = study.level_scores(level)
+        result = calibrated(table, scores, table.corpora)
+        probabilities = result.pop("probabilities")
+        confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == table.targets
+        weights = balance(table.corpora.tolist(), table.targets)
+        doubts: dict[str, Any] = {}
+        for corpus in np.unique(table.corpora).tolist():
+            own = table.corpora == corpus
+            threshold = doubt(confidence[~own], right[~own], weights[~own]).threshold
+            certain = confidence[own] >= threshold
+            doubts[corpus] = {
+                "threshold": threshold,
+                "coverage": float(certain.mean()),
+                "right_certain": float(right[own][certain].mean()) if certain.any() else None,
+                "right_uncertain": float(right[own][~certain].mean()) if (~certain).any() else None,
+            }
+        order = np.argsort(-confidence, kind="stable")
+        spent, wrong = np.cumsum(weights[order]), np.cumsum((weights * ~right)[order])
+        places = [int(np.searchsorted(spent, share * spent[-1] - 1e-9)) for share in np.arange(0.1, 1.01, 0.1)]
+        risk = {f"{share:.1f}": float(wrong[k] / spent[k]) for share, k in zip(np.arange(0.1, 1.01, 0.1), places)}
+        found[level] = result | {"doubt": doubts, "risk_by_coverage": risk}
+        print(f"  {level}: ECE pooled {result['pooled']:.1%}, mean {result['mean']:.1%}")
+        for corpus, row in doubts.items():
+            sure, unsure = ("-" if row[k] is None else f"{row[k]:.1%}" for k in ("right_certain", "right_uncertain"))
+            print(
+                f"    {corpus:10} ECE {result['by_group'][corpus]:6.1%}  T {result['temperatures'][corpus]:.2f} "
+                f" certain {row['coverage']:.1%}, right {sure}; uncertain right {unsure}"
+            )
+        print("    risk by coverage " + "  ".join(f"{k}: {v:.1%}" for k, v in risk.items()))
+    return {"levels": found}
+
+
+SECTIONS: dict[str, Callable[[Study], dict[str, Any]]] = {
+    "emodb": emodb,
+    "ravdess": ravdess,
+    "corpora": corpora,
+    "curves": curves,
+    "calibration": calibration,
+}
+
+
+if __name__ == "__main__":
+    main()

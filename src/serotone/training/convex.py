@@ -1,0 +1,164 @@
+"""Multinomial logistic regression, fitted to convergence: vectors in, weights out.
+
+The objective is scikit-learn's, with its C as ``strength``, plus what several corpora need: a weight per clip, and for
+each clip the classes that it could have been given.
+
+    J(W, b) = strength sum_i w_i (logsumexp_{j in P_i}(W_j x_i + b_j) - W_{y_i} x_i - b_{y_i}) + |W|^2 / 2
+
+P_i are the classes that the corpus of clip i has: one that it lacks is no negative, since nobody could have chosen it.
+J is convex, so where it ends does not depend on where it starts.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from serotone.errors import RunError
+
+Floats = NDArray[np.float64]
+
+MAX_ITERATIONS = 2000
+GRADIENT_TOLERANCE = 1e-7
+"""Largest component of the gradient of J / (strength sum w) at which it has converged."""
+
+
+class Linear(NamedTuple):
+    """A fitted classifier: weight (C, D), bias (C,)."""
+
+    weight: Floats
+    bias: Floats
+
+    def logits(self, vectors: NDArray[np.floating]) -> Floats:
+        """Vectors (N, D) -> scores (N, C)."""
+        scores: Floats = vectors @ self.weight.T + self.bias
+        return scores
+
+
+class Problem:
+    """What is fitted: vectors (N, D), targets (N,), and per clip its weight and the classes that it could have.
+
+    Args:
+        vectors: One row per clip, standardised: the penalty takes every column alike.
+        targets: Class of each clip, from 0 to ``num_classes - 1``.
+        num_classes: C.
+        weights: (N,), brought to mean 1 here; None weighs all alike.
+        possible: (N, C), true where a clip's corpus has a class; None: it has them all.
+
+    Raises:
+        ValueError: Shapes that do not fit, a value that is not finite, a class without a clip, or a clip whose own
+            class it could not have.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[np.floating],
+        targets: NDArray[np.integer],
+        *,
+        num_classes: int,
+        weights: NDArray[np.floating] | None = None,
+        possible: NDArray[np.bool_] | None = None,
+    ) -> None:
+        count = len(vectors)
+        weights = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
+        possible = np.ones((count, num_classes), dtype=bool) if possible is None else possible
+        if targets.shape != (count,) or weights.shape != (count,) or possible.shape != (count, num_classes):
+            raise ValueError(
+                f"{count} vectors with targets {targets.shape}, weights {weights.shape} and possible {possible.shape};"
+                f" expected ({count},), ({count},) and ({count}, {num_classes})"
+            )
+        if not (np.isfinite(vectors).all() and np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("a vector or a weight is NaN, infinite or negative; expected finite vectors, weights >= 0")
+        absent = np.flatnonzero(np.bincount(targets, weights, minlength=num_classes) == 0)
+        if len(absent):
+            raise ValueError(f"no clip of class {', '.join(map(str, absent))}; expected each to have one that counts")
+        if not possible[np.arange(count), targets].all():
+            raise ValueError("a clip has a class that is not among those possible for it")
+        self.vectors = np.ascontiguousarray(vectors, dtype=np.float64)
+        self.targets = targets
+        self.weights = weights / weights.mean()
+        self.shape = (num_classes, vectors.shape[1])
+        self._impossible = np.where(possible, 0.0, -np.inf)
+        self._rows = np.arange(count)
+
+    def value(self, point: Floats, strength: float) -> tuple[float, Floats]:
+        """J / (strength sum w) and its gradient, where ``point`` is W row by row, then b."""
+        classes, width = self.shape
+        weight, bias = point[: classes * width].reshape(self.shape), point[classes * width :]
+        scale = 1.0 / (strength * len(self.weights))
+        scores = self.vectors @ weight.T + bias + self._impossible  # (N, C)
+        scores -= scores.max(axis=1, keepdims=True)
+        raised = np.exp(scores)
+        totals = raised.sum(axis=1)
+        losses = np.log(totals) - scores[self._rows, self.targets]
+        slopes = raised / totals[:, None]  # p
+        slopes[self._rows, self.targets] -= 1.0
+        slopes *= (self.weights / len(self.weights))[:, None]
+        value = float(self.weights @ losses) / len(self.weights) + 0.5 * scale * float(np.vdot(weight, weight))
+        gradient = slopes.T @ self.vectors + scale * weight
+        return value, np.concatenate([gradient.ravel(), slopes.sum(axis=0)])
+
+    def solve(self, strength: float, start: Linear | None = None) -> Linear:
+        """The minimum for one strength; ``start`` saves steps and changes nothing.
+
+        Raises:
+            RunError: It did not converge.
+            ValueError: A strength of 0 or less.
+        """
+        if not strength > 0:
+            raise ValueError(f"strength {strength}; expected a number above 0, such as 0.001")
+        classes, width = self.shape
+        first = np.zeros(classes * (width + 1)) if start is None else np.concatenate([start.weight.ravel(), start.bias])
+        found = minimize(
+            self.value,
+            first,
+            args=(strength,),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": MAX_ITERATIONS, "maxcor": 20, "gtol": GRADIENT_TOLERANCE, "ftol": 1e-15},
+        )
+        if not (found.success and np.isfinite(found.fun)):
+            raise RunError(
+                f"the convex head did not converge at strength {strength}: {found.message}; standardise the vectors, or"
+                " lower the strength"
+            )
+        point: Floats = found.x
+        return Linear(point[: classes * width].reshape(self.shape), point[classes * width :])
+
+    def path(self, strengths: Sequence[float]) -> Iterator[tuple[float, Linear]]:
+        """The minimum for each strength, the weakest first, each started from the one before."""
+        last: Linear | None = None
+        for strength in sorted(strengths):
+            last = self.solve(strength, last)
+            yield strength, last
+
+
+def balance(corpora: Sequence[str], targets: NDArray[np.integer]) -> Floats:
+    """Weights (N,) of mean 1 that let every corpus count alike and, within it, every emotion that it has.
+
+    A clip of corpus k and class c weighs 1 / (K C_k n_kc): K corpora, C_k classes in k, n_kc clips of c in k.
+
+    >>> balance(["a", "a", "a", "b"], np.array([0, 0, 1, 1])).tolist()
+    [0.5, 0.5, 1.0, 2.0]
+    """
+    weights: Floats = np.zeros(len(targets))
+    names = np.asarray(corpora)
+    for corpus in np.unique(names):
+        own = names == corpus
+        classes, numbers, counts = np.unique(targets[own], return_inverse=True, return_counts=True)
+        weights[own] = 1.0 / (len(classes) * counts[numbers])
+    weights /= weights.mean()
+    return weights
+
+
+def possible_classes(
+    corpora: Sequence[str], targets: NDArray[np.integer], *, num_classes: int
+) -> dict[str, NDArray[np.bool_]]:
+    """Which classes (C,) each corpus has, from the clips of all of them: (N,) names and classes."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    names = np.asarray(corpora)
+    for corpus in np.unique(names):
+        found[str(corpus)] = np.bincount(targets[names == corpus], minlength=num_classes) > 0
+    return found

@@ -1,0 +1,281 @@
+"""A head for strangers, from vectors: fitted on several corpora, chosen and calibrated on those that it did not see.
+
+A bundle answers at three levels. ``plain`` is its graph: vectors standardised by the training data. At ``collection``
+the clips of a corpus are standardised by their own statistics, at ``speaker`` those of each speaker once more within
+it, without labels, in training as in use. Each level has a head of its own, with a strength, a temperature and a
+threshold.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from serotone.errors import RunError
+from serotone.metrics import unweighted_accuracy
+from serotone.recognition.profile import Accumulator
+from serotone.splits.deal import deal
+from serotone.training.calibrate import Calibration, fit_temperature
+from serotone.training.convex import Floats, Linear, Problem, balance, possible_classes
+
+Level: TypeAlias = Literal["plain", "collection", "speaker"]
+LEVELS: tuple[Level, ...] = ("plain", "collection", "speaker")
+
+UNTRAINED = -1e4
+"""The score of a class that no training clip of a fold had: its probability is 0 at any temperature looked for."""
+
+SPEAKER_GROUPS = 5
+"""Parts that the speakers of a single corpus are dealt into, where there is no other corpus to hold out."""
+
+Names: TypeAlias = NDArray[np.str_]
+
+
+class Shrinkage(NamedTuple):
+    """How many clips the training data weigh in a collection's statistics, and the collection in a speaker's."""
+
+    collection: float = 0.0
+    speaker: float = 15.0
+
+
+class Standard(NamedTuple):
+    """Mean and SD (D,) of the training data, every corpus and emotion counting alike."""
+
+    mean: Floats
+    sd: Floats
+
+    def apply(self, vectors: NDArray[np.floating]) -> Floats:
+        """Vectors (N, D) -> standardised ones."""
+        standardised: Floats = (vectors - self.mean) / self.sd
+        return standardised
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Vectors (N, D) of clips, and of each its class (N,), corpus and speaker; ``labels`` are the classes in order."""
+
+    labels: tuple[str, ...]
+    vectors: NDArray[np.floating]
+    targets: NDArray[np.int64]
+    corpora: Names
+    speakers: Names
+
+    def part(self, chosen: NDArray[np.bool_]) -> "Table":
+        """The clips that are chosen (N,)."""
+        kept = (self.vectors[chosen], self.targets[chosen], self.corpora[chosen], self.speakers[chosen])
+        return Table(self.labels, *kept)
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The classes that have a clip, in order."""
+        return np.unique(self.targets)
+
+    def standard(self) -> Standard:
+        """What vectors are standardised by before a head reads them; a column that does not vary is only centred."""
+        weights = balance(self.corpora.tolist(), self.targets)
+        weights = weights / weights.sum()
+        mean = weights @ self.vectors.astype(np.float64)
+        sd = np.sqrt(weights @ (self.vectors - mean) ** 2)
+        return Standard(mean, np.where(sd > 1e-5, sd, 1.0))
+
+
+def at_level(
+    vectors: NDArray[np.floating], corpora: Names, speakers: Names, *, level: Level, shrinkage: Shrinkage
+) -> Floats:
+    """Vectors (N, D), standardised already, as a head of that level reads them; each corpus is a collection."""
+    values: Floats = np.array(vectors, dtype=np.float64)
+    if level != "plain":
+        _by_group(values, corpora, shrinkage.collection)
+    if level == "speaker":
+        _by_group(values, np.array([f"{c}\0{s}" for c, s in zip(corpora, speakers, strict=True)]), shrinkage.speaker)
+    return values
+
+
+def _by_group(values: Floats, groups: Names, weight: float) -> None:
+    """Standardise the clips of each group by their own statistics, in place, as a profile does."""
+    for group in np.unique(groups):
+        own = groups == group
+        mean, sd = statistics_of(values[own], weight)
+        values[own] = (values[own] - mean) / sd
+
+
+def statistics_of(values: NDArray[np.floating], weight: float) -> tuple[Floats, Floats]:
+    """Mean and SD (D,) that a profile of these vectors (N, D) standardises by."""
+    taken = Accumulator()
+    taken.add(values)
+    return taken.statistics().shrunk(weight)
+
+
+def fit_head(table: Table, *, level: Level, strength: float, shrinkage: Shrinkage) -> Linear:
+    """The head of a level over all classes of the table; one without a clip has weights 0 and a bias out of reach."""
+    ((_, linear),) = fit_heads(table, level=level, strengths=[strength], shrinkage=shrinkage)
+    return linear
+
+
+def fit_heads(
+    table: Table, *, level: Level, strengths: Sequence[float], shrinkage: Shrinkage
+) -> Iterator[tuple[float, Linear]]:
+    """The head of a level for each strength, in rising order."""
+    classes = table.classes
+    targets = np.searchsorted(classes, table.targets)
+    names = table.corpora.tolist()
+    values = at_level(
+        table.standard().apply(table.vectors), table.corpora, table.speakers, level=level, shrinkage=shrinkage
+    )
+    found = possible_classes(names, targets, num_classes=len(classes))
+    problem = Problem(
+        values,
+        targets,
+        num_classes=len(classes),
+        weights=balance(names, targets),
+        possible=np.stack([found[name] for name in names]),
+    )
+    for strength, linear in problem.path(strengths):
+        weight = np.zeros((len(table.labels), values.shape[1]))
+        bias = np.full(len(table.labels), UNTRAINED)
+        weight[classes], bias[classes] = linear
+        yield strength, Linear(weight, bias)
+
+
+def held_out_groups(table: Table, *, seed: int = 0) -> Names:
+    """What is held out together (N,): corpora, or, of a single corpus, groups of speakers.
+
+    Raises:
+        RunError: A single speaker.
+    """
+    if len(np.unique(table.corpora)) > 1:
+        return table.corpora
+    speakers = np.unique(table.speakers).tolist()
+    if len(speakers) < 2:
+        raise RunError("one corpus of one speaker: nobody to hold out, so no strength and no temperature can be chosen")
+    parts = deal(speakers, min(SPEAKER_GROUPS, len(speakers)), lambda speaker: ("",), (seed, "held-out"))
+    number = {speaker: f"speakers {k}" for k, part in enumerate(parts) for speaker in part}
+    return np.array([number[speaker] for speaker in table.speakers])
+
+
+def held_out_logits(
+    table: Table, groups: Names, *, level: Level, strengths: Sequence[float], shrinkage: Shrinkage
+) -> dict[float, Floats]:
+    """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength.
+
+    At the levels above ``plain`` a clip's whole corpus, and its speaker, are standardised by their own statistics.
+    """
+    scores = {strength: np.full((len(table.targets), len(table.labels)), UNTRAINED) for strength in strengths}
+    for group in np.unique(groups):
+        test = groups == group
+        training = table.part(~test)
+        standardised = training.standard().apply(table.vectors)
+        values = at_level(standardised, table.corpora, table.speakers, level=level, shrinkage=shrinkage)[test]
+        for strength, linear in fit_heads(training, level=level, strengths=strengths, shrinkage=shrinkage):
+            scores[strength][test] = linear.logits(values)
+    return scores
+
+
+def shared_accuracies(table: Table, scores: Floats, *, among: Collection[int] | None = None) -> dict[str, float]:
+    """UA of each corpus, by its name, as :func:`accuracy_among` says."""
+    return {
+        str(corpus): accuracy_among(table.targets[own], scores[own], among=among)
+        for corpus in np.unique(table.corpora)
+        for own in [table.corpora == corpus]
+    }
+
+
+def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collection[int] | None = None) -> float:
+    """UA of scores (N, C) for targets (N,), among the classes that occur, were taught and are in ``among``."""
+    taught = (scores > UNTRAINED / 2).any(axis=0)
+    shared = [int(c) for c in np.unique(targets) if taught[c] and (among is None or c in among)]
+    kept = np.isin(targets, shared)
+    answers = np.array(shared)[scores[kept][:, shared].argmax(axis=1)]
+    return unweighted_accuracy(targets[kept].tolist(), answers.tolist(), labels=shared)
+
+
+class Doubt(NamedTuple):
+    """Where answers become uncertain, and what that is worth on clips that trained nothing.
+
+    ``coverage`` is the share of certain answers, ``certain`` the share of right ones among them, ``uncertain`` that
+    among the others (NaN where there are none).
+    """
+
+    threshold: float
+    coverage: float
+    certain: float
+    uncertain: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """The head of one level, and how it was chosen: on groups that trained nothing.
+
+    ``accuracies`` is the mean UA over held-out corpora by strength, ``by_corpus`` that of the chosen strength.
+    """
+
+    level: Level
+    linear: Linear
+    strength: float
+    accuracies: Mapping[float, float]
+    by_corpus: Mapping[str, float]
+    calibration: Calibration
+    doubt: Doubt
+
+
+def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doubt:
+    """The threshold that tells right answers from wrong ones best: of the right ones it keeps most, of the wrong least.
+
+    It maximises the share of the right answers at or above it minus that of the wrong ones (Youden's index), on a grid
+    of .01.
+
+    Args:
+        confidence: Probability of each answer (N,).
+        right: Whether it is right (N,).
+        weights: What each clip counts (N,).
+
+    Raises:
+        RunError: All answers are right, or all are wrong.
+    """
+    good, bad = weights * right, weights * ~right
+    if not (good.sum() > 0 and bad.sum() > 0):
+        raise RunError("no answer is wrong, or none is right: no threshold tells them apart; hold out more clips")
+    grid = np.arange(0, 1, 0.01)
+    kept = confidence[None] >= grid[:, None]  # (grid, N)
+    best = int((kept @ good / good.sum() - kept @ bad / bad.sum()).argmax())
+    certain, rest = weights * kept[best], weights * ~kept[best]
+    return Doubt(
+        float(round(grid[best], 2)),
+        float(certain.sum() / weights.sum()),
+        float(certain @ right / certain.sum()),
+        float(rest @ right / rest.sum()) if rest.sum() > 0 else float("nan"),
+    )
+
+
+def fit_levels(
+    table: Table, *, strengths: Sequence[float], shrinkage: Shrinkage, levels: Sequence[Level] = LEVELS, seed: int = 0
+) -> dict[Level, Fitted]:
+    """The head of every level: its strength the best of those given on held-out corpora, then fitted on everything.
+
+    Raises:
+        RunError: Nothing can be held out, or a head does not converge.
+    """
+    groups = held_out_groups(table, seed=seed)
+    weights = balance(table.corpora.tolist(), table.targets)
+    found: dict[Level, Fitted] = {}
+    for level in levels:
+        scores = held_out_logits(table, groups, level=level, strengths=strengths, shrinkage=shrinkage)
+        by_corpus = {strength: shared_accuracies(table, values) for strength, values in scores.items()}
+        means = {strength: float(np.mean(list(values.values()))) for strength, values in sorted(by_corpus.items())}
+        strength = max(means, key=lambda choice: (means[choice], -choice))
+        chosen = scores[strength]
+        taught = chosen[np.arange(len(chosen)), table.targets] > UNTRAINED / 2
+        calibration = fit_temperature(chosen[taught], table.targets[taught])
+        probabilities = softmax(chosen / calibration.temperature, axis=1)
+        found[level] = Fitted(
+            level=level,
+            linear=fit_head(table, level=level, strength=strength, shrinkage=shrinkage),
+            strength=strength,
+            accuracies=means,
+            by_corpus=by_corpus[strength],
+            calibration=calibration,
+            doubt=doubt(probabilities.max(axis=1), probabilities.argmax(axis=1) == table.targets, weights),
+        )
+    return found

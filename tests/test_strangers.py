@@ -1,0 +1,131 @@
+"""Heads for strangers on hand-made corpora: what each level takes out, and what is chosen on corpora held out."""
+
+import numpy as np
+import pytest
+
+from serotone.errors import RunError
+from serotone.recognition.profile import Profile, Statistics
+from serotone.training.strangers import (
+    UNTRAINED,
+    Shrinkage,
+    Table,
+    at_level,
+    doubt,
+    fit_head,
+    fit_levels,
+    held_out_groups,
+    held_out_logits,
+    shared_accuracies,
+)
+
+LABELS = ("angry", "happy", "sad")
+CENTERS = np.array([[2.0, 0.0], [-1.0, 1.8], [-1.0, -1.8]])
+
+
+def made(*, rooms: float = 3.0, voices: float = 0.0, corpora: str = "abcd", per_cell: int = 12, seed: int = 0) -> Table:
+    """Corpora of three speakers whose vectors lie where the emotion is, moved by the room and the voice."""
+    generator = np.random.default_rng(seed)
+    vectors, targets, homes, speakers = [], [], [], []
+    for corpus in corpora:
+        room, scale = rooms * generator.standard_normal(2), np.exp(0.3 * rooms * generator.standard_normal(2) / 3)
+        for speaker in "xyz":
+            voice = voices * generator.standard_normal(2)
+            for target in range(3):
+                points = CENTERS[target] + 0.6 * generator.standard_normal((per_cell, 2))
+                vectors.append(scale * points + room + voice)
+                targets += [target] * per_cell
+                homes += [corpus] * per_cell
+                speakers += [speaker] * per_cell
+    return Table(LABELS, np.concatenate(vectors), np.array(targets), np.array(homes), np.array(speakers))
+
+
+def test_each_level_takes_out_what_it_is_for() -> None:
+    table = made(rooms=3.0, voices=2.0)
+    means = {}
+    for level in ("plain", "collection", "speaker"):
+        scores = held_out_logits(table, table.corpora, level=level, strengths=[1.0], shrinkage=Shrinkage(0, 1))
+        means[level] = np.mean(list(shared_accuracies(table, scores[1.0]).values()))
+    assert means["plain"] < 0.7 < means["collection"] < 0.95 < means["speaker"]
+
+
+def test_a_level_is_what_a_profile_applies() -> None:
+    table = made(voices=1.0)
+    shrinkage = Shrinkage(4.0, 15.0)
+    ours = at_level(table.vectors, table.corpora, table.speakers, level="speaker", shrinkage=shrinkage)
+    own = table.corpora == "b"
+    speakers = {
+        name: Statistics(int(chosen.sum()), table.vectors[chosen].mean(0), table.vectors[chosen].std(0))
+        for name in "xyz"
+        if (chosen := own & (table.speakers == name)).any()
+    }
+    collection = Statistics(int(own.sum()), table.vectors[own].mean(0), table.vectors[own].std(0))
+    profile = Profile("b", "bundle", "0" * 64, collection, speakers)
+    mine = own & (table.speakers == "y")
+    expected = profile.apply(table.vectors[mine], speaker="y", shrinkage=4.0, speaker_shrinkage=15.0)
+    np.testing.assert_allclose(ours[mine], expected, atol=1e-9)
+
+
+def test_speakers_of_one_name_in_two_corpora_are_two() -> None:
+    table = made(corpora="ab", rooms=0.0, voices=5.0)
+    values = at_level(table.vectors, table.corpora, table.speakers, level="speaker", shrinkage=Shrinkage(0, 0))
+    for corpus in "ab":
+        own = (table.corpora == corpus) & (table.speakers == "x")
+        np.testing.assert_allclose(values[own].mean(axis=0), 0, atol=1e-9)
+
+
+def test_what_is_held_out_teaches_nothing() -> None:
+    table = made(rooms=1.0)
+    flipped = Table(LABELS, table.vectors, table.targets.copy(), table.corpora, table.speakers)
+    flipped.targets[table.corpora == "a"] = (table.targets[table.corpora == "a"] + 1) % 3
+    one, two = (
+        held_out_logits(t, t.corpora, level="collection", strengths=[0.1], shrinkage=Shrinkage())[0.1]
+        for t in (table, flipped)
+    )
+    own = table.corpora == "a"
+    np.testing.assert_array_equal(one[own], two[own])
+    assert not np.allclose(one[~own], two[~own])
+
+
+def test_the_strength_and_the_temperature_are_chosen_on_corpora_held_out() -> None:
+    table = made(rooms=1.5)
+    fitted = fit_levels(table, strengths=[1e-6, 0.03, 10.0], shrinkage=Shrinkage())
+    assert list(fitted) == ["plain", "collection", "speaker"]
+    for level, found in fitted.items():
+        assert found.strength == max(found.accuracies, key=lambda s: (found.accuracies[s], -s))
+        scores = held_out_logits(table, table.corpora, level=level, strengths=[found.strength], shrinkage=Shrinkage())
+        assert shared_accuracies(table, scores[found.strength]) == pytest.approx(found.by_corpus, abs=0.02)
+        assert found.calibration.nll_after <= found.calibration.nll_before
+        alone = fit_head(table, level=level, strength=found.strength, shrinkage=Shrinkage())
+        np.testing.assert_allclose(found.linear.weight, alone.weight)
+
+
+def test_an_emotion_that_only_one_corpus_has_is_not_scored_there() -> None:
+    table = made(corpora="abc")
+    kept = ~((table.targets == 2) & (table.corpora != "a"))
+    table = table.part(kept)
+    scores = held_out_logits(table, table.corpora, level="plain", strengths=[0.1], shrinkage=Shrinkage())[0.1]
+    assert (scores[table.corpora == "a"][:, 2] == UNTRAINED).all()
+    assert (scores[table.corpora != "a"][:, 2] > UNTRAINED).all()
+    assert set(shared_accuracies(table, scores)) == {"a", "b", "c"}
+
+
+def test_of_one_corpus_groups_of_speakers_are_held_out() -> None:
+    table = made(corpora="a")
+    groups = held_out_groups(table)
+    assert len(np.unique(groups)) == 3
+    assert all(len(np.unique(groups[table.speakers == name])) == 1 for name in "xyz")
+    assert held_out_groups(made(corpora="ab")).tolist() == made(corpora="ab").corpora.tolist()
+    alone = table.part(table.speakers == "x")
+    with pytest.raises(RunError, match="one corpus of one speaker"):
+        held_out_groups(alone)
+
+
+def test_the_threshold_tells_right_from_wrong_by_hand() -> None:
+    confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    right = np.array([True, True, False, True, False, False])
+    found = doubt(confidence, right, np.ones(6))
+    # at .71 to .80: 2/3 of the right, none of the wrong; at .51 to .60: all right, 1/3 wrong: the first of the best
+    assert found.threshold == pytest.approx(0.51, abs=0.001)
+    assert (found.coverage, found.certain, found.uncertain) == pytest.approx((4 / 6, 3 / 4, 0.0))
+    with pytest.raises(RunError, match="no answer is wrong"):
+        doubt(confidence, np.ones(6, dtype=bool), np.ones(6))
