@@ -58,7 +58,8 @@ def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, l
         (recipe.max_frames - 1) * recipe.frontend.hop(recipe.sample_rate) if recipe.max_frames is not None else None
     )
     used = [utterance for utterance in utterances if utterance.id in chosen]
-    waveforms, problems = decode(used, sample_rate=recipe.sample_rate, max_samples=longest)
+    speech = recipe.bundle.speech is not None
+    waveforms, problems = decode(used, sample_rate=recipe.sample_rate, max_samples=longest, speech=speech)
     targets = {name: labels.index(label) for name, label in chosen.items()}
     corpora, speakers = {u.id: u.corpus for u in used}, {u.id: u.speaker for u in used}
     return Material(labels, waveforms, targets, corpora, speakers), problems

@@ -72,7 +72,7 @@ def material_key(recipe: Recipe) -> str:
     """Recipes of the same key train on the same decoded audio with the same labels."""
     parts = recipe.model_dump(include={"sample_rate", "labels", "merge", "styles", "training_only", "max_frames"})
     longest = None if recipe.max_frames is None else recipe.frontend.hop(recipe.sample_rate)
-    return repr((parts, longest))
+    return repr((parts, longest, recipe.bundle.speech))
 
 
 class Materials:

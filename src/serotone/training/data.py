@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from serotone.audio import read
 from serotone.corpora import Utterance
 from serotone.errors import AudioError, RunError
+from serotone.recognition.vad import speech_span
 
 Batches: TypeAlias = DataLoader[Any]
 """A loader whose batches are :class:`Batch`, whatever the items they are collated from."""
@@ -39,9 +40,12 @@ def derived_seed(*parts: object) -> int:
 
 
 def decode(
-    utterances: Sequence[Utterance], *, sample_rate: int, max_samples: int | None
+    utterances: Sequence[Utterance], *, sample_rate: int, max_samples: int | None, speech: bool = False
 ) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
     """Decode every utterance once, centre-cropped to ``max_samples`` where it is longer.
+
+    With ``speech`` only the span from first to last speech is kept, by the function that recognition uses. A clip in
+    which no speech is found, such as a whispered one, is kept whole.
 
     Returns:
         Waveforms (T,) by utterance id, and one line for each file that could not be read or is digital silence.
@@ -62,6 +66,9 @@ def decode(
             problems.append(f"{utterance.path.name}: digital silence; left out")
             continue
         samples = audio.samples
+        span = speech_span(samples) if speech else None
+        if span is not None:
+            samples = samples[span[0] : span[1]].copy()
         if max_samples is not None and len(samples) > max_samples:
             first = (len(samples) - max_samples) // 2
             samples = samples[first : first + max_samples].copy()

@@ -68,6 +68,7 @@ def export(
             write_text(building / "recipe.yaml", recipe.to_yaml())
         write_text(building / "CARD.md", card)
         adaptation = write_adaptation(levels, recipe, building) if levels else None
+        optional = {"adaptation": adaptation, "speech": recipe.bundle.speech}
         write_manifest(
             building,
             name=name or recipe.name,
@@ -84,7 +85,7 @@ def export(
             versions={key: str(value) for key, value in versions.items()},
             temperature=temperature,
             merge=recipe.merge,
-            extra={"adaptation": adaptation} if adaptation else None,
+            extra={key: value for key, value in optional.items() if value},
         )
         shutil.rmtree(folder, ignore_errors=True)
         building.replace(folder)

@@ -252,6 +252,9 @@ class BundleChoice(_Frozen):
     window_seconds: float = Field(4.0, gt=0)
     hop_seconds: float = Field(2.0, gt=0)
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
+    speech: Literal["silero"] | None = Field(
+        None, description="clips are cut to the span from first to last speech, in training too; null: whole clips"
+    )
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
     )
@@ -325,6 +328,10 @@ class Recipe(_Frozen):
             raise ValueError(
                 "weights with standardise per-bin; pretrained weights read frames as the frontend makes them:"
                 " set standardise null"
+            )
+        if self.bundle.speech and self.sample_rate != 16000:
+            raise ValueError(
+                f"bundle.speech {self.bundle.speech!r} with sample_rate {self.sample_rate}; it hears 16000 Hz"
             )
         seconds = (self.bundle.min_seconds, self.bundle.window_seconds, self.bundle.max_seconds)
         if list(seconds) != sorted(seconds):
