@@ -78,6 +78,18 @@ def test_containers_are_bounded(tmp_path):
             audio.read(content, max_seconds=1)
 
 
+@pytest.mark.parametrize("bounds", [{"max_seconds": float("inf")}, {"start": 0.0, "end": 1e300}])
+def test_boundless_bounds(tmp_path, bounds):
+    content = contained("ipod", "aac", 44100, tmp_path)
+    assert np.array_equal(audio.read(content, **bounds).samples, audio.read(content).samples)
+
+
+def test_a_start_beyond_every_number(tmp_path):
+    content = contained("adts", "aac", 44100, tmp_path)  # it states no duration
+    with pytest.raises(AudioEmptyError):
+        audio.read(content, start=1e300)
+
+
 def test_truncated_containers(tmp_path):
     content = contained("ipod", "aac", 44100, tmp_path, {"movflags": "faststart"})
     result = audio.read(content[: len(content) * 6 // 10])

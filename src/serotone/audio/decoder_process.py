@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone.audio import decoder
-from serotone.audio.track import Input
+from serotone.audio.track import UNKNOWN_FRAMES, Input
 from serotone.errors import AudioError, AudioFormatError
 
 START_SECONDS = 60.0
@@ -100,7 +100,7 @@ class DecoderProcess:
 
     def blocks(self, first: int, last: int | None, channels: int) -> Generator[NDArray[np.float32], None, str]:
         """The frames from ``first`` to before ``last``, shape (T, channels); returns what ended them early, or ''."""
-        self._command(decoder.DECODE, first, last or 0)
+        self._command(decoder.DECODE, min(first, UNKNOWN_FRAMES), min(last or 0, UNKNOWN_FRAMES))
         while True:
             kind, content = self._next()
             if kind == decoder.END:

@@ -17,7 +17,7 @@ from serotone.audio.formats import sniff
 from serotone.audio.libsndfile import soundfile_track
 from serotone.audio.mixing import Mixer
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
-from serotone.audio.track import Input, Track
+from serotone.audio.track import UNKNOWN_FRAMES, Input, Track
 from serotone.errors import (
     AudioEmptyError,
     AudioError,
@@ -149,9 +149,8 @@ def read(
         if known is not None and track.frames is not None and known > (longest + track.slack) * rate + _ROUNDING:
             raise AudioTooLongError(_too_long(name, f"{known / rate:.1f} s", longest))
 
-        too_many = (
-            first + math.floor(longest * rate + _ROUNDING) + 1
-        )  # frames; asked for, so that decoding ends by itself
+        # One frame more than is allowed is asked for, so that decoding ends by itself and the child is not interrupted.
+        too_many = first + math.floor(min(longest * rate, UNKNOWN_FRAMES) + _ROUNDING) + 1
         until = too_many if last is None else min(last, too_many)
 
         def gather(track: Track, mixer: Mixer) -> tuple[NDArray[np.float32], int, float]:
