@@ -54,13 +54,19 @@ class Wish:
     format: Format
     timeline: bool
     strict: bool
+    max_seconds: float | None
     check: Callable[[], None]
     speakers: Mapping[str, str | None]
     kept: Mapping[str, "Hearing"] = field(default_factory=dict)
 
     def terms(self) -> dict[str, object]:
         """What two commands must have in common for the one to go on with the other's file."""
-        return {"--format": self.format.value, "--timeline": self.timeline, "--strict": self.strict}
+        return {
+            "--format": self.format.value,
+            "--timeline": self.timeline,
+            "--strict": self.strict,
+            "--max-seconds": self.max_seconds,
+        }
 
 
 def predict(
@@ -86,6 +92,10 @@ def predict(
     ] = None,
     speakers: Annotated[str | None, typer.Option(help=f"{HELP} With --adapt or --profile.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Refuse recordings longer than this; two hours unless given, at 230 MB an hour."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
@@ -112,7 +122,7 @@ def predict(
     if profile is not None:
         recognizer = recognizer.with_profile(profile)
     with ends_in_order() as check:
-        wish = Wish(chosen, timeline=timeline, strict=strict, check=check, speakers=voices)
+        wish = Wish(chosen, timeline=timeline, strict=strict, max_seconds=max_seconds, check=check, speakers=voices)
         if adapt:
             recognizer, found, wish = _adapted(recognizer, found, wish)
         elif profile is None and len(found) >= MANY and recognizer.bundle.adaptation:
@@ -193,7 +203,9 @@ def _adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple[
     for name, problem in found:
         if problem is None:
             try:
-                hearing = recognizer.hear(_source(name), timeline=wish.timeline, strict=wish.strict)
+                hearing = recognizer.hear(
+                    _source(name), timeline=wish.timeline, strict=wish.strict, max_seconds=wish.max_seconds
+                )
                 builder.add(hearing.embeddings, wish.speakers.get(name))
                 if name == STDIN or hearing.nbytes <= room:
                     kept[name] = hearing
@@ -271,7 +283,9 @@ def _write(
                     raise problem
                 hearing = wish.kept.get(name)
                 if hearing is None:
-                    hearing = recognizer.hear(_source(name), timeline=wish.timeline, strict=wish.strict)
+                    hearing = recognizer.hear(
+                        _source(name), timeline=wish.timeline, strict=wish.strict, max_seconds=wish.max_seconds
+                    )
                 prediction = recognizer.answer(hearing, speaker=wish.speakers.get(name))
                 wish.check()
             except SerotoneError as error:

@@ -51,6 +51,7 @@ class Recognizer:
         source_rate: int | None = None,
         timeline: bool = False,
         strict: bool = False,
+        max_seconds: float | None = None,
         speaker: str | None = None,
     ) -> Prediction:
         """The emotion of one recording.
@@ -62,7 +63,7 @@ class Recognizer:
         Raises AudioError: the source is missing, no audio, empty, not finite, or shorter than the bundle's
         ``min_seconds``.
         """
-        hearing = self.hear(source, source_rate=source_rate, timeline=timeline, strict=strict)
+        hearing = self.hear(source, source_rate=source_rate, timeline=timeline, strict=strict, max_seconds=max_seconds)
         return self.answer(hearing, speaker=speaker)
 
     def predict_many(
@@ -72,6 +73,7 @@ class Recognizer:
         source_rate: int | None = None,
         timeline: bool = False,
         strict: bool = False,
+        max_seconds: float | None = None,
         speakers: Iterable[str | None] | None = None,
         on_error: Literal["return", "raise"] = "return",
     ) -> Iterator[Prediction | tuple[Source, SerotoneError]]:
@@ -81,7 +83,14 @@ class Recognizer:
         """
         for source, speaker in _paired(sources, speakers):
             try:
-                yield self.predict(source, source_rate=source_rate, timeline=timeline, strict=strict, speaker=speaker)
+                yield self.predict(
+                    source,
+                    source_rate=source_rate,
+                    timeline=timeline,
+                    strict=strict,
+                    max_seconds=max_seconds,
+                    speaker=speaker,
+                )
             except SerotoneError as error:
                 if on_error == "raise":
                     raise
@@ -170,7 +179,13 @@ class Recognizer:
         return profile
 
     def hear(
-        self, source: Source, *, source_rate: int | None = None, timeline: bool = False, strict: bool = False
+        self,
+        source: Source,
+        *,
+        source_rate: int | None = None,
+        timeline: bool = False,
+        strict: bool = False,
+        max_seconds: float | None = None,
     ) -> Hearing:
         """What this recogniser hears in a recording: all that `answer` needs, and no audio; raises as `predict`."""
         heard = audio.read(
@@ -178,6 +193,7 @@ class Recognizer:
             sample_rate=self.bundle.sample_rate,
             source_rate=source_rate,
             min_seconds=self.bundle.min_seconds,
+            max_seconds=max_seconds,
             strict=strict,
         )
         return self.hear_audio(heard, timeline=timeline)
