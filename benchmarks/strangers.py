@@ -1,13 +1,13 @@
 """How right the heads are on voices and corpora that trained nothing: the figures of results/strangers.
 
-    python benchmarks/strangers.py vectors --corpus NAME=ROOT... --vectors FILE [--recipe default] [--set KEY=VALUE...]
-    python benchmarks/strangers.py measure --corpus NAME=ROOT... --vectors FILE --out results/strangers [...]
-
-``vectors`` encodes every clip once; ``measure`` fits heads on them, prints tables and writes one JSON file for each.
+`python benchmarks/strangers.py --corpus NAME=ROOT... [--recipe default] [--set KEY=VALUE...] [--only SECTION...]
+[--out results/strangers]`; one thread. Every clip is encoded once, by the recipe's frozen parts, and kept in the cache;
+heads are fitted on the vectors. Prints tables and writes one JSON file for each section.
 """
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,10 @@ from serotone.training.calibrate import fit_temperature
 from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
+from serotone.training.quantise import rounded
 from serotone.training.recipe import Recipe, load
-from serotone.training.solving import fingerprint_of, vectors_of
+from serotone.training.solving import vectors_of
+from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
     LEVELS,
     Level,
@@ -56,56 +58,48 @@ RAVDESS = ("angry", "calm", "disgusted", "fearful", "happy", "neutral", "sad", "
 def main(arguments: Sequence[str] | None = None) -> None:
     """Encode, or measure and write the sections that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("vectors", "measure"))
     parser.add_argument("--corpus", action="append", required=True, metavar="NAME=ROOT")
-    parser.add_argument("--vectors", type=Path, required=True, help="the .npz file of vectors")
+    parser.add_argument("--vectors", type=Path, help="an .npz file (id, vectors, key) to measure instead of encoding")
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, default=Path("results/strangers"))
-    parser.add_argument("--columns", help="such as 1024:3072: only these columns of the vectors")
     parser.add_argument("--only", action="append", choices=tuple(SECTIONS), help="sections; all unless given")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     recipe = load(given.recipe, given.set)
     utterances = parse_corpora(given.corpus)
-    if given.what == "vectors":
-        write_vectors(recipe, utterances, given.vectors)
-        return
-    study = Study(recipe, utterances, given.vectors, given.columns)
+    if given.vectors is None:
+        rows, key = vectors(recipe, utterances)
+    else:
+        with np.load(given.vectors) as file:
+            rows, key = dict(zip(file["id"].tolist(), file["vectors"], strict=True)), str(file["key"])
+    study = Study(recipe, utterances, rows, key)
     for name in given.only or SECTIONS:
         found = study.header | {"section": name} | SECTIONS[name](study)
         write_json(given.out / f"{name}.json", found)
         print(f"{name}: {given.out / f'{name}.json'}\n", flush=True)
 
 
-def write_vectors(recipe: Recipe, utterances: Sequence[Utterance], path: Path) -> None:
-    """Encode every utterance with the recipe's frozen parts, whatever its emotion."""
+def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, Any], str]:
+    """The vector of every utterance, whatever its emotion, and the fingerprint of what made them; kept on disk."""
     every = recipe.model_copy(update={"labels": None, "merge": {}})
     material, problems = gather(every, utterances)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     system = build_system(recipe, 2)
-    load_weights(system, recipe, path.parent)
-    names = [u.id for u in utterances if u.id in material.waveforms]
-    kept: dict[str, dict[str, Any]] = {}
-    for first in range(0, len(names), 500):
-        vectors = vectors_of(system, material.clips(names[: first + 500]), kept)
-        print(f"{len(vectors)} of {len(names)}", file=sys.stderr, flush=True)
-    with path.open("wb") as file:
-        np.savez(file, id=np.array(names), vectors=np.stack(list(vectors.values())), key=fingerprint_of(system))
+    with tempfile.TemporaryDirectory() as folder:
+        load_weights(system, recipe, Path(folder))
+    if recipe.bundle.precision == "int8":
+        system = rounded(system)
+    clips = material.clips([u.id for u in utterances])
+    return dict(vectors_of(system, recipe, clips, {})), fingerprint_of(system, recipe, "vectors")
 
 
 class Study:
     """Vectors of all corpora, and what every section says of them."""
 
-    def __init__(self, recipe: Recipe, utterances: Sequence[Utterance], path: Path, columns: str | None) -> None:
+    def __init__(self, recipe: Recipe, utterances: Sequence[Utterance], rows: dict[str, Any], key: str) -> None:
         assert recipe.convex is not None
-        with np.load(path) as file:
-            rows = dict(zip(file["id"].tolist(), file["vectors"], strict=True))
-            key = str(file["key"])
-        if columns:
-            first, last = map(int, columns.split(":"))
-            rows = {name: row[first:last] for name, row in rows.items()}
         self.recipe, self.rows = recipe, rows
         self.utterances = [u for u in utterances if u.id in rows]
         schedule = recipe.convex
@@ -115,7 +109,6 @@ class Study:
             "schema": 1,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "recipe": recipe.name,
-            "columns": columns,
             "corpora": {c: sum(u.corpus == c for u in self.utterances) for c in sorted({u.corpus for u in utterances})},
             "data_sha256": fingerprint(self.utterances),
             "frozen_parts_sha256": key,

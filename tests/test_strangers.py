@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.recognition.profile import Profile, Statistics
 from serotone.training.strangers import (
@@ -71,6 +72,16 @@ def test_speakers_of_one_name_in_two_corpora_are_two() -> None:
     for corpus in "ab":
         own = (table.corpora == corpus) & (table.speakers == "x")
         np.testing.assert_allclose(values[own].mean(axis=0), 0, atol=1e-9)
+
+
+def test_speakers_whom_nobody_knows_are_not_one_speaker() -> None:
+    table = made(corpora="a", voices=5.0)
+    speakers = np.array([UNKNOWN_SPEAKER if name == "x" else name for name in table.speakers])
+    ours = at_level(table.vectors, table.corpora, speakers, level="speaker", shrinkage=Shrinkage())
+    theirs = at_level(table.vectors, table.corpora, speakers, level="collection", shrinkage=Shrinkage())
+    unknown = speakers == UNKNOWN_SPEAKER
+    np.testing.assert_array_equal(ours[unknown], theirs[unknown])
+    assert not np.allclose(ours[~unknown], theirs[~unknown])
 
 
 def test_what_is_held_out_teaches_nothing() -> None:

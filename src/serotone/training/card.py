@@ -40,7 +40,7 @@ def write_card(
     total = sum(int(str(item["utterances"])) for item in data)
     rows = "\n".join(_row(item, total) for item in data)
     schedule = recipe.chosen
-    a_step = "" if recipe.convex else f", {schedule.batch_size} clips a step"
+    a_step = "" if recipe.convex else f", {recipe.training.batch_size} clips a step"
     length = f"{schedule.length}{a_step}, in {schedule.precision}"
     weights = "The head is the optimum." if recipe.convex else f"The weights are those of step {trained['step']}."
     return f"""# {name}

@@ -31,8 +31,9 @@ from serotone.training.loggers import following
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
+from serotone.training.quantise import rounded
 from serotone.training.recipe import Recipe
-from serotone.training.solving import Kept, solve, table_of, vectors_of
+from serotone.training.solving import Memory, solve, table_of, vectors_of
 from serotone.training.strangers import Table
 from serotone.training.versions import record
 
@@ -44,7 +45,7 @@ STANDARDISER_BATCH = 16
 class Material:
     """What every fold of a run shares: labels in order; waveform, class index, corpus and speaker by utterance id.
 
-    ``kept`` holds the vectors that frozen parts made of the clips (:func:`serotone.training.solving.vectors_of`).
+    ``vectors`` holds those that frozen parts made of the clips (:func:`serotone.training.solving.vectors_of`).
     """
 
     labels: tuple[str, ...]
@@ -52,7 +53,7 @@ class Material:
     targets: Mapping[str, int]
     corpora: Mapping[str, str]
     speakers: Mapping[str, str]
-    kept: Kept = field(default_factory=dict, compare=False)
+    vectors: Memory = field(default_factory=dict, compare=False)
 
     def clips(self, ids: Sequence[str], *, piece: int | None = None) -> Clips:
         """The clips of one part, without those that could not be read; cut into pieces of so many samples if asked."""
@@ -164,8 +165,11 @@ def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, s
     """A system of frozen parts whose head is solved; its curve has no points."""
     torch.manual_seed(seed)
     system = build_system(recipe, len(material.labels))
+    load_weights(system, recipe, folder)
     if recipe.standardise:
         fit_standardiser(system, train)
+    if recipe.bundle.precision == "int8":
+        system = rounded(system)  # heads are fitted on what the bundle will compute
     solve(system, recipe, training_table(recipe, system, train, material), folder)
     write_csv(folder / "curves.csv", [])
     write_json(folder / "selection.json", {"step": 0, "monitor": recipe.monitor, "score": None})
@@ -176,7 +180,7 @@ def training_table(recipe: Recipe, system: System, clips: Clips, material: Mater
     """The vectors of clips and what is known of them, as a convex recipe fits its heads on."""
     assert recipe.convex is not None
     return table_of(
-        vectors_of(system, clips, material.kept, batch_size=recipe.convex.batch_size),
+        vectors_of(system, recipe, clips, material.vectors),
         labels=material.labels,
         targets=material.targets,
         corpora=material.corpora,
@@ -321,8 +325,7 @@ def run_fold(
     for part, name in ((split.validation, "validation"), (split.test, "predictions")):
         clips = material.clips(part)
         if len(clips):
-            frozen = recipe.convex is not None
-            summary = _write_predictions(system, clips, material, folder / f"{name}.csv", frozen=frozen)
+            summary = _write_predictions(system, recipe, clips, material, folder / f"{name}.csv")
             results["validation" if name == "validation" else "test"] = summary
     results["seconds"] = round(before + time.perf_counter() - start, 1)
     results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
@@ -335,17 +338,18 @@ def run_fold(
 
 
 @torch.no_grad()
-def predict_from(system: System, vectors: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
+def _from_vectors(system: System, recipe: Recipe, clips: Clips, material: Material) -> dict[str, NDArray[np.float64]]:
     """Probabilities (C,) by utterance id, from the vectors that frozen parts made."""
+    vectors = vectors_of(system, recipe, clips, material.vectors)
     logits = system.head(torch.from_numpy(np.stack(list(vectors.values()))).to(system.standardiser.mean.device))[0]
     return dict(zip(vectors, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True))
 
 
 def _write_predictions(
-    system: System, clips: Clips, material: Material, path: Path, *, frozen: bool
+    system: System, recipe: Recipe, clips: Clips, material: Material, path: Path
 ) -> dict[str, object]:
     labels = material.labels
-    answers = predict_from(system, vectors_of(system, clips, material.kept)) if frozen else predict(system, clips)
+    answers = predict(system, clips) if recipe.convex is None else _from_vectors(system, recipe, clips, material)
     rows = [
         {"id": name, "truth": labels[material.targets[name]], "prediction": labels[int(answers[name].argmax())]}
         | {f"p_{label}": f"{value:.6f}" for label, value in zip(labels, answers[name], strict=True)}

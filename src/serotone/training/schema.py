@@ -175,7 +175,6 @@ class Convex(_Frozen):
     speaker_shrinkage: float = Field(
         15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
     )
-    batch_size: int = Field(16, ge=1, description="clips that are encoded at a time")
 
     @property
     def choices(self) -> tuple[float, ...]:

@@ -1,65 +1,43 @@
 """Recipes whose head is solved: vectors of the frozen parts, computed once, and what is fitted on them."""
 
-import hashlib
 import json
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serotone.errors import RunError
 from serotone.files import write_json
 from serotone.modeling.heads import StandardisedLinearHead
 from serotone.modeling.system import System
 from serotone.recognition.bundle import ADAPTATION, LEVELS
 from serotone.training.convex import Linear
-from serotone.training.data import Clips, in_order
+from serotone.training.data import Clips
+from serotone.training.pretrained import cache
 from serotone.training.recipe import Recipe
+from serotone.training.states import fingerprint, states_of
 from serotone.training.strangers import Fitted, Level, Shrinkage, Standard, Table, fit_head, fit_levels
 
-Kept = MutableMapping[str, dict[str, NDArray[np.float32]]]
-"""Vectors (D,) by utterance id, by :func:`fingerprint_of` the frozen parts that made them."""
+Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
+"""Vectors (D,) by utterance id, by the fingerprint of the frozen parts that made them."""
 
 SOLVED = "solved.json"
 """What was chosen in a run folder: strength, and the mean UA that each strength reached on held-out corpora."""
 
 
-def fingerprint_of(system: System) -> str:
-    """SHA-256, in hex, of all weights and statistics before the head: of what vectors depend on besides their clips."""
-    digest = hashlib.sha256()
-    for name, tensor in system.state_dict().items():
-        if not name.startswith("head."):
-            digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def vectors_of(system: System, recipe: Recipe, clips: Clips, memory: Memory) -> dict[str, NDArray[np.float32]]:
+    """The vector (D,) that the head reads of each clip, by utterance id: from memory, from disk, or computed and kept.
 
-
-@torch.no_grad()
-def vectors_of(system: System, clips: Clips, kept: Kept, *, batch_size: int = 16) -> dict[str, NDArray[np.float32]]:
-    """The vector (D,) that the head reads of each clip, by utterance id; taken from ``kept`` where it is there.
-
-    Vectors of other frozen parts are forgotten: a run that re-trains them would fill the memory with them.
-
-    Raises:
-        RunError: A vector is NaN or infinite.
+    Memory holds those of one set of frozen parts at a time. Raises as :func:`serotone.training.states.states_of`.
     """
-    key = fingerprint_of(system)
-    for other in [name for name in kept if name != key]:
-        del kept[other]
-    known = kept.setdefault(key, {})
-    missing = Clips(
-        [name for name in clips.utterances if name not in known], clips.waveforms, clips.targets, corpora=clips.corpora
-    )
-    system.eval()
-    device = system.standardiser.mean.device
-    for batch in in_order(missing, batch_size=batch_size):
-        states, lengths = system.states(batch.waveforms.to(device), batch.lengths.to(device))
-        vectors = system.pooling(states, lengths).float().cpu()
-        if not bool(torch.isfinite(vectors).all()):
-            raise RunError(f"the frozen parts make NaN or infinity of a clip among {', '.join(batch.ids[:3])}")
-        known.update(zip(batch.ids, vectors.numpy(), strict=True))
+    key = fingerprint(system, recipe, "vectors")
+    for other in [name for name in memory if name != key]:
+        del memory[other]
+    known = memory.setdefault(key, {})
+    missing = Clips([name for name in clips.utterances if name not in known], clips.waveforms, clips.targets)
+    known.update(states_of(system, recipe, missing, cache() / "states", what="vectors"))
     return {name: known[name] for name in clips.utterances}
 
 

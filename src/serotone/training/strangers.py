@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.metrics import unweighted_accuracy
 from serotone.recognition.profile import Accumulator
@@ -84,18 +85,22 @@ class Table:
 def at_level(
     vectors: NDArray[np.floating], corpora: Names, speakers: Names, *, level: Level, shrinkage: Shrinkage
 ) -> Floats:
-    """Vectors (N, D), standardised already, as a head of that level reads them; each corpus is a collection."""
+    """Vectors (N, D), standardised already, as a head of that level reads them; each corpus is a collection.
+
+    Clips whose speaker nobody knows are standardised by the collection alone.
+    """
     values: Floats = np.array(vectors, dtype=np.float64)
     if level != "plain":
         _by_group(values, corpora, shrinkage.collection)
     if level == "speaker":
-        _by_group(values, np.array([f"{c}\0{s}" for c, s in zip(corpora, speakers, strict=True)]), shrinkage.speaker)
+        known = [(c, s) if s != UNKNOWN_SPEAKER else None for c, s in zip(corpora, speakers, strict=True)]
+        _by_group(values, np.array(["" if who is None else "\0".join(who) for who in known]), shrinkage.speaker)
     return values
 
 
 def _by_group(values: Floats, groups: Names, weight: float) -> None:
-    """Standardise the clips of each group by their own statistics, in place, as a profile does."""
-    for group in np.unique(groups):
+    """Standardise the clips of each group that has a name by their own statistics, in place, as a profile does."""
+    for group in filter(None, np.unique(groups)):
         own = groups == group
         mean, sd = statistics_of(values[own], weight)
         values[own] = (values[own] - mean) / sd
@@ -175,11 +180,11 @@ def held_out_logits(
 
 def shared_accuracies(table: Table, scores: Floats, *, among: Collection[int] | None = None) -> dict[str, float]:
     """UA of each corpus, by its name, as :func:`accuracy_among` says."""
-    return {
-        str(corpus): accuracy_among(table.targets[own], scores[own], among=among)
-        for corpus in np.unique(table.corpora)
-        for own in [table.corpora == corpus]
-    }
+    found = {}
+    for corpus in np.unique(table.corpora):
+        own = table.corpora == corpus
+        found[str(corpus)] = accuracy_among(table.targets[own], scores[own], among=among)
+    return found
 
 
 def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collection[int] | None = None) -> float:
