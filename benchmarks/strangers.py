@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, default=Path("results/strangers"))
+    parser.add_argument(
+        "--exchange",
+        action="append",
+        default=[],
+        metavar="CORPUS/A=B",
+        help="take a corpus's A for B and its B for A: for labels that were mixed up; stated in every file",
+    )
     parser.add_argument("--only", action="append", choices=tuple(SECTIONS), help="sections; all unless given")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     recipe = load(given.recipe, given.set)
-    utterances = parse_corpora(given.corpus)
+    utterances = exchanged(parse_corpora(given.corpus), given.exchange)
     if given.vectors is None:
         rows, key = vectors(recipe, utterances)
     else:
@@ -75,9 +83,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows, key = dict(zip(file["id"].tolist(), file["vectors"], strict=True)), str(file["key"])
     study = Study(recipe, utterances, rows, key)
     for name in given.only or SECTIONS:
-        found = study.header | {"section": name} | SECTIONS[name](study)
+        found = study.header | {"exchanged": given.exchange, "section": name} | SECTIONS[name](study)
         write_json(given.out / f"{name}.json", found)
         print(f"{name}: {given.out / f'{name}.json'}\n", flush=True)
+
+
+def exchanged(utterances: Sequence[Utterance], wanted: Sequence[str]) -> list[Utterance]:
+    """The utterances with emotions A and B of a corpus taken for each other, as ``CORPUS/A=B`` asks."""
+    swaps: dict[tuple[str, str], str] = {}
+    for text in wanted:
+        corpus, _, pair = text.partition("/")
+        first, _, second = pair.partition("=")
+        swaps |= {(corpus, first): second, (corpus, second): first}
+    known = {(u.corpus, u.emotion) for u in utterances}
+    if unknown := set(swaps) - known:
+        raise SystemExit(f"--exchange names {sorted(unknown)}; the corpora have {sorted(known)}")
+    return [replace(u, emotion=swaps.get((u.corpus, u.emotion), u.emotion)) for u in utterances]
 
 
 def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, Any], str]:
