@@ -103,7 +103,7 @@ def exchanged(utterances: Sequence[Utterance], wanted: Sequence[str]) -> list[Ut
 
 def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, Any], str]:
     """The vector of every utterance, whatever its emotion, and the fingerprint of what made them; kept on disk."""
-    every = recipe.model_copy(update={"labels": None, "merge": {}})
+    every = recipe.model_copy(update={"labels": None, "merge": {}, "held_out_speakers": ()})
     material, problems = gather(every, utterances)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)

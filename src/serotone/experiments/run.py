@@ -25,12 +25,20 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
     Raises:
         RunError: A class has no utterance, or fewer than two classes are left.
     """
-    styled = [u for u in utterances if recipe.styles is None or u.style in recipe.styles]
+    given, speakers = {u.corpus for u in utterances}, {u.speaker for u in utterances}
+    absent = [s for s in recipe.held_out_speakers if s.split("/")[0] in given and s not in speakers]
+    if absent:
+        raise RunError(
+            f"recipe {recipe.name} holds out {', '.join(absent)}, whom the corpora given do not have; check the names,"
+            " or use --set 'held_out_speakers=[]'"
+        )
+    kept = [u for u in utterances if u.speaker not in recipe.held_out_speakers]
+    styled = [u for u in kept if recipe.styles is None or u.style in recipe.styles]
     emotions = {utterance.id: merged(utterance.emotion, recipe.merge) for utterance in styled}
     tested = [emotions[u.id] for u in styled if u.corpus not in recipe.training_only]
     labels = recipe.labels or tuple(in_order(tested))
-    absent = set(labels) - set(tested)
-    if absent or len(labels) < 2:
+    missing = set(labels) - set(tested)
+    if missing or len(labels) < 2:
         found = ", ".join(f"{emotion} {count}" for emotion, count in Counter(tested).items()) or "none"
         wanted = ", ".join(labels) or "at least two classes"
         raise RunError(f"recipe {recipe.name} classifies {wanted}; the corpora given have {found}")

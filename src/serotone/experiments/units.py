@@ -70,7 +70,9 @@ def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
 
 def material_key(recipe: Recipe) -> str:
     """Recipes of the same key train on the same decoded audio with the same labels."""
-    parts = recipe.model_dump(include={"sample_rate", "labels", "merge", "styles", "training_only", "max_frames"})
+    parts = recipe.model_dump(
+        include={"sample_rate", "labels", "merge", "styles", "training_only", "held_out_speakers", "max_frames"}
+    )
     longest = None if recipe.max_frames is None else recipe.frontend.hop(recipe.sample_rate)
     return repr((parts, longest, recipe.bundle.speech))
 

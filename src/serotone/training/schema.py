@@ -275,6 +275,9 @@ class Recipe(_Frozen):
         default_factory=dict, description="of corpora that cannot say theirs, such as a manifest, by the corpus's name"
     )
     styles: tuple[str, ...] | None = Field(None, description="such as improvised; null takes all")
+    held_out_speakers: tuple[str, ...] = Field(
+        (), description="speakers such as ravdess/19 who neither train nor test, so that they stay strangers"
+    )
     training_only: tuple[str, ...] = Field((), description="corpora that are trained on and never tested")
     protocol: ProtocolChoice
     seed: int = Field(0, ge=0)
