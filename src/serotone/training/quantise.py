@@ -80,7 +80,7 @@ def compact(graph: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _weights(encoder: nn.Module) -> Iterator[nn.Parameter]:
+def _weights(encoder: nn.Module) -> Iterator[torch.Tensor]:
     """What :func:`compact` will find in the graph."""
     for module in encoder.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module.weight.numel() >= SMALLEST:
