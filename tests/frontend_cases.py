@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from serotone.modeling.exported import exported
-from serotone.modeling.frontends import FRONTENDS, Frontend
+from serotone.modeling.frontends import FRONTENDS, SpectralFrontend
 
 RATE = 16000
 RESNET = {"sample_rate": 22050, "window": "hann", "window_samples": 2048, "hop_samples": 512, "n_fft": 2048}
@@ -95,17 +95,18 @@ CASES: dict[str, tuple[str, dict]] = {
 }
 
 
-CASES |= {name: (name, {}) for name in FRONTENDS if name not in {used for used, _ in CASES.values()}}
+SPECTRAL = [name for name, frontend in FRONTENDS.items() if issubclass(frontend, SpectralFrontend)]
+CASES |= {name: (name, {}) for name in SPECTRAL if name not in {used for used, _ in CASES.values()}}
 LIBROSA = [case for case, (name, _) in CASES.items() if name in ("spectrogram", "log-mel", "mfcc")]
 """Those that librosa computes too."""
 
 
-def made(name: str, engine: str = "fft", *, sample_rate: int = RATE, **options: object) -> Frontend:
+def made(name: str, engine: str = "fft", *, sample_rate: int = RATE, **options: object) -> SpectralFrontend:
     cls = FRONTENDS[name]
     return cls(cls.options_type(**options), sample_rate=sample_rate, engine=engine)
 
 
-def built(case: str, engine: str = "fft") -> Frontend:
+def built(case: str, engine: str = "fft") -> SpectralFrontend:
     name, options = CASES[case]
     return made(name, engine, **options)
 
@@ -132,7 +133,7 @@ def real_clips(rate: int) -> list[NDArray[np.float32]]:
     return clips
 
 
-def alone(frontend: Frontend, samples: NDArray[np.floating] | Tensor) -> Tensor:
+def alone(frontend: SpectralFrontend, samples: NDArray[np.floating] | Tensor) -> Tensor:
     """One clip by itself: (T,) -> (T', F)."""
     waveform = torch.as_tensor(samples)[None]
     values, lengths = frontend(waveform, torch.tensor([waveform.shape[1]]))
@@ -192,7 +193,7 @@ def assert_close(case: str, got: NDArray[np.floating], expected: NDArray[np.floa
 class WholeClips(nn.Module):
     """A frontend as a bundle's graph holds it: clips of equal length, which are counted inside."""
 
-    def __init__(self, frontend: Frontend) -> None:
+    def __init__(self, frontend: SpectralFrontend) -> None:
         super().__init__()
         self.frontend = frontend
 
@@ -201,7 +202,7 @@ class WholeClips(nn.Module):
         return values, lengths
 
 
-def graph(frontend: Frontend, *, whole: bool = True) -> bytes:
+def graph(frontend: SpectralFrontend, *, whole: bool = True) -> bytes:
     """The frontend as an ONNX graph, in the form that the exporter gives it, or masked all the same."""
     frontend = exported(frontend)
     for part in frontend.modules():

@@ -5,8 +5,7 @@ import onnx
 import pytest
 import torch
 
-from frontend_cases import CASES, assert_close, built, graph, made, session, sweep
-from serotone.modeling.frontends import FRONTENDS
+from frontend_cases import CASES, SPECTRAL, assert_close, built, graph, made, session, sweep
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -40,7 +39,7 @@ def test_whether_the_graph_clears_what_is_beyond_or_not_makes_no_difference() ->
     np.testing.assert_array_equal(cleared[1], trusted[1])
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
+@pytest.mark.parametrize("name", SPECTRAL)
 def test_tables_are_no_part_of_the_weights(name: str) -> None:
     assert made(name).state_dict() == {}
 

@@ -60,7 +60,12 @@ def shape_of(recipe: Recipe) -> str:
     return repr((recipe.sample_rate, *parts))
 
 
-SMALL: dict[str, tuple[str, ...]] = {"encoder=whisper": ("encoder.width=16", "encoder.heads=4")}
+TINY = "encoder={name: transformers-speech, width: 16, heads: 4, filters: 8, layers: [1, 2]}"
+SMALL: dict[str, tuple[str, ...]] = {
+    "encoder=whisper": ("encoder.width=16", "encoder.heads=4"),
+    "encoder=transformers-speech": ("frontend={name: waveform}", TINY),
+    "frontend=waveform": (TINY,),
+}
 """Overrides for a part whose default options are too large to be tested by, by ``part=name``."""
 
 

@@ -108,15 +108,20 @@ def _names_in(path: Path, encoder: Encoder, names: list[str]) -> list[str]:
     """The encoder's tensors by their names in the file, which has a prefix or none."""
     wanted = list(encoder.state_dict())
     known = set(names)
-    prefixes = ("", *encoder.prefixes)
-    best = max(prefixes, key=lambda prefix: sum(prefix + name in known for name in wanted))
-    missing = [best + name for name in wanted if best + name not in known]
+
+    def named(prefix: str, name: str) -> str:
+        others = (name.removesuffix(ending) + other for ending, other in encoder.aliases if name.endswith(ending))
+        return next((prefix + other for other in others if prefix + other in known), prefix + name)
+
+    candidates = [[named(prefix, name) for name in wanted] for prefix in ("", *encoder.prefixes)]
+    best = max(candidates, key=lambda candidate: len(known & set(candidate)))
+    missing = [name for name in best if name not in known]
     if missing:
         raise WeightsError(
             f"{path}: has no {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, which the recipe's"
             " encoder needs; is it a checkpoint of this encoder, and has it as many layers as encoder.layers asks for?"
         )
-    return [best + name for name in wanted]
+    return best
 
 
 def _check_heads(encoder: Encoder, path: Path, metadata: Mapping[str, str]) -> None:

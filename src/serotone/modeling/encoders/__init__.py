@@ -7,6 +7,7 @@ from serotone.modeling.encoders.crnn import CRNN, CRNNOptions
 from serotone.modeling.encoders.dycnn import DyCNN, DyCNNOptions
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.encoders.resnet import ResNet18, ResNet18Options
+from serotone.modeling.encoders.transformers_speech import TransformersSpeech, TransformersSpeechOptions
 from serotone.modeling.encoders.vlcrnn import VLCRNN, VLCRNNOptions
 from serotone.modeling.encoders.whisper import Whisper, WhisperOptions
 from serotone.modeling.options import by_name
@@ -18,6 +19,7 @@ ENCODERS: Mapping[str, type[Encoder]] = by_name(
     CNNBLSTM,
     DyCNN,
     Whisper,
+    TransformersSpeech,
 )
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "Encoder",
     "ResNet18",
     "ResNet18Options",
+    "TransformersSpeech",
+    "TransformersSpeechOptions",
     "VLCRNN",
     "VLCRNNOptions",
     "Whisper",

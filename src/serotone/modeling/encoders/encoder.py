@@ -23,6 +23,9 @@ class Encoder(nn.Module):
     prefixes: ClassVar[tuple[str, ...]] = ()
     """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
 
+    aliases: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Endings of its tensors' names, each with another one that a checkpoint may have in its place."""
+
     minimum_frames: int = 1
     """The fewest frames that its layers can read."""
 

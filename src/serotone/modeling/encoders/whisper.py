@@ -9,6 +9,7 @@ Parameters of a layer, and of the convolutions: base (width 512) 3.15 M and 0.91
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -44,8 +45,7 @@ class WhisperOptions(Options):
         super().__post_init__()
         if self.width % self.heads or self.width % 2:
             raise ValueError(f"width {self.width} with heads {self.heads}; expected an even multiple of heads")
-        if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0:
-            raise ValueError(f"layers {list(self.layers)}; expected at least one number, rising, from 0 on")
+        check_layers(self.layers)
 
     @property
     def depth(self) -> int:
@@ -178,3 +178,13 @@ def rates(width: int) -> Tensor:
 def halved(length: Length) -> Length:
     """Steps of so many frames: half of them, rounded up."""
     return conv_length(length, kernel=3, stride=2, padding=1)
+
+
+def check_layers(layers: Sequence[int]) -> None:
+    """Refuse layers whose states cannot be given side by side.
+
+    Raises:
+        ValueError: They are none, do not rise, or are below 0.
+    """
+    if not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
+        raise ValueError(f"layers {list(layers)}; expected at least one number, rising, from 0 on")

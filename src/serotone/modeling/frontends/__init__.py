@@ -1,4 +1,5 @@
-"""Waveform -> spectral frames on a logarithmic scale: linear-frequency, mel, cepstral, Whisper's.
+"""Waveform -> spectral frames on a logarithmic scale: linear-frequency, mel, cepstral, Whisper's; or the
+waveform as it is.
 
 A frontend is a composition of steps: framing (``framing.py``), spectrum, bands, then a logarithm and what follows it
 (``steps.py``), each a pure function of ``spectral.py`` with its constants. ``frontend.py`` runs them. Each frontend has
@@ -15,7 +16,13 @@ from collections.abc import Mapping
 from serotone.modeling.frontends.bands import Bands, Bins, Filters
 from serotone.modeling.frontends.folded import FoldedDFT, folded_dft
 from serotone.modeling.frontends.framing import Framing
-from serotone.modeling.frontends.frontend import CPU_SAMPLES, Frontend, FrontendOptions, SpectralOptions
+from serotone.modeling.frontends.frontend import (
+    CPU_SAMPLES,
+    Frontend,
+    FrontendOptions,
+    SpectralFrontend,
+    SpectralOptions,
+)
 from serotone.modeling.frontends.mel import LogMel, LogMelOptions
 from serotone.modeling.frontends.mfcc import MFCC, MFCCOptions
 from serotone.modeling.frontends.spectral import (
@@ -42,10 +49,11 @@ from serotone.modeling.frontends.steps import (
     Step,
     WhisperLogarithm,
 )
+from serotone.modeling.frontends.waveform import Waveform, WaveformOptions
 from serotone.modeling.frontends.whisper import WhisperLogMel, WhisperLogMelOptions
 from serotone.modeling.options import by_name
 
-FRONTENDS: Mapping[str, type[Frontend]] = by_name(Spectrogram, LogMel, MFCC, WhisperLogMel)
+FRONTENDS: Mapping[str, type[Frontend]] = by_name(Spectrogram, LogMel, MFCC, WhisperLogMel, Waveform)
 """Recipe name -> frontend."""
 
 __all__ = [
@@ -67,12 +75,15 @@ __all__ = [
     "MFCC",
     "MFCCOptions",
     "NaturalLogarithm",
+    "SpectralFrontend",
     "SpectralOptions",
     "Spectrogram",
     "SpectrogramOptions",
     "Spectrum",
     "Step",
     "WINDOWS",
+    "Waveform",
+    "WaveformOptions",
     "WhisperLogMel",
     "WhisperLogMelOptions",
     "WhisperLogarithm",

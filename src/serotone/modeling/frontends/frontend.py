@@ -1,4 +1,4 @@
-"""What every frontend is: a composition of steps, from a waveform to frames."""
+"""What every frontend is, waveform in and frames out, and the composition of steps that the spectral ones are."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -71,6 +71,34 @@ class SpectralOptions(FrontendOptions):
 
 
 class Frontend(nn.Module):
+    """Base of the frontends: ``Frontend(options, sample_rate=...)``, waveforms -> frames."""
+
+    options_type: ClassVar[type[FrontendOptions]]
+    """What a recipe may say of it."""
+
+    num_features: int
+    """Width F of a frame."""
+
+    tables_bytes: int
+    """Bytes of the constant tables in an exported graph, in float32."""
+
+    @abstractmethod
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """Lengths in samples (B,) -> lengths in frames (B,)."""
+
+    @abstractmethod
+    def minimum_samples(self, count: int = 1) -> int:
+        """Fewest samples that make ``count`` frames."""
+
+    @abstractmethod
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, T) in float32 and lengths (B,) in samples, int64, none above T -> frames, frame lengths.
+
+        Frames (B, T', F) are 0 beyond each frame length (B,).
+        """
+
+
+class SpectralFrontend(Frontend):
     """Waveform -> frames: pre-emphasis, framing, spectrum, bands, then further steps one after the other.
 
     A frontend of its own composes them in its constructor, from its options. ``engine`` may be set at any time: "fft"
@@ -84,8 +112,6 @@ class Frontend(nn.Module):
         pre_emphasis: Coefficient of a first difference before everything else, with silence before the clip.
         engine: "fft" or "matmul".
     """
-
-    options_type: ClassVar[type[FrontendOptions]]
 
     def __init__(
         self,
@@ -108,13 +134,8 @@ class Frontend(nn.Module):
         self.num_features = num_features
         self.pre_emphasis = pre_emphasis
         self.engine: Engine = engine
-
-    @property
-    def tables_bytes(self) -> int:
-        """Bytes of the constant tables in an exported graph, in float32."""
-        parts = (self.spectrum, self.bands, *self.steps)
-        count: int = sum(table.numel() for part in parts for table in part.tables())
-        return 4 * count
+        tables = [*spectrum.tables(), *bands.tables(), *(table for step in steps for table in step.tables())]
+        self.tables_bytes = 4 * sum(table.numel() for table in tables)
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Lengths in samples (B,) -> lengths in frames (B,)."""
@@ -125,10 +146,7 @@ class Frontend(nn.Module):
         return self.framing.minimum_samples(count)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (B, T) in float32 and lengths (B,) in samples, int64, none above T -> frames, frame lengths.
-
-        Frames (B, T', F) are 0 beyond each frame length (B,).
-        """
+        """As :class:`Frontend` says."""
         if self.engine == "matmul" or waveforms.device.type != "cpu":
             return self._analysed(waveforms, lengths), self.frame_lengths(lengths)
         count = 1 + waveforms.numel() // CPU_SAMPLES

@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, doc
 
 from serotone.modeling.frontends.bands import Filters, support
 from serotone.modeling.frontends.framing import Framing
-from serotone.modeling.frontends.frontend import Frontend, SpectralOptions
+from serotone.modeling.frontends.frontend import SpectralFrontend, SpectralOptions
 from serotone.modeling.frontends.spectral import MelNorm, MelScale, mel_filterbank
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
 
@@ -32,7 +32,7 @@ class LogMelOptions(MelOptions):
     name: Literal["log-mel"] = "log-mel"
 
 
-class LogMel(Frontend):
+class LogMel(SpectralFrontend):
     """Framing, spectrum, mel bands, logarithm."""
 
     options_type = LogMelOptions

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, doc
 
-from serotone.modeling.frontends.frontend import Frontend
+from serotone.modeling.frontends.frontend import SpectralFrontend
 from serotone.modeling.frontends.mel import MelOptions, mel_bands
 from serotone.modeling.frontends.spectrum import Engine
 from serotone.modeling.frontends.steps import CosineTransform, Deltas
@@ -26,7 +26,7 @@ class MFCCOptions(MelOptions):
             raise ValueError(f"delta_width {self.delta_width}; expected an odd number, with one frame in the middle")
 
 
-class MFCC(Frontend):
+class MFCC(SpectralFrontend):
     """Framing, spectrum, mel bands, logarithm, cosine transform, deltas."""
 
     options_type = MFCCOptions

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, doc
 
 from serotone.modeling.frontends.bands import Bins
-from serotone.modeling.frontends.frontend import Frontend, SpectralOptions
+from serotone.modeling.frontends.frontend import SpectralFrontend, SpectralOptions
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
 
 
@@ -18,7 +18,7 @@ class SpectrogramOptions(SpectralOptions):
     bins: Annotated[int | None, Ge(1), doc("keep the first so many; null keeps all")] = None
 
 
-class Spectrogram(Frontend):
+class Spectrogram(SpectralFrontend):
     """Framing, spectrum, logarithm."""
 
     options_type = SpectrogramOptions

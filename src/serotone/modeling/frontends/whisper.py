@@ -12,7 +12,7 @@ from annotated_types import Ge, doc
 
 from serotone.modeling.frontends.bands import Filters, support
 from serotone.modeling.frontends.framing import Framing
-from serotone.modeling.frontends.frontend import Frontend, FrontendOptions
+from serotone.modeling.frontends.frontend import FrontendOptions, SpectralFrontend
 from serotone.modeling.frontends.spectral import mel_filterbank
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
 from serotone.modeling.frontends.steps import WhisperLogarithm
@@ -38,7 +38,7 @@ class WhisperLogMelOptions(FrontendOptions):
         return HOP
 
 
-class WhisperLogMel(Frontend):
+class WhisperLogMel(SpectralFrontend):
     """Framing with mirrored edges and without the last frame, spectrum, mel bands, Whisper's logarithm.
 
     Raises:
