@@ -189,7 +189,7 @@ def shared_accuracies(table: Table, scores: Floats, *, among: Collection[int] | 
 
 def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collection[int] | None = None) -> float:
     """UA of scores (N, C) for targets (N,), among the classes that occur, were taught and are in ``among``."""
-    taught = (scores > UNTRAINED / 2).any(axis=0)
+    taught = np.any(scores > UNTRAINED / 2, axis=0)
     shared = [int(c) for c in np.unique(targets) if taught[c] and (among is None or c in among)]
     kept = np.isin(targets, shared)
     answers = np.array(shared)[scores[kept][:, shared].argmax(axis=1)]
