@@ -75,7 +75,7 @@ def test_show(bundle, tmp_path):
     assert rows["languages"] == "Amharic, German, Polish"
     assert rows["speech"].startswith("told by level")
     assert rows["adapts"] == (
-        "to   collection (temperature 2, shrinkage 0 recordings, uncertain below 0.4), then "
+        "to    collection (temperature 2, shrinkage 0 recordings, uncertain below 0.4), then "
         "speaker (temperature 1, shrinkage 15 recordings, uncertain below 0.5)"
     )
     assert shown.stdout.index("sha256") < shown.stdout.index("## Figures") < shown.stdout.index("## Limits")
