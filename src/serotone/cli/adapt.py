@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from serotone.cli.messages import Progress, complain, one_line
+from serotone.cli.messages import Progress, complain, one_line, remark_terms
 from serotone.cli.predict import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
@@ -43,6 +43,7 @@ def adapt(
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
+    remark_terms(recognizer.bundle)
     failures: list[SerotoneError] = [error for _, error in found if error is not None]
     for error in failures:
         complain(error)

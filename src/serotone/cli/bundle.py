@@ -1,42 +1,50 @@
-"""``serotone bundle``: list, show and verify recognisers."""
+"""``serotone bundle``: list, show and verify recognisers, and print their cards."""
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
 
 from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
-from serotone.recognition.bundle import DEFAULT_BUNDLE, list_bundles, load_bundle
+from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, Bundle, list_bundles, load_bundle
 
 app = typer.Typer(name="bundle", help="Recognisers: list those that ship, show and verify any.", no_args_is_help=True)
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
 
+SPEECH = {
+    None: "told by level; all of a recording is heard",
+    "silero": "told by Silero's detector of voices; noise and music get no label",
+}
+"""How a bundle tells speech from the rest, in words."""
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print it.")]
 
 
 @app.command("list")
 def list_command(format: FormatOption = Format.table) -> None:
-    """List the bundles that ship with serotone."""
+    """List the bundles that ship with serotone: what they recognise, their languages, size and licences."""
     bundles = [load_bundle(name) for name in list_bundles()]
     if format is Format.json:
         typer.echo(json.dumps({"schema": 1, "bundles": [b.to_dict() for b in bundles]}, indent=2, ensure_ascii=False))
         return
     for bundle in bundles:
         default = "  (the default)" if bundle.name == DEFAULT_BUNDLE else ""
-        typer.echo(f"{bundle.name} {bundle.version}  {', '.join(bundle.labels)}{default}")
+        typer.echo(f"{bundle.name} {bundle.version}  {bundle.size / 1e6:.1f} MB{default}")
+        for key, value in {"recognises": ", ".join(bundle.labels), **_origin(bundle)}.items():
+            typer.echo(f"  {key:<12} {one_line(value)}")
 
 
 @app.command()
 def show(bundle: BundleArgument = DEFAULT_BUNDLE, format: FormatOption = Format.table) -> None:
-    """Show what a bundle recognises, what it was trained on and what it is made of."""
+    """Show what a bundle recognises, what it was trained on and what it is made of; then its figures and limits."""
     loaded = load_bundle(bundle)
     if format is Format.json:
         typer.echo(json.dumps(loaded.to_dict(), indent=2, ensure_ascii=False))
         return
-    trained = [", ".join(f"{key} {value}" for key, value in item.items()) for item in loaded.data]
+    trained = [", ".join(_words(item)) for item in loaded.data]
     rows = {
         "name": f"{loaded.name} {loaded.version}",
         "path": str(loaded.path),
@@ -45,13 +53,24 @@ def show(bundle: BundleArgument = DEFAULT_BUNDLE, format: FormatOption = Format.
         "windows": f"{loaded.window_seconds:g} s every {loaded.hop_seconds:g} s",
         "thresholds": ", ".join(f"{key} {value:g}" for key, value in loaded.thresholds.items()),
         "temperature": f"{loaded.temperature:g}",
+        "speech": SPEECH[loaded.speech],
+        "adapts to": _adapts_to(loaded),
         "trained on": "; ".join(trained),
+        **_origin(loaded),
+        "size": f"{loaded.size / 1e6:.1f} MB",
         "made with": ", ".join(f"{key} {value}" for key, value in loaded.versions.items()),
         "files": ", ".join(f"{name} ({file.size:,} bytes)" for name, file in loaded.files.items()),
         "sha256": loaded.sha256,
     }
     for key, value in rows.items():
         typer.echo(f"{key:<12} {one_line(value)}")
+    typer.echo("\n" + _figures_and_limits(loaded))
+
+
+@app.command()
+def card(bundle: BundleArgument = DEFAULT_BUNDLE) -> None:
+    """Print a bundle's card: data, protocol, figures and limits, in Markdown."""
+    typer.echo(_card(load_bundle(bundle)))
 
 
 @app.command()
@@ -65,3 +84,51 @@ def verify(
     loaded = Recognizer(bundle, sha256=sha256).bundle
     files = f"{len(loaded.files)} files" if len(loaded.files) > 1 else "1 file"
     typer.echo(f"{loaded.name} {loaded.version}: {files} as the manifest states; sha256 {loaded.sha256}")
+
+
+def _origin(bundle: Bundle) -> dict[str, str]:
+    """Languages and licences of what a bundle was trained on, as far as its manifest says."""
+    corpora: dict[str, list[str]] = {}
+    for item in bundle.data:
+        corpora.setdefault(str(item.get("licence", "not stated")), []).append(str(item.get("name", "unnamed")))
+    licences = "; ".join(f"{licence} ({', '.join(names)})" for licence, names in corpora.items())
+    return {
+        "languages": ", ".join(bundle.languages) or "not stated",
+        "licence": ("NON-COMMERCIAL USE ONLY; " if bundle.non_commercial else "")
+        + f"of its data: {licences or 'none'}",
+    }
+
+
+def _words(item: Mapping[str, object]) -> Iterator[str]:
+    """What a manifest says of a corpus; languages and terms have lines of their own."""
+    for key, value in item.items():
+        if key not in ("languages", "non_commercial", "licence"):
+            yield f"{key} {value}"
+
+
+def _adapts_to(bundle: Bundle) -> str:
+    if not bundle.adaptation:
+        return "nothing: it has no heads for that"
+    levels = [
+        f"{name} (temperature {level.temperature:g}, shrinkage {level.shrinkage:g} recordings, "
+        f"uncertain below {bundle.uncertain_below(name):g})"
+        for name, level in bundle.adaptation.items()
+    ]
+    return ", then ".join(levels)
+
+
+def _card(bundle: Bundle) -> str:
+    """The card of a bundle, without characters that could move a terminal's cursor."""
+    text = bundle.read(CARD).decode("utf-8", "backslashreplace")
+    return "\n".join(one_line(line) for line in text.splitlines())
+
+
+def _figures_and_limits(bundle: Bundle) -> str:
+    """What a card says from its figures on: protocols, figures, limits."""
+    if CARD not in bundle.files:
+        return f"no figures and limits: this bundle has no {CARD}"
+    text = _card(bundle)
+    start = text.find("\n## Figures")
+    if start < 0:
+        return f"no figures in its card; serotone bundle card {bundle.path} prints all of it"
+    return text[start + 1 :]

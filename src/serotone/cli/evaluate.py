@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from serotone.cli.comparison import certainty_line, comparison_table
 from serotone.cli.formats import Format
-from serotone.cli.messages import Progress, complain
+from serotone.cli.messages import Progress, complain, remark_terms
 from serotone.cli.streams import ends_in_order
 
 if TYPE_CHECKING:
-    from serotone.evaluation import Evaluation
+    from serotone.evaluation import Comparison, Evaluation
 
 
 def evaluate(
@@ -27,6 +28,21 @@ def evaluate(
         bool,
         typer.Option("--leave-out-failed", help="Leave out clips that got no answer; they count as wrong otherwise."),
     ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Next to plain answers, score those adapted to each corpus, and its speakers, without labels.",
+        ),
+    ] = False,
+    adapt_with: Annotated[
+        int | None,
+        typer.Option(min=5, metavar="N", help="The same, by N random recordings of each corpus instead of all."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed draws others; with --adapt-with.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="Score answers adapted to this profile, too, which serotone adapt wrote.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Write predictions.csv, metrics.json and speakers.csv into this folder."),
@@ -39,6 +55,11 @@ def evaluate(
     Scored are the emotions that both have. A clip that cannot be read, or gets no label, counts as a wrong answer. The
     exit status is 1 where a recording could not be read.
     """
+    own = adapt or adapt_with is not None
+    if own and profile is not None:
+        raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--profile")
+    if seed is not None and adapt_with is None:
+        raise typer.BadParameter("has a meaning only with --adapt-with; add it", param_hint="--seed")
     merges = dict(_pair(text) for text in merge or ())
     chosen = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
     if out is not None:
@@ -46,40 +67,65 @@ def evaluate(
 
         check_out_folder(out)
     from serotone.corpora import parse_corpora
-    from serotone.evaluation import agree
+    from serotone.evaluation import agree, compare, readings
     from serotone.evaluation import evaluate as score
+    from serotone.recognition.profile import load_profile
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads)
+    known = None if profile is None else load_profile(profile)
+    if known is not None:
+        recognizer.with_profile(known)  # like the next line, refused before hours of reading
+    elif own:
+        recognizer.adaptation()
     utterances = parse_corpora(corpus)
     terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
-    progress = Progress(sum(map(terms.takes, utterances)), "utterances")
+    total = readings(utterances, terms, own=own, adapt_with=adapt_with, seed=seed or 0)
+    remark_terms(recognizer.bundle)
+    progress = Progress(total, "utterances")
     with ends_in_order() as check:
 
         def step() -> None:
             check()
             progress.step()
 
+        result: Evaluation | Comparison
         try:
-            result = score(
-                recognizer,
-                utterances,
-                merge=merges,
-                labels=chosen,
-                leave_out_failed=leave_out_failed,
-                on_utterance=step,
-            )
+            if own or known is not None:
+                result = compare(
+                    recognizer,
+                    utterances,
+                    profile=known,
+                    adapt_with=adapt_with,
+                    seed=seed or 0,
+                    merge=merges,
+                    labels=chosen,
+                    leave_out_failed=leave_out_failed,
+                    on_utterance=step,
+                )
+                plain, unheard, table = result.plain, result.unheard, comparison_table(result)
+            else:
+                result = plain = score(
+                    recognizer,
+                    utterances,
+                    merge=merges,
+                    labels=chosen,
+                    leave_out_failed=leave_out_failed,
+                    on_utterance=step,
+                )
+                unheard, table = (), []
         finally:
             progress.clear()
-    for name, message in result.failed:
+    failed = (*plain.failed, *unheard)
+    for name, message in failed:
         complain(f"{name}: {message}")
     if out is not None:
         result.write(out)
     if format is Format.json:
         typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
     else:
-        typer.echo("\n".join(_table(result)))
-    if result.failed:
+        typer.echo("\n".join(_table(plain, table)))
+    if failed:
         raise typer.Exit(1)
 
 
@@ -90,8 +136,8 @@ def _pair(text: str) -> tuple[str, str]:
     return emotion, name
 
 
-def _table(result: "Evaluation") -> list[str]:
-    """The lines that people read."""
+def _table(result: "Evaluation", comparison: Sequence[str]) -> list[str]:
+    """The lines that people read: the plain answers', and between them those that compare them with adapted ones."""
     scores, free = result.scores(), result.unrestricted_scores()
     lines = [
         f"{result.bundle.name} {result.bundle.version} on {', '.join(result.corpora)}: {len(result.scored)} utterances",
@@ -115,10 +161,13 @@ def _table(result: "Evaluation") -> list[str]:
             f"NOTE: {result.bundle.name} was trained on {', '.join(result.trained_on)}: "
             "these are not figures for unseen speakers"
         )
+    if comparison:
+        lines += [*comparison, "", "plain answers:"]
     lines += ["", f"{'answers':<34} {'WA':>7} {'UA':>7} {'chance':>7} {'F1':>7}"]
     lines.append(_scores("among the shared emotions" if result.bundle_only else "among all classes", scores))
     if result.bundle_only:
         lines.append(_scores("among all classes of the bundle", free))
+    lines += ["", certainty_line(result.certainty())]
     if len(result.corpora) > 1:
         lines += ["", *_corpora(result)]
     lines += ["", *_speakers(result.by_speaker())]

@@ -2,6 +2,10 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serotone.recognition.bundle import Bundle
 
 
 def one_line(message: object) -> str:
@@ -17,6 +21,12 @@ def complain(message: object) -> None:
 def remark(message: object) -> None:
     """One line that begins with ``note:``."""
     sys.stderr.write(f"note: {one_line(message)}\n")
+
+
+def remark_terms(bundle: "Bundle") -> None:
+    """One line on what a bundle may be used for, where that is not everything; for commands that answer with it."""
+    if bundle.non_commercial:
+        remark(f"{bundle.name} is for non-commercial use only; its training data require that (see bundle show)")
 
 
 class Progress:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, TextIO
 
 import typer
 
-from serotone.cli.messages import Progress, complain, remark
+from serotone.cli.messages import Progress, complain, remark, remark_terms
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.errors import AudioError, AudioFormatError, AudioMissingError, SerotoneError
@@ -119,6 +119,7 @@ def predict(
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
+    remark_terms(recognizer.bundle)
     if profile is not None:
         recognizer = recognizer.with_profile(profile)
     with ends_in_order() as check:

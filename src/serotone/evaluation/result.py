@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serotone.evaluation.rows import Row, restricted_scores, unrestricted_scores
+from serotone.evaluation.rows import Row, certainty, restricted_scores, unrestricted_scores
 from serotone.evaluation.terms import Terms
 from serotone.files import write_csv, write_json
 from serotone.metrics import mean_and_sd
@@ -76,8 +76,12 @@ class Evaluation:
         """The same of the free answers, as ``serotone predict`` gives them; other classes' recalls are None."""
         return unrestricted_scores(self.scored, self.terms)
 
+    def certainty(self) -> dict[str, Any]:
+        """How often certain and uncertain answers are right, see `serotone.evaluation.rows.certainty`."""
+        return certainty(self.scored)
+
     def by_corpus(self) -> dict[str, dict[str, Any]]:
-        """Corpus -> ``utterances``, ``failed``, ``shared`` and both kinds of scores: what it alone would give."""
+        """Corpus -> ``utterances``, ``failed``, ``shared``, both kinds of scores, ``certainty``: as of it alone."""
         found: dict[str, dict[str, Any]] = {}
         for corpus in self.corpora:
             if rows := [row for row in self.scored if row.corpus == corpus]:
@@ -87,6 +91,7 @@ class Evaluation:
                     "shared": list(self.terms.shared[corpus]),
                     "restricted": restricted_scores(rows, self.terms),
                     "unrestricted": unrestricted_scores(rows, self.terms),
+                    "certainty": certainty(rows),
                 }
         return found
 
@@ -138,6 +143,7 @@ class Evaluation:
             "failed": [{"id": name, "message": message} for name, message in self.failed],
             "restricted": self.scores(),
             "unrestricted": self.unrestricted_scores(),
+            "certainty": self.certainty(),
             "by_corpus": self.by_corpus(),
             "mean_of_corpora": self.mean_of_corpora(),
             "by_speaker": self.by_speaker(),
@@ -147,12 +153,17 @@ class Evaluation:
         """Write ``predictions.csv``, ``metrics.json`` and ``speakers.csv`` into a folder, made where it is not there.
 
         ``predictions.csv`` has the columns ``id``, ``truth``, ``prediction``, one ``p_<label>`` for each of the
-        bundle's own labels, ``answer``, ``corpus``, ``speaker`` and ``failure``: a row for each utterance of a scored
-        emotion, from which every score can be computed again. ``speakers.csv`` is `by_speaker`.
+        bundle's own labels, ``answer``, ``corpus``, ``speaker``, ``failure`` and ``certain`` (yes, no, or empty): a row
+        for each utterance of a scored emotion, from which every score can be computed again.
+        ``speakers.csv`` is `by_speaker`.
         """
-        write_csv(folder / "predictions.csv", [self._cells(row) for row in self.rows])
+        self.write_predictions(folder / "predictions.csv")
         write_json(folder / "metrics.json", self.to_dict())
         write_csv(folder / "speakers.csv", _table("speaker", self.by_speaker()))
+
+    def write_predictions(self, path: Path) -> None:
+        """Write ``predictions.csv`` alone, under this name."""
+        write_csv(path, [self._cells(row) for row in self.rows])
 
     def _cells(self, row: Row) -> dict[str, str]:
         named = row.probabilities or {}
@@ -165,6 +176,7 @@ class Evaluation:
             "corpus": row.corpus,
             "speaker": row.speaker or "",
             "failure": row.failure or "",
+            "certain": "" if row.certain is None else ("no", "yes")[row.certain],
         }
 
 

@@ -17,6 +17,7 @@ class Row:
 
     ``truth`` is its emotion after merges. ``probabilities`` are those of the bundle's own labels, or None where there
     is no answer: ``failure`` says why then, and ``unreadable`` whether the recording could not be heard at all.
+    ``certain`` is False for an answer that the bundle marked uncertain, None without an answer or where nobody asked.
     ``answer`` is the label that the bundle gave freely, and ``prediction`` the most probable of the emotions that
     bundle and corpus share; both after merges, None without an answer. ``speaker`` is None where nobody knows.
     """
@@ -30,6 +31,7 @@ class Row:
     unreadable: bool
     answer: str | None
     prediction: str | None
+    certain: bool | None = None
 
 
 def make_row(
@@ -40,6 +42,7 @@ def make_row(
     speaker: str | None,
     emotion: str,
     probabilities: Mapping[str, float] | None,
+    certain: bool | None = None,
     failure: str | None = None,
     unreadable: bool = False,
 ) -> Row:
@@ -49,7 +52,32 @@ def make_row(
         named = terms.merged(probabilities)
         answer = terms.name(max(probabilities, key=lambda label: probabilities[label]))
         prediction = max(terms.shared[corpus], key=lambda label: named[label])
-    return Row(id, corpus, speaker, terms.name(emotion), probabilities, failure, unreadable, answer, prediction)
+    truth = terms.name(emotion)
+    return Row(id, corpus, speaker, truth, probabilities, failure, unreadable, answer, prediction, certain)
+
+
+def certainty(rows: Sequence[Row]) -> dict[str, Any]:
+    """Certain answers against uncertain ones: are the former right more often?
+
+    ``no_answer`` counts the rows without an answer. ``certain`` and ``uncertain`` each have ``clips``, their ``share``
+    of the rows with an answer, and how many of them are right: ``restricted`` among the emotions that bundle and corpus
+    share, ``unrestricted`` as freely answered; shares in [0, 1], None of no clips.
+    """
+    told = [row for row in rows if row.certain is not None]
+    found: dict[str, Any] = {"no_answer": sum(row.failure is not None for row in rows)}
+    for name, certain in (("certain", True), ("uncertain", False)):
+        group = [row for row in told if row.certain is certain]
+        found[name] = {
+            "clips": len(group),
+            "share": _share([row.certain is certain for row in told]),
+            "restricted": _share([row.prediction == row.truth for row in group]),
+            "unrestricted": _share([row.answer == row.truth for row in group]),
+        }
+    return found
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def restricted_scores(rows: Sequence[Row], terms: Terms) -> dict[str, Any]:

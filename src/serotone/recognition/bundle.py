@@ -25,6 +25,7 @@ DEFAULT_BUNDLE = "emodb-crnn"
 
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
+CARD = "CARD.md"
 ADAPTATION = "adaptation.npz"
 LEVELS = ("collection", "speaker")
 """What embeddings can be standardised by before a head of their own answers: `serotone.recognition.adaptation`."""
@@ -98,6 +99,22 @@ class Bundle:
         _compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
         return content
 
+    @property
+    def non_commercial(self) -> bool:
+        """Whether the licence of some of its training data allows non-commercial use only, as its manifest says."""
+        return any(item.get("non_commercial") is True for item in self.data)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that it was trained on, sorted; none where its manifest does not say."""
+        stated = [item.get("languages") for item in self.data]
+        return tuple(sorted({str(name) for names in stated if isinstance(names, list) for name in names}))
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files, without the manifest."""
+        return sum(file.size for file in self.files.values())
+
     def uncertain_below(self, level: str | None) -> float:
         """The confidence below which an answer is uncertain, at a level of adaptation or, for None, a plain answer."""
         own = {} if level is None else self.adaptation[level].thresholds
@@ -123,6 +140,9 @@ class Bundle:
             "speech": self.speech,
             "adaptation": {name: asdict(level) for name, level in self.adaptation.items()},
             "data": [dict(item) for item in self.data],
+            "non_commercial": self.non_commercial,
+            "languages": list(self.languages),
+            "size": self.size,
             "opset": self.opset,
             "versions": dict(self.versions),
             "files": {name: {"size": file.size, "sha256": file.sha256} for name, file in self.files.items()},
@@ -207,7 +227,8 @@ def write_manifest(
 ) -> Bundle:
     """Make a folder of finished files a bundle: write its ``bundle.json``, with the hash of each, in one step.
 
-    ``data`` holds one mapping per corpus: ``name``, ``licence`` and ``utterances``. ``extra`` adds keys of its own,
+    ``data`` holds one mapping per corpus: ``name``, ``licence``, ``utterances``, and where they are known
+    ``non_commercial`` (its licence allows no other use) and ``languages``. ``extra`` adds keys of its own,
     which readers that do not know them ignore. Everything is validated as a reader would before anything is written.
 
     Raises BundleError: no graph in the folder, a link or sub-folder in it, or a value that no reader would accept.
