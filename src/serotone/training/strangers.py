@@ -120,7 +120,12 @@ def fit_head(table: Table, *, level: Level, strength: float, shrinkage: Shrinkag
 
 
 def fit_heads(
-    table: Table, *, level: Level, strengths: Sequence[float], shrinkage: Shrinkage
+    table: Table,
+    *,
+    level: Level,
+    strengths: Sequence[float],
+    shrinkage: Shrinkage,
+    precision: Literal["float64", "float32"] = "float64",
 ) -> Iterator[tuple[float, Linear]]:
     """The head of a level for each strength, in rising order."""
     classes = table.classes
@@ -136,6 +141,7 @@ def fit_heads(
         num_classes=len(classes),
         weights=balance(names, targets),
         possible=np.stack([found[name] for name in names]),
+        precision=precision,
     )
     for strength, linear in problem.path(strengths):
         weight = np.zeros((len(table.labels), values.shape[1]))
@@ -163,7 +169,7 @@ def held_out_groups(table: Table, *, seed: int = 0) -> Names:
 def held_out_logits(
     table: Table, groups: Names, *, level: Level, strengths: Sequence[float], shrinkage: Shrinkage
 ) -> dict[float, Floats]:
-    """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength.
+    """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength; solved in float32.
 
     At the levels above ``plain`` a clip's whole corpus, and its speaker, are standardised by their own statistics.
     """
@@ -173,7 +179,8 @@ def held_out_logits(
         training = table.part(~test)
         standardised = training.standard().apply(table.vectors)
         values = at_level(standardised, table.corpora, table.speakers, level=level, shrinkage=shrinkage)[test]
-        for strength, linear in fit_heads(training, level=level, strengths=strengths, shrinkage=shrinkage):
+        heads = fit_heads(training, level=level, strengths=strengths, shrinkage=shrinkage, precision="float32")
+        for strength, linear in heads:
             scores[strength][test] = linear.logits(values)
     return scores
 
