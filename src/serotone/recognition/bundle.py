@@ -20,7 +20,7 @@ from serotone.recognition.keys import Keys
 FORMAT = 1
 """The bundle format that this version writes and reads."""
 
-DEFAULT_BUNDLE = "emodb-crnn"
+DEFAULT_BUNDLE = "default"
 """The shipped bundle that answers where none is named."""
 
 MANIFEST = "bundle.json"

@@ -22,10 +22,13 @@ from serotone.errors import RunError
 Floats = NDArray[np.float64]
 
 MAX_ITERATIONS = 2000
-TOLERANCES: Mapping[str, tuple[float, float]] = {"float64": (1e-7, 1e-15), "float32": (1e-5, 1e-9)}
+TOLERANCES: Mapping[str, tuple[float, float]] = {"float64": (1e-7, 1e-15), "float32": (1e-6, 1e-12)}
 """By precision: the largest component of the gradient of J / (strength sum w), and the relative step of it, at which it
 has converged."""
 
+
+ROUNDING = 30.0
+"""How far above its tolerance the gradient may be where rounding allows no further step."""
 
 STEEP = 48
 """Directions in which vectors vary most, and along which steps are shortened; a handful of them makes L-BFGS slow."""
@@ -120,7 +123,7 @@ class Problem:
         if not strength > 0:
             raise ValueError(f"strength {strength}; expected a number above 0, such as 0.001")
         classes, width = self.shape
-        shorten = self._shorten(strength)
+        shorten, shortest = self._shorten(strength)
 
         def stretched(point: Floats) -> tuple[float, Floats]:
             """J as a function of u, where W = u T: as steep in every direction."""
@@ -140,22 +143,25 @@ class Problem:
             first,
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": MAX_ITERATIONS, "maxcor": 20, "gtol": gradient, "ftol": step},
+            options={"maxiter": MAX_ITERATIONS, "maxcor": 20, "gtol": gradient * shortest, "ftol": step},
         )
-        if not (found.success and np.isfinite(found.fun)):
+        # Where rounding ends the search before the tolerance is reached, what is left of the gradient tells.
+        steepest = float(np.abs(found.jac).max())
+        if not (np.isfinite(found.fun) and (found.success or steepest <= ROUNDING * gradient)):
             raise RunError(
-                f"the convex head did not converge at strength {strength}: {found.message}; standardise the vectors, or"
-                " lower the strength"
+                f"the convex head did not converge at strength {strength}: {found.message} with a gradient of"
+                f" {steepest:.1e}; standardise the vectors, or lower the strength"
             )
         point: Floats = found.x
         weight = shorten(point[: classes * width].reshape(self.shape), False)
         return Linear(weight, point[classes * width :])
 
-    def _shorten(self, strength: float) -> Callable[[Floats, bool], Floats]:
-        """The change of variables T, (C, D) -> (C, D), or its inverse; it moves no minimum, it saves steps.
+    def _shorten(self, strength: float) -> tuple[Callable[[Floats, bool], Floats], float]:
+        """The change of variables T, (C, D) -> (C, D), or its inverse, and how much it shortens at most.
 
-        T = I + V (diag(s) - I) V^T: along the steepest directions V it divides by the root of the curvature there, as
-        far as that exceeds the curvature of the next ones. A quarter is the largest slope of the softmax.
+        It moves no minimum, it saves steps. T = I + V (diag(s) - I) V^T: along the steepest directions V it divides by
+        the root of the curvature there, as far as that exceeds the curvature of the next ones. A quarter is the largest
+        slope of the softmax.
         """
         directions, variances = self._steep
         curvature = variances / 4 + 1.0 / (strength * len(self.weights))
@@ -166,7 +172,7 @@ class Problem:
             changed: Floats = values + ((values @ directions) * factors) @ directions.T
             return changed
 
-        return change
+        return change, float(scales.min(initial=1.0))
 
     @cached_property
     def _steep(self) -> tuple[Floats, Floats]:
