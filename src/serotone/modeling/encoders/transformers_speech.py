@@ -171,7 +171,12 @@ def build(options: TransformersSpeechOptions) -> Any:
         mask_time_prob=0.0,
         attn_implementation="eager",
     )
-    return model_class(config)
+    model = model_class(config)
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(module, name, nn.Identity())
+    return model
 
 
 def gated_layer(layer: Any, states: Tensor, bias: Tensor, visible: Tensor | None, *, pre_norm: bool) -> Tensor:
