@@ -56,7 +56,7 @@ class Problem:
         weights: (N,), brought to mean 1 here; None weighs all alike.
         possible: (N, C), true where a clip's corpus has a class; None: it has them all.
         precision: float64 for a head that is kept; float32 is several times as fast and does for one that is only
-            compared with others: its scores are right to about .001.
+            compared with others: its scores are right to about a hundredth of the largest.
 
     Raises:
         ValueError: Shapes that do not fit, a value that is not finite, a class without a clip, or a clip whose own
