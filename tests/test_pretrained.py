@@ -160,7 +160,8 @@ def test_a_run_keeps_what_it_started_from_and_its_bundle_needs_the_file_no_more(
         ],
     )
     clips = dict(zip("abcd", glides(4, 0.6, sample_rate=16000, seed=0), strict=True))
-    material = Material(("angry", "sad"), clips, {"a": 0, "b": 1, "c": 0, "d": 1})
+    corpora, speakers = dict.fromkeys(clips, "made"), dict.fromkeys(clips, "one")
+    material = Material(("angry", "sad"), clips, {"a": 0, "b": 1, "c": 0, "d": 1}, corpora, speakers)
     system, _ = fit(recipe, Split(0, 0, ("a", "b", "c", "d"), (), ()), material, tmp_path / "fold")
     kept = json.loads((tmp_path / "fold" / "weights.json").read_text())
     assert kept == {"source": str(folder), "sha256": digest(folder / FILE), "licence": "MIT"}
