@@ -27,7 +27,7 @@ def card(calibration: Calibration | None = None, **evidence: dict[str, object]) 
         name="mine",
         labels=["angry", "sad"],
         data=[
-            {"name": "a", "utterances": 30, "speakers": 3, "licence": "free"},
+            {"name": "a", "utterances": 30, "speakers": 3, "licence": "free", "languages": ["de", "en"]},
             {"name": "b", "utterances": 10, "speakers": 2, "licence": "own"},
         ],
         trained={"clips": 40, "step": 352, "test": None},
@@ -38,8 +38,8 @@ def card(calibration: Calibration | None = None, **evidence: dict[str, object]) 
 
 def test_shares_are_of_all_utterances() -> None:
     text = card()
-    assert "| a | 30 | 3 | 75.0% | free |" in text
-    assert "| b | 10 | 2 | 25.0% | own |" in text
+    assert "| a | de, en | 30 | 3 | 75.0% | free |" in text
+    assert "| b |  | 10 | 2 | 25.0% | own |" in text
     assert "No cross-validation was given" in text
     assert "No utterance was held out" in text
 
