@@ -33,6 +33,7 @@ from serotone.training.recipe import load
 
 RECIPE = (
     "schedule=budget",
+    "schedules.budget.precision=float32",  # bfloat16 is slow where a processor lacks it
     "schedules.budget.steps=24",  # 6 epochs: not over before a blow falls
     "schedules.budget.batch_size=4",
     "schedules.budget.validate_every=3",

@@ -31,6 +31,7 @@ from serotone.experiments.space import parse_tune, read_space  # noqa: E402
 
 QUICK = (
     "schedule=budget",
+    "schedules.budget.precision=float32",  # bfloat16 is slow where a processor lacks it
     "schedules.budget={steps: 4, batch_size: 8, validate_every: 2, select_from: 2, precision: float32}",
     "protocol=leave-one-speaker-out",
     "max_frames=80",

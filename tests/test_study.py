@@ -19,6 +19,7 @@ from serotone.experiments.units import Event, Materials, in_this_process
 
 QUICK = [
     "schedule=budget",
+    "schedules.budget.precision=float32",  # bfloat16 is slow where a processor lacks it
     "schedules.budget.steps=4",
     "schedules.budget.validate_every=2",
     "schedules.budget.select_from=0",

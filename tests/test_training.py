@@ -25,6 +25,7 @@ from serotone.training.recipe import load
 
 QUICK = (
     "schedule=budget",
+    "schedules.budget.precision=float32",  # bfloat16 is slow where a processor lacks it
     "schedules.budget.steps=9",
     "schedules.budget.batch_size=4",  # 4 batches an epoch, and a validation that does not fall on its end
     "schedules.budget.validate_every=3",

@@ -98,8 +98,9 @@ class MeanDeviation(Pooling):
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, D), lengths (B,) of at least 1 -> mu and sigma (B, 2 D)."""
-        states, count = _precise(states), lengths.unsqueeze(1)
-        mean = zero_beyond(states, lengths, dim=1).sum(dim=1) / count
+        # What lies beyond is cleared before it is squared: a NaN there would still have a gradient.
+        states, count = zero_beyond(_precise(states), lengths, dim=1), lengths.unsqueeze(1)
+        mean = states.sum(dim=1) / count
         squares = zero_beyond((states - mean.unsqueeze(1)).square(), lengths, dim=1)
         return torch.cat([mean, (squares.sum(dim=1) / count).clamp_min(1e-6).sqrt()], dim=1)
 
