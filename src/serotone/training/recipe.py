@@ -179,6 +179,6 @@ def _in_words(error: ValidationError) -> str:
 def _place(location: Sequence[int | str]) -> list[str]:
     """Where in the recipe, without the names that pydantic adds for the choice it followed."""
     parts = [str(part) for part in location]
-    if parts[0] == "schedules" and parts[2:3] in (["steps"], ["convex"]):
+    if parts[:1] == ["schedules"] and parts[2:3] in (["steps"], ["convex"]):
         del parts[2]
     return [part for k, part in enumerate(parts) if not (k == 1 and part in CHOICES.get(parts[0], ()))]
