@@ -1,7 +1,5 @@
 """``serotone predict``: the emotion of recordings."""
 
-import os
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -137,33 +135,23 @@ def predict(
 
 def find_recordings(paths: Iterable[str]) -> Iterator[Found]:
     """The recordings that the paths of a command line mean, in order; a folder's are sorted, hidden ones left out."""
-    from serotone.audio import AUDIO_SUFFIXES
+    from serotone.audio import AUDIO_SUFFIXES, scan_folder
 
     for path in paths:
         if path == STDIN or not Path(path).is_dir():
             yield path, None
             continue
-        inside = []
-        for folder, folders, files in os.walk(path):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            inside += [
-                os.path.join(folder, name)  # noqa: PTH118 - Path would drop the ./ that the user typed
-                for name in files
-                if Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")
-            ]
-        if not inside:
+        inside = scan_folder(path)
+        if not inside.files and not inside.irregular:
             known = ", ".join(sorted(AUDIO_SUFFIXES))
             yield path, AudioMissingError(f"{path}: no audio in this folder; expected files that end in {known}")
-        yield from ((name, _special(name)) for name in sorted(inside))
+        found = dict.fromkeys(inside.files) | {name: _special(name) for name in inside.irregular}
+        yield from sorted(found.items(), key=lambda item: item[0])
 
 
 def _special(name: str) -> AudioError | None:
-    """Why something in a folder is not heard: a pipe, say, would be waited for, and nobody named it."""
-    try:
-        mode = Path(name).stat().st_mode
-    except OSError:  # a link to nothing: hearing it says so
-        return None
-    if stat.S_ISREG(mode):
+    """Why something irregular in a folder is not heard: a pipe, say, would be waited for, and nobody named it."""
+    if not Path(name).exists():  # a link to nothing: hearing it says so
         return None
     return AudioFormatError(f"{name}: a pipe, socket or device; a folder's files are heard, name this one to hear it")
 
