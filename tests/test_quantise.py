@@ -73,7 +73,7 @@ def test_the_compact_graph_is_the_rounded_system_in_a_third_of_the_size(
 ) -> None:
     whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
     write_graph(rounded(system), whole, recipe)
-    onnx.save(compact(onnx.load(whole)), small)
+    onnx.save(compact(onnx.load(whole), system), small)
     assert check_graph(rounded(system), small, recipe) <= 1e-5
     stored = {tensor.name: tensor for tensor in onnx.load(small).graph.initializer}
     integers = [tensor for tensor in stored.values() if tensor.data_type == onnx.TensorProto.INT8]
@@ -89,7 +89,7 @@ def test_integers_are_expanded_when_the_session_is_opened_and_not_at_every_call(
     system: System, recipe: Recipe, tmp_path: Path
 ) -> None:
     write_graph(system, tmp_path / "whole.onnx", recipe)
-    onnx.save(compact(onnx.load(tmp_path / "whole.onnx")), tmp_path / "small.onnx")
+    onnx.save(compact(onnx.load(tmp_path / "whole.onnx"), system), tmp_path / "small.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "opened.onnx")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -119,7 +119,7 @@ def test_a_bundle_in_8_bits_agrees_with_the_system_that_is_reloaded_from_it(
     assert (answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).all()
 
 
-def test_a_graph_without_an_encoder_is_refused() -> None:
+def test_a_graph_that_is_not_the_systems_is_refused(system: System) -> None:
     graph = onnx.helper.make_graph([], "empty", [], [])
-    with pytest.raises(BundleError, match="no weight under /system/encoder/"):
-        compact(onnx.helper.make_model(graph))
+    with pytest.raises(BundleError, match="0 weights under /system/encoder/ to store in 8 bits; the encoder has 14"):
+        compact(onnx.helper.make_model(graph), system)

@@ -9,6 +9,16 @@ import pytest
 from serotone.cli.streams import SignalledError, ends_in_order
 
 
+@pytest.fixture(autouse=True)
+def handlers():
+    """Those of a new process: a test before may have used a library that puts its own in place."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def called_back(name, module):
     """A function as soundfile hands to libsndfile, during which the signal comes."""
     namespace = {"__name__": module, "signal": signal}
@@ -18,13 +28,11 @@ def called_back(name, module):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_raises_and_its_handler_comes_back(number, status):
-    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(number)
     with pytest.raises(SignalledError) as caught, ends_in_order():
         called_back("read", "elsewhere")(number)
     assert caught.value.status == status
     assert signal.getsignal(number) is before
-    signal.signal(signal.SIGINT, outside)
 
 
 def test_a_signal_during_a_callback_from_c_is_sent_anew():

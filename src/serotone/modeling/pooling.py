@@ -152,7 +152,8 @@ class AttentiveMeanDeviationOptions(Options):
 class AttentiveMeanDeviation(AttentiveMean):
     """(mu, sigma), sigma = sqrt(sum_t alpha_t h_t h_t - mu mu): combined pooling (Zhou and Liu 2020, equation 5).
 
-    The paper keeps the difference at 0 or above; ours at 1e-6, where the root still has a gradient.
+    The difference is taken before squaring, which is the same number without cancellation. The paper keeps it at 0 or
+    above; ours at 1e-6, where the root still has a gradient.
     """
 
     options_type = AttentiveMeanDeviationOptions
@@ -166,7 +167,7 @@ class AttentiveMeanDeviation(AttentiveMean):
         weights = self.weights(states, lengths).unsqueeze(2)  # (B, T, 1)
         states = zero_beyond(_precise(states), lengths, dim=1)
         mean = (weights * states).sum(dim=1)
-        variance = (weights * states.square()).sum(dim=1) - mean.square()
+        variance = (weights * (states - mean.unsqueeze(1)).square()).sum(dim=1)
         return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)
 
 

@@ -119,7 +119,7 @@ def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: floa
             dynamo=False,
         )
     if recipe.bundle.precision == "int8":
-        onnx.save(compact(onnx.load(path)), path)
+        onnx.save(compact(onnx.load(path), system), path)
 
 
 def check_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> float:

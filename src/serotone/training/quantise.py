@@ -52,16 +52,24 @@ def rounded(system: System) -> System:
     return whole
 
 
-def compact(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of an exported graph that stores the encoder's weights as int8 and expands them when it is loaded.
+def compact(graph: onnx.ModelProto, system: System) -> onnx.ModelProto:
+    """A copy of a system's exported graph that stores the encoder's weights as int8 and expands them when it is loaded.
+
+    Weights of fewer than ``SMALLEST`` elements stay as they are.
 
     Raises:
-        BundleError: The graph has no weight of that kind.
+        BundleError: The graph has not as many weights to store so as the system's encoder has.
     """
     model = copy.deepcopy(graph)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     expanding = []
-    for name, axis in _stored_weights(model.graph, stored):
+    found, expected = list(_stored_weights(model.graph, stored)), list(_weights(system.encoder))
+    if len(found) != len(expected):
+        raise BundleError(
+            f"the graph has {len(found)} weights under {ENCODER} to store in 8 bits; the encoder has {len(expected)}: "
+            "export with bundle.precision=float32, and tell us the versions of torch and onnx"
+        )
+    for name, axis in found:
         tensor = stored.pop(name)
         integers, scales = to_grid(numpy_helper.to_array(tensor), axis=axis)
         model.graph.initializer.remove(tensor)
@@ -72,8 +80,6 @@ def compact(graph: onnx.ModelProto) -> onnx.ModelProto:
             helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=onnx.TensorProto.FLOAT),
             helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]),
         ]
-    if not expanding:
-        raise BundleError(f"the graph has no weight under {ENCODER} to store in 8 bits; expected an exported system")
     nodes = [*expanding, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
