@@ -12,7 +12,11 @@ from serotone.cli.streams import SignalledError, ends_in_order
 @pytest.fixture(autouse=True)
 def handlers():
     """Those of a new process: a test before may have used a library that puts its own in place."""
-    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
     before = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     yield
     for number, handler in before.items():
