@@ -18,10 +18,10 @@ import torch
 
 from serotone.corpora import parse_corpora
 from serotone.experiments.run import gather, plan
+from serotone.recipes import load
 from serotone.training.data import Clips, GroupedByLength
 from serotone.training.fit import fit_standardiser, prepare, run_loop
 from serotone.training.module import Training
-from serotone.training.recipe import load
 
 
 class Watch(pl.Callback):

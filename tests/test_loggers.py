@@ -17,11 +17,11 @@ from serotone.experiments.crossval import crossval
 from serotone.experiments.run import gather, plan
 from serotone.experiments.schema import load_study
 from serotone.experiments.study import run_study
+from serotone.recipes import load
 from serotone.training import fit as fitting
 from serotone.training import loggers
 from serotone.training.fit import CHECKPOINT, run_fold
 from serotone.training.loggers import KINDS, listening
-from serotone.training.recipe import load
 
 QUICK = (
     "schedule=budget",

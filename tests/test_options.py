@@ -12,8 +12,8 @@ from serotone.modeling.frontends import FRONTENDS
 from serotone.modeling.heads import HEADS
 from serotone.modeling.options import Options, by_name, described
 from serotone.modeling.pooling import POOLINGS
-from serotone.training.recipe import load
-from serotone.training.schema import CHOICES
+from serotone.recipes import load
+from serotone.recipes.schema import CHOICES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from serotone.experiments.schema import (
     shipped_studies,
 )
 from serotone.modeling.encoders import DyCNNOptions
-from serotone.training.recipe import Recipe, load, shipped
+from serotone.recipes import Recipe, load, shipped
 
 PAGE = Path(__file__).parent.parent / "docs" / "studies.md"
 STUDIES = {

@@ -20,13 +20,13 @@ from serotone.modeling.encoders import ENCODERS
 from serotone.modeling.encoders.crnn import paired_maximum
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.system import System, WholeClips
+from serotone.recipes import Recipe, load, shipped
+from serotone.recipes.schema import CHOICES
 from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import check_graph, export, glides, probabilities, write_graph
 from serotone.training.fit import fit_standardiser
 from serotone.training.objective import Objective
-from serotone.training.recipe import Recipe, load, shipped
-from serotone.training.schema import CHOICES
 
 FAMILIES = ("vlcrnn-variable-length", "resnet-mel-focal", "crnn-center-mel", "cnn-blstm-attention", "dycnn-bilstm")
 

@@ -14,9 +14,9 @@ from serotone.errors import RunError
 from serotone.experiments.run import opened, plan
 from serotone.experiments.units import FINISHED, Materials, Unit, run_unit
 from serotone.files import write_json
+from serotone.recipes import Recipe
 from serotone.splits import Split, leak_report
 from serotone.training.loggers import require
-from serotone.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from serotone.corpora import Utterance, fingerprint
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
 from serotone.files import write_csv, write_text
+from serotone.recipes import Recipe, load
 from serotone.splits import Split, make_splits
 from serotone.splits.parts import sentence_of
 from serotone.training.data import decode
 from serotone.training.fit import Material
-from serotone.training.recipe import Recipe, load
 
 
 def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -33,12 +33,12 @@ from serotone.experiments.schema import yaml_word
 from serotone.experiments.space import Space
 from serotone.experiments.units import FINISHED, Materials
 from serotone.files import write_csv, write_text
+from serotone.recipes import Recipe, load
+from serotone.recipes.explaining import HEADER
 from serotone.splits import PROTOCOLS, Split
 from serotone.training.build import build_system
 from serotone.training.data import derived_seed
-from serotone.training.explain import HEADER
 from serotone.training.fit import clear, run_fold
-from serotone.training.recipe import Recipe, load
 
 QUESTION = (
     *("schema", "extends", "name", "description", "on", "seed", "protocol", "monitor"),

@@ -16,9 +16,9 @@ from serotone.experiments.run import held, opened, plan
 from serotone.experiments.schema import Row, Study, validated
 from serotone.experiments.units import Event, Unit, reason
 from serotone.files import write_json, write_text
+from serotone.recipes import Recipe, load
 from serotone.splits import Split
 from serotone.training.loggers import require
-from serotone.training.recipe import Recipe, load
 
 
 @dataclass(frozen=True, slots=True)

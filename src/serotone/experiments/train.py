@@ -8,12 +8,12 @@ from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
 from serotone.experiments.run import gather, opened, plan, select
 from serotone.files import write_json
+from serotone.recipes import Recipe
 from serotone.recognition.bundle import Bundle, load_bundle
 from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
 from serotone.training.fit import run_fold, training_table
-from serotone.training.recipe import Recipe
 from serotone.training.solving import levels_of
 from serotone.training.versions import versions
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from serotone.corpora import Utterance
 from serotone.experiments.run import gather
 from serotone.files import write_json
+from serotone.recipes import Recipe
 from serotone.splits import Split
 from serotone.training.fit import Material, clear, run_fold
 from serotone.training.loggers import listening
-from serotone.training.recipe import Recipe
 
 FINISHED = "metrics.json"
 """The file of a fold's folder that is written last."""

@@ -24,6 +24,7 @@ from serotone import metrics
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_whole
 from serotone.modeling.system import System
+from serotone.recipes import Recipe
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
@@ -32,7 +33,6 @@ from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
 from serotone.training.quantise import rounded
-from serotone.training.recipe import Recipe
 from serotone.training.solving import Memory, solve, table_of, vectors_of
 from serotone.training.strangers import Table
 from serotone.training.versions import record

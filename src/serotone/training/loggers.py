@@ -21,8 +21,8 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.files import write_json
+from serotone.recipes import Recipe
 from serotone.splits import Split
-from serotone.training.recipe import Recipe
 
 FOLDER = "log"
 """Where a fold's log lies, below the fold's own folder."""

@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from serotone.errors import WeightsError
 from serotone.modeling.encoders import Encoder
+from serotone.recipes.schema import Weights
 from serotone.training.download import digest, download
-from serotone.training.schema import Weights
 
 FILE = "model.safetensors"
 HUB = "https://huggingface.co"

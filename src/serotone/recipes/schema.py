@@ -18,7 +18,6 @@ from serotone.modeling.heads import HEADS, CosineHeadOptions, StandardisedLinear
 from serotone.modeling.options import Options
 from serotone.modeling.pooling import POOLINGS, EndsOptions
 from serotone.splits import PROTOCOLS
-from serotone.training.rates import Shape
 
 
 class _Frozen(BaseModel):
@@ -100,6 +99,9 @@ class Center(_Frozen):
 
 
 PartName: TypeAlias = Literal["frontend", "encoder", "pooling", "head"]
+
+Shape: TypeAlias = Literal["constant", "linear", "cosine", "one-cycle"]
+"""How the learning rate goes over the steps of a schedule (`serotone.training.rates`)."""
 
 
 class Schedule(_Frozen):
