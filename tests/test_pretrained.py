@@ -14,7 +14,8 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from file_server import Files, serving
 from serotone.errors import RecipeError, WeightsError
-from serotone.modeling.encoders import Whisper, WhisperOptions
+from serotone.modeling.encoders import Whisper
+from serotone.options.encoders import WhisperOptions
 from serotone.recipes import load
 from serotone.recipes.schema import Weights
 from serotone.splits import Split

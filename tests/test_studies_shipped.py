@@ -21,7 +21,7 @@ from serotone.experiments.schema import (
     load_study,
     shipped_studies,
 )
-from serotone.modeling.encoders import DyCNNOptions
+from serotone.options.encoders import DyCNNOptions
 from serotone.recipes import Recipe, load, shipped
 
 PAGE = Path(__file__).parent.parent / "docs" / "studies.md"

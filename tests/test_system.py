@@ -20,8 +20,8 @@ from serotone.modeling.encoders import ENCODERS
 from serotone.modeling.encoders.crnn import paired_maximum
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.system import System, WholeClips
+from serotone.options import CHOICES
 from serotone.recipes import Recipe, load, shipped
-from serotone.recipes.schema import CHOICES
 from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import check_graph, export, glides, probabilities, write_graph
@@ -78,7 +78,7 @@ def bare() -> Iterator[tuple[str, Recipe]]:
     for part, choices in CHOICES.items():
         for name in choices:
             if (part, name) not in used:
-                fixed = part == "encoder" and not ENCODERS[name].masks
+                fixed = part == "encoder" and not ENCODERS[name].options_type.masks
                 changes = [f"{part}={{name: {name}}}", *(SHORT if fixed else ()), *SMALL.get(f"{part}={name}", ())]
                 base = "crnn-mel" if part == "frontend" else "vlcrnn-variable-length"
                 yield f"{part}={name}", load(base, changes)

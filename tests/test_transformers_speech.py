@@ -20,8 +20,10 @@ from transformers import (
 )
 
 from serotone.errors import MissingExtraError
-from serotone.modeling.encoders import TransformersSpeech, TransformersSpeechOptions
-from serotone.modeling.frontends import Waveform, WaveformOptions
+from serotone.modeling.encoders import TransformersSpeech
+from serotone.modeling.frontends import Waveform
+from serotone.options.encoders import TransformersSpeechOptions
+from serotone.options.frontends import WaveformOptions
 from serotone.recipes import load
 from serotone.recipes.schema import Weights
 from serotone.training.build import build_system

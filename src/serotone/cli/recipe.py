@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.formats import Format
-from serotone.cli.training import RecipeArgument, SetOption, require_train
+from serotone.cli.training import RecipeArgument, SetOption, require_documents
 
 if TYPE_CHECKING:
     from serotone.recipes.explaining import Explanation
@@ -25,9 +25,9 @@ ANY_WIDTH = 400
 @app.command("list")
 def list_recipes() -> None:
     """Names and descriptions of the recipes that ship, those of one network together."""
-    require_train("reading recipes")
+    require_documents("reading recipes")
+    from serotone.options import CHOICES
     from serotone.recipes import load, shipped
-    from serotone.recipes.schema import CHOICES
 
     recipes = [load(name) for name in shipped()]
     width = min(WIDEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDEST
@@ -52,7 +52,7 @@ def show(
     as_written: Annotated[bool, typer.Option("--as-written", help="The file itself, with its comments.")] = False,
 ) -> None:
     """A recipe with every value spelled out, after what it extends and --set."""
-    require_train("reading recipes")
+    require_documents("reading recipes")
     from serotone.recipes import load, source
 
     typer.echo((source(recipe) if as_written else load(recipe, changes or ()).to_yaml()).rstrip("\n"))
@@ -69,7 +69,7 @@ def explain(
     format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
 ) -> None:
     """Where each value comes from - the paper, a public source, computed, or ours -, why, and which file says so."""
-    require_train("reading recipes")
+    require_documents("reading recipes")
     from serotone.corpora import find_corpus
     from serotone.recipes import load
     from serotone.recipes.explaining import DEFAULT

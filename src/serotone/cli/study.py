@@ -14,6 +14,7 @@ from serotone.cli.training import (
     LogOption,
     SetOption,
     numbers_of,
+    require_documents,
     require_train,
     set_threads,
 )
@@ -59,10 +60,10 @@ def study(
     max_hours: Annotated[float | None, typer.Option(min=0, help="Start no unit after so many hours.")] = None,
 ) -> None:
     """Run a study's recipes over folds and seeds; `serotone report` then reads its folder."""
-    require_train("studies")
     if name == "list":
         _list()
         return
+    require_train("studies")
     if not corpus:
         raise RunError(f"no corpus; give --corpus NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb")
     if out is None and not estimate:
@@ -140,6 +141,7 @@ def _fold(failure: dict[str, object]) -> str:
 
 
 def _list() -> None:
+    require_documents("reading studies")
     from serotone.experiments.schema import load_study, shipped_studies
 
     names = shipped_studies()

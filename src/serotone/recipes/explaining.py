@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
-from serotone.modeling.options import Options, described
+from serotone.options import Options, described
 from serotone.recipes.reading import layers, load, resolved
 from serotone.recipes.schema import BY_NAME, a_name_alone
 
