@@ -69,8 +69,8 @@ def study(
     if out is None and not estimate:
         raise RunError("no folder; give --out DIR, where the results go")
     from serotone.corpora import parse_corpora
-    from serotone.experiments.schema import load_study
     from serotone.experiments.study import run_study
+    from serotone.studies import load_study
 
     set_threads(threads)
     wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
@@ -142,7 +142,7 @@ def _fold(failure: dict[str, object]) -> str:
 
 def _list() -> None:
     require_documents("reading studies")
-    from serotone.experiments.schema import load_study, shipped_studies
+    from serotone.studies import load_study, shipped_studies
 
     names = shipped_studies()
     width = max(map(len, names)) + 2

@@ -29,13 +29,13 @@ from optuna.trial import TrialState
 from serotone.corpora import Utterance
 from serotone.errors import RecipeError, RunError, SerotoneWarning
 from serotone.experiments.run import opened, plan, select
-from serotone.experiments.schema import yaml_word
 from serotone.experiments.space import Space
 from serotone.experiments.units import FINISHED, Materials
 from serotone.files import write_csv, write_text
 from serotone.recipes import Recipe, load
 from serotone.recipes.explaining import HEADER
 from serotone.splits import PROTOCOLS, Split
+from serotone.studies.schema import yaml_word
 from serotone.training.build import build_system
 from serotone.training.data import derived_seed
 from serotone.training.fit import clear, run_fold

@@ -13,11 +13,11 @@ from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.crossval import summarise, unit_of
 from serotone.experiments.run import held, opened, plan
-from serotone.experiments.schema import Row, Study, validated
 from serotone.experiments.units import Event, Unit, reason
 from serotone.files import write_json, write_text
 from serotone.recipes import Recipe, load
 from serotone.splits import Split
+from serotone.studies import Row, Study, validated
 from serotone.training.loggers import require
 
 
