@@ -17,7 +17,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from serotone.corpora import parse_corpora
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.files import write_json
 from serotone.metrics import unweighted_accuracy
 from serotone.modeling.system import System

@@ -20,7 +20,7 @@ from scipy.special import softmax
 
 from serotone.corpora import Utterance, fingerprint, parse_corpora
 from serotone.emotions import merged
-from serotone.experiments.run import gather
+from serotone.experiments.planning import gather
 from serotone.files import write_json
 from serotone.metrics import expected_calibration_error
 from serotone.recipes import Recipe, load

@@ -12,7 +12,7 @@ import yaml
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RecipeError
 from serotone.experiments.crossval import crossval
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import Recipe, load
 from serotone.recognition.adaptation import Adaptation

@@ -4,7 +4,7 @@ import pytest
 
 from made_utterances import corpus
 from serotone.errors import RunError
-from serotone.experiments.run import plan
+from serotone.experiments.planning import plan
 from serotone.recipes import load
 
 PEOPLE = corpus()

@@ -108,6 +108,8 @@ def test_contracts_are_kept():
         ("modeling/__init__.py", "from serotone.corpora import CORPORA", "A system knows no files"),
         ("recognition/bundle.py", "def f():\n    import serotone.training", "Imports point one way"),
         ("training/__init__.py", "import serotone.recognition.recognizer", "Training writes bundles"),
+        ("recipes/reading.py", "import torch", "Recipes and studies are read without torch"),
+        ("runs/reading.py", "import yaml", "The core needs no training library"),
     ],
 )
 def test_contracts_notice_a_wrong_import(tmp_path, module, line, contract):

@@ -14,7 +14,7 @@ from serotone.cli.training import Log
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.experiments.crossval import crossval
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.experiments.study import run_study
 from serotone.recipes import load
 from serotone.studies import load_study

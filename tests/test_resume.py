@@ -8,7 +8,7 @@ import torch
 
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RunError
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.recipes import Recipe, load
 from serotone.training import fit as fitting
 from serotone.training import versions

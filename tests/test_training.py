@@ -15,7 +15,7 @@ import torch
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.crossval import crossval
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import load
 from serotone.recognition.recognizer import Recognizer

@@ -154,12 +154,12 @@ def _list() -> None:
 
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
     """The scores so far as lines of text, and what is left."""
-    from serotone.experiments.crossval import read_scores
+    from serotone.runs.reading import read_summary
 
     width = max(map(len, ["row", *(run.row.name for run in runs)])) + 2
     lines = [f"{'row':<{width}}seed  folds       WA (SD)       UA (SD)"]
     for run in runs:
-        scores = read_scores(run.folder)
+        scores = read_summary(run.folder)
         done = f"{scores['folds_finished']}/{scores['folds_planned']}"
         cells = [_cell(scores, key) for key in ("wa", "ua")]
         lines.append(f"{run.row.name:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
