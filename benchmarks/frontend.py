@@ -30,7 +30,8 @@ import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from serotone.modeling.exported import exported  # noqa: E402
-from serotone.modeling.frontends import LogMel, LogMelOptions  # noqa: E402
+from serotone.modeling.frontends import LogMel  # noqa: E402
+from serotone.options.frontends import LogMelOptions  # noqa: E402
 
 SAMPLE_RATE = 16000
 Array = NDArray[np.float32]

@@ -23,9 +23,9 @@ import torch
 from serotone.corpora import Utterance, parse_corpora
 from serotone.experiments import on_ray
 from serotone.experiments.crossval import unit_of
-from serotone.experiments.run import plan
+from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Materials, Unit, in_this_process
-from serotone.training.recipe import load
+from serotone.recipes import load
 
 AIM = 1.7
 

@@ -17,13 +17,13 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from serotone.corpora import parse_corpora
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.files import write_json
 from serotone.metrics import unweighted_accuracy
 from serotone.modeling.system import System
+from serotone.recipes import load
 from serotone.training.data import Clips, in_order
 from serotone.training.fit import Material, fit, predict
-from serotone.training.recipe import load
 
 
 def scores(system: System, parts: dict[str, Clips], material: Material) -> dict[str, float]:

@@ -20,9 +20,10 @@ from scipy.special import softmax
 
 from serotone.corpora import Utterance, fingerprint, parse_corpora
 from serotone.emotions import merged
-from serotone.experiments.run import gather
+from serotone.experiments.planning import gather
 from serotone.files import write_json
 from serotone.metrics import expected_calibration_error
+from serotone.recipes import Recipe, load
 from serotone.splits import make_splits
 from serotone.training.build import build_system
 from serotone.training.calibrate import fit_temperature
@@ -30,7 +31,6 @@ from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
 from serotone.training.quantise import rounded
-from serotone.training.recipe import Recipe, load
 from serotone.training.solving import vectors_of
 from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 
 from serotone.corpora import parse_corpora
-from serotone.experiments.run import gather
-from serotone.experiments.schema import load_study
+from serotone.experiments.planning import gather
 from serotone.experiments.study import lay_out, run_study
 from serotone.experiments.units import Materials, in_this_process
+from serotone.studies import load_study
 from serotone.training.fit import run_fold
 
 STUDY = """

@@ -23,9 +23,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from serotone.modeling.system import System
+from serotone.recipes import Recipe, load, shipped
 from serotone.training.build import build_system
 from serotone.training.export import write_graph
-from serotone.training.recipe import Recipe, load, shipped
 
 CLASSES = 7
 BATCH = 32

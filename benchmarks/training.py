@@ -17,11 +17,11 @@ import pytorch_lightning as pl
 import torch
 
 from serotone.corpora import parse_corpora
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
+from serotone.recipes import load
 from serotone.training.data import Clips, GroupedByLength
 from serotone.training.fit import fit_standardiser, prepare, run_loop
 from serotone.training.module import Training
-from serotone.training.recipe import load
 
 
 class Watch(pl.Callback):

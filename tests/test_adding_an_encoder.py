@@ -26,27 +26,36 @@ def commands() -> list[str]:
     return [line.removeprefix("$ ") for line in console.replace("\\\n", " ").splitlines()]
 
 
+def names_in(mapping: str) -> list[str]:
+    """What stands between the brackets of ``by_name``."""
+    names = re.search(r"by_name\(([^)]*)\)", mapping)
+    assert names is not None
+    return [name.strip() for name in names[1].split(",") if name.strip()]
+
+
+def add(path: Path, before: str, mapping: str, expected: str) -> None:
+    """Put ``before`` in front of a file's mapping, and into that what the page's mapping has besides."""
+    text = path.read_text(encoding="utf-8")
+    head, _, rest = text.partition("\nENCODERS: ")
+    known = names_in(rest)
+    added = [name for name in names_in(mapping) if name not in known]
+    assert added == [expected]
+    whole = re.sub(r"by_name\([^)]*\)", f"by_name({', '.join(known + added)})", rest, count=1)
+    path.write_text(f"{head}\n{before}ENCODERS: {whole}", encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package with the page's encoder in it, and the page's recipe beside it."""
     house = tmp_path_factory.mktemp("house")
     shutil.copytree(ROOT / "src", house / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    encoders = house / "src" / "serotone" / "modeling" / "encoders"
-    module, line = blocks("python")
-    (encoders / "bigru.py").write_text(module, encoding="utf-8")
+    options, module, line = blocks("python")
+    package = house / "src" / "serotone"
+    declared, mapping = re.split(r"\n+(?=ENCODERS)", options)
+    add(package / "options" / "encoders.py", declared + "\n\n\n", mapping, "BiGRUOptions")
+    (package / "modeling" / "encoders" / "bigru.py").write_text(module, encoding="utf-8")
     imported, mapping = line.strip().split("\n\n")
-    text = (encoders / "__init__.py").read_text(encoding="utf-8")
-    names = re.search(r"by_name\(([^)]*)\)", text)
-    assert names is not None
-    known = [name.strip() for name in names[1].split(",") if name.strip()]
-    named = re.search(r"by_name\(([^)]*)\)", mapping)
-    assert named is not None
-    added = [name.strip() for name in named[1].split(",") if name.strip() not in known]
-    assert added == ["BiGRU"]
-    text = text.replace(names[0], f"by_name({', '.join(known + added)})").replace(
-        "\nENCODERS", f"\n{imported}\nENCODERS", 1
-    )
-    (encoders / "__init__.py").write_text(text, encoding="utf-8")
+    add(package / "modeling" / "encoders" / "__init__.py", imported + "\n", mapping, "BiGRU")
     (recipe,) = blocks("yaml")
     (house / "bigru-mel.yaml").write_text(recipe, encoding="utf-8")
     synthetic.make(house / "data" / "synthetic", speakers=3, seed=0, sentences=2)

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from serotone.modeling.system import System
+from serotone.recipes import load
 from serotone.training.averaging import Average, counted, take_statistics
 from serotone.training.build import build_system
 from serotone.training.data import Clips, in_order
 from serotone.training.fit import prepare
 from serotone.training.module import Training
-from serotone.training.recipe import load
 
 FIXED = ("clip_seconds=0.8", "bundle={max_seconds: 0.8, window_seconds: 0.8, hop_seconds: 0.4}")
 CPU = torch.device("cpu")

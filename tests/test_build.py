@@ -3,8 +3,8 @@
 import pytest
 
 from serotone.errors import RecipeError
+from serotone.recipes import load
 from serotone.training.build import build_system
-from serotone.training.recipe import load
 
 SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "max", "window", "hop")))
 

@@ -1,8 +1,8 @@
 """The card says what was measured, and compares only what can be compared."""
 
+from serotone.recipes import load
 from serotone.training.calibrate import Calibration
 from serotone.training.card import write_card
-from serotone.training.recipe import load
 
 
 def summary(**folds: float) -> dict[str, object]:

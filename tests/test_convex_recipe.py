@@ -12,14 +12,14 @@ import yaml
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RecipeError
 from serotone.experiments.crossval import crossval
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
+from serotone.recipes import Recipe, load
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import load_bundle
 from serotone.training.build import build_system
 from serotone.training.export import probabilities, reload
 from serotone.training.fit import predict, run_fold, training_table
-from serotone.training.recipe import Recipe, load
 from serotone.training.solving import levels_of, vectors_of
 from serotone.training.states import fingerprint
 

@@ -26,10 +26,10 @@ from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError
 from serotone.experiments import on_ray, processes, ray_task
 from serotone.experiments.crossval import unit_of
-from serotone.experiments.run import plan
+from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Materials, Unit, in_this_process
+from serotone.recipes import load
 from serotone.training.fit import CHECKPOINT
-from serotone.training.recipe import load
 
 RECIPE = (
     "schedule=budget",

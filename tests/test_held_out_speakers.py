@@ -4,8 +4,8 @@ import pytest
 
 from made_utterances import corpus
 from serotone.errors import RunError
-from serotone.experiments.run import plan
-from serotone.training.recipe import load
+from serotone.experiments.planning import plan
+from serotone.recipes import load
 
 PEOPLE = corpus()
 ONE = PEOPLE[0].speaker

@@ -69,10 +69,10 @@ def lint_imports(source: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def serotone_core(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run ``serotone ARGUMENTS`` with every module of the extras out of reach."""
+def serotone_core(*arguments: str | Path, without: tuple[str, ...] = EXTRAS) -> subprocess.CompletedProcess[str]:
+    """Run ``serotone ARGUMENTS`` with every module of the extras out of reach, or with only some of them."""
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT_EXTRAS, ",".join(EXTRAS), *map(str, arguments)],
+        [sys.executable, "-c", WITHOUT_EXTRAS, ",".join(without), *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(SOURCE), "NO_COLOR": "1", "COLUMNS": "200"},
         capture_output=True,
         text=True,
@@ -108,6 +108,8 @@ def test_contracts_are_kept():
         ("modeling/__init__.py", "from serotone.corpora import CORPORA", "A system knows no files"),
         ("recognition/bundle.py", "def f():\n    import serotone.training", "Imports point one way"),
         ("training/__init__.py", "import serotone.recognition.recognizer", "Training writes bundles"),
+        ("recipes/reading.py", "import torch", "Recipes and studies are read without torch"),
+        ("runs/reading.py", "import yaml", "The core needs no training library"),
     ],
 )
 def test_contracts_notice_a_wrong_import(tmp_path, module, line, contract):
@@ -157,6 +159,22 @@ def test_a_missing_extra_names_its_install_command(tmp_path):
     assert done.returncode == 1
     assert "pip install 'serotone[train]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("recipe", "list"), "crnn-center-mel"),
+        (("recipe", "show", "crnn-mel"), "hidden: 128"),
+        (("recipe", "explain", "crnn-mel"), "encoder.hidden"),
+        (("study", "list"), "main-rows"),
+    ],
+)
+def test_documents_are_read_without_torch(arguments, words):
+    without = tuple(name for name in EXTRAS if name != "yaml")
+    done = serotone_core(*arguments, without=without)
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
 
 
 def test_importing_the_core_loads_no_engine():

@@ -14,14 +14,14 @@ from serotone.cli.training import Log
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.experiments.crossval import crossval
-from serotone.experiments.run import gather, plan
-from serotone.experiments.schema import load_study
+from serotone.experiments.planning import gather, plan
 from serotone.experiments.study import run_study
+from serotone.recipes import load
+from serotone.studies import load_study
 from serotone.training import fit as fitting
 from serotone.training import loggers
 from serotone.training.fit import CHECKPOINT, run_fold
 from serotone.training.loggers import KINDS, listening
-from serotone.training.recipe import load
 
 QUICK = (
     "schedule=budget",

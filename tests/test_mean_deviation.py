@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from serotone.modeling.pooling import MeanDeviation, MeanDeviationOptions
+from serotone.modeling.pooling import MeanDeviation
+from serotone.options.poolings import MeanDeviationOptions
 
 
 def test_mean_and_deviation_by_hand() -> None:

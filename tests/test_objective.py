@@ -11,13 +11,13 @@ from torch import Tensor
 from serotone.errors import RunError
 from serotone.modeling.convolution import DynamicConv2d
 from serotone.modeling.system import System
+from serotone.recipes import load
 from serotone.training.build import build_system
 from serotone.training.convex import balance
 from serotone.training.data import Clips, in_order
 from serotone.training.fit import Material, prepare
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
-from serotone.training.recipe import load
 
 FOUR = ("angry", "happy", "neutral", "sad")
 COUNTS = (4, 1, 8, 2)

@@ -10,10 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 from serotone.modeling.encoders import ENCODERS
 from serotone.modeling.frontends import FRONTENDS
 from serotone.modeling.heads import HEADS
-from serotone.modeling.options import Options, by_name, described
 from serotone.modeling.pooling import POOLINGS
-from serotone.training.recipe import load
-from serotone.training.schema import CHOICES
+from serotone.options import CHOICES, Options, by_name, described
+from serotone.recipes import load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,13 @@ def test_modules_go_by_the_names_of_their_options() -> None:
         options_type = Made
 
     assert dict(by_name(Module)) == {"made": Module}
+
+
+@pytest.mark.parametrize(
+    ("part", "modules"), [("frontend", FRONTENDS), ("encoder", ENCODERS), ("pooling", POOLINGS), ("head", HEADS)]
+)
+def test_what_a_recipe_may_choose_is_what_can_be_built(part: str, modules: dict) -> None:
+    assert {name: module.options_type for name, module in modules.items()} == dict(CHOICES[part])
 
 
 @pytest.mark.parametrize("modules", [FRONTENDS, ENCODERS, POOLINGS, HEADS])

@@ -14,15 +14,16 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from file_server import Files, serving
 from serotone.errors import RecipeError, WeightsError
-from serotone.modeling.encoders import Whisper, WhisperOptions
+from serotone.modeling.encoders import Whisper
+from serotone.options.encoders import WhisperOptions
+from serotone.recipes import load
+from serotone.recipes.schema import Weights
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.download import digest
 from serotone.training.export import export, glides, reload
 from serotone.training.fit import Material, fit
 from serotone.training.pretrained import FILE, load_pretrained, locate
-from serotone.training.recipe import load
-from serotone.training.schema import Weights
 
 MELS, WIDTH = 8, 16
 

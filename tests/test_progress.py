@@ -16,10 +16,10 @@ from rich.file_proxy import FileProxy
 from serotone.cli.progress import StudyProgress
 from serotone.corpora import parse_corpora, synthetic
 from serotone.experiments.crossval import unit_of
-from serotone.experiments.run import plan
+from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Unit
+from serotone.recipes import load
 from serotone.training import fit
-from serotone.training.recipe import load
 
 SETTINGS = (
     "schedule=budget",

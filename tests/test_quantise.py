@@ -11,10 +11,10 @@ from onnx import numpy_helper
 
 from serotone.errors import BundleError
 from serotone.modeling.system import System
+from serotone.recipes import Recipe, load
 from serotone.training.build import build_system
 from serotone.training.export import check_graph, export, glides, probabilities, reload, write_graph
 from serotone.training.quantise import compact, rounded, to_grid
-from serotone.training.recipe import Recipe, load
 
 SMALL_WHISPER = (
     "frontend={name: whisper-log-mel}",

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from serotone.errors import RecipeError
+from serotone.recipes import load
 from serotone.training.rates import rate
-from serotone.training.recipe import load
 
 
 def scheduled(steps: int, make) -> list[float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from serotone.errors import RecipeError
-from serotone.training.recipe import load, shipped
+from serotone.recipes import load, shipped
 
 
 def test_the_four_published_settings_differ_only_in_what_they_study() -> None:

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from serotone.cli import app
 from serotone.corpora import CORPORA
 from serotone.errors import RecipeError
-from serotone.training.explain import DEFAULT, HEADER, PROVENANCES, UNSAID, Explanation, commented, explain
-from serotone.training.recipe import layers, load, shipped, source
-from serotone.training.schema import BY_NAME, CHOICES
+from serotone.options import CHOICES
+from serotone.recipes import layers, load, shipped, source
+from serotone.recipes.explaining import DEFAULT, HEADER, PROVENANCES, UNSAID, Explanation, commented, explain
+from serotone.recipes.schema import BY_NAME
 
 FOUR = ("angry", "happy", "neutral", "sad")
 BASES = {"crnn-mel", "vlcrnn-variable-length", "resnet-mel-softmax", "cnn-blstm-attention", "dycnn-bilstm"}

@@ -7,11 +7,11 @@ import pytest
 
 from made_runs import make_run, make_study
 from serotone.cli.study import summary
-from serotone.experiments.schema import Row
 from serotone.experiments.study import Outcome, Run
+from serotone.recipes import load
 from serotone.reports import circumstances
 from serotone.reports.collect import collect
-from serotone.training.recipe import load
+from serotone.studies import Row
 
 
 def differences(folder, *, shares=False, **said):

@@ -8,11 +8,11 @@ import torch
 
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RunError
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
+from serotone.recipes import Recipe, load
 from serotone.training import fit as fitting
 from serotone.training import versions
 from serotone.training.fit import CHECKPOINT, run_fold
-from serotone.training.recipe import Recipe, load
 
 COMMON = ("schedule=budget", "schedules.budget.batch_size=4", "schedules.budget.precision=float32")
 WITHOUT = (

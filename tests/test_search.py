@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RecipeError, RunError
+from serotone.recipes import Recipe, load
 from serotone.splits import Split
-from serotone.training.recipe import Recipe, load
 
 optuna = pytest.importorskip("optuna")
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from serotone.errors import RunError
 from serotone.modeling.system import System
+from serotone.recipes import load
 from serotone.training import states as kept
 from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import glides
 from serotone.training.quantise import rounded
-from serotone.training.recipe import load
 from serotone.training.states import What, fingerprint, states_of
 
 WHISPER = (

@@ -9,20 +9,10 @@ import pytest
 from serotone.corpora import CORPORA
 from serotone.emotions import EMOTIONS, in_order
 from serotone.errors import RunError
-from serotone.experiments.schema import (
-    Compare,
-    Confusion,
-    Grid,
-    Literature,
-    Published,
-    Row,
-    Study,
-    Sweep,
-    load_study,
-    shipped_studies,
-)
-from serotone.modeling.encoders import DyCNNOptions
-from serotone.training.recipe import Recipe, load, shipped
+from serotone.options.encoders import DyCNNOptions
+from serotone.recipes import Recipe, load, shipped
+from serotone.studies import load_study, shipped_studies
+from serotone.studies.schema import Compare, Confusion, Grid, Literature, Published, Row, Study, Sweep
 
 PAGE = Path(__file__).parent.parent / "docs" / "studies.md"
 STUDIES = {

@@ -13,9 +13,9 @@ import yaml
 
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
-from serotone.experiments.schema import load_study
 from serotone.experiments.study import lay_out, resolve, run_study, units_of
 from serotone.experiments.units import Event, Materials, in_this_process
+from serotone.studies import load_study
 
 QUICK = [
     "schedule=budget",

@@ -20,13 +20,13 @@ from serotone.modeling.encoders import ENCODERS
 from serotone.modeling.encoders.crnn import paired_maximum
 from serotone.modeling.heads import CosineHead
 from serotone.modeling.system import System, WholeClips
+from serotone.options import CHOICES
+from serotone.recipes import Recipe, load, shipped
 from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import check_graph, export, glides, probabilities, write_graph
 from serotone.training.fit import fit_standardiser
 from serotone.training.objective import Objective
-from serotone.training.recipe import Recipe, load, shipped
-from serotone.training.schema import CHOICES
 
 FAMILIES = ("vlcrnn-variable-length", "resnet-mel-focal", "crnn-center-mel", "cnn-blstm-attention", "dycnn-bilstm")
 
@@ -83,7 +83,7 @@ def bare() -> Iterator[tuple[str, Recipe]]:
     for part, choices in CHOICES.items():
         for name in choices:
             if (part, name) not in used:
-                fixed = part == "encoder" and not ENCODERS[name].masks
+                fixed = part == "encoder" and not ENCODERS[name].options_type.masks
                 changes = [f"{part}={{name: {name}}}", *(SHORT if fixed else ()), *SMALL.get(f"{part}={name}", ())]
                 base = "crnn-mel" if part == "frontend" else "vlcrnn-variable-length"
                 yield f"{part}={name}", load(base, changes)

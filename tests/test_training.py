@@ -15,13 +15,13 @@ import torch
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.crossval import crossval
-from serotone.experiments.run import gather, plan
+from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
+from serotone.recipes import load
 from serotone.recognition.recognizer import Recognizer
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
 from serotone.training.fit import fit_standardiser
-from serotone.training.recipe import load
 
 QUICK = (
     "schedule=budget",

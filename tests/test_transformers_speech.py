@@ -20,13 +20,15 @@ from transformers import (
 )
 
 from serotone.errors import MissingExtraError
-from serotone.modeling.encoders import TransformersSpeech, TransformersSpeechOptions
-from serotone.modeling.frontends import Waveform, WaveformOptions
+from serotone.modeling.encoders import TransformersSpeech
+from serotone.modeling.frontends import Waveform
+from serotone.options.encoders import TransformersSpeechOptions
+from serotone.options.frontends import WaveformOptions
+from serotone.recipes import load
+from serotone.recipes.schema import Weights
 from serotone.training.build import build_system
 from serotone.training.export import check_graph, write_graph
 from serotone.training.pretrained import load_pretrained
-from serotone.training.recipe import load
-from serotone.training.schema import Weights
 
 WIDTH, DEPTH = 32, 3
 PUBLISHED: dict[str, tuple[type, type]] = {

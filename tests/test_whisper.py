@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from serotone.modeling.encoders import Whisper, WhisperOptions
+from serotone.modeling.encoders import Whisper
 from serotone.modeling.lengths import zero_beyond
+from serotone.options.encoders import WhisperOptions
 
 MELS, WIDTH, DEPTH = 6, 16, 3
 EVERY_LAYER = tuple(range(DEPTH + 1))

@@ -34,7 +34,7 @@ def crossval(
     require_train("cross-validation")
     from serotone.corpora import parse_corpora
     from serotone.experiments.crossval import crossval as run
-    from serotone.training.recipe import load
+    from serotone.recipes import load
 
     set_threads(threads)
     utterances = parse_corpora(corpus)

@@ -9,9 +9,9 @@ import typer
 from serotone.cli.messages import Progress, remark
 from serotone.corpora import Utterance
 from serotone.experiments.estimate import estimate, hours
-from serotone.experiments.schema import Study
 from serotone.experiments.study import lay_out, units_of
 from serotone.experiments.units import Materials
+from serotone.studies import Study
 
 
 def print_estimate(

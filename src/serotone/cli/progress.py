@@ -42,13 +42,13 @@ class StudyProgress:
 
     def plan(self, runs: Sequence["Run"], units: Sequence["Unit"]) -> None:
         """What there is to do, and what is done already."""
-        from serotone.experiments.crossval import read_fold
+        from serotone.runs.reading import read_metrics
 
         self.runs, self._units = runs, units
         for unit in units:
             self._state[unit.name] = "done" if unit.finished else "waiting"
             if unit.finished:
-                results = read_fold(unit.folder)
+                results = read_metrics(unit.folder)
                 self._scores[unit.row].append(results["test"]["ua"])
                 self._seconds[unit.row].append(results["seconds"])
         if self._shown:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.formats import Format
-from serotone.cli.training import RecipeArgument, SetOption, require_train
+from serotone.cli.training import RecipeArgument, SetOption, require_documents
 
 if TYPE_CHECKING:
-    from serotone.training.explain import Explanation
+    from serotone.recipes.explaining import Explanation
 
 app = typer.Typer(no_args_is_help=True, help="List, show and explain recipes.", rich_markup_mode=None)
 
@@ -25,9 +25,9 @@ ANY_WIDTH = 400
 @app.command("list")
 def list_recipes() -> None:
     """Names and descriptions of the recipes that ship, those of one network together."""
-    require_train("reading recipes")
-    from serotone.training.recipe import load, shipped
-    from serotone.training.schema import CHOICES
+    require_documents("reading recipes")
+    from serotone.options import CHOICES
+    from serotone.recipes import load, shipped
 
     recipes = [load(name) for name in shipped()]
     width = min(WIDEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDEST
@@ -52,8 +52,8 @@ def show(
     as_written: Annotated[bool, typer.Option("--as-written", help="The file itself, with its comments.")] = False,
 ) -> None:
     """A recipe with every value spelled out, after what it extends and --set."""
-    require_train("reading recipes")
-    from serotone.training.recipe import load, source
+    require_documents("reading recipes")
+    from serotone.recipes import load, source
 
     typer.echo((source(recipe) if as_written else load(recipe, changes or ()).to_yaml()).rstrip("\n"))
 
@@ -69,11 +69,11 @@ def explain(
     format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
 ) -> None:
     """Where each value comes from - the paper, a public source, computed, or ours -, why, and which file says so."""
-    require_train("reading recipes")
+    require_documents("reading recipes")
     from serotone.corpora import find_corpus
-    from serotone.training.explain import DEFAULT
-    from serotone.training.explain import explain as explained
-    from serotone.training.recipe import load
+    from serotone.recipes import load
+    from serotone.recipes.explaining import DEFAULT
+    from serotone.recipes.explaining import explain as explained
 
     if corpus is not None and corpus not in load(recipe).on:
         find_corpus(corpus)

@@ -14,6 +14,7 @@ from serotone.cli.training import (
     LogOption,
     SetOption,
     numbers_of,
+    require_documents,
     require_train,
     set_threads,
 )
@@ -59,17 +60,17 @@ def study(
     max_hours: Annotated[float | None, typer.Option(min=0, help="Start no unit after so many hours.")] = None,
 ) -> None:
     """Run a study's recipes over folds and seeds; `serotone report` then reads its folder."""
-    require_train("studies")
     if name == "list":
         _list()
         return
+    require_train("studies")
     if not corpus:
         raise RunError(f"no corpus; give --corpus NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb")
     if out is None and not estimate:
         raise RunError("no folder; give --out DIR, where the results go")
     from serotone.corpora import parse_corpora
-    from serotone.experiments.schema import load_study
     from serotone.experiments.study import run_study
+    from serotone.studies import load_study
 
     set_threads(threads)
     wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
@@ -140,7 +141,8 @@ def _fold(failure: dict[str, object]) -> str:
 
 
 def _list() -> None:
-    from serotone.experiments.schema import load_study, shipped_studies
+    require_documents("reading studies")
+    from serotone.studies import load_study, shipped_studies
 
     names = shipped_studies()
     width = max(map(len, names)) + 2
@@ -152,12 +154,12 @@ def _list() -> None:
 
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
     """The scores so far as lines of text, and what is left."""
-    from serotone.experiments.crossval import read_scores
+    from serotone.runs.reading import read_summary
 
     width = max(map(len, ["row", *(run.row.name for run in runs)])) + 2
     lines = [f"{'row':<{width}}seed  folds       WA (SD)       UA (SD)"]
     for run in runs:
-        scores = read_scores(run.folder)
+        scores = read_summary(run.folder)
         done = f"{scores['folds_finished']}/{scores['folds_planned']}"
         cells = [_cell(scores, key) for key in ("wa", "ua")]
         lines.append(f"{run.row.name:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")

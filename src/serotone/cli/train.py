@@ -37,8 +37,8 @@ def train(
     require_train("training")
     from serotone.corpora import parse_corpora
     from serotone.experiments.train import train as run
+    from serotone.recipes import load
     from serotone.training.loggers import listening
-    from serotone.training.recipe import load
 
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})

@@ -42,6 +42,16 @@ def require_train(what: str) -> None:
         raise MissingExtraError(what, "train")
 
 
+def require_documents(what: str) -> None:
+    """The same for what only reads recipes and studies, for which torch is not needed.
+
+    Raises:
+        MissingExtraError: pydantic or PyYAML is missing.
+    """
+    if not all(find_spec(name) for name in ("pydantic", "yaml")):
+        raise MissingExtraError(what, "train")
+
+
 def set_threads(threads: int) -> None:
     """Hold torch to this many processor threads; 0 leaves it be."""
     if threads:

@@ -9,9 +9,9 @@ from itertools import islice
 import torch
 
 from serotone.experiments.units import Materials, Unit
+from serotone.recipes import Recipe
 from serotone.training.data import in_order
 from serotone.training.fit import fit_standardiser, prepare
-from serotone.training.recipe import Recipe
 
 STEPS = 4
 """Steps timed, after one that is not: the first pays for what is set up once."""

@@ -25,11 +25,12 @@ from typing import Any, Literal
 from serotone import __version__
 from serotone.corpora import Utterance
 from serotone.errors import MissingExtraError, RunError
+from serotone.experiments.planning import gather
 from serotone.experiments.processes import Lines
 from serotone.experiments.ray_task import MARKER, Answer, Terms, missing, train
-from serotone.experiments.run import gather
-from serotone.experiments.units import FINISHED, Event, Unit, material_key, reason
+from serotone.experiments.units import Event, Unit, material_key, reason
 from serotone.files import write_text, write_whole
+from serotone.runs.layout import METRICS
 from serotone.training.fit import Material, clear
 
 LOSSES = 3
@@ -264,7 +265,7 @@ def _ended(unit: Unit, answer: Answer) -> Event:
     if answer.results is None:
         return Event("failed", unit, text=answer.error)
     try:
-        for name in sorted(answer.files, key=lambda name: name == FINISHED):
+        for name in sorted(answer.files, key=lambda name: name == METRICS):
             write_whole(unit.folder / name, partial(_write, answer.files[name]))
         clear(unit.folder)  # the checkpoint of an earlier run, which the worker did not see
     except OSError as error:

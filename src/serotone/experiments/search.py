@@ -28,17 +28,19 @@ from optuna.trial import TrialState
 
 from serotone.corpora import Utterance
 from serotone.errors import RecipeError, RunError, SerotoneWarning
-from serotone.experiments.run import opened, plan, select
-from serotone.experiments.schema import yaml_word
+from serotone.experiments.planning import opened, plan, select
 from serotone.experiments.space import Space
-from serotone.experiments.units import FINISHED, Materials
+from serotone.experiments.units import Materials
 from serotone.files import write_csv, write_text
+from serotone.recipes import Recipe, load
+from serotone.recipes.explaining import HEADER
+from serotone.runs.layout import RECIPE, finished, fold_folder
+from serotone.runs.reading import read_metrics
 from serotone.splits import PROTOCOLS, Split
+from serotone.studies.schema import yaml_word
 from serotone.training.build import build_system
 from serotone.training.data import derived_seed
-from serotone.training.explain import HEADER
 from serotone.training.fit import clear, run_fold
-from serotone.training.recipe import Recipe, load
 
 QUESTION = (
     *("schema", "extends", "name", "description", "on", "seed", "protocol", "monitor"),
@@ -185,21 +187,21 @@ class _Task:
             build_system(recipe, len(self.labels))
         except RecipeError as error:
             return Trial(number, "pruned", values, reason=_one_line(error))
-        kept = folder / "recipe.yaml"
+        kept = folder / RECIPE
         if kept.is_file() and load(kept) != recipe:  # begun with another version of Optuna, which drew other values
             shutil.rmtree(folder)
         write_text(kept, recipe.to_yaml())
         scores, seconds = {}, 0.0
         for split in self.splits:
-            fold = folder / f"fold-{split.repetition}-{split.fold}"
+            fold = fold_folder(folder, split.repetition, split.fold)
             try:
-                if not (fold / FINISHED).is_file():
+                if not finished(fold):
                     run_fold(recipe, split, self.materials(recipe), fold)
             except (RunError, torch.OutOfMemoryError) as error:
                 clear(fold)
                 return Trial(number, "failed", values, reason=f"fold {split.fold}: {_one_line(error)}")
             clear(fold)
-            results = json.loads((fold / FINISHED).read_text(encoding="utf-8"))
+            results = read_metrics(fold)
             if "validation" not in results:
                 return Trial(number, "failed", values, reason=f"fold {split.fold}: no validation clip could be read")
             scores[f"{split.repetition}-{split.fold}"] = results["validation"][self.score]

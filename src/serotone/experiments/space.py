@@ -8,7 +8,7 @@ import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from serotone.errors import RecipeError
-from serotone.experiments.schema import yaml_word
+from serotone.studies.schema import yaml_word
 
 Space = Mapping[str, BaseDistribution]
 """Dotted keys of a recipe and what each may be; a choice is kept as its YAML."""

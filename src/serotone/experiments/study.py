@@ -1,7 +1,6 @@
 """A study: every (recipe, fold, seed) is a unit; finished ones are skipped, failed ones reported, the rest go on."""
 
 import contextlib
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,15 @@ import yaml
 from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.crossval import summarise, unit_of
-from serotone.experiments.run import held, opened, plan
-from serotone.experiments.schema import Row, Study, validated
+from serotone.experiments.planning import opened, plan
 from serotone.experiments.units import Event, Unit, reason
-from serotone.files import write_json, write_text
+from serotone.recipes import Recipe, load
+from serotone.runs.layout import RECIPE, STUDY, seed_folder
+from serotone.runs.reading import read_failures
+from serotone.runs.writing import held, write_failures, write_study
 from serotone.splits import Split
+from serotone.studies import Row, Study, validated
 from serotone.training.loggers import require
-from serotone.training.recipe import Recipe, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def lay_out(
             except SerotoneError as error:
                 failures.append({"row": row.name, "seed": seed, "error": reason(error)})
                 continue
-            runs.append(Run(row, recipe, out / row.name / f"seed-{seed}", splits))
+            runs.append(Run(row, recipe, seed_folder(out, row.name, seed), splits))
     return runs, failures
 
 
@@ -147,11 +148,11 @@ def run_study(
     """
     require(log)
     with contextlib.ExitStack() as stack:
-        if (out / "recipe.yaml").is_file():
+        if (out / RECIPE).is_file():
             raise RunError(f"{out}: this is the folder of a single run; use another --out")
         stack.enter_context(held(out))
         asked = study
-        study = joined(study, out / "study.yaml")
+        study = joined(study, out / STUDY)
         runs, failures = lay_out(study, utterances, out, rows=rows)
         outcome = Outcome(failures=failures)
         usable = []
@@ -161,7 +162,7 @@ def run_study(
                 usable.append(run)
             except SerotoneError as error:
                 failures.append({"row": run.row.name, "seed": run.recipe.seed, "error": reason(error)})
-        write_text(out / "study.yaml", study.to_yaml())
+        write_study(out, study.to_yaml())
         units = units_of(study, usable, utterances, log)
         outcome.planned = len(units)
         known = {unit.split.fold for unit in units}
@@ -170,12 +171,10 @@ def run_study(
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
         waiting = [unit for unit in units if not unit.finished]
         outcome.chosen, outcome.before = len(units), len(units) - len(waiting)
-        others = _others(
-            out / "failures.json", rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units}
-        )
-        write_json(out / "failures.json", [*others, *failures])
+        others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
+        write_failures(out, [*others, *failures])
         for run in usable:
-            _summarise(run)
+            summarise(run.recipe, run.splits, run.folder)
         on_plan(usable, units)
         by_folder = {run.folder: run for run in usable}
 
@@ -183,14 +182,15 @@ def run_study(
             unit = event.unit
             if event.kind == "finished":
                 outcome.finished += 1
-                _summarise(by_folder[unit.folder.parent])
+                run = by_folder[unit.folder.parent]
+                summarise(run.recipe, run.splits, run.folder)
             elif event.kind == "failed":
                 split = unit.split
                 failures.append(
                     {"row": unit.row, "seed": unit.seed, "repetition": split.repetition, "fold": split.fold}
                     | {"error": event.text}
                 )
-                write_json(out / "failures.json", [*others, *failures])
+                write_failures(out, [*others, *failures])
             on_event(event)
 
         if waiting:
@@ -208,22 +208,14 @@ def _is_asked(unit: Unit, asked: Study, folds: Collection[int] | None) -> bool:
     )
 
 
-def _others(path: Path, rows: Collection[str] | None, asked: Collection[tuple[object, ...]]) -> list[dict[str, Any]]:
+def _others(out: Path, rows: Collection[str] | None, asked: Collection[tuple[object, ...]]) -> list[dict[str, Any]]:
     """Failures of earlier calls that this one was not asked to try again."""
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}; take it away, and the same command writes it anew") from None
     return [
         failure
-        for failure in kept
+        for failure in read_failures(out)
         if (rows is not None and failure["row"] not in rows)
         or ("fold" in failure and (*(failure[key] for key in ("row", "seed", "repetition", "fold")),) not in asked)
     ]
-
-
-def _summarise(run: Run) -> None:
-    write_json(run.folder / "summary.json", summarise(run.recipe, run.splits, run.folder))
 
 
 def joined(study: Study, path: Path) -> Study:

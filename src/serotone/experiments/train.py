@@ -1,19 +1,21 @@
 """One training: a split of the recipe's protocol -> a run folder that ends in a bundle."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
-from serotone.experiments.run import gather, opened, plan, select
-from serotone.files import write_json
-from serotone.recognition.bundle import Bundle, load_bundle
+from serotone.experiments.planning import gather, opened, plan, select
+from serotone.recipes import Recipe
+from serotone.recognition.bundle import MANIFEST, Bundle, load_bundle
+from serotone.runs.layout import BUNDLE, SUMMARY
+from serotone.runs.reading import read_selection, read_split
+from serotone.runs.reading import read_summary as read
+from serotone.runs.writing import write_leaks
 from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
 from serotone.training.fit import run_fold, training_table
-from serotone.training.recipe import Recipe
 from serotone.training.solving import levels_of
 from serotone.training.versions import versions
 
@@ -56,18 +58,17 @@ def train(
         raise RunError(f"fold {fold} was asked for; protocol {recipe.protocol.name} has 0 to {len(splits) - 1}")
     split = splits[fold]
     with opened(out, recipe, utterances):
-        if (out / "bundle" / "bundle.json").is_file():
-            kept = json.loads((out / "split.json").read_text(encoding="utf-8"))
+        if (out / BUNDLE / MANIFEST).is_file():
+            kept = read_split(out)
             if kept["fold"] != fold:
                 raise RunError(f"{out}: holds a bundle trained on fold {kept['fold']}, not {fold}; use another --out")
             tell(f"{out}: finished already")
-            return load_bundle(out / "bundle")
+            return load_bundle(out / BUNDLE)
         material, problems = gather(recipe, utterances)
         for problem in problems:
             tell(f"left out: {problem}")
         system, results = run_fold(recipe, split, material, out)
-        write_json(out / "leaks.json", leak_report(split, utterances).to_dict())
-        selection = json.loads((out / "selection.json").read_text(encoding="utf-8"))
+        write_leaks(out, leak_report(split, utterances).to_dict())
         levels = None
         if recipe.convex is not None:
             tell("fitting the heads of adaptation, temperatures and thresholds on what is held out in turn")
@@ -81,7 +82,7 @@ def train(
             data=data,
             trained={
                 "clips": len(material.clips(split.train)),
-                "step": selection["step"],
+                "step": read_selection(out)["step"],
                 "test": results.get("test"),
             },
             evidence=summaries,
@@ -90,7 +91,7 @@ def train(
         return export(
             system,
             recipe,
-            out / "bundle",
+            out / BUNDLE,
             labels=material.labels,
             data=data,
             versions=versions(),
@@ -129,8 +130,6 @@ def read_summary(run: Path) -> dict[str, object]:
     Raises:
         RunError: The folder holds none.
     """
-    path = run / "summary.json"
-    if not path.is_file():
-        raise RunError(f"{run}: no summary.json here; --evidence takes WORDS=FOLDER of a finished crossval")
-    value: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return value
+    if not (run / SUMMARY).is_file():
+        raise RunError(f"{run}: no {SUMMARY} here; --evidence takes WORDS=FOLDER of a finished crossval")
+    return read(run)

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from serotone.corpora import Utterance
-from serotone.experiments.run import gather
-from serotone.files import write_json
+from serotone.experiments.planning import gather
+from serotone.recipes import Recipe
+from serotone.runs.layout import finished
+from serotone.runs.writing import tidy, write_leaks
 from serotone.splits import Split
 from serotone.training.fit import Material, clear, run_fold
 from serotone.training.loggers import listening
-from serotone.training.recipe import Recipe
-
-FINISHED = "metrics.json"
-"""The file of a fold's folder that is written last."""
 
 KEPT = 2
 """Decoded corpora held in memory at a time: recipes of one sample rate and one set of labels share theirs."""
@@ -42,7 +40,7 @@ class Unit:
     @property
     def finished(self) -> bool:
         """Whether its results lie on disk, whole."""
-        return (self.folder / FINISHED).is_file()
+        return finished(self.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +57,8 @@ class Event:
 
 def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
     """Train and test, or take an interrupted unit up again at its last whole epoch; what its metrics.json says."""
-    for unfinished in unit.folder.glob(".*.tmp"):  # of a process that was killed as it wrote
-        unfinished.unlink(missing_ok=True)
-    write_json(unit.folder / "leaks.json", unit.leaks)
+    tidy(unit.folder)
+    write_leaks(unit.folder, unit.leaks)
     with listening(unit.log):
         _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings)
     clear(unit.folder)

@@ -1,15 +1,20 @@
 """One vector per clip -> an embedding and class scores. ``HEADS`` holds them by the names that recipes use."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from annotated_types import Ge, Gt, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serotone.modeling.options import Options, by_name
+from serotone.options import by_name
+from serotone.options.base import Options
+from serotone.options.heads import (
+    CosineHeadOptions,
+    FeatureHeadOptions,
+    LinearHeadOptions,
+    StandardisedLinearHeadOptions,
+)
 
 
 class Head(nn.Module):
@@ -19,14 +24,6 @@ class Head(nn.Module):
 
     num_embedding: int
     """Width of the embedding."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureHeadOptions(Options):
-    """A fully connected layer whose output is the embedding, and a classifier on it."""
-
-    name: Literal["feature"] = "feature"
-    features: Annotated[int, Ge(1), doc("width of the embedding")] = 64
 
 
 class FeatureHead(Head):
@@ -52,13 +49,6 @@ class FeatureHead(Head):
         return self.classifier(embedding), embedding
 
 
-@dataclass(frozen=True, kw_only=True)
-class LinearHeadOptions(Options):
-    """A classifier on the pooled vector."""
-
-    name: Literal["linear"] = "linear"
-
-
 class LinearHead(Head):
     """One fully connected layer; the embedding is the vector that it reads."""
 
@@ -72,13 +62,6 @@ class LinearHead(Head):
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors (B, D) -> logits (B, C), embedding (B, D)."""
         return self.classifier(vectors), vectors
-
-
-@dataclass(frozen=True, kw_only=True)
-class StandardisedLinearHeadOptions(Options):
-    """A classifier on the standardised pooled vector, which is the embedding; solved, not stepped."""
-
-    name: Literal["standardised-linear"] = "standardised-linear"
 
 
 class StandardisedLinearHead(Head):
@@ -111,14 +94,6 @@ class StandardisedLinearHead(Head):
         self.deviation.copy_(deviation)
         self.classifier.weight.copy_(weight)
         self.classifier.bias.copy_(bias)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CosineHeadOptions(Options):
-    """Scaled cosines between the pooled vector and one direction per class; what AM-softmax trains."""
-
-    name: Literal["cosine"] = "cosine"
-    scale: Annotated[float, Gt(0), doc("s, in training and prediction")] = 10.0
 
 
 class CosineHead(Head):

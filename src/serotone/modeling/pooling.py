@@ -5,14 +5,21 @@ What stands beyond a clip's length changes nothing. Sums over time are taken in 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from serotone.modeling.lengths import mask, zero_beyond
-from serotone.modeling.options import Options, by_name
+from serotone.options import by_name
+from serotone.options.base import Options
+from serotone.options.poolings import (
+    AttentiveMeanDeviationOptions,
+    AttentiveMeanOptions,
+    EndsOptions,
+    MeanDeviationOptions,
+    MeanOptions,
+)
 
 
 class Pooling(nn.Module):
@@ -29,13 +36,6 @@ class Pooling(nn.Module):
     def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
         super().__init__()
         self.num_outputs = num_inputs
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndsOptions(Options):
-    """The last state of each direction."""
-
-    name: Literal["ends"] = "ends"
 
 
 class Ends(Pooling):
@@ -59,13 +59,6 @@ class Ends(Pooling):
         return torch.cat([forward, states[:, 0, self.forward_width :]], dim=1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeanOptions(Options):
-    """The mean over time."""
-
-    name: Literal["mean"] = "mean"
-
-
 class Mean(Pooling):
     """The mean over a clip's states: the global average pool."""
 
@@ -74,13 +67,6 @@ class Mean(Pooling):
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """States (B, T, D), lengths (B,) of at least 1 -> (B, D)."""
         return zero_beyond(_precise(states), lengths, dim=1).sum(dim=1) / lengths.unsqueeze(1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanDeviationOptions(Options):
-    """Mean and standard deviation over time."""
-
-    name: Literal["mean-sd"] = "mean-sd"
 
 
 class MeanDeviation(Pooling):
@@ -103,13 +89,6 @@ class MeanDeviation(Pooling):
         mean = states.sum(dim=1) / count
         squares = zero_beyond((states - mean.unsqueeze(1)).square(), lengths, dim=1)
         return torch.cat([mean, (squares.sum(dim=1) / count).clamp_min(1e-6).sqrt()], dim=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentiveMeanOptions(Options):
-    """A mean over time by learned attention."""
-
-    name: Literal["attentive-mean"] = "attentive-mean"
 
 
 class AttentiveMean(Pooling):
@@ -140,13 +119,6 @@ class AttentiveMean(Pooling):
         """States (B, T, D), lengths (B,) of at least 1 -> mu (B, D)."""
         weights = self.weights(states, lengths).unsqueeze(2)  # (B, T, 1)
         return (weights * zero_beyond(_precise(states), lengths, dim=1)).sum(dim=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentiveMeanDeviationOptions(Options):
-    """Mean and standard deviation over time by learned attention."""
-
-    name: Literal["attentive-mean-sd"] = "attentive-mean-sd"
 
 
 class AttentiveMeanDeviation(AttentiveMean):

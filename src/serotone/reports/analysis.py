@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serotone import metrics, statistics
 from serotone.reports.collect import Collection, Pair, Published, Row, Sweep
-from serotone.reports.runs import Fold, Run
+from serotone.runs.reading import Fold, Run
 from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
 
 Metric = Literal["ua", "wa"]

@@ -8,8 +8,8 @@ from serotone.emotions import in_order
 from serotone.reports.analysis import METRICS, Analysis, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, text
 from serotone.reports.collect import Collection, Row
-from serotone.reports.runs import Fold, Run, Shared
 from serotone.reports.tables import folds_of, length_of, literal, precision_of, seeds_of
+from serotone.runs.reading import Fold, Run, Shared
 from serotone.splits import PROTOCOLS
 
 NAMED = 12

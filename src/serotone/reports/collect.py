@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from serotone.errors import RunError
-from serotone.reports.runs import Run, is_run, read_json, read_run, read_yaml
-
-STUDY = "study.yaml"
-FAILURES = "failures.json"
+from serotone.runs.layout import STUDY, is_run, is_study, runs_below, seed_folder
+from serotone.runs.reading import Run, read_failures
+from serotone.runs.reading import read_run as read
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def collect(path: Path) -> Collection:
     Raises:
         RunError: There is no run, or a file is damaged or foreign; the message names it.
     """
-    if (path / STUDY).is_file():
+    if is_study(path):
         return _study(path)
     if is_run(path):
         run = read_run(path)
@@ -174,7 +174,7 @@ def collect(path: Path) -> Collection:
         return Collection("run", f"Cross-validation of {name}", (Row(name, name, (run,)),))
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; give a run, a study, or a folder that holds runs")
-    folders = sorted(p.parent for p in path.rglob("recipe.yaml") if is_run(p.parent))
+    folders = runs_below(path)
     if not folders:
         raise RunError(f"{path}: no run in or below it; expected what serotone crossval or serotone study writes")
     names = [folder.relative_to(path).as_posix() for folder in folders]
@@ -214,7 +214,7 @@ def _study(folder: Path) -> Collection:
                 for q in tree.get("literature") or ()
             ),
             notes=tuple(str(note) for note in tree.get("notes") or ()),
-            failures=_failures(folder / FAILURES),
+            failures=_failures(folder),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: not a study that serotone wrote: {type(error).__name__} {error}") from None
@@ -237,7 +237,7 @@ def _row(
     published: Mapping[str, Any] | None,
 ) -> Row:
     name = str(entry["name"])
-    runs = {seed: folder / name / f"seed-{seed}" for seed in seeds}
+    runs = {seed: seed_folder(folder, name, seed) for seed in seeds}
     there = {seed: read_run(run) for seed, run in runs.items() if is_run(run)}
     labels = {fold.labels for run in there.values() for fold in run.folds}
     if len(labels) > 1:
@@ -271,12 +271,7 @@ def _share(percent: Any) -> float | None:
     return None if percent is None else float(percent) / 100
 
 
-def _failures(path: Path) -> tuple[Failure, ...]:
-    if not path.is_file():
-        return ()
-    entries = read_json(path)
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise RunError(f"{path}: expected a list of failures; remove the file, and run the study again")
+def _failures(folder: Path) -> tuple[Failure, ...]:
     return tuple(
         Failure(
             row=str(entry.get("row", "")),
@@ -284,5 +279,18 @@ def _failures(path: Path) -> tuple[Failure, ...]:
             fold=f"{entry.get('repetition', 0)}-{entry['fold']}" if "fold" in entry else "all",
             error=str(entry.get("error", "")),
         )
-        for entry in entries
+        for entry in read_failures(folder)
     )
+
+
+def read_run(folder: Path) -> Run:
+    """A run folder; RunError, naming the file, where one is damaged."""
+    return read(folder, read_yaml)
+
+
+def read_yaml(path: Path) -> Any:
+    """The value in a YAML file; RunError, naming the file, where it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: expected YAML: {error}; restore the file, or remove its folder") from None

@@ -13,7 +13,7 @@ from serotone.reports import circumstances, classes, figures, planes, recall, ta
 from serotone.reports.analysis import METRICS, Analysis, Metric, Result, SweepCurve, published_of
 from serotone.reports.cells import Table
 from serotone.reports.collect import Row
-from serotone.reports.runs import Fold, Run
+from serotone.runs.reading import Fold, Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from serotone.modeling.frontends import FRONTENDS, Frontend
 from serotone.modeling.heads import HEADS
 from serotone.modeling.pooling import POOLINGS
 from serotone.modeling.system import System
-from serotone.training.recipe import Recipe
+from serotone.recipes import Recipe
 
 
 def build_system(recipe: Recipe, num_classes: int) -> System:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from serotone.recipes import Recipe
 from serotone.training.calibrate import Calibration
-from serotone.training.recipe import Recipe
 from serotone.training.strangers import Fitted, Level
 
 Summary = Mapping[str, object]

@@ -16,10 +16,10 @@ from torch.jit._trace import TracerWarning
 from serotone.errors import BundleError
 from serotone.files import write_text, write_whole
 from serotone.modeling.system import System, WholeClips
+from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import Bundle, load_bundle, write_manifest
 from serotone.training.build import build_system
 from serotone.training.quantise import compact, rounded
-from serotone.training.recipe import Recipe, load
 from serotone.training.solving import write_adaptation
 from serotone.training.strangers import Fitted, Level
 

@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.file_proxy import FileProxy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from serotone import metrics
 from serotone.errors import RunError
-from serotone.files import write_csv, write_json, write_whole
+from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
+from serotone.recipes import Recipe
+from serotone.runs import layout, writing
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
@@ -32,7 +33,6 @@ from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
 from serotone.training.quantise import rounded
-from serotone.training.recipe import Recipe
 from serotone.training.solving import Memory, solve, table_of, vectors_of
 from serotone.training.strangers import Table
 from serotone.training.versions import record
@@ -148,10 +148,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
         fit_standardiser(module.system, train)
     run_loop(module, validation, folder, following(recipe, split, folder))
     finished = module.finish()
-    write_csv(folder / "curves.csv", module.curves)
-    write_json(
-        folder / "selection.json", {"step": module.kept_step, "monitor": recipe.monitor, "score": _score(module)}
-    )
+    writing.write_training(folder, module.curves, step=module.kept_step, monitor=recipe.monitor, score=_score(module))
     return finished, module.seconds_before
 
 
@@ -171,8 +168,7 @@ def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, s
     if recipe.bundle.precision == "int8":
         system = rounded(system)  # heads are fitted on what the bundle will compute
     solve(system, recipe, training_table(recipe, system, train, material), folder)
-    write_csv(folder / "curves.csv", [])
-    write_json(folder / "selection.json", {"step": 0, "monitor": recipe.monitor, "score": None})
+    writing.write_training(folder, [], step=0, monitor=recipe.monitor, score=None)
     return system
 
 
@@ -322,18 +318,19 @@ def run_fold(
     start = time.perf_counter()
     system, before = fit(recipe, split, material, folder)
     results: dict[str, object] = {"fold": split.fold, "repetition": split.repetition}
-    for part, name in ((split.validation, "validation"), (split.test, "predictions")):
-        clips = material.clips(part)
+    for part, ids, name in (
+        ("validation", split.validation, layout.VALIDATION),
+        ("test", split.test, layout.PREDICTIONS),
+    ):
+        clips = material.clips(ids)
         if len(clips):
-            summary = _write_predictions(system, recipe, clips, material, folder / f"{name}.csv")
-            results["validation" if name == "validation" else "test"] = summary
+            results[part] = _write_predictions(system, recipe, clips, material, folder / name)
     results["seconds"] = round(before + time.perf_counter() - start, 1)
     results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
     if embeddings:
         parts = {"train": material.clips(split.train), "test": material.clips(split.test)}
-        write_embeddings(system, parts, material.labels, folder / "embeddings.npz")
-    write_json(folder / "split.json", split.to_dict())
-    write_json(folder / "metrics.json", results)
+        write_embeddings(system, parts, material.labels, folder)
+    writing.finish(folder, split, results)
     return system, results
 
 
@@ -350,17 +347,11 @@ def _write_predictions(
 ) -> dict[str, object]:
     labels = material.labels
     answers = predict(system, clips) if recipe.convex is None else _from_vectors(system, recipe, clips, material)
-    rows = [
-        {"id": name, "truth": labels[material.targets[name]], "prediction": labels[int(answers[name].argmax())]}
-        | {f"p_{label}": f"{value:.6f}" for label, value in zip(labels, answers[name], strict=True)}
-        for name in sorted(answers)
-    ]
-    write_csv(path, rows)
-    truth = [str(row["truth"]) for row in rows]
-    return dict(metrics.summary(truth, [str(row["prediction"]) for row in rows], labels=labels))
+    truth = {name: labels[material.targets[name]] for name in answers}
+    return writing.write_answers(path, labels, truth, answers)
 
 
-def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequence[str], path: Path) -> None:
+def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequence[str], folder: Path) -> None:
     """Embeddings of whole clips: ``part``, ``id`` and ``truth`` (N,), ``embedding`` (N, D) in float32."""
     system.eval()
     device = system.standardiser.mean.device
@@ -373,9 +364,4 @@ def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequenc
                 vectors.append(answer.embedding.float().cpu().numpy())
                 names += [(part, name, labels[clips.targets[name]]) for name in batch.ids]
     parts_of, ids, truth = (np.array(column) for column in zip(*names, strict=True))
-
-    def save(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, part=parts_of, id=ids, truth=truth, embedding=np.concatenate(vectors))
-
-    write_whole(path, save)
+    writing.write_embeddings(folder, part=parts_of, ids=ids, truth=truth, embedding=np.concatenate(vectors))

@@ -21,8 +21,10 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.files import write_json
+from serotone.recipes import Recipe
+from serotone.runs.layout import finished
+from serotone.runs.reading import read_metrics, read_selection
 from serotone.splits import Split
-from serotone.training.recipe import Recipe
 
 FOLDER = "log"
 """Where a fold's log lies, below the fold's own folder."""
@@ -103,10 +105,8 @@ class FoldLog(pl.Callback):
 
     def close(self, status: str) -> None:
         """Log the test scores if the fold is finished, and end the log."""
-        scores = self.folder / "metrics.json"
-        if scores.is_file():
-            step = json.loads((self.folder / "selection.json").read_text(encoding="utf-8"))["step"]
-            test = json.loads(scores.read_text(encoding="utf-8")).get("test", {})
+        if finished(self.folder):
+            step, test = read_selection(self.folder)["step"], read_metrics(self.folder).get("test", {})
             if self.loggers is None:  # nothing was left to train when the fold was taken up
                 self._open(step)
             self._each(

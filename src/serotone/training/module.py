@@ -15,12 +15,12 @@ from serotone.errors import RunError
 from serotone.metrics import unweighted_accuracy, weighted_accuracy
 from serotone.modeling.convolution import annealed
 from serotone.modeling.system import System
+from serotone.recipes import Recipe
+from serotone.recipes.schema import PartName
 from serotone.training.averaging import Average, counted, tensors
 from serotone.training.data import Batch, Batches, derived_seed
 from serotone.training.objective import Objective
 from serotone.training.rates import rate
-from serotone.training.recipe import Recipe
-from serotone.training.schema import PartName
 
 PARTS: tuple[PartName, ...] = get_args(PartName)
 SCORES = {"ua": unweighted_accuracy, "wa": weighted_accuracy}

@@ -20,7 +20,7 @@ from serotone.modeling.losses import (
     with_margin,
 )
 from serotone.modeling.system import System
-from serotone.training.recipe import Recipe
+from serotone.recipes import Recipe
 
 
 class Mixture(NamedTuple):

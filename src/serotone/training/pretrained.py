@@ -15,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 
 from serotone.errors import WeightsError
 from serotone.modeling.encoders import Encoder
+from serotone.recipes.schema import Weights
 from serotone.training.download import digest, download
-from serotone.training.schema import Weights
 
 FILE = "model.safetensors"
 HUB = "https://huggingface.co"
@@ -113,7 +113,7 @@ def _names_in(path: Path, encoder: Encoder, names: list[str]) -> list[str]:
         others = (name.removesuffix(ending) + other for ending, other in encoder.aliases if name.endswith(ending))
         return next((prefix + other for other in others if prefix + other in known), prefix + name)
 
-    candidates = [[named(prefix, name) for name in wanted] for prefix in ("", *encoder.prefixes)]
+    candidates = [[named(prefix, name) for name in wanted] for prefix in ("", *encoder.options_type.prefixes)]
     best = max(candidates, key=lambda candidate: len(known & set(candidate)))
     missing = [name for name in best if name not in known]
     if missing:

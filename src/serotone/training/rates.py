@@ -1,9 +1,8 @@
 """The learning rate of a step, as a share of the schedule's; a function of the step alone, so nothing is carried."""
 
 import math
-from typing import Literal
 
-Shape = Literal["constant", "linear", "cosine", "one-cycle"]
+from serotone.recipes.schema import Shape
 
 RISE, START, END = 0.3, 1 / 25, 1 / 25e4
 """Of one-cycle (Smith and Topin, "Super-convergence", 2017, as PyTorch has it): the share of the steps that it rises

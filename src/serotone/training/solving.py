@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from serotone.files import write_json
 from serotone.modeling.heads import StandardisedLinearHead
 from serotone.modeling.system import System
+from serotone.recipes import Recipe
 from serotone.recognition.bundle import ADAPTATION, LEVELS
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
 from serotone.training.pretrained import cache
-from serotone.training.recipe import Recipe
 from serotone.training.states import fingerprint, states_of
 from serotone.training.strangers import Fitted, Level, Shrinkage, Standard, Table, fit_head, fit_levels
 

@@ -22,8 +22,8 @@ from safetensors.numpy import save_file
 from serotone.errors import RunError
 from serotone.files import write_whole
 from serotone.modeling.system import System
+from serotone.recipes import Recipe
 from serotone.training.data import Clips, in_order
-from serotone.training.recipe import Recipe
 
 What: TypeAlias = Literal["states", "vectors"]
 """States over time (T', D), kept in float16; or the vectors (D,) that the pooling makes of them, in float32."""

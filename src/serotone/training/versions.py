@@ -1,6 +1,5 @@
 """What computed the numbers, kept beside them: packages, device, threads."""
 
-import json
 import platform
 import sys
 from importlib import metadata
@@ -8,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-from serotone.errors import RunError
-from serotone.files import write_json
+from serotone.runs.writing import note_versions
 
 PACKAGES = ("serotone", "torch", "pytorch-lightning", "numpy", "soundfile", "soxr", "onnx", "onnxruntime")
 
@@ -32,11 +30,4 @@ def record(folder: Path) -> None:
     Raises:
         RunError: The file that is there is damaged.
     """
-    path = folder / "versions.json"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}; take it away, and the same command goes on without it") from None
-    known = known if isinstance(known, list) else [known]  # before 2026-11-21 it was one, not in a list
-    if (mine := versions()) not in known:
-        write_json(path, [*known, mine])
+    note_versions(folder, versions())

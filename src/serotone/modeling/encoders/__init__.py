@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from serotone.modeling.encoders.cnn_blstm import CNNBLSTM, CNNBLSTMOptions
-from serotone.modeling.encoders.crnn import CRNN, CRNNOptions
-from serotone.modeling.encoders.dycnn import DyCNN, DyCNNOptions
+from serotone.modeling.encoders.cnn_blstm import CNNBLSTM
+from serotone.modeling.encoders.crnn import CRNN
+from serotone.modeling.encoders.dycnn import DyCNN
 from serotone.modeling.encoders.encoder import Encoder
-from serotone.modeling.encoders.resnet import ResNet18, ResNet18Options
-from serotone.modeling.encoders.transformers_speech import TransformersSpeech, TransformersSpeechOptions
-from serotone.modeling.encoders.vlcrnn import VLCRNN, VLCRNNOptions
-from serotone.modeling.encoders.whisper import Whisper, WhisperOptions
-from serotone.modeling.options import by_name
+from serotone.modeling.encoders.resnet import ResNet18
+from serotone.modeling.encoders.transformers_speech import TransformersSpeech
+from serotone.modeling.encoders.vlcrnn import VLCRNN
+from serotone.modeling.encoders.whisper import Whisper
+from serotone.options import by_name
 
 ENCODERS: Mapping[str, type[Encoder]] = by_name(
     CRNN,
@@ -24,19 +24,12 @@ ENCODERS: Mapping[str, type[Encoder]] = by_name(
 
 __all__ = [
     "CNNBLSTM",
-    "CNNBLSTMOptions",
     "CRNN",
-    "CRNNOptions",
     "DyCNN",
-    "DyCNNOptions",
     "ENCODERS",
     "Encoder",
     "ResNet18",
-    "ResNet18Options",
     "TransformersSpeech",
-    "TransformersSpeechOptions",
     "VLCRNN",
-    "VLCRNNOptions",
     "Whisper",
-    "WhisperOptions",
 ]

@@ -7,27 +7,13 @@ padding are ours.
 Clips have a fixed length: every frame counts, the silence that fills a short clip too, and nothing is masked.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
 import torch
-from annotated_types import Ge, Lt, doc
 from torch import Tensor, nn
 
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length
-from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
-
-
-@dataclass(frozen=True, kw_only=True)
-class CNNBLSTMOptions(Options):
-    """Six convolutional blocks and a BLSTM (system 3)."""
-
-    name: Literal["cnn-blstm"] = "cnn-blstm"
-    filters: Annotated[tuple[int, int, int, int, int, int], doc("width of each block")] = (128, 128, 64, 64, 64, 64)
-    hidden: Annotated[int, Ge(1), doc("cells of the LSTM in each direction")] = 64
-    dropout: Annotated[float, Ge(0), Lt(1), doc("share of a block's outputs dropped in training")] = 0.25
+from serotone.options.encoders import CNNBLSTMOptions
 
 
 class CNNBLSTM(Encoder):
@@ -41,7 +27,6 @@ class CNNBLSTM(Encoder):
     """
 
     options_type = CNNBLSTMOptions
-    masks = False
     minimum_frames = 32
     directions = 2
 

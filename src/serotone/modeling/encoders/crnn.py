@@ -6,18 +6,16 @@ configuration. No window ever reaches beyond a clip's last frame (every layer fl
 convolutions; the recurrence is packed.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length
-from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
+from serotone.options.encoders import CRNNOptions
 
 
 class Layer(NamedTuple):
@@ -35,14 +33,6 @@ LAYERS = (
     Layer(filters=80, kernel=3, stride=1, pool=2),
     Layer(filters=96, kernel=3, stride=1, pool=2),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CRNNOptions(Options):
-    """Four convolutions and a BiGRU (system 2)."""
-
-    name: Literal["crnn"] = "crnn"
-    hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
 
 
 class CRNN(Encoder):

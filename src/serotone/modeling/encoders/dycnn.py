@@ -17,10 +17,6 @@ static                  1,047,872            1,178,944
 ============  ===================  ===================
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,25 +24,11 @@ from serotone.modeling.convolution import DynamicConv2d
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import conv_length, zero_beyond
 from serotone.modeling.normalisation import MaskedBatchNorm2d
-from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
+from serotone.options.encoders import DyCNNOptions
 
 POOLS = ((2, 2), (2, 2), (2, 2), (2, 1))
 """Time and frequency that each block's pool takes together."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DyCNNOptions(Options):
-    """Four blocks of static or dynamic convolution and an LSTM (system 4)."""
-
-    name: Literal["dycnn"] = "dycnn"
-    filters: Annotated[tuple[int, int, int, int], doc("filters of each block")] = (64, 64, 128, 128)
-    dynamic: Annotated[bool, doc("whether the convolutions are dynamic or plain")] = True
-    kernels: Annotated[int, Ge(1), doc("kernels of a dynamic convolution")] = 4
-    reduction: Annotated[int, Ge(1), doc("channels over units between a dynamic convolution's attention layers")] = 4
-    first_static: Annotated[bool, doc("a plain convolution in the first block, whatever dynamic says")] = False
-    recurrence: Annotated[Literal["bilstm", "lstm"], doc("both directions, or the forward one")] = "bilstm"
-    hidden: Annotated[int, Ge(1), doc("units per direction")] = 128
 
 
 class DyCNN(Encoder):

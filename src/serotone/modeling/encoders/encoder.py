@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from serotone.modeling.options import Options
+from serotone.options.encoders import EncoderOptions
 
 
 class Encoder(nn.Module):
@@ -14,14 +14,8 @@ class Encoder(nn.Module):
     (B, T', D) and lengths (B,).
     """
 
-    options_type: ClassVar[type[Options]]
+    options_type: ClassVar[type[EncoderOptions]]
     """What a recipe may say of it."""
-
-    masks: ClassVar[bool] = True
-    """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
-
-    prefixes: ClassVar[tuple[str, ...]] = ()
-    """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
 
     aliases: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Endings of its tensors' names, each with another one that a checkpoint may have in its place."""

@@ -8,16 +8,12 @@ convolution biases and the start values. The one input channel is the spectrogra
 Clips have a fixed length: every frame counts, the silence that fills a short clip too, and nothing is masked.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
 import torch
-from annotated_types import doc
 from torch import Tensor, nn
 
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length
-from serotone.modeling.options import Options
+from serotone.options.encoders import ResNet18Options
 
 BLOCKS = 2  # residual blocks per stage
 
@@ -48,19 +44,6 @@ class Block(nn.Module):
         return summed
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResNet18Options(Options):
-    """ResNet-18 (system 1)."""
-
-    name: Literal["resnet18"] = "resnet18"
-    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has the first")] = (
-        64,
-        128,
-        256,
-        512,
-    )
-
-
 class ResNet18(Encoder):
     """A strided stem and four stages of two residual blocks; time and frequency shrink by 32.
 
@@ -70,7 +53,6 @@ class ResNet18(Encoder):
     """
 
     options_type = ResNet18Options
-    masks = False
 
     def __init__(self, options: ResNet18Options, *, num_features: int) -> None:
         super().__init__()

@@ -9,47 +9,19 @@ row. Here they are those of a clip's own steps, as where it is alone, and attent
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.errors import MissingExtraError
 from serotone.modeling.encoders.encoder import Encoder
-from serotone.modeling.encoders.whisper import check_layers
 from serotone.modeling.lengths import conv_length, mask, zero_beyond
-from serotone.modeling.options import Options
+from serotone.options.encoders import TransformersSpeechOptions
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 """Of the convolutions, in every published model of the three families."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformersSpeechOptions(Options):
-    """wav2vec 2.0, HuBERT or WavLM over the waveform; base is 768 wide, large 1024 with 16 heads."""
-
-    name: Literal["transformers-speech"] = "transformers-speech"
-    family: Literal["wav2vec2", "hubert", "wavlm"] = "wav2vec2"
-    width: Annotated[int, Ge(16), doc("width of a layer; a multiple of heads and of 16")] = 768
-    heads: Annotated[int, Ge(1), doc("attention heads of a layer")] = 12
-    norm: Annotated[
-        Literal["group", "layer"],
-        doc("group: base models, and wav2vec2-large; layer: all other large ones, whose transformer is pre-norm"),
-    ] = "group"
-    filters: Annotated[int, Ge(1), doc("of each convolution")] = 512
-    layers: Annotated[
-        tuple[int, ...],
-        doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
-    ] = (6,)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.width % self.heads or self.width % 16:
-            raise ValueError(f"width {self.width} with heads {self.heads}; expected a multiple of heads and of 16")
-        check_layers(self.layers)
 
 
 class TransformersSpeech(Encoder):
@@ -67,7 +39,6 @@ class TransformersSpeech(Encoder):
     """
 
     options_type = TransformersSpeechOptions
-    prefixes = ("wav2vec2.", "hubert.", "wavlm.")
     aliases = (("parametrizations.weight.original0", "weight_g"), ("parametrizations.weight.original1", "weight_v"))
 
     def __init__(self, options: TransformersSpeechOptions, *, num_features: int) -> None:

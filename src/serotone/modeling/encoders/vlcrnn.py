@@ -16,27 +16,14 @@ together       2,562,240
 =============  =========
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
 import torch
-from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length, mask, zero_beyond
-from serotone.modeling.options import Options
 from serotone.modeling.recurrence import recur
-
-
-@dataclass(frozen=True, kw_only=True)
-class VLCRNNOptions(Options):
-    """Two masked convolutions and a BiGRU (system 0)."""
-
-    name: Literal["vlcrnn"] = "vlcrnn"
-    filters: Annotated[tuple[int, int], doc("filters of each convolution")] = (16, 32)
-    hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
+from serotone.options.encoders import VLCRNNOptions
 
 
 class VLCRNN(Encoder):

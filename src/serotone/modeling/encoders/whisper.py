@@ -9,48 +9,20 @@ Parameters of a layer, and of the convolutions: base (width 512) 3.15 M and 0.91
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import torch
-from annotated_types import Ge, doc
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.modeling.encoders.encoder import Encoder
 from serotone.modeling.lengths import Length, conv_length, mask, zero_beyond
-from serotone.modeling.options import Options
+from serotone.options.encoders import WhisperOptions
 
 MAXIMUM_FRAMES = 3000
 """Frames in 30 s, the longest clip that Whisper was trained on."""
 
 LONGEST_PERIOD = 10000
 """Steps over 2 pi of the slowest sinusoid among the positions."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WhisperOptions(Options):
-    """The convolutions and the lower layers of Whisper's encoder; base is 512 wide, tiny 384."""
-
-    name: Literal["whisper"] = "whisper"
-    width: Annotated[int, Ge(4), doc("width of a layer; even, and a multiple of heads")] = 512
-    heads: Annotated[int, Ge(1), doc("attention heads of a layer")] = 8
-    layers: Annotated[
-        tuple[int, ...],
-        doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
-    ] = (3,)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.width % self.heads or self.width % 2:
-            raise ValueError(f"width {self.width} with heads {self.heads}; expected an even multiple of heads")
-        check_layers(self.layers)
-
-    @property
-    def depth(self) -> int:
-        """Layers that are computed."""
-        return self.layers[-1]
 
 
 class Whisper(Encoder):
@@ -66,7 +38,6 @@ class Whisper(Encoder):
     options_type = WhisperOptions
     minimum_frames = 1
     maximum_frames = MAXIMUM_FRAMES
-    prefixes = ("model.encoder.", "encoder.")
 
     rates: Tensor
 
@@ -178,13 +149,3 @@ def rates(width: int) -> Tensor:
 def halved(length: Length) -> Length:
     """Steps of so many frames: half of them, rounded up."""
     return conv_length(length, kernel=3, stride=2, padding=1)
-
-
-def check_layers(layers: Sequence[int]) -> None:
-    """Refuse layers whose states cannot be given side by side.
-
-    Raises:
-        ValueError: They are none, do not rise, or are below 0.
-    """
-    if not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
-        raise ValueError(f"layers {list(layers)}; expected at least one number, rising, from 0 on")

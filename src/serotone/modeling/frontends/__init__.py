@@ -19,12 +19,10 @@ from serotone.modeling.frontends.framing import Framing
 from serotone.modeling.frontends.frontend import (
     CPU_SAMPLES,
     Frontend,
-    FrontendOptions,
     SpectralFrontend,
-    SpectralOptions,
 )
-from serotone.modeling.frontends.mel import LogMel, LogMelOptions
-from serotone.modeling.frontends.mfcc import MFCC, MFCCOptions
+from serotone.modeling.frontends.mel import LogMel
+from serotone.modeling.frontends.mfcc import MFCC
 from serotone.modeling.frontends.spectral import (
     WINDOWS,
     cosine_transform,
@@ -39,7 +37,7 @@ from serotone.modeling.frontends.spectral import (
     power_to_whisper,
     pre_emphasised,
 )
-from serotone.modeling.frontends.spectrogram import Spectrogram, SpectrogramOptions
+from serotone.modeling.frontends.spectrogram import Spectrogram
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
 from serotone.modeling.frontends.steps import (
     CosineTransform,
@@ -49,9 +47,9 @@ from serotone.modeling.frontends.steps import (
     Step,
     WhisperLogarithm,
 )
-from serotone.modeling.frontends.waveform import Waveform, WaveformOptions
-from serotone.modeling.frontends.whisper import WhisperLogMel, WhisperLogMelOptions
-from serotone.modeling.options import by_name
+from serotone.modeling.frontends.waveform import Waveform
+from serotone.modeling.frontends.whisper import WhisperLogMel
+from serotone.options import by_name
 
 FRONTENDS: Mapping[str, type[Frontend]] = by_name(Spectrogram, LogMel, MFCC, WhisperLogMel, Waveform)
 """Recipe name -> frontend."""
@@ -69,23 +67,16 @@ __all__ = [
     "FoldedDFT",
     "Framing",
     "Frontend",
-    "FrontendOptions",
     "LogMel",
-    "LogMelOptions",
     "MFCC",
-    "MFCCOptions",
     "NaturalLogarithm",
     "SpectralFrontend",
-    "SpectralOptions",
     "Spectrogram",
-    "SpectrogramOptions",
     "Spectrum",
     "Step",
     "WINDOWS",
     "Waveform",
-    "WaveformOptions",
     "WhisperLogMel",
-    "WhisperLogMelOptions",
     "WhisperLogarithm",
     "cosine_transform",
     "cosine_window",

@@ -2,11 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt, doc
 from torch import Tensor, nn
 
 from serotone.modeling.frontends.bands import Bands
@@ -14,60 +12,24 @@ from serotone.modeling.frontends.framing import Framing
 from serotone.modeling.frontends.spectral import pre_emphasised
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
 from serotone.modeling.frontends.steps import Decibels, NaturalLogarithm, Step
-from serotone.modeling.options import Options
+from serotone.options.frontends import FrontendOptions, SpectralOptions
 
 CPU_SAMPLES = 2**16
 """Samples that the CPU analyses at a time: a whole batch leaves the cache at every step, and is three times as slow."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FrontendOptions(Options):
-    """What every frontend can be asked before it is made."""
-
-    @abstractmethod
-    def hop(self, sample_rate: int) -> int:
-        """Samples from one frame to the next."""
+def framing_of(options: SpectralOptions, sample_rate: int) -> Framing:
+    """The first step."""
+    size = options.window_samples or round(options.window_seconds * sample_rate)
+    hop = options.hop(sample_rate)
+    return Framing(hop=hop, window_size=size, n_fft=options.n_fft, centred=options.centred)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SpectralOptions(FrontendOptions):
-    """Framing, window and logarithm, as most frontends take them."""
-
-    window: Literal["hamming", "hann"] = "hamming"
-    window_seconds: Annotated[float, Gt(0)] = 0.040
-    hop_seconds: Annotated[float, Gt(0)] = 0.010
-    window_samples: Annotated[int | None, Ge(2), doc("instead of window_seconds")] = None
-    hop_samples: Annotated[int | None, Ge(1), doc("instead of hop_seconds")] = None
-    n_fft: Annotated[int, Ge(64), doc("size of the DFT, to which a window is zero-padded")] = 1024
-    pre_emphasis: Annotated[float | None, Gt(0), Lt(1), doc("y[t] = x[t] - a x[t-1]; null for none")] = None
-    centred: Annotated[bool, doc("frame t is centred on sample t * hop, with zeros beyond the clip")] = True
-    logarithm: Literal["db", "ln"] = "db"
-    amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees")] = 1e-10
-    offset: Annotated[float, Ge(0), doc("added to the power before the logarithm; decibels only")] = 0.0
-    top_db: Annotated[float | None, Gt(0), doc("floor below each clip's maximum; decibels only; null for none")] = 80.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.logarithm == "ln" and (self.top_db is not None or self.offset != 0.0):
-            raise ValueError(
-                f"top_db {self.top_db} and offset {self.offset} belong to decibels; with logarithm ln, top_db is null"
-                " and offset 0"
-            )
-
-    def hop(self, sample_rate: int) -> int:
-        """Samples from one frame to the next."""
-        return self.hop_samples or round(self.hop_seconds * sample_rate)
-
-    def framing(self, sample_rate: int) -> Framing:
-        """The first step."""
-        size = self.window_samples or round(self.window_seconds * sample_rate)
-        return Framing(hop=self.hop(sample_rate), window_size=size, n_fft=self.n_fft, centred=self.centred)
-
-    def logarithm_step(self) -> Step:
-        """The step after the bands."""
-        if self.logarithm == "ln":
-            return NaturalLogarithm(amin=self.amin)
-        return Decibels(amin=self.amin, offset=self.offset, top_db=self.top_db)
+def logarithm_of(options: SpectralOptions) -> Step:
+    """The step after the bands."""
+    if options.logarithm == "ln":
+        return NaturalLogarithm(amin=options.amin)
+    return Decibels(amin=options.amin, offset=options.offset, top_db=options.top_db)
 
 
 class Frontend(nn.Module):

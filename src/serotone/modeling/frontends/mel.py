@@ -1,35 +1,11 @@
 """Mel spectrogram on a logarithmic scale."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from annotated_types import Ge, Gt, doc
-
 from serotone.modeling.frontends.bands import Filters, support
 from serotone.modeling.frontends.framing import Framing
-from serotone.modeling.frontends.frontend import SpectralFrontend, SpectralOptions
-from serotone.modeling.frontends.spectral import MelNorm, MelScale, mel_filterbank
+from serotone.modeling.frontends.frontend import SpectralFrontend, framing_of, logarithm_of
+from serotone.modeling.frontends.spectral import mel_filterbank
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
-
-
-@dataclass(frozen=True, kw_only=True)
-class MelOptions(SpectralOptions):
-    """The mel bands that log-mel and cepstral frames are made from."""
-
-    num_mels: Annotated[int, Ge(8)] = 128
-    mel_scale: MelScale = "slaney"
-    mel_norm: Annotated[MelNorm | None, doc("slaney: each band divided by half its width in Hz; null: peaks at 1")] = (
-        "slaney"
-    )
-    f_min: Annotated[float, Ge(0), doc("lower end of the first band in Hz")] = 0.0
-    f_max: Annotated[float | None, Gt(0), doc("null: half the sample rate")] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogMelOptions(MelOptions):
-    """Log-mel frames."""
-
-    name: Literal["log-mel"] = "log-mel"
+from serotone.options.frontends import LogMelOptions, MelOptions
 
 
 class LogMel(SpectralFrontend):
@@ -38,14 +14,14 @@ class LogMel(SpectralFrontend):
     options_type = LogMelOptions
 
     def __init__(self, options: LogMelOptions, *, sample_rate: int, engine: Engine = "fft") -> None:
-        framing = options.framing(sample_rate)
+        framing = framing_of(options, sample_rate)
         spectrum, bands = mel_bands(options, framing, sample_rate)
         super().__init__(
             sample_rate=sample_rate,
             framing=framing,
             spectrum=spectrum,
             bands=bands,
-            steps=[options.logarithm_step()],
+            steps=[logarithm_of(options)],
             num_features=options.num_mels,
             pre_emphasis=options.pre_emphasis,
             engine=engine,

@@ -3,18 +3,15 @@
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from serotone.modeling.lengths import mask, zero_beyond
+from serotone.options.frontends import MelNorm, MelScale
 
 WINDOWS: Mapping[str, float] = MappingProxyType({"hamming": 0.54, "hann": 0.5})
 """Window name -> its first cosine coefficient."""
-
-MelScale = Literal["slaney", "htk"]
-MelNorm = Literal["slaney"]
 
 
 def pre_emphasised(waveforms: Tensor, coefficient: float) -> Tensor:

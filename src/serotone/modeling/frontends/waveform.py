@@ -1,32 +1,14 @@
 """The waveform itself, for encoders that begin with convolutions over samples: a frame is one sample."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
 import torch
-from annotated_types import doc
 from torch import Tensor
 
-from serotone.modeling.frontends.frontend import Frontend, FrontendOptions
+from serotone.modeling.frontends.frontend import Frontend
 from serotone.modeling.lengths import zero_beyond
+from serotone.options.frontends import WaveformOptions
 
 EPSILON = 1e-7
 """Added to the variance, as the published feature extractors do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveformOptions(FrontendOptions):
-    """Samples as they are."""
-
-    name: Literal["waveform"] = "waveform"
-    normalise: Annotated[
-        bool,
-        doc("bring each clip to mean 0 and variance 1; false for wavlm-base, true for most other published models"),
-    ] = True
-
-    def hop(self, sample_rate: int) -> int:
-        """Samples from one frame to the next."""
-        return 1
 
 
 class Waveform(Frontend):

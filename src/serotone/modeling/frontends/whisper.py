@@ -5,37 +5,16 @@ released code and of ``transformers.WhisperFeatureExtractor``. They fill clips u
 clip as long as it is, so that its edges and its maximum are the clip's own.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from annotated_types import Ge, doc
-
 from serotone.modeling.frontends.bands import Filters, support
 from serotone.modeling.frontends.framing import Framing
-from serotone.modeling.frontends.frontend import FrontendOptions, SpectralFrontend
+from serotone.modeling.frontends.frontend import SpectralFrontend
 from serotone.modeling.frontends.spectral import mel_filterbank
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
 from serotone.modeling.frontends.steps import WhisperLogarithm
+from serotone.options.frontends import WHISPER_HOP, WhisperLogMelOptions
 
 SAMPLE_RATE = 16000
-WINDOW, HOP = 400, 160
-
-
-@dataclass(frozen=True, kw_only=True)
-class WhisperLogMelOptions(FrontendOptions):
-    """Whisper's log-mel frames, 100 a second; audio at 16 kHz."""
-
-    name: Literal["whisper-log-mel"] = "whisper-log-mel"
-    num_mels: Annotated[int, Ge(1), doc("80; 128 from large-v3 on")] = 80
-    reference: Annotated[
-        Literal["absolute", "maximum"],
-        doc("absolute as published; maximum puts each clip's maximum at loudest, so that level changes nothing"),
-    ] = "absolute"
-    loudest: Annotated[float, doc("the clip's maximum with reference maximum, as log10 of power")] = 1.5
-
-    def hop(self, sample_rate: int) -> int:
-        """Samples from one frame to the next."""
-        return HOP
+WINDOW = 400
 
 
 class WhisperLogMel(SpectralFrontend):
@@ -50,7 +29,9 @@ class WhisperLogMel(SpectralFrontend):
     def __init__(self, options: WhisperLogMelOptions, *, sample_rate: int, engine: Engine = "fft") -> None:
         if sample_rate != SAMPLE_RATE:
             raise ValueError(f"sample_rate {sample_rate} with frontend {options.name!r}; expected {SAMPLE_RATE}")
-        framing = Framing(hop=HOP, window_size=WINDOW, n_fft=WINDOW, centred=True, edges="reflect", drop_last=True)
+        framing = Framing(
+            hop=WHISPER_HOP, window_size=WINDOW, n_fft=WINDOW, centred=True, edges="reflect", drop_last=True
+        )
         filters = mel_filterbank(sample_rate, WINDOW, options.num_mels)
         spectrum = Spectrum(framing, window="hann", n_fft=WINDOW, bins=support(filters)[1])
         super().__init__(

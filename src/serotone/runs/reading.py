@@ -1,24 +1,20 @@
-"""A run folder on disk -> its folds, answers and circumstances; every file is checked as it is read."""
+"""The one reader of a run folder: its folds, answers and circumstances; every file is checked as it is read."""
 
 import csv
 import hashlib
 import json
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from serotone.errors import RunError
-
-FOLD = re.compile(r"fold-(\d+)-(\d+)")
-RECIPE, CORPUS, UTTERANCES = "recipe.yaml", "corpus.json", "utterances.csv"
-FINISHED = "metrics.json"  # written last
+from serotone.runs import layout
+from serotone.runs.layout import CORPUS, RECIPE, UTTERANCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,7 @@ class Fold:
     @property
     def embeddings(self) -> Path | None:
         """The file of embeddings, where they were kept."""
-        path = self.folder / "embeddings.npz"
+        path = self.folder / layout.EMBEDDINGS
         return path if path.is_file() else None
 
 
@@ -113,20 +109,17 @@ class Run:
         return chosen
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is one of a cross-validation: a recipe, a corpus, and folds or a summary."""
-    if not all((folder / name).is_file() for name in (RECIPE, CORPUS)):
-        return False
-    return (folder / "summary.json").is_file() or any(True for _ in folder.glob("fold-*-*"))
-
-
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
     """A run folder with its finished folds, in order.
+
+    Args:
+        folder: The run's.
+        read_recipe: The plain values in a file of YAML, which is not read here.
 
     Raises:
         RunError: A file is missing, damaged or not what its name says.
     """
-    recipe = _mapping(read_yaml(folder / RECIPE), folder / RECIPE)
+    recipe = _mapping(read_recipe(folder / RECIPE), folder / RECIPE)
     _need(recipe, folder / RECIPE, name=str, seed=int, protocol=dict, schedule=str, schedules=dict)
     if not isinstance(recipe["schedules"].get(recipe["schedule"]), dict) or "name" not in recipe["protocol"]:
         raise RunError(f"{folder / RECIPE}: no schedule {recipe['schedule']!r}, or a protocol without a name")
@@ -139,7 +132,7 @@ def read_run(folder: Path) -> Run:
         corpus=corpus,
         utterances=utterances,
         folds=_folds(folder, utterances),
-        planned=_planned(folder / "summary.json"),
+        planned=_planned(folder / layout.SUMMARY),
     )
 
 
@@ -151,12 +144,47 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path}: expected JSON: {error}; restore the file, or remove its folder") from None
 
 
-def read_yaml(path: Path) -> Any:
-    """The value in a YAML file; RunError, naming the file, where it cannot be read."""
+def read_metrics(fold: Path) -> dict[str, Any]:
+    """What a finished fold's ``metrics.json`` says."""
+    return _mapping_in(fold / layout.METRICS)
+
+
+def read_selection(fold: Path) -> dict[str, Any]:
+    """Which step of a training counts, by which score."""
+    return _mapping_in(fold / layout.SELECTION)
+
+
+def read_leaks(fold: Path) -> dict[str, Any]:
+    """Who and what stands in more than one part of a fold."""
+    return _mapping_in(fold / layout.LEAKS)
+
+
+def read_split(fold: Path) -> dict[str, Any]:
+    """Who was in which part."""
+    return _mapping_in(fold / layout.SPLIT)
+
+
+def read_summary(run: Path) -> dict[str, Any]:
+    """The scores of a run so far."""
+    return _mapping_in(run / layout.SUMMARY)
+
+
+def read_failures(study: Path) -> list[dict[str, Any]]:
+    """The units of a study that ended in an error; none where no file says so."""
+    path = study / layout.FAILURES
+    if not path.is_file():
+        return []
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: expected YAML: {error}; restore the file, or remove its folder") from None
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path}: damaged: {error}; take it away, and the same study command writes it anew") from None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise RunError(f"{path}: expected a list of failures; remove the file, and run the study again")
+    return entries
+
+
+def _mapping_in(path: Path) -> dict[str, Any]:
+    return _mapping(read_json(path), path)
 
 
 def _mapping(value: Any, path: Path) -> dict[str, Any]:
@@ -206,9 +234,7 @@ def _utterances(folder: Path) -> dict[str, Heard]:
 
 
 def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
-    found = [(FOLD.fullmatch(path.name), path) for path in folder.glob("fold-*-*")]
-    numbered = sorted((int(m[1]), int(m[2]), path) for m, path in found if m and (path / FINISHED).is_file())
-    folds = tuple(_fold(*entry, utterances) for entry in numbered)
+    folds = tuple(_fold(*entry, utterances) for entry in layout.folds_in(folder) if layout.finished(entry[2]))
     for fold in folds:
         if fold.labels != folds[0].labels:
             raise RunError(
@@ -223,11 +249,10 @@ def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
 
 
 def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, Heard]) -> Fold:
-    metrics, selection = folder / FINISHED, folder / "selection.json"
-    measured, chosen = _mapping(read_json(metrics), metrics), _mapping(read_json(selection), selection)
-    _need(measured, metrics, seconds=(int, float), clips=dict)
-    _need(chosen, selection, step=int, monitor=str)
-    labels, ids, truth, prediction, probabilities = _answers(folder / "predictions.csv", utterances)
+    measured, chosen = read_metrics(folder), read_selection(folder)
+    _need(measured, folder / layout.METRICS, seconds=(int, float), clips=dict)
+    _need(chosen, folder / layout.SELECTION, step=int, monitor=str)
+    labels, ids, truth, prediction, probabilities = _answers(folder / layout.PREDICTIONS, utterances)
     return Fold(
         repetition=repetition,
         number=number,
@@ -237,15 +262,15 @@ def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, H
         truth=truth,
         prediction=prediction,
         probabilities=probabilities,
-        curves=_curves(folder / "curves.csv"),
+        curves=_curves(folder / layout.CURVES),
         monitor=chosen["monitor"],
         step=chosen["step"],
         score=chosen.get("score"),
         seconds=float(measured["seconds"]),
         clips={str(part): int(count) for part, count in measured["clips"].items()},
-        shared=_shared(folder / "leaks.json"),
-        parts=_parts(folder / "split.json"),
-        versions=_versions(folder / "versions.json") or _versions(folder.parent / "versions.json"),
+        shared=_shared(folder / layout.LEAKS),
+        parts=_parts(folder / layout.SPLIT),
+        versions=_versions(folder / layout.VERSIONS) or _versions(folder.parent / layout.VERSIONS),
     )
 
 

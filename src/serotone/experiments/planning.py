@@ -1,22 +1,19 @@
-"""The run folder: what an experiment is, pinned down before it starts and checked when it is taken up again."""
+"""What a recipe makes of corpora: classes, folds, and decoded material."""
 
 import contextlib
-import fcntl
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serotone.corpora import Utterance, fingerprint
+from serotone.corpora import Utterance
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
-from serotone.files import write_csv, write_text
+from serotone.recipes import Recipe, load
+from serotone.runs.writing import opened as hold
 from serotone.splits import Split, make_splits
-from serotone.splits.parts import sentence_of
 from serotone.training.data import decode
 from serotone.training.fit import Material
-from serotone.training.recipe import Recipe, load
 
 
 def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -73,61 +70,10 @@ def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, l
     return Material(labels, waveforms, targets, corpora, speakers), problems
 
 
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder, made where it does not exist, for this process.
-
-    Raises:
-        RunError: Another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(
-                f"{folder}: another serotone process is running here; wait for it, or use another --out"
-            ) from None
-        yield
-
-
-@contextlib.contextmanager
-def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> Iterator[None]:
-    """Hold a run folder for this process: write recipe and corpus into a new one, compare an old one.
+def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> contextlib.AbstractContextManager[None]:
+    """Hold the run folder of a recipe, new or old (:func:`serotone.runs.writing.opened`).
 
     Raises:
         RunError: The folder belongs to another recipe or other data, or another process is running in it.
     """
-    with held(folder):
-        corpus = {
-            "fingerprint": fingerprint(utterances),
-            "utterances": len(utterances),
-            "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
-            "speakers": len({u.speaker for u in utterances}),
-        }
-        _same_or_new(folder / "recipe.yaml", recipe.to_yaml(), "recipe", same=lambda path: load(path) == recipe)
-        _same_or_new(folder / "corpus.json", json.dumps(corpus, indent=2) + "\n", "corpus")
-        if not (folder / "utterances.csv").is_file():
-            write_csv(folder / "utterances.csv", [_described(utterance) for utterance in utterances])
-        yield
-
-
-def _described(utterance: Utterance) -> dict[str, str]:
-    """What a report must know of an utterance: whose it is, and how to find it; nothing of where the corpus lies."""
-    return {
-        "id": utterance.id,
-        "corpus": utterance.corpus,
-        "speaker": utterance.speaker,
-        "gender": utterance.gender or "",
-        "session": utterance.session or "",
-        "sentence": sentence_of(utterance) if utterance.sentence else "",
-        "file": utterance.path.name,
-    }
-
-
-def _same_or_new(path: Path, text: str, what: str, *, same: Callable[[Path], bool] | None = None) -> None:
-    """Write a new file, or make sure that the old one says the same: to the letter, or in the sense of ``same``."""
-    if not path.is_file():
-        write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text and not (same and same(path)):
-        raise RunError(f"{path.parent}: this run was started with another {what} (see {path.name}); use another --out")
+    return hold(folder, recipe.to_yaml(), utterances, same_recipe=lambda path: load(path) == recipe)

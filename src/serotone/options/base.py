@@ -46,8 +46,8 @@ def described(options: type[Options]) -> Iterator[tuple[str, str]]:
 
 
 def by_name(*parts: type[Part]) -> Mapping[str, type[Part]]:
-    """Modules by the names of their options: what a recipe may choose from."""
-    return MappingProxyType({part.options_type.name: part for part in parts})  # type: ignore[attr-defined]
+    """Classes of options by their names, or modules by those of their options: what a recipe may choose from."""
+    return MappingProxyType({getattr(part, "options_type", part).name: part for part in parts})  # type: ignore[union-attr]
 
 
 @cache

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from serotone.errors import RecipeError, SerotoneWarning
 from serotone.names import guess
-from serotone.training.schema import BY_NAME, CHOICES, Recipe, a_name_alone
+from serotone.options import CHOICES
+from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
 
 __all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]
 

@@ -5,20 +5,18 @@ options that the module takes, and nowhere else.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from serotone.emotions import EMOTIONS
-from serotone.modeling.encoders import ENCODERS, DyCNNOptions
-from serotone.modeling.frontends import FRONTENDS, FrontendOptions
-from serotone.modeling.heads import HEADS, CosineHeadOptions, StandardisedLinearHeadOptions
-from serotone.modeling.options import Options
-from serotone.modeling.pooling import POOLINGS, EndsOptions
+from serotone.options import CHOICES, Options
+from serotone.options.encoders import DyCNNOptions, EncoderOptions
+from serotone.options.frontends import FrontendOptions
+from serotone.options.heads import CosineHeadOptions, StandardisedLinearHeadOptions
+from serotone.options.poolings import EndsOptions
 from serotone.splits import PROTOCOLS
-from serotone.training.rates import Shape
 
 
 class _Frozen(BaseModel):
@@ -27,19 +25,6 @@ class _Frozen(BaseModel):
 
 # -------------------------------------------------------------------------------------------------------- parts by name
 
-
-CHOICES: Mapping[str, Mapping[str, type[Options]]] = MappingProxyType(
-    {
-        part: MappingProxyType({name: module.options_type for name, module in modules.items()})
-        for part, modules in (
-            ("frontend", FRONTENDS),
-            ("encoder", ENCODERS),
-            ("pooling", POOLINGS),
-            ("head", HEADS),
-        )
-    }
-)
-"""The parts of a recipe that are chosen by name, and what each choice may say."""
 
 BY_NAME = ("protocol", *CHOICES)
 """The parts of a recipe that may be given by their name alone: ``pooling: mean`` is ``pooling: {name: mean}``."""
@@ -52,7 +37,7 @@ def a_name_alone(value: object) -> object:
 
 if TYPE_CHECKING:
     Frontend: TypeAlias = FrontendOptions
-    Encoder: TypeAlias = Options
+    Encoder: TypeAlias = EncoderOptions
     Pooling: TypeAlias = Options
     Head: TypeAlias = Options
 else:
@@ -100,6 +85,9 @@ class Center(_Frozen):
 
 
 PartName: TypeAlias = Literal["frontend", "encoder", "pooling", "head"]
+
+Shape: TypeAlias = Literal["constant", "linear", "cosine", "one-cycle"]
+"""How the learning rate goes over the steps of a schedule (`serotone.training.rates`)."""
 
 
 class Schedule(_Frozen):
@@ -317,12 +305,12 @@ class Recipe(_Frozen):
             raise ValueError("segments need clip_seconds, the length of a piece")
         if self.clip_seconds is None and self.standardise_over == "speech-frames":
             raise ValueError("standardise_over speech-frames needs clip_seconds; without, no silence fills clips up")
-        if self.clip_seconds is None and not ENCODERS[self.encoder.name].masks:
+        if self.clip_seconds is None and not self.encoder.masks:
             raise ValueError(
                 f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
                 " answers; give clip_seconds a length, or take an encoder of variable length"
             )
-        if self.weights is not None and not ENCODERS[self.encoder.name].prefixes:
+        if self.weights is not None and not self.encoder.prefixes:
             raise ValueError(
                 f"weights with encoder {self.encoder.name!r}, which has no pretrained ones; leave them out"
             )

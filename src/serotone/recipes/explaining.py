@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
-from serotone.modeling.options import Options, described
-from serotone.training.recipe import layers, load, resolved
-from serotone.training.schema import BY_NAME, a_name_alone
+from serotone.options import Options, described
+from serotone.recipes.reading import layers, load, resolved
+from serotone.recipes.schema import BY_NAME, a_name_alone
 
 PROVENANCES = ("paper", "public", "computed", "ours")
 """What the comment beside a value may begin with."""
@@ -58,7 +58,7 @@ class _Said(NamedTuple):
 
 
 def explain(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpus: str | None = None) -> list[Explanation]:
-    """Every value of a recipe as :func:`serotone.training.recipe.load` resolves it, in the schema's order.
+    """Every value of a recipe as :func:`serotone.recipes.load` resolves it, in the schema's order.
 
     Args:
         name_or_path: Which recipe.

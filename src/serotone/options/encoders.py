@@ -1,0 +1,148 @@
+"""What a recipe may say of an encoder. ``ENCODERS`` holds these by name; the modules are in ``modeling/encoders``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Lt, doc
+
+from serotone.options.base import Options, by_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions(Options):
+    """What every encoder can be asked before it is made."""
+
+    masks: ClassVar[bool] = True
+    """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
+
+    prefixes: ClassVar[tuple[str, ...]] = ()
+    """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CRNNOptions(EncoderOptions):
+    """Four convolutions and a BiGRU (system 2)."""
+
+    name: Literal["crnn"] = "crnn"
+    hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class VLCRNNOptions(EncoderOptions):
+    """Two masked convolutions and a BiGRU (system 0)."""
+
+    name: Literal["vlcrnn"] = "vlcrnn"
+    filters: Annotated[tuple[int, int], doc("filters of each convolution")] = (16, 32)
+    hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet18Options(EncoderOptions):
+    """ResNet-18 (system 1)."""
+
+    name: Literal["resnet18"] = "resnet18"
+    masks: ClassVar[bool] = False
+    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has the first")] = (
+        64,
+        128,
+        256,
+        512,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CNNBLSTMOptions(EncoderOptions):
+    """Six convolutional blocks and a BLSTM (system 3)."""
+
+    name: Literal["cnn-blstm"] = "cnn-blstm"
+    masks: ClassVar[bool] = False
+    filters: Annotated[tuple[int, int, int, int, int, int], doc("width of each block")] = (128, 128, 64, 64, 64, 64)
+    hidden: Annotated[int, Ge(1), doc("cells of the LSTM in each direction")] = 64
+    dropout: Annotated[float, Ge(0), Lt(1), doc("share of a block's outputs dropped in training")] = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class DyCNNOptions(EncoderOptions):
+    """Four blocks of static or dynamic convolution and an LSTM (system 4)."""
+
+    name: Literal["dycnn"] = "dycnn"
+    filters: Annotated[tuple[int, int, int, int], doc("filters of each block")] = (64, 64, 128, 128)
+    dynamic: Annotated[bool, doc("whether the convolutions are dynamic or plain")] = True
+    kernels: Annotated[int, Ge(1), doc("kernels of a dynamic convolution")] = 4
+    reduction: Annotated[int, Ge(1), doc("channels over units between a dynamic convolution's attention layers")] = 4
+    first_static: Annotated[bool, doc("a plain convolution in the first block, whatever dynamic says")] = False
+    recurrence: Annotated[Literal["bilstm", "lstm"], doc("both directions, or the forward one")] = "bilstm"
+    hidden: Annotated[int, Ge(1), doc("units per direction")] = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhisperOptions(EncoderOptions):
+    """The convolutions and the lower layers of Whisper's encoder; base is 512 wide, tiny 384."""
+
+    name: Literal["whisper"] = "whisper"
+    prefixes: ClassVar[tuple[str, ...]] = ("model.encoder.", "encoder.")
+    width: Annotated[int, Ge(4), doc("width of a layer; even, and a multiple of heads")] = 512
+    heads: Annotated[int, Ge(1), doc("attention heads of a layer")] = 8
+    layers: Annotated[
+        tuple[int, ...],
+        doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
+    ] = (3,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"width {self.width} with heads {self.heads}; expected an even multiple of heads")
+        check_layers(self.layers)
+
+    @property
+    def depth(self) -> int:
+        """Layers that are computed."""
+        return self.layers[-1]
+
+
+def check_layers(layers: Sequence[int]) -> None:
+    """Refuse layers whose states cannot be given side by side.
+
+    Raises:
+        ValueError: They are none, do not rise, or are below 0.
+    """
+    if not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
+        raise ValueError(f"layers {list(layers)}; expected at least one number, rising, from 0 on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformersSpeechOptions(EncoderOptions):
+    """wav2vec 2.0, HuBERT or WavLM over the waveform; base is 768 wide, large 1024 with 16 heads."""
+
+    name: Literal["transformers-speech"] = "transformers-speech"
+    prefixes: ClassVar[tuple[str, ...]] = ("wav2vec2.", "hubert.", "wavlm.")
+    family: Literal["wav2vec2", "hubert", "wavlm"] = "wav2vec2"
+    width: Annotated[int, Ge(16), doc("width of a layer; a multiple of heads and of 16")] = 768
+    heads: Annotated[int, Ge(1), doc("attention heads of a layer")] = 12
+    norm: Annotated[
+        Literal["group", "layer"],
+        doc("group: base models, and wav2vec2-large; layer: all other large ones, whose transformer is pre-norm"),
+    ] = "group"
+    filters: Annotated[int, Ge(1), doc("of each convolution")] = 512
+    layers: Annotated[
+        tuple[int, ...],
+        doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
+    ] = (6,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width % self.heads or self.width % 16:
+            raise ValueError(f"width {self.width} with heads {self.heads}; expected a multiple of heads and of 16")
+        check_layers(self.layers)
+
+
+ENCODERS: Mapping[str, type[EncoderOptions]] = by_name(
+    CRNNOptions,
+    VLCRNNOptions,
+    ResNet18Options,
+    CNNBLSTMOptions,
+    DyCNNOptions,
+    WhisperOptions,
+    TransformersSpeechOptions,
+)

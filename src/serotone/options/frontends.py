@@ -1,0 +1,139 @@
+"""What a recipe may say of a frontend. ``FRONTENDS`` holds these by name; the modules are in ``modeling/frontends``."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt, doc
+
+from serotone.options.base import Options, by_name
+
+MelScale = Literal["slaney", "htk"]
+MelNorm = Literal["slaney"]
+
+WHISPER_HOP = 160
+"""Samples from one frame of Whisper's to the next, at 16 kHz."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontendOptions(Options):
+    """What every frontend can be asked before it is made."""
+
+    @abstractmethod
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectralOptions(FrontendOptions):
+    """Framing, window and logarithm, as most frontends take them."""
+
+    window: Literal["hamming", "hann"] = "hamming"
+    window_seconds: Annotated[float, Gt(0)] = 0.040
+    hop_seconds: Annotated[float, Gt(0)] = 0.010
+    window_samples: Annotated[int | None, Ge(2), doc("instead of window_seconds")] = None
+    hop_samples: Annotated[int | None, Ge(1), doc("instead of hop_seconds")] = None
+    n_fft: Annotated[int, Ge(64), doc("size of the DFT, to which a window is zero-padded")] = 1024
+    pre_emphasis: Annotated[float | None, Gt(0), Lt(1), doc("y[t] = x[t] - a x[t-1]; null for none")] = None
+    centred: Annotated[bool, doc("frame t is centred on sample t * hop, with zeros beyond the clip")] = True
+    logarithm: Literal["db", "ln"] = "db"
+    amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees")] = 1e-10
+    offset: Annotated[float, Ge(0), doc("added to the power before the logarithm; decibels only")] = 0.0
+    top_db: Annotated[float | None, Gt(0), doc("floor below each clip's maximum; decibels only; null for none")] = 80.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.logarithm == "ln" and (self.top_db is not None or self.offset != 0.0):
+            raise ValueError(
+                f"top_db {self.top_db} and offset {self.offset} belong to decibels; with logarithm ln, top_db is null"
+                " and offset 0"
+            )
+
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+        return self.hop_samples or round(self.hop_seconds * sample_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramOptions(SpectralOptions):
+    """Linear-frequency frames."""
+
+    name: Literal["spectrogram"] = "spectrogram"
+    bins: Annotated[int | None, Ge(1), doc("keep the first so many; null keeps all")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelOptions(SpectralOptions):
+    """The mel bands that log-mel and cepstral frames are made from."""
+
+    num_mels: Annotated[int, Ge(8)] = 128
+    mel_scale: MelScale = "slaney"
+    mel_norm: Annotated[MelNorm | None, doc("slaney: each band divided by half its width in Hz; null: peaks at 1")] = (
+        "slaney"
+    )
+    f_min: Annotated[float, Ge(0), doc("lower end of the first band in Hz")] = 0.0
+    f_max: Annotated[float | None, Gt(0), doc("null: half the sample rate")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelOptions(MelOptions):
+    """Log-mel frames."""
+
+    name: Literal["log-mel"] = "log-mel"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MFCCOptions(MelOptions):
+    """Cepstral frames, with their differences where asked."""
+
+    name: Literal["mfcc"] = "mfcc"
+    num_coefficients: Annotated[int, Ge(1), doc("from coefficient 0 on")] = 40
+    deltas: Annotated[int, Ge(0), Le(2), doc("orders of differences appended")] = 0
+    delta_width: Annotated[int, Ge(3), doc("frames that a difference reads; odd")] = 9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.delta_width % 2 == 0:
+            raise ValueError(f"delta_width {self.delta_width}; expected an odd number, with one frame in the middle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhisperLogMelOptions(FrontendOptions):
+    """Whisper's log-mel frames, 100 a second; audio at 16 kHz."""
+
+    name: Literal["whisper-log-mel"] = "whisper-log-mel"
+    num_mels: Annotated[int, Ge(1), doc("80; 128 from large-v3 on")] = 80
+    reference: Annotated[
+        Literal["absolute", "maximum"],
+        doc("absolute as published; maximum puts each clip's maximum at loudest, so that level changes nothing"),
+    ] = "absolute"
+    loudest: Annotated[float, doc("the clip's maximum with reference maximum, as log10 of power")] = 1.5
+
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+        return WHISPER_HOP
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformOptions(FrontendOptions):
+    """Samples as they are."""
+
+    name: Literal["waveform"] = "waveform"
+    normalise: Annotated[
+        bool,
+        doc("bring each clip to mean 0 and variance 1; false for wavlm-base, true for most other published models"),
+    ] = True
+
+    def hop(self, sample_rate: int) -> int:
+        """Samples from one frame to the next."""
+        return 1
+
+
+FRONTENDS: Mapping[str, type[FrontendOptions]] = by_name(
+    SpectrogramOptions,
+    LogMelOptions,
+    MFCCOptions,
+    WhisperLogMelOptions,
+    WaveformOptions,
+)

@@ -1,0 +1,9 @@
+"""Recipes: what one may say (``schema.py``), how one is read (``reading.py``) and explained (``explaining.py``).
+
+The recipes that ship are the YAML files beside these modules. Nothing here needs torch.
+"""
+
+from serotone.recipes.reading import layers, load, resolved, shipped, source
+from serotone.recipes.schema import Recipe
+
+__all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]

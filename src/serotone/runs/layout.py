@@ -1,0 +1,67 @@
+"""What lies where in the folder of a run, and in that of a study: every name of a file is said here and nowhere else.
+
+    RUN/recipe.yaml, corpus.json, utterances.csv    what was run on what, written before anything is trained
+    RUN/summary.json                                scores so far, and how many folds there are to be
+    RUN/fold-<repetition>-<fold>/                   what came of one fold; metrics.json is written last
+    STUDY/study.yaml, failures.json
+    STUDY/<row>/seed-<seed>/                        a run
+
+A run of a single training has no folds: the files of its one fold lie in the run's own folder, next to ``bundle/``.
+"""
+
+import re
+from pathlib import Path
+
+RECIPE, CORPUS, UTTERANCES = "recipe.yaml", "corpus.json", "utterances.csv"
+SUMMARY = "summary.json"
+BUNDLE = "bundle"
+LOCK = ".lock"
+
+SPLIT, LEAKS = "split.json", "leaks.json"
+VERSIONS = "versions.json"
+CURVES, SELECTION = "curves.csv", "selection.json"
+VALIDATION, PREDICTIONS = "validation.csv", "predictions.csv"
+EMBEDDINGS = "embeddings.npz"
+METRICS = "metrics.json"
+
+STUDY, FAILURES = "study.yaml", "failures.json"
+
+_FOLD = re.compile(r"fold-(\d+)-(\d+)")
+
+
+def fold_folder(run: Path, repetition: int, fold: int) -> Path:
+    """Where a fold's files lie."""
+    return run / f"fold-{repetition}-{fold}"
+
+
+def folds_in(run: Path) -> list[tuple[int, int, Path]]:
+    """Repetition, number and folder of each fold that was begun, in order."""
+    found = [(_FOLD.fullmatch(path.name), path) for path in run.glob("fold-*-*")]
+    return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
+
+
+def seed_folder(study: Path, row: str, seed: int) -> Path:
+    """Where the run of a study's row with one seed lies."""
+    return study / row / f"seed-{seed}"
+
+
+def finished(fold: Path) -> bool:
+    """Whether a fold's results lie on disk, whole."""
+    return (fold / METRICS).is_file()
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is one of a cross-validation: a recipe, a corpus, and folds or a summary."""
+    if not all((folder / name).is_file() for name in (RECIPE, CORPUS)):
+        return False
+    return (folder / SUMMARY).is_file() or bool(folds_in(folder))
+
+
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study."""
+    return (folder / STUDY).is_file()
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """Every run folder below a folder, in order."""
+    return sorted(path.parent for path in folder.rglob(RECIPE) if is_run(path.parent))

@@ -1,0 +1,189 @@
+"""The one writer of a run folder: pinned down before anything runs, held by one process, every file whole or not there."""
+
+import contextlib
+import fcntl
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serotone import metrics
+from serotone.corpora import Utterance, fingerprint
+from serotone.errors import RunError
+from serotone.files import write_csv, write_json, write_text, write_whole
+from serotone.runs import layout
+from serotone.splits import Split
+from serotone.splits.parts import sentence_of
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder, made where it does not exist, for this process.
+
+    Raises:
+        RunError: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / layout.LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(
+                f"{folder}: another serotone process is running here; wait for it, or use another --out"
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def opened(
+    folder: Path, recipe: str, utterances: Sequence[Utterance], *, same_recipe: Callable[[Path], bool]
+) -> Iterator[None]:
+    """Hold a run folder for this process: write recipe and corpus into a new one, compare an old one.
+
+    Args:
+        folder: The run's.
+        recipe: Its recipe, as YAML.
+        utterances: What it runs on.
+        same_recipe: Whether the recipe in a file means the same, where it does not say the same to the letter.
+
+    Raises:
+        RunError: The folder belongs to another recipe or other data, or another process is running in it.
+    """
+    with held(folder):
+        corpus = {
+            "fingerprint": fingerprint(utterances),
+            "utterances": len(utterances),
+            "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
+            "speakers": len({u.speaker for u in utterances}),
+        }
+        _same_or_new(folder / layout.RECIPE, recipe, "recipe", same=same_recipe)
+        _same_or_new(folder / layout.CORPUS, json.dumps(corpus, indent=2) + "\n", "corpus")
+        if not (folder / layout.UTTERANCES).is_file():
+            write_csv(folder / layout.UTTERANCES, [_described(utterance) for utterance in utterances])
+        yield
+
+
+def _described(utterance: Utterance) -> dict[str, str]:
+    """What a report must know of an utterance: whose it is, and how to find it; nothing of where the corpus lies."""
+    return {
+        "id": utterance.id,
+        "corpus": utterance.corpus,
+        "speaker": utterance.speaker,
+        "gender": utterance.gender or "",
+        "session": utterance.session or "",
+        "sentence": sentence_of(utterance) if utterance.sentence else "",
+        "file": utterance.path.name,
+    }
+
+
+def _same_or_new(path: Path, text: str, what: str, *, same: Callable[[Path], bool] | None = None) -> None:
+    """Write a new file, or make sure that the old one says the same: to the letter, or in the sense of ``same``."""
+    if not path.is_file():
+        write_text(path, text)
+    elif path.read_text(encoding="utf-8") != text and not (same and same(path)):
+        raise RunError(f"{path.parent}: this run was started with another {what} (see {path.name}); use another --out")
+
+
+# ------------------------------------------------------------------------------------------------------------- one fold
+
+
+def write_leaks(fold: Path, leaks: Mapping[str, Any]) -> None:
+    """Who and what stands in more than one part."""
+    write_json(fold / layout.LEAKS, leaks)
+
+
+def note_versions(fold: Path, mine: Mapping[str, object]) -> None:
+    """Add what computes a fold to ``versions.json``: longer than one where a training was taken up by other software.
+
+    Raises:
+        RunError: The file that is there is damaged.
+    """
+    path = fold / layout.VERSIONS
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except ValueError as error:
+        raise RunError(f"{path}: damaged: {error}; take it away, and the same command goes on without it") from None
+    known = known if isinstance(known, list) else [known]  # before 2026-11-21 it was one, not in a list
+    if mine not in known:
+        write_json(path, [*known, mine])
+
+
+def write_training(
+    fold: Path, curves: Sequence[Mapping[str, object]], *, step: int, monitor: str, score: float | None
+) -> None:
+    """How a training went: what each validation gave, and which step counts by which score."""
+    write_csv(fold / layout.CURVES, curves)
+    write_json(fold / layout.SELECTION, {"step": step, "monitor": monitor, "score": score})
+
+
+def write_answers(
+    path: Path, labels: Sequence[str], truth: Mapping[str, str], answers: Mapping[str, NDArray[np.floating]]
+) -> dict[str, object]:
+    """Write truth, prediction and probabilities of each utterance; what `serotone.metrics.summary` says of them.
+
+    Args:
+        path: ``predictions.csv`` of the test part, ``validation.csv`` of the validation part.
+        labels: The C classes, in order.
+        truth: Class by utterance id.
+        answers: Probabilities (C,) by utterance id.
+    """
+    rows = [
+        {"id": name, "truth": truth[name], "prediction": labels[int(answers[name].argmax())]}
+        | {f"p_{label}": f"{value:.6f}" for label, value in zip(labels, answers[name], strict=True)}
+        for name in sorted(answers)
+    ]
+    write_csv(path, rows)
+    return dict(
+        metrics.summary([str(row["truth"]) for row in rows], [str(row["prediction"]) for row in rows], labels=labels)
+    )
+
+
+def write_embeddings(
+    fold: Path,
+    *,
+    part: NDArray[np.str_],
+    ids: NDArray[np.str_],
+    truth: NDArray[np.str_],
+    embedding: NDArray[np.float32],
+) -> None:
+    """Part, id and truth (N,) and embedding (N, D) of whole clips."""
+
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, part=part, id=ids, truth=truth, embedding=embedding)
+
+    write_whole(fold / layout.EMBEDDINGS, save)
+
+
+def finish(fold: Path, split: Split, results: Mapping[str, Any]) -> None:
+    """Write who was in which part and, last of all, ``metrics.json``: where it lies, the fold is done."""
+    write_json(fold / layout.SPLIT, split.to_dict())
+    write_json(fold / layout.METRICS, results)
+
+
+def tidy(fold: Path) -> None:
+    """Remove what a process was writing as it was killed."""
+    for unfinished in fold.glob(".*.tmp"):
+        unfinished.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------- study
+
+
+def write_summary(run: Path, summary: Mapping[str, object]) -> None:
+    """The scores of a run so far."""
+    write_json(run / layout.SUMMARY, summary)
+
+
+def write_study(folder: Path, study: str) -> None:
+    """What a study asks, as YAML."""
+    write_text(folder / layout.STUDY, study)
+
+
+def write_failures(folder: Path, failures: Sequence[Mapping[str, Any]]) -> None:
+    """The units of a study that ended in an error."""
+    write_json(folder / layout.FAILURES, failures)
