@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics, statistics
-from serotone.reports.collect import Collection, Pair, Published, Row, Sweep
+from serotone.reports.collect import Collection, Published, Row
 from serotone.runs.reading import Fold, Run
 from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
+from serotone.studies.schema import Compare, Sweep
 
 Metric = Literal["ua", "wa"]
 METRICS: tuple[Metric, Metric] = ("ua", "wa")
@@ -84,12 +85,17 @@ class Result:
         others = np.delete(self.confusion, self.labels.index(NEUTRAL), axis=0)
         return float(others[:, self.labels.index(NEUTRAL)].sum() / others.sum()) if others.sum() else None
 
+    def chance(self, metric: Metric) -> float:
+        """What an answer that is always the same scores at best: 1 over the classes, or the share of the largest."""
+        totals = self.confusion.sum(axis=1)
+        return float(1 / (totals > 0).sum() if metric == "ua" else totals.max() / totals.sum())
+
 
 @dataclass(frozen=True, slots=True)
 class Paired:
     """Two rows on the answers that both have."""
 
-    pair: Pair
+    pair: Compare
     utterances: int = 0
     common: tuple[Key, ...] = ()  # the answers that are compared
     left_out: int = 0  # answers that only one of the two has
@@ -116,6 +122,11 @@ class SweepCurve:
     sweep: Sweep
     fixed: str  # ``scale 10``; empty where nothing else varies
     points: tuple[Point, ...]
+
+    @property
+    def title(self) -> str:
+        """``center.weight, alpha 0.5``."""
+        return f"{self.sweep.key}, {self.fixed}" if self.fixed else self.sweep.key
 
     @property
     def numeric(self) -> bool:
@@ -263,7 +274,7 @@ def _mistakes(
     return tuple(chosen.values())
 
 
-def compare(pair: Pair, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
+def compare(pair: Compare, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
     """The answers that both rows gave to the same utterances, under the same seed and repetition, in like folds."""
     if a is None or b is None:
         missing = " and ".join(labels.get(name, name) for name, side in ((pair.a, a), (pair.b, b)) if side is None)
