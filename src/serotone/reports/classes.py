@@ -1,6 +1,7 @@
 """Tables of classes and speakers, confusion matrices, calibration and the most confident mistakes."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from serotone.reports.analysis import METRICS, Analysis, Result, published_of
 from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, text
 from serotone.reports.collect import Row
 from serotone.reports.tables import by_row
+
+SHOWN_MISTAKES = 10
 
 
 def recalls(analysis: Analysis) -> Table:
@@ -29,13 +32,16 @@ def recalls(analysis: Analysis) -> Table:
 
 def neutral(analysis: Analysis) -> Table | None:
     """How much of the other emotions was called neutral; None where no row knows neutral."""
-    shares = {of.row.label: (of, share) for of in analysis.results.values() if (share := of.as_neutral) is not None}
-    labels = [label for label in labels_of(of for of, _ in shares.values()) if label != "neutral"]
+    results = [of for of in analysis.results.values() if "neutral" in of.labels]
+    labels = [label for label in labels_of(results) if label != "neutral"]
     lines = []
-    for name, (of, share) in shares.items():
-        values = dict(zip(of.labels, share, strict=True))
-        cells = (percent(values.get(label), "called neutral", missing="absent") for label in labels)
-        lines.append((text(name), percent(of.others_as_neutral, "called neutral"), *cells))
+    for of in results:
+        counts = {label: (line[of.labels.index("neutral")], line.sum()) for label, line in zip(of.labels, of.confusion)}
+        del counts["neutral"]
+        called = {label: called / every for label, (called, every) in counts.items() if every}
+        together, every = np.sum(list(counts.values()), axis=0) if counts else (0, 0)
+        cells = (percent(called.get(label), "called neutral", missing="absent") for label in labels)
+        lines.append((text(of.row.label), percent(together / every if every else None, "called neutral"), *cells))
     columns = ("row", "all other emotions", *labels)
     return Table("neutral", "Other emotions called neutral", columns, tuple(lines), shaded=True) if lines else None
 
@@ -117,13 +123,23 @@ def _calibration(of: Result) -> tuple[Cell, ...]:
 
 
 def mistakes(of: Result) -> Table:
-    """The most confident mistakes of a row, with their files."""
-    several = len(set(of.answers.run.tolist())) > 1
+    """The most confident mistakes of a row, with their files; of an utterance that several runs tested, the surest."""
+    answers, chances = of.answers, of.probabilities
+    confidence = chances[np.arange(len(chances)), answers.prediction]
+    wrong = answers.truth != answers.prediction
+    surest: dict[str, int] = {}
+    order = sorted(np.flatnonzero(wrong).tolist(), key=lambda n: (-confidence[n], answers.utterance[n], answers.run[n]))
+    for n in order:
+        surest.setdefault(str(answers.utterance[n]), n)
+    files = {name: heard.file for run in of.row.runs for name, heard in run.utterances.items()}
+    several = len(set(answers.run.tolist())) > 1
     columns = ("file", "utterance", "true", "called", "confidence", "probability of the true one")
     lines = []
-    for one in of.mistakes:
-        words = (text(one.file or "not known"), text(one.utterance), text(one.truth), text(one.prediction))
-        chances = (percent(one.confidence, columns[4]), percent(one.for_truth, columns[5]))
-        lines.append((*words, *chances, *([text(f"{one.wrong} of {one.runs} runs")] if several else [])))
+    for name, n in islice(surest.items(), SHOWN_MISTAKES):
+        truth, called = (of.labels[label] for label in (answers.truth[n], answers.prediction[n]))
+        shares = (percent(confidence[n], columns[4]), percent(chances[n, answers.truth[n]], columns[5]))
+        same = answers.utterance == name
+        times = [text(f"{(same & wrong).sum()} of {same.sum()} runs")] if several else []
+        lines.append((text(files[name] or "not known"), text(name), text(truth), text(called), *shares, *times))
     title = f"Most confident mistakes: {of.row.label}"
     return Table(f"mistakes-{of.row.name}", title, (*columns, "wrong in") if several else columns, tuple(lines))
