@@ -60,6 +60,17 @@ def test_published_figures_of_another_corpus_are_not_drawn_next_to_ours(study, t
     assert [line.published for line in other.draw.args[0]] == [None, None]
 
 
+def test_a_sweep_draws_the_published_score_of_a_value_that_was_not_run(tmp_path):
+    grid = {"recipe": "toy", "values": {"center.weight": [3, 0.3]}}
+    grid["published"] = [{"at": {"center.weight": 3}, "ua": 66.9}]
+    make_study(tmp_path, rows=[], grid=grid, sweeps=[{"key": "center.weight", "log": True}], published_on="toy")
+    make_run(tmp_path / "weight=0.3" / "seed-0")
+    (axes,) = pictures_of(tmp_path)["sweep-0-center.weight-ua"].draw().axes
+    ours, theirs = [line for line in axes.lines if line.get_marker() in ("o", "D")]
+    np.testing.assert_allclose(ours.get_xydata(), [[0.3, 100], [3, np.nan]])
+    np.testing.assert_allclose(theirs.get_xydata(), [[3, 66.9]])
+
+
 def test_without_a_validation_part_the_loss_is_drawn_and_the_reason_given(tmp_path):
     run = make_run(tmp_path / "run")
     for fold in run.glob("fold-*"):

@@ -41,7 +41,8 @@ def answer(analysis: Analysis) -> dict[str, Any]:
     groups: dict[tuple[str, str], list[Result]] = {}
     for row in run:
         first = next(one for one in row.runs if one.folds)
-        where = f"{' + '.join(first.corpora)}, {first.protocol}"
+        heard = any(fold.shared.speakers for one in row.runs for fold in one.folds if fold.shared is not None)
+        where = f"{' + '.join(first.corpora)}, {first.protocol}{', test speakers also in training' if heard else ''}"
         groups.setdefault((where, str(first.corpus["fingerprint"])), []).append(analysis.results[row.name])
     tested = [paired for paired in pairs if p_of(paired) is not None]
     return {
@@ -53,7 +54,7 @@ def answer(analysis: Analysis) -> dict[str, Any]:
         "folds": len(folds),
         "heard": sum(bool(of.speakers) for of in shared if of is not None),  # folds
         "recorded": None not in shared,
-        "chosen": list(dict.fromkeys((rule(one, fold), judge(fold)) for one, fold in folds)),
+        "chosen": listed(_choice(rule(one, fold), judge(fold)) for one, fold in folds),
         "best": [_best(where, results) for (where, _), results in groups.items()],
         "tested": tested,
         "significant": [paired for paired in tested if (p_of(paired) or 0) < LEVEL],
@@ -62,6 +63,10 @@ def answer(analysis: Analysis) -> dict[str, Any]:
         "not_run": [row.label for row in rows if not row.folds],
         "partly": [f"{row.label} ({row.folds} of {row.planned or '?'} folds)" for row in run if not row.whole],
     }
+
+
+def _choice(rule: str, judge: str) -> str:
+    return rule if judge.startswith("nothing") else f"{rule} ({judge})"
 
 
 def _best(where: str, results: Sequence[Result]) -> Best:

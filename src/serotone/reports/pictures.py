@@ -59,7 +59,7 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
         if curve.numeric and any(point.result for point in curve.points):
             for metric in METRICS:
                 stem = f"sweep-{place}-{slug(curve.sweep.key)}-{metric}"
-                draw = partial(_sweep, curve, metric, source(analysis))
+                draw = partial(_sweep, analysis, curve, metric)
                 yield Picture("sweeps", stem, draw, f"{metric.upper()} over {curve.title}{_unfinished(curve)}")
     for row in analysis.collection.rows:
         of, told, stem = analysis.of(row), published_of(row), f"confusion-{stems[row.name]}"
@@ -151,7 +151,7 @@ def _differences(analysis: Analysis, metric: Metric) -> Iterator[Picture]:
         yield Picture("comparisons", f"differences-{metric}", draw, metric.upper())
 
 
-def _sweep(curve: SweepCurve, metric: Metric, source: str) -> Figure:
+def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
     scores = np.full((3, len(curve.points)), np.nan)
     for n, point in enumerate(curve.points):
         if point.result is not None:
@@ -159,13 +159,17 @@ def _sweep(curve: SweepCurve, metric: Metric, source: str) -> Figure:
             scores[0, n] = score.pooled
             if score.interval is not None:
                 scores[1:, n] = score.interval.low, score.interval.high
-    told = {float(point.x): published_of(point.row).score(metric) for point in curve.points}
+    told = {
+        float(point.x): published_of(point.row).score(metric)
+        for point in curve.points
+        if not other(analysis.collection, point.row)
+    }
     return figures.sweep(
         [float(point.x) for point in curve.points],
         scores,
         log=curve.sweep.log and all(point.x > 0 for point in curve.points),
         published={x: share for x, share in told.items() if share is not None},
-        source=source,
+        source=source(analysis),
         x_label=curve.title,
         y_label=f"{metric.upper()} (%)",
     )

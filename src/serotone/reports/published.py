@@ -47,9 +47,10 @@ def _line(analysis: Analysis, row: Row) -> list[Cell]:
 
 def other(collection: Collection, row: Row) -> str:
     """Why the scores of a row are not set against the published ones; empty where they are."""
-    if {collection.published_on} != {" + ".join(run.corpora) for run in row.runs}:
+    runs = row.runs or [run for one in collection.rows for run in one.runs]  # of a row not run, as the others
+    if {collection.published_on} != {" + ".join(run.corpora) for run in runs}:
         return "other corpus"
-    classes = {tuple(in_order(fold.labels)) for run in row.runs for fold in run.folds}
+    classes = {tuple(in_order(fold.labels)) for run in runs for fold in run.folds}
     theirs = tuple(in_order(collection.published_classes))
     return "other classes" if theirs and classes != {theirs} else ""
 
