@@ -118,6 +118,7 @@ def make_study(folder, *, rows, seeds=(0,), failures=(), **more):
     """A study's own files; its runs are made beside with `make_run`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    rows = [{"recipe": row["name"], **row} for row in rows]
     tree = {"schema": 1, "title": "A toy", "description": "", "seeds": list(seeds), "repetitions": 1, "rows": rows}
     (folder / "study.yaml").write_text(yaml.safe_dump(tree | more, sort_keys=False))
     (folder / "failures.json").write_text(json.dumps(list(failures)))

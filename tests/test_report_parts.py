@@ -6,7 +6,7 @@ import pytest
 
 from made_runs import EACH, make_run, make_study, name_of
 from serotone.errors import RunError
-from serotone.reports import tables
+from serotone.reports import comparisons
 from serotone.reports.analysis import analyse
 from serotone.reports.collect import collect
 
@@ -43,7 +43,7 @@ def runs(tmp_path):
 def compared(runs):
     found = analyse(collect(runs[0].parent.parent))
     (pair,) = found.pairs
-    return pair, [table.rows[0][-1].text for table in tables.comparisons(found)]
+    return pair, [table.rows[0][-1].text for table in comparisons.comparisons(found)]
 
 
 def test_equal_parts_are_compared_whole(runs):

@@ -11,10 +11,12 @@ from serotone.errors import MissingExtraError
 
 def report(
     path: Annotated[Path, typer.Argument(help="A run folder, a study folder, or a folder that holds runs.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write; PATH/report unless given.")] = None,
-    umap: Annotated[bool, typer.Option("--umap", help="Draw embeddings by UMAP, too (extra umap).")] = False,
+    out: Annotated[Path | None, typer.Option(help="The folder to write; PATH/report by default.")] = None,
+    umap: Annotated[
+        bool, typer.Option("--umap", help="Draw the embeddings by UMAP as well (needs the extra umap).")
+    ] = False,
 ) -> None:
-    """Recompute every figure from the predictions on disk; write report.html, tables.md, tables.csv and figures/.
+    """Compute every number from the predictions on disk, and write report.html, tables.md, tables.csv and figures/.
 
     The page needs no other file and no network. What is not there is printed as "not run".
     """

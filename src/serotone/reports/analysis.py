@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics, statistics
-from serotone.reports.collect import Collection, Pair, Published, Row, Sweep
+from serotone.reports.collect import Collection, Published, Row
 from serotone.runs.reading import Fold, Run
 from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
+from serotone.studies.schema import Compare, Sweep
 
 Metric = Literal["ua", "wa"]
 METRICS: tuple[Metric, Metric] = ("ua", "wa")
-SHOWN_MISTAKES = 10
-NEUTRAL = "neutral"
 NOBODY = "not known"  # stands for the speaker where the corpus names none; no interval or test is made then
 
 Key = tuple[int, int, str]  # seed, repetition, utterance
@@ -31,20 +30,6 @@ class Score:
     interval: Interval | None  # None where a speaker is not known
     speakers: Mapping[str, float]  # empty where a speaker is not known
     spread: Spread | None  # None where no fold is finished under every seed
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """An utterance that was given a wrong label, and how sure the row was; of several runs the surest."""
-
-    utterance: str
-    file: str
-    truth: str
-    prediction: str
-    confidence: float
-    for_truth: float  # probability of the true label in the same answer
-    wrong: int  # runs that were wrong about it
-    runs: int  # runs that tested it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +49,18 @@ class Result:
     brier: float
     reliability: Reliability
     redealt: bool  # folds of one repetition and number test other utterances under another seed
-    mistakes: tuple[Mistake, ...]
 
-    @property
-    def as_neutral(self) -> NDArray[np.float64] | None:
-        """Share of each class (C,) that was called neutral; None where neutral is no class."""
-        if NEUTRAL not in self.labels:
-            return None
+    def chance(self, metric: Metric) -> float:
+        """What an answer that is always the same scores at best: 1 over the classes, or the share of the largest."""
         totals = self.confusion.sum(axis=1)
-        share = np.full(len(self.labels), np.nan)
-        np.divide(self.confusion[:, self.labels.index(NEUTRAL)], totals, out=share, where=totals > 0)
-        return share
-
-    @property
-    def others_as_neutral(self) -> float | None:
-        """Share of all utterances of the other emotions that were called neutral."""
-        if NEUTRAL not in self.labels:
-            return None
-        others = np.delete(self.confusion, self.labels.index(NEUTRAL), axis=0)
-        return float(others[:, self.labels.index(NEUTRAL)].sum() / others.sum()) if others.sum() else None
+        return float(1 / (totals > 0).sum() if metric == "ua" else totals.max() / totals.sum())
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
     """Two rows on the answers that both have."""
 
-    pair: Pair
+    pair: Compare
     utterances: int = 0
     common: tuple[Key, ...] = ()  # the answers that are compared
     left_out: int = 0  # answers that only one of the two has
@@ -116,6 +87,11 @@ class SweepCurve:
     sweep: Sweep
     fixed: str  # ``scale 10``; empty where nothing else varies
     points: tuple[Point, ...]
+
+    @property
+    def title(self) -> str:
+        """``center.weight, alpha 0.5``."""
+        return f"{self.sweep.key}, {self.fixed}" if self.fixed else self.sweep.key
 
     @property
     def numeric(self) -> bool:
@@ -181,7 +157,6 @@ def result(row: Row) -> Result:
         brier=statistics.brier(probabilities, answers.truth),
         reliability=statistics.reliability(probabilities, answers.truth),
         redealt=_redealt(folds),
-        mistakes=_mistakes(row, labels, answers, probabilities),
     )
 
 
@@ -190,37 +165,34 @@ def _numbered(values: Sequence[Any]) -> NDArray[np.int64]:
     return np.array([places[value] for value in values], dtype=np.int64)
 
 
-def of_confusion(metric: Metric, matrix: NDArray[np.int64]) -> float:
-    """WA or UA of a confusion matrix (C, C)."""
-    if metric == "wa":
-        return metrics.weighted_accuracy_from_confusion(matrix)
-    return metrics.unweighted_accuracy_from_confusion(matrix)
-
-
-def of_fold(metric: Metric, fold: Fold) -> float:
-    """WA or UA of a fold's test part; UA over the classes that it has."""
-    return of_confusion(metric, metrics.confusion_matrix(fold.truth, fold.prediction, labels=range(len(fold.labels))))
+def _scored(metric: Metric, truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: int) -> float:
+    """WA, or UA over the classes that occur."""
+    matrix = metrics.confusion_matrix(truth, prediction, labels=range(classes))
+    wa, ua = metrics.weighted_accuracy_from_confusion, metrics.unweighted_accuracy_from_confusion
+    return wa(matrix) if metric == "wa" else ua(matrix)
 
 
 def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, known: bool) -> Score:
-    table = [(run.seed, fold.repetition, fold.number, of_fold(metric, fold)) for run, fold in folds]
-    mean, sd = metrics.mean_and_sd(score for *_, score in table)
+    classes = answers.num_classes
+    scores = {
+        (run.seed, fold.repetition, fold.number): _scored(metric, fold.truth, fold.prediction, classes)
+        for run, fold in folds
+    }
+    mean, sd = metrics.mean_and_sd(scores.values())
     runs = [answers.run == run for run in np.unique(answers.run)]
-    classes = range(answers.num_classes)
-    matrices = [metrics.confusion_matrix(answers.truth[r], answers.prediction[r], labels=classes) for r in runs]
+    pooled = [_scored(metric, answers.truth[run], answers.prediction[run], classes) for run in runs]
     return Score(
         mean=mean,
         sd=sd,
-        pooled=float(np.mean([of_confusion(metric, matrix) for matrix in matrices])),
+        pooled=float(np.mean(pooled)),
         interval=statistics.interval(answers, metric) if known else None,
         speakers=statistics.speaker_scores(answers, metric) if known else {},
-        spread=_spread(table),
+        spread=_spread(scores),
     )
 
 
-def _spread(table: Sequence[tuple[int, int, int, float]]) -> Spread | None:
-    """Over the folds, of every repetition, that are finished under every seed."""
-    scores = {(seed, repetition, number): score for seed, repetition, number, score in table}
+def _spread(scores: Mapping[tuple[int, int, int], float]) -> Spread | None:
+    """Over the folds, of every repetition, that are finished under every seed; scores by seed, repetition and fold."""
     seeds = sorted({key[0] for key in scores})
     whole = [fold for fold in sorted({key[1:] for key in scores}) if all((seed, *fold) in scores for seed in seeds)]
     if not whole:
@@ -233,37 +205,7 @@ def _redealt(folds: Sequence[tuple[Run, Fold]]) -> bool:
     return any(set(tested.setdefault(fold.name, fold.ids)) != set(fold.ids) for _, fold in folds)
 
 
-def _mistakes(
-    row: Row, labels: tuple[str, ...], answers: Answers, probabilities: NDArray[np.float64]
-) -> tuple[Mistake, ...]:
-    """The surest mistakes, each utterance once."""
-    heard = {name: about for run in row.runs for name, about in run.utterances.items()}
-    rows = np.arange(len(answers.truth))
-    confidence = probabilities[rows, answers.prediction]
-    wrong = answers.truth != answers.prediction
-    order = sorted(rows[wrong], key=lambda n: (-confidence[n], answers.utterance[n], answers.run[n]))
-    chosen: dict[str, Mistake] = {}
-    for n in order:
-        name = str(answers.utterance[n])
-        if name in chosen:
-            continue
-        same = answers.utterance == name
-        chosen[name] = Mistake(
-            utterance=name,
-            file=heard[name].file,
-            truth=labels[answers.truth[n]],
-            prediction=labels[answers.prediction[n]],
-            confidence=float(confidence[n]),
-            for_truth=float(probabilities[n, answers.truth[n]]),
-            wrong=int((same & wrong).sum()),
-            runs=int(same.sum()),
-        )
-        if len(chosen) == SHOWN_MISTAKES:
-            break
-    return tuple(chosen.values())
-
-
-def compare(pair: Pair, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
+def compare(pair: Compare, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
     """The answers that both rows gave to the same utterances, under the same seed and repetition, in like folds."""
     if a is None or b is None:
         missing = " and ".join(labels.get(name, name) for name, side in ((pair.a, a), (pair.b, b)) if side is None)

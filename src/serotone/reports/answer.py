@@ -1,125 +1,86 @@
-"""The answer in a paragraph: what was run, what came first, what is significant, what is missing."""
+"""What the top of a report answers: what was run, what came first, how it was chosen, what is significant."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from serotone.reports.analysis import Analysis, Paired, Result
-from serotone.reports.cells import shown_p, signed
-from serotone.reports.collect import Row
+from serotone.reports.analysis import METRICS, Analysis, Paired, Result
+from serotone.reports.circumstances import judge, rule
+from serotone.reports.tables import listed
 
 LEVEL = 0.05
 
 
-def answer(analysis: Analysis) -> list[str]:
-    """The sentences on top of a report."""
-    run = [row for row in analysis.collection.rows if row.folds]
-    if not run:
-        return ["Nothing is finished yet: no row has a finished fold."]
-    return [_what(analysis, run), *_best(analysis, run), *_significant(analysis), *_missing(analysis)]
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The highest UA among rows of one corpus and one protocol, which alone can be compared."""
+
+    where: str
+    labels: tuple[str, ...]  # several where they share it
+    result: Result  # of the first of them
+    rows: int
+    finished: bool  # only rows with every fold finished were looked at
+    close: int  # other rows whose interval overlaps
+
+    @property
+    def ua(self) -> str:
+        """``UA 59.7 % (95 % interval 48.8 to 70.5 %) and WA 61.3 %``."""
+        ua, wa = (self.result.scores[metric].pooled for metric in METRICS)
+        limits = self.result.scores["ua"].interval
+        words = f" (95 % interval {100 * limits.low:.1f} to {100 * limits.high:.1f} %)" if limits else ""
+        return f"UA {100 * ua:.1f} %{words} and WA {100 * wa:.1f} %"
 
 
-def _what(analysis: Analysis, run: list[Row]) -> str:
-    rows = analysis.collection.rows
+def answer(analysis: Analysis) -> dict[str, Any]:
+    """The facts that the first sentences of a report are made of."""
+    rows, pairs = analysis.collection.rows, analysis.pairs
+    run = [row for row in rows if row.folds]
     runs = [one for row in run for one in row.runs if one.folds]
-    corpora = _listed(f"{' + '.join(one.corpora)} ({one.corpus['utterances']} utterances)" for one in runs)
-    protocols = _listed(one.protocol for one in runs)
-    schedules = _listed(str(one.recipe["schedule"]) for one in runs)
-    seeds = sorted({one.seed for one in runs})
-    counted = "One row was run" if len(rows) == 1 else f"{len(run)} of {len(rows)} rows were run"
-    return (
-        f"{counted} on {corpora}; protocol: {protocols}; schedule: {schedules}; seed{'s' * (len(seeds) > 1)}:"
-        f" {', '.join(map(str, seeds))}; {_count(sum(row.folds for row in run), 'fold')} finished."
-    )
-
-
-def _listed(values: Iterable[str]) -> str:
-    return " and ".join(dict.fromkeys(values))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def _best(analysis: Analysis, run: list[Row]) -> list[str]:
-    """The highest UA of each group of rows that can be set beside each other: one corpus, one protocol."""
+    folds = [(one, fold) for one in runs for fold in one.folds]
+    shared = [fold.shared for _, fold in folds]
     groups: dict[tuple[str, str], list[Result]] = {}
     for row in run:
         first = next(one for one in row.runs if one.folds)
         heard = any(fold.shared.speakers for one in row.runs for fold in one.folds if fold.shared is not None)
-        where = f"{' + '.join(first.corpora)}, {first.protocol}{', test speakers heard in training' if heard else ''}"
+        where = f"{' + '.join(first.corpora)}, {first.protocol}{', test speakers also in training' if heard else ''}"
         groups.setdefault((where, str(first.corpus["fingerprint"])), []).append(analysis.results[row.name])
-    named = len(groups) > 1 or any("heard in training" in where for where, _ in groups)
-    return [_highest(where if named else "", found) for (where, _), found in groups.items()]
+    tested = [paired for paired in pairs if p_of(paired) is not None]
+    return {
+        "run": run,
+        "corpora": listed(f"{' + '.join(one.corpora)} ({one.corpus['utterances']} utterances)" for one in runs),
+        "protocols": listed(one.protocol for one in runs),
+        "schedules": listed(one.recipe["schedule"] for one in runs),
+        "seeds": sorted({one.seed for one in runs}),
+        "folds": len(folds),
+        "heard": sum(bool(of.speakers) for of in shared if of is not None),  # folds
+        "recorded": None not in shared,
+        "chosen": listed(_choice(rule(one, fold), judge(fold)) for one, fold in folds),
+        "best": [_best(where, results) for (where, _), results in groups.items()],
+        "tested": tested,
+        "significant": [paired for paired in tested if (p_of(paired) or 0) < LEVEL],
+        "too_few": sum(paired.comparisons is not None and p_of(paired) is None for paired in pairs),
+        "never": [paired.remark for paired in pairs if paired.comparisons is None],
+        "not_run": [row.label for row in rows if not row.folds],
+        "partly": [f"{row.label} ({row.folds} of {row.planned or '?'} folds)" for row in run if not row.whole],
+    }
 
 
-def _highest(where: str, found: list[Result]) -> str:
-    whole = [result for result in found if result.row.whole]
-    best = max(whole or found, key=lambda result: result.scores["ua"].pooled)
-    ua, wa, bounds = best.scores["ua"], best.scores["wa"], best.scores["ua"].interval
-    which = f"{best.row.label} reaches"
-    if len(found) > 1:
-        among = "" if len(whole) in {0, len(found)} else " among the rows with every fold finished"
-        which = f"{'the' if where else 'The'} highest UA{among} is that of {best.row.label}:"
-    opening = f"On {where}, {which}" if where else which
-    beside = f" (95 % interval {100 * bounds.low:.1f} to {100 * bounds.high:.1f} %)" if bounds else ""
-    partly = "" if whole else ", not all of which are finished"
-    return f"{opening} UA {100 * ua.pooled:.1f} %{beside} and WA {100 * wa.pooled:.1f} %, all folds pooled{partly}."
+def _choice(rule: str, judge: str) -> str:
+    return rule if judge.startswith("nothing") else f"{rule} ({judge})"
 
 
-def _significant(analysis: Analysis) -> list[str]:
-    pairs = analysis.pairs
-    if not pairs:
-        return ["No rows are compared with each other here."] if len(analysis.results) > 1 else []
-    tested = [paired for paired in pairs if _p(paired) is not None]
-    held = [paired for paired in tested if (p := _p(paired)) is not None and p < LEVEL]
-    sentences = []
-    if len(tested) == 1:
-        sentences.append(f"The one comparison that could be tested is {'' if held else 'not '}significant in UA.")
-        sentences += [_told(analysis, tested[0])]
-    elif tested:
-        count = "none is" if not held else f"{len(held)} {'is' if len(held) == 1 else 'are'}"
-        sentences.append(
-            f"Of {len(tested)} comparisons that could be tested, {count} significant in UA at .05 after Holm's"
-            " correction."
-        )
-        sentences += [_told(analysis, paired) for paired in held]
-    few = sum(paired.comparisons is not None and _p(paired) is None for paired in pairs)
-    if few:
-        sentences.append(f"{_count(few, 'comparison')}: too few speakers for a test.")
-    never = [paired for paired in pairs if paired.comparisons is None]
-    if never:
-        why = "; ".join(dict.fromkeys(paired.remark for paired in never))
-        sentences.append(f"{_count(len(never), 'comparison')} could not be made: {why}.")
-    return sentences
+def _best(where: str, results: Sequence[Result]) -> Best:
+    whole = [of for of in results if of.row.whole]
+    among = whole or results
+    highest = max(of.scores["ua"].pooled for of in among)
+    first = [of for of in among if round(of.scores["ua"].pooled, 4) == round(highest, 4)]
+    limits = first[0].scores["ua"].interval
+    others = [of.scores["ua"].interval for of in among if of not in first]
+    close = sum(limits is not None and of is not None and of.high >= limits.low for of in others)
+    labels = tuple(of.row.label for of in first)
+    return Best(where, labels, first[0], len(results), 0 < len(whole) < len(results), close)
 
 
-def _p(paired: Paired) -> float | None:
+def p_of(paired: Paired) -> float | None:
+    """The p of a comparison in UA after Holm's correction; None where it was not tested."""
     return paired.holm.get("ua") if paired.holm is not None else None
-
-
-def _told(analysis: Analysis, paired: Paired) -> str:
-    labels = {row.name: row.label for row in analysis.collection.rows}
-    found, p = paired.comparisons["ua"].difference if paired.comparisons else None, _p(paired)
-    parts = []
-    if found is not None:
-        low, high = signed(100 * found.low), signed(100 * found.high)
-        parts.append(f"{signed(100 * found.estimate)} points of UA (95 % interval {low} to {high})")
-    if p is not None:
-        shown = shown_p(p)
-        parts.append(f"Holm's p {'' if shown.startswith('<') else '= '}{shown}")
-    sides = f"{labels[paired.pair.a]} against {labels[paired.pair.b]}"
-    return f"{paired.pair.question} {sides}: {', '.join(parts)}.".strip()
-
-
-def _missing(analysis: Analysis) -> list[str]:
-    rows = analysis.collection.rows
-    never = [row.label for row in rows if not row.folds]
-    partly = [f"{row.label} ({row.folds} of {row.planned or '?'} folds)" for row in rows if row.folds and not row.whole]
-    sentences = [f"Not run: {'; '.join(never)}."] if never else []
-    if partly:
-        sentences.append(f"Run in part: {'; '.join(partly)}.")
-    if not sentences:
-        sentences.append("Everything that was planned was run.")
-    failures = len(analysis.collection.failures)
-    if failures:
-        sentences.append(f"{_count(failures, 'unit')} failed.")
-    return sentences

@@ -1,4 +1,4 @@
-"""A table as it is shown and the numbers behind what it shows; one table becomes Markdown, CSV, text and HTML."""
+"""A table as it is shown, and the numbers in its cells; one table becomes HTML, Markdown, CSV and text."""
 
 import csv
 import io
@@ -23,17 +23,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table under a title. The first column names the line; ``note`` says how to read it."""
+    """A table whose first column names the line. ``shaded``: the higher a percentage, the darker its cell."""
 
     key: str
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if any(len(row) != len(self.columns) for row in self.rows):
-            raise ValueError(f"table {self.key}: a row has not {len(self.columns)} cells")  # a fault of ours
+    shaded: bool = False
 
     @property
     def numeric(self) -> tuple[bool, ...]:
@@ -44,6 +40,11 @@ class Table:
 def text(value: object) -> Cell:
     """A cell of words; a dash where there are none."""
     return Cell(NOTHING if value is None or value == "" else str(value))
+
+
+def literal(key: str, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table of words."""
+    return Table(key, title, tuple(columns), tuple(tuple(map(text, row)) for row in rows))
 
 
 def number(value: float | None, measure: str, unit: str, *, decimals: int = 0, missing: str = NOTHING) -> Cell:
@@ -62,34 +63,28 @@ def percent(share: float | None, measure: str, *, missing: str = NOTHING) -> Cel
 
 def mean_and_sd(mean: float | None, sd: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
     """``60.1 ± 9.3 %``; the mean alone where there is no SD."""
-    if mean is None:
-        return Cell(missing)
-    if sd is None:
-        return percent(mean, f"{measure} mean")
+    if mean is None or sd is None:
+        return percent(mean, f"{measure} mean", missing=missing)
     values = ((f"{measure} mean", 100 * mean, "percent"), (f"{measure} SD", 100 * sd, "percent"))
     return Cell(f"{100 * mean:.1f} ± {100 * sd:.1f} %", values)
 
 
-def interval(found: Interval | None, measure: str, *, points: bool = False, missing: str = NOTHING) -> Cell:
+def interval(of: Interval | None, measure: str, *, points: bool = False, missing: str = NOTHING) -> Cell:
     """``59.7 [50.2, 69.1] %``, or of a difference ``+2.1 [-0.3, +4.5] points``."""
-    if found is None:
+    if of is None:
         return Cell(missing)
-    values = [100 * value for value in (found.estimate, found.low, found.high)]
-    shown = [signed(value) if points else f"{value:.1f}" for value in values]
+    estimate, low, high = (signed(100 * v) if points else f"{100 * v:.1f}" for v in (of.estimate, of.low, of.high))
     unit = "points" if points else "percent"
-    names = (measure, f"{measure} low", f"{measure} high")
-    sign = "points" if points else "%"
-    return Cell(
-        f"{shown[0]} [{shown[1]}, {shown[2]}] {sign}",
-        tuple((name, value, unit) for name, value in zip(names, values, strict=True)),
-    )
+    limits = bounds(of, measure).numbers
+    numbers = ((measure, 100 * of.estimate, unit), *((name, value, unit) for name, value, _ in limits))
+    return Cell(f"{estimate} [{low}, {high}] {'points' if points else '%'}", numbers)
 
 
-def bounds(found: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell:
-    """``[50.2, 69.1] %``: an interval without its estimate, which stands beside it."""
-    if found is None:
+def bounds(of: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell:
+    """``[50.2, 69.1] %``: an interval without its estimate."""
+    if of is None:
         return Cell(missing)
-    low, high = 100 * found.low, 100 * found.high
+    low, high = 100 * of.low, 100 * of.high
     return Cell(
         f"[{low:.1f}, {high:.1f}] %", ((f"{measure} low", low, "percent"), (f"{measure} high", high, "percent"))
     )
@@ -115,20 +110,6 @@ def shown_p(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
 
 
-# ------------------------------------------------------------------------------------------------------------- writing
-
-
-def to_markdown(table: Table) -> str:
-    """The table under a heading of the second level."""
-    lines = [f"## {_marked(table.title)}", ""]
-    lines.append("| " + " | ".join(_marked(column) for column in table.columns) + " |")
-    lines.append("|" + "|".join("---:" if right else "---" for right in table.numeric) + "|")
-    lines += ["| " + " | ".join(_marked(cell.text) for cell in row) + " |" for row in table.rows]
-    if table.note:
-        lines += ["", _marked(table.note)]
-    return "\n".join(lines)
-
-
 def to_csv(tables: Iterable[Table]) -> str:
     """Every number of the tables on a line of its own: table, row, column, measure, value, unit."""
     out = io.StringIO()
@@ -146,15 +127,15 @@ def to_text(table: Table, columns: Sequence[str]) -> str:
     """The chosen columns, flush, for a terminal."""
     chosen = [table.columns.index(column) for column in columns]
     lines = [list(columns), *([row[n].text for n in chosen] for row in table.rows)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(w) if not n else cell.rjust(w) for n, (cell, w) in enumerate(zip(line, widths))).rstrip()
         for line in lines
     )
 
 
-def _marked(words: str) -> str:
-    """Words that no reader of Markdown takes for a mark, a link or a tag."""
+def marked(words: str) -> str:
+    """Words on one line that no reader of Markdown takes for a mark, a link or a tag."""
     flat = re.sub(r"([\\`*|]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))", r"\\\1", " ".join(words.split()))
     return flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

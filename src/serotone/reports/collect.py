@@ -1,8 +1,8 @@
 """What lies below a folder: one run, a study, or runs of any kind, as rows of one table."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,10 +10,16 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from serotone import studies
 from serotone.errors import RunError
 from serotone.runs.layout import STUDY, is_run, is_study, runs_below, seed_folder
 from serotone.runs.reading import Run, read_failures
 from serotone.runs.reading import read_run as read
+from serotone.studies.reading import load_study
+from serotone.studies.schema import Compare, Literature, Sweep
+
+NAMED = 12
+"""How many folds, speakers or sentences are named before they are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,10 @@ class Published:
     recall: Mapping[str, float] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     confusion: NDArray[np.float64] | None = None  # (C, C), rows sum to 1, NaN where not stated
+
+    def score(self, metric: Literal["ua", "wa"]) -> float | None:
+        """UA or WA."""
+        return self.ua if metric == "ua" else self.wa
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +71,10 @@ class Row:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What was not run, in words: ``seed 0: fold 0-7``, ``seed 1``."""
+        """What was not run, in words: ``seed 0: 1 of 10 folds: 0-7``, ``seed 1``."""
         return tuple(words for run in self.runs if (words := _missing(run))) + tuple(
             f"seed {seed}" for seed in self.missing_seeds
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A question that two rows answer; ``a`` is the newer idea."""
-
-    a: str
-    b: str
-    question: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """A score over the values of one key of the recipe."""
-
-    key: str
-    rows: tuple[str, ...]
-    log: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Quoted:
-    """A row of the literature, in [0, 1]; not run."""
-
-    system: str
-    wa: float | None
-    ua: float | None
-    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +91,6 @@ class Failure:
 class Collection:
     """Rows, and for a study what it asks and what was published."""
 
-    kind: Literal["run", "study", "folder"]
     title: str
     rows: tuple[Row, ...]
     description: str = ""
@@ -117,11 +98,9 @@ class Collection:
     published_on: str = ""
     published_protocol: str = ""
     published_classes: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = ()
-    repetitions: int = 1
-    compare: tuple[Pair, ...] = ()
+    compare: tuple[Compare, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
-    literature: tuple[Quoted, ...] = ()
+    literature: tuple[Literature, ...] = ()
     notes: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
 
@@ -129,35 +108,15 @@ class Collection:
 def _missing(run: Run) -> str:
     """The folds of a run that are not there, by name where their names can be told."""
     if run.planned is None:
-        return f"seed {run.seed}: how many folds there are to be is not recorded"
+        return f"seed {run.seed}: how many folds are planned is not recorded"
     absent = run.planned - len(run.folds)
+    repetitions = max((fold.repetition for fold in run.folds), default=0) + 1
+    planned = [f"{repetition}-{n}" for repetition in range(repetitions) for n in range(run.planned // repetitions)]
+    names = sorted(set(planned) - {fold.name for fold in run.folds}, key=planned.index)
     if absent <= 0:
         return ""
-    repetitions = max((fold.repetition for fold in run.folds), default=0) + 1
-    there = {(fold.repetition, fold.number) for fold in run.folds}
-    missing = {
-        repetition: [n for n in range(run.planned // repetitions) if (repetition, n) not in there]
-        for repetition in range(repetitions)
-    }
-    if sum(map(len, missing.values())) != absent:
-        return f"seed {run.seed}: {absent} of {run.planned} folds"
-    words = [
-        (f"repetition {repetition} " if repetitions > 1 else "") + f"fold{'s' * (len(numbers) > 1)} {_ranges(numbers)}"
-        for repetition, numbers in missing.items()
-        if numbers
-    ]
-    return f"seed {run.seed}: {', '.join(words)}"
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """``1, 3 to 5``: sorted numbers, those in a row together."""
-    groups: list[list[int]] = []
-    for number in numbers:
-        if groups and number == groups[-1][-1] + 1:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-    return ", ".join(str(g[0]) if len(g) == 1 else f"{g[0]}{' to ' if len(g) > 2 else ', '}{g[-1]}" for g in groups)
+    named = f": {', '.join(names)}" if len(names) == absent <= NAMED else ""
+    return f"seed {run.seed}: {absent} of {run.planned} folds{named}"
 
 
 def collect(path: Path) -> Collection:
@@ -167,11 +126,11 @@ def collect(path: Path) -> Collection:
         RunError: There is no run, or a file is damaged or foreign; the message names it.
     """
     if is_study(path):
-        return _study(path)
+        return _study(path, load_study(path / STUDY))
     if is_run(path):
         run = read_run(path)
         name = str(run.recipe["name"]) or path.resolve().name
-        return Collection("run", f"Cross-validation of {name}", (Row(name, name, (run,)),))
+        return Collection(f"Cross-validation of {name}", (Row(name, name, (run,)),))
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; give a run, a study, or a folder that holds runs")
     folders = runs_below(path)
@@ -179,96 +138,55 @@ def collect(path: Path) -> Collection:
         raise RunError(f"{path}: no run in or below it; expected what serotone crossval or serotone study writes")
     names = [folder.relative_to(path).as_posix() for folder in folders]
     rows = tuple(Row(name, name, (read_run(folder),)) for name, folder in zip(names, folders, strict=True))
-    return Collection("folder", f"Runs in {path.resolve().name}", rows)
+    return Collection(f"Runs in {path.resolve().name}", rows)
 
 
-def _study(folder: Path) -> Collection:
-    path = folder / STUDY
-    tree = read_yaml(path)
-    try:
-        seeds = tuple(int(seed) for seed in tree["seeds"])
-        grid = tree.get("grid") or {}
-        cells = list(_cells(grid))
-        rows = [
-            *(_row(folder, entry, entry.get("label"), seeds, {}, entry.get("published")) for entry in tree["rows"]),
-            *(_row(folder, {"name": name}, name, seeds, at, told) for name, at, told in cells),
-        ]
-        return Collection(
-            kind="study",
-            title=str(tree["title"]),
-            rows=_told_apart(rows),
-            description=str(tree.get("description") or "").strip(),
-            source=str(tree.get("source") or ""),
-            published_on=str(tree.get("published_on") or ""),
-            published_protocol=str(tree.get("published_protocol") or ""),
-            published_classes=tuple(map(str, tree.get("published_classes") or ())),
-            seeds=seeds,
-            repetitions=int(tree.get("repetitions") or 1),
-            compare=tuple(Pair(p["a"], p["b"], str(p.get("question") or "")) for p in tree.get("compare") or ()),
-            sweeps=tuple(
-                Sweep(s["key"], tuple(s.get("rows") or (name for name, _, _ in cells)), bool(s.get("log")))
-                for s in tree.get("sweeps") or ()
-            ),
-            literature=tuple(
-                Quoted(str(q["system"]), _share(q.get("wa")), _share(q.get("ua")), str(q.get("source") or ""))
-                for q in tree.get("literature") or ()
-            ),
-            notes=tuple(str(note) for note in tree.get("notes") or ()),
-            failures=_failures(folder),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not a study that serotone wrote: {type(error).__name__} {error}") from None
+def _study(folder: Path, study: studies.Study) -> Collection:
+    grid = study.grid.values if study.grid else {"": ()}
+    cells = (dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values()))
+    ats = [*({} for _ in study.rows), *cells]
+    named = tuple(row.name for row in study.table[len(study.rows) :])
+    return Collection(
+        title=study.title,
+        rows=tuple(_row(folder, row, study.seeds, at) for row, at in zip(study.table, ats, strict=True)),
+        description=study.description.strip(),
+        source=study.source,
+        published_on=study.published_on,
+        published_protocol=study.published_protocol,
+        published_classes=study.published_classes,
+        compare=study.compare,
+        sweeps=tuple(sweep if sweep.rows else sweep.model_copy(update={"rows": named}) for sweep in study.sweeps),
+        literature=study.literature,
+        notes=study.notes,
+        failures=_failures(folder),
+    )
 
 
-def _cells(grid: Mapping[str, Any]) -> Iterable[tuple[str, dict[str, Any], Mapping[str, Any] | None]]:
-    """Name, values and published figures of every cell of a grid."""
-    for values in itertools.product(*grid.get("values", {"": ()}).values()):
-        at = dict(zip(grid["values"], values, strict=True))
-        name = "+".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in at.items())
-        yield name, at, next((told for told in grid.get("published") or () if told["at"] == at), None)
-
-
-def _row(
-    folder: Path,
-    entry: Mapping[str, Any],
-    label: str | None,
-    seeds: tuple[int, ...],
-    at: Mapping[str, Any],
-    published: Mapping[str, Any] | None,
-) -> Row:
-    name = str(entry["name"])
-    runs = {seed: seed_folder(folder, name, seed) for seed in seeds}
+def _row(folder: Path, row: studies.Row, seeds: tuple[int, ...], at: Mapping[str, Any]) -> Row:
+    runs = {seed: seed_folder(folder, row.name, seed) for seed in seeds}
     there = {seed: read_run(run) for seed, run in runs.items() if is_run(run)}
     labels = {fold.labels for run in there.values() for fold in run.folds}
     if len(labels) > 1:
-        raise RunError(f"{folder / name}: its seeds have different labels; the runs of a row answer among the same")
+        raise RunError(f"{folder / row.name}: its seeds have different labels; the runs of a row have the same ones")
     missing = tuple(seed for seed in seeds if seed not in there)
-    return Row(name, str(label or name), tuple(there.values()), _published(published), at, missing)
+    return Row(row.name, row.label, tuple(there.values()), _published(row.published), at, missing)
 
 
-def _told_apart(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows; where several have one label, their names join it."""
-    labels = [row.label for row in rows]
-    return tuple(
-        replace(row, label=f"{row.label} ({row.name})") if labels.count(row.label) > 1 else row for row in rows
-    )
-
-
-def _published(told: Mapping[str, Any] | None) -> Published | None:
-    if not told:
+def _published(told: studies.schema.Published | None) -> Published | None:
+    if told is None:
         return None
-    confusion = told.get("confusion") or {}
-    percent = [[np.nan if cell is None else float(cell) for cell in line] for line in confusion.get("percent", ())]
+    percent = np.array(told.confusion.percent, dtype=np.float64) if told.confusion else None  # None becomes NaN
     return Published(
-        **{key: _share(told.get(key)) for key in ("wa", "ua", "wa_sd", "ua_sd")},
-        recall={str(label): float(value) / 100 for label, value in (told.get("recall") or {}).items()},
-        labels=tuple(map(str, confusion.get("labels", ()))),
-        confusion=np.array(percent) / 100 if percent else None,
+        **{key: share_of(getattr(told, key)) for key in ("wa", "ua", "wa_sd", "ua_sd")},
+        recall={label: value / 100 for label, value in told.recall.items()},
+        labels=told.confusion.labels if told.confusion else (),
+        confusion=None if percent is None else percent / 100,
     )
 
 
-def _share(percent: Any) -> float | None:
-    return None if percent is None else float(percent) / 100
+def share_of(percent: float | None) -> float | None:
+    """Percent as a share in [0, 1]."""
+    return None if percent is None else percent / 100
 
 
 def _failures(folder: Path) -> tuple[Failure, ...]:

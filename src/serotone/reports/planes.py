@@ -2,39 +2,30 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from serotone.errors import RunError
+from serotone.errors import MissingExtraError, RunError
 from serotone.reports.cells import Cell, Table, number, percent, text
 from serotone.reports.collect import Collection, Row
-from serotone.reports.embedding import class_spread, principal_plane, umap_plane
 
 PARTS = ("train", "test")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Embeddings (N, D) of one part of a fold with the class (N,) of each."""
-
-    points: NDArray[np.float64]
-    classes: NDArray[np.int64]
+Parts = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """Both parts of one fold in the two directions in which its training part varies most."""
+    """One fold in the two directions in which its training part varies most."""
 
-    row: Row
     fold: str
     labels: tuple[str, ...]
-    points: Mapping[str, NDArray[np.float64]]  # (N, 2) by part
+    points: Parts  # (N, 2) by part
     classes: Mapping[str, NDArray[np.int64]]  # (N,) by part
     explained: tuple[float, float]  # share of the training part's variance
-    umap: Mapping[str, NDArray[np.float64]] | None = None  # (N, 2) by part, of both parts together
+    umap: Parts | None  # (N, 2) by part, of both parts together
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,77 +38,110 @@ class Embedded:
     folds: int
 
 
-def embedded(collection: Collection, *, umap: bool = False) -> tuple[Embedded, ...]:
-    """The rows whose embeddings were kept; with UMAP's coordinates beside the principal ones if asked for.
+def embedded(collection: Collection, *, umap: bool = False) -> list[Embedded]:
+    """The rows whose embeddings were kept; with UMAP's coordinates next to the principal ones if asked for.
 
     Raises:
         RunError: A file of embeddings is damaged.
         MissingExtraError: umap-learn is asked for and not installed.
     """
-    found = (_row(row, umap=umap) for row in collection.rows)
-    return tuple(one for one in found if one is not None)
-
-
-def _row(row: Row, *, umap: bool) -> Embedded | None:
-    plane: Plane | None = None
-    spreads: dict[str, list[tuple[float, float]]] = {part: [] for part in PARTS}
-    folds = 0
-    for run in row.runs:
-        for fold in run.folds:
-            if fold.embeddings is None:
+    rows = []
+    for row in collection.rows:
+        plane, spreads = None, []
+        for name, path, labels in (
+            (f"seed {run.seed}, fold {fold.name}", fold.embeddings, fold.labels)
+            for run in row.runs
+            for fold in run.folds
+            if fold.embeddings is not None
+        ):
+            points, classes = _read(path, labels)
+            if min(map(len, points.values())) < 2:
                 continue
-            parts = _read(fold.embeddings, fold.labels)
-            if any(len(part.points) < 2 for part in parts.values()):
-                continue
-            folds += 1
-            for name, part in parts.items():
-                spreads[name].append(class_spread(part.points, part.classes))
-            if plane is None and np.ptp(parts["train"].points, axis=0).any():
-                plane = _plane(row, f"seed {run.seed}, fold {fold.name}", fold.labels, parts)
-                if umap:
-                    together = umap_plane(np.concatenate([parts[part].points for part in PARTS]))
-                    places = np.split(together, [len(parts["train"].points)])
-                    plane = replace(plane, umap=dict(zip(PARTS, places, strict=True)))
-    if not folds:
-        return None
-    means = {part: tuple(np.mean(values, axis=0).tolist()) for part, values in spreads.items()}
-    return Embedded(row, plane, {part: (within, between) for part, (within, between) in means.items()}, folds)
+            spreads.append([class_spread(points[part], classes[part]) for part in PARTS])
+            if plane is None and np.ptp(points["train"], axis=0).any():
+                plane = _plane(name, labels, points, classes, umap)
+        if spreads:
+            within_between = np.mean(spreads, axis=0).tolist()
+            means = {part: (within, between) for part, (within, between) in zip(PARTS, within_between)}
+            rows.append(Embedded(row, plane, means, len(spreads)))
+    return rows
 
 
-def _read(path: Path, labels: tuple[str, ...]) -> dict[str, Part]:
+def _read(path: Path, labels: tuple[str, ...]) -> tuple[Parts, Mapping[str, NDArray[np.int64]]]:
+    """Points (N, D) and classes (N,) of both parts."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             part, truth, points = (file[key] for key in ("part", "truth", "embedding"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: expected the arrays part, truth and embedding: {error}; remove the file") from None
-    if points.ndim != 2 or part.shape != truth.shape or truth.shape != points.shape[:1]:
-        raise RunError(f"{path}: shapes {part.shape}, {truth.shape} and {points.shape} do not fit; remove the file")
-    if not np.isfinite(points).all():
-        raise RunError(f"{path}: an embedding is NaN or infinite; its training diverged; remove the file")
-    if strangers := sorted(set(truth.tolist()) - set(labels)):
+        classes = np.array([labels.index(str(one)) for one in truth], dtype=np.int64)
+        if not np.isfinite(points).all():
+            raise ValueError("an embedding is NaN or infinite, because its training diverged")
+        return {p: points[part == p].astype(np.float64) for p in PARTS}, {p: classes[part == p] for p in PARTS}
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(
-            f"{path}: classes {', '.join(strangers)}, where the run has {', '.join(labels)}; remove the file"
-        )
-    classes = np.array([labels.index(str(one)) for one in truth], dtype=np.int64)
-    return {name: Part(points[part == name].astype(np.float64), classes[part == name]) for name in PARTS}
+            f"{path}: {error}; expected the arrays part, truth and embedding, with the classes {', '.join(labels)};"
+            " remove the file"
+        ) from None
 
 
-def _plane(row: Row, fold: str, labels: tuple[str, ...], parts: Mapping[str, Part]) -> Plane:
-    train = parts["train"].points
-    coordinates, explained = principal_plane(train)
-    # Coordinates are linear in the centred points: the axes that made them place the test part in the same plane.
-    axes = np.linalg.lstsq(train - train.mean(axis=0), coordinates, rcond=None)[0]  # (D, 2)
-    return Plane(
-        row=row,
-        fold=fold,
-        labels=labels,
-        points={"train": coordinates, "test": (parts["test"].points - train.mean(axis=0)) @ axes},
-        classes={name: part.classes for name, part in parts.items()},
-        explained=(float(explained[0]), float(explained[1])),
-    )
+def _plane(
+    fold: str, labels: tuple[str, ...], points: Parts, classes: Mapping[str, NDArray[np.int64]], umap: bool
+) -> Plane:
+    axes, explained = principal_axes(points["train"])
+    centre = points["train"].mean(axis=0)
+    flat = {part: (of - centre) @ axes for part, of in points.items()}
+    together = np.concatenate([points[part] for part in PARTS])
+    near = np.split(umap_plane(together), [len(points["train"])]) if umap else None
+    places = dict(zip(PARTS, near, strict=True)) if near else None
+    return Plane(fold, labels, flat, classes, (float(explained[0]), float(explained[1])), places)
 
 
-def spreads(rows: tuple[Embedded, ...]) -> Table:
+def principal_axes(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Principal component analysis of points (N, D) that differ: two axes (D, 2), and the variance share of each (2,).
+
+    Points are centred, not scaled. The largest loading of an axis is positive, so that the same points always give the
+    same picture.
+    """
+    _, sizes, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    signs = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])
+    return (axes[:2] * signs[:, None]).T, sizes[:2] ** 2 / (sizes**2).sum()
+
+
+def class_spread(points: ArrayLike, classes: ArrayLike) -> tuple[float, float]:
+    """Spread within and between classes, both in squared units of the points (N, D).
+
+    Within is the mean over points of the squared distance to the centre of the point's own class, between the mean over
+    points of the squared distance from that centre to the mean of all points. Their sum is the total variance: a large
+    class weighs as much as its points.
+
+    >>> class_spread([[0, 0], [2, 0], [10, 0], [12, 0]], ["sad", "sad", "angry", "angry"])
+    (1.0, 25.0)
+
+    """
+    table, named = np.asarray(points, dtype=np.float64), np.asarray(classes)
+    centres = np.empty_like(table)
+    for name in np.unique(named):
+        centres[named == name] = table[named == name].mean(axis=0)
+    within = np.square(table - centres).sum(axis=1).mean()
+    between = np.square(centres - table.mean(axis=0)).sum(axis=1).mean()
+    return float(within), float(between)
+
+
+def umap_plane(points: NDArray[np.float64], *, neighbours: int = 15) -> NDArray[np.float64]:
+    """Coordinates (N, 2) by UMAP (McInnes et al., 2018); near points stay near, and far distances mean little.
+
+    Raises:
+        MissingExtraError: umap-learn is not installed.
+    """
+    try:
+        import umap
+    except ImportError as error:
+        raise MissingExtraError("UMAP", "umap") from error
+    # One thread, else the seed does not decide.
+    made = umap.UMAP(n_components=2, n_neighbors=min(neighbours, len(points) - 1), random_state=0, n_jobs=1)
+    return np.asarray(made.fit_transform(points), dtype=np.float64)
+
+
+def spreads(rows: list[Embedded]) -> Table:
     """Spread within and between classes, training and test parts apart."""
     lines: list[tuple[Cell, ...]] = []
     for one in rows:
@@ -132,12 +156,5 @@ def spreads(rows: tuple[Embedded, ...]) -> Table:
                     number(one.folds, "folds", "folds"),
                 )
             )
-    return Table(
-        "embeddings",
-        "Spread of z within and between classes",
-        ("row and part", "share of the variance between classes", "within classes", "between classes", "folds"),
-        tuple(lines),
-        "z is the embedding that the classifier reads; its unit differs between rows, so only the share compares them."
-        " Within: mean squared distance to the centre of the own class. Between: mean squared distance of the class"
-        " centres to the centre of all. Means over folds. All dimensions count, not only the two that are drawn.",
-    )
+    columns = ("row and part", "share of the variance between classes", "within classes", "between classes", "folds")
+    return Table("embeddings", "Spread of z within and between classes", columns, tuple(lines))

@@ -1,35 +1,20 @@
 """Runs on disk -> ``report.html``, ``tables.md``, ``tables.csv`` and ``figures/``."""
 
-import base64
-import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from serotone.errors import MissingExtraError
 from serotone.files import write_text
-from serotone.reports import figures
+from serotone.reports import circumstances, classes, comparisons, planes, published, tables
 from serotone.reports.analysis import Analysis, analyse
-from serotone.reports.answer import answer
-from serotone.reports.cells import Table, to_csv, to_markdown, to_text
-from serotone.reports.collect import Collection, collect
-from serotone.reports.sections import Picture, Section, sections
-from serotone.reports.tables import OVERVIEW, scores
-
-LARGEST_SVG = 300_000
-"""Bytes above which a page carries a figure as PNG; ``figures/`` holds both."""
-
-
-ENLARGED = 1.1 * 4 / 3
-"""Pixels on the page for a point of a figure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A figure as the page holds it."""
-
-    url: str
-    width: int | None
+from serotone.reports.answer import answer, p_of
+from serotone.reports.cells import Table, marked, shown_p, signed, to_csv, to_text
+from serotone.reports.collect import collect
+from serotone.reports.pictures import Picture, pictures
+from serotone.statistics import simulated_coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +35,85 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
         MetricError: Answers that cannot be scored.
         MissingExtraError: Jinja2 is not installed, or umap-learn, which was asked for.
     """
-    collection = collect(path)
-    analysis = analyse(collection)
+    analysis = analyse(collect(path))
     folder = out if out is not None else path / "report"
-    parts = sections(analysis, umap=umap)
-    shown = {block.stem: _drawn(block, folder) for part in parts for block in part.blocks if isinstance(block, Picture)}
-    every = [block for part in parts for block in part.blocks if isinstance(block, Table)]
-    sentences = answer(analysis)
-    write_text(folder / "tables.csv", to_csv(every))
-    write_text(folder / "tables.md", _markdown(collection, sentences, every))
-    write_text(folder / "report.html", page(analysis, sentences, parts, shown))
-    files = ("report.html", "tables.md", "tables.csv", *(["figures"] if shown else []))
-    return Report(to_text(scores(analysis), OVERVIEW), tuple(folder / name for name in files))
+    rows = planes.embedded(analysis.collection, umap=umap)
+    every = tables_of(analysis, rows)
+    drawn = list(pictures(analysis, rows))
+    shown: dict[str, list[tuple[Picture, str, int]]] = defaultdict(list)
+    for picture in drawn:
+        shown[picture.place].append((picture, *picture.save(folder / "figures")))
+    said = facts(analysis) | {"tables": every, "figures": shown}
+    write_text(folder / "tables.csv", to_csv(table for group in every.values() for table in group))
+    write_text(folder / "tables.md", rendered("page.md.j2", said))
+    write_text(folder / "report.html", rendered("page.html.j2", said))
+    files = ("report.html", "tables.md", "tables.csv", *(["figures"] if drawn else []))
+    return Report(to_text(every["scores"][0], tables.OVERVIEW), tuple(folder / name for name in files))
 
 
-def _drawn(picture: Picture, folder: Path) -> Shown:
-    """Save a figure; as a data URL with its width on the page."""
-    png, svg = figures.save(picture.draw(), folder / "figures" / picture.stem)
-    drawing = svg.read_bytes()
-    points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', drawing)
-    small = len(drawing) <= LARGEST_SVG
-    data, kind = (drawing, "svg+xml") if small else (png.read_bytes(), "png")
-    return Shown(
-        url=f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
-        width=round(ENLARGED * float(points[1])) if points else None,
-    )
+def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list[Table]]:
+    """Every table that has something to say, by its place on the page, in order."""
+    collection, results = analysis.collection, list(analysis.results.values())
+    compared = comparisons.comparisons(analysis)
+    made: dict[str, Iterable[Table | None]] = {
+        "scores": [tables.scores(analysis)],
+        "published": [published.published(analysis), published.differences(collection)],
+        "comparisons": compared[:2],
+        "utterances": compared[2:],
+        "sweeps": map(tables.sweep, analysis.curves),
+        "confusions": [
+            table
+            for row in collection.rows
+            for table in (classes.confusion(analysis.of(row)), classes.published_confusion(row))
+        ],
+        "recall": [classes.recalls(analysis)] if results else [],
+        "recall_differences": [comparisons.recall_differences(analysis)],
+        "neutral": [classes.neutral(analysis)],
+        "speakers": classes.speakers(analysis),
+        "calibration": [classes.calibration(analysis)] if results else [],
+        "embeddings": [planes.spreads(rows)] if rows else [],
+        "selection": [circumstances.selection(analysis)] if results else [],
+        "shared": [circumstances.shared(analysis)] if results else [],
+        "conditions": [circumstances.conditions(collection)],
+        "spread": [circumstances.spread(analysis)],
+        "versions": [circumstances.versions(collection)],
+        "mistakes": map(classes.mistakes, results),
+        "missing": [circumstances.not_run(collection), circumstances.failures(collection)],
+    }
+    return {place: [table for table in group if table is not None] for place, group in made.items()}
 
 
-def _markdown(collection: Collection, sentences: Sequence[str], every: Sequence[Table]) -> str:
-    title = Table("", collection.title, ("",), ())
-    head = to_markdown(title).splitlines()[0].removeprefix("#")
-    summary = to_markdown(Table("", "", ("",), (), " ".join(sentences))).splitlines()[-1]
-    notes = [to_markdown(Table("", "", ("",), (), note)).splitlines()[-1] for note in collection.notes]
-    return "\n\n".join([head, summary, *notes, *map(to_markdown, every)]) + "\n"
+def facts(analysis: Analysis) -> dict[str, Any]:
+    """What the template's sentences are made of, next to tables and figures."""
+    results = list(analysis.results.values())
+    sizes = sorted({score.speakers for of in results if (score := of.scores["ua"].interval)})
+    fewest = simulated_coverage("ua", 0)[2]
+    return {
+        "collection": analysis.collection,
+        "answer": answer(analysis),
+        "labels": {row.name: row.label for row in analysis.collection.rows},
+        "methods": tables.methods(results),
+        "coverage": sorted({simulated_coverage("ua", size)[::-1] for size in sizes if size >= fewest}),
+        "fewest": fewest if sizes and sizes[0] < fewest else None,
+        "protocols": circumstances.protocols(analysis.collection),
+        "p_of": p_of,
+        "shown_p": shown_p,
+        "signed": signed,
+    }
 
 
-def page(analysis: Analysis, sentences: Sequence[str], parts: Sequence[Section], shown: Mapping[str, Shown]) -> str:
-    """The report as one HTML file that needs no other; every text in it is escaped."""
+def rendered(page: str, said: dict[str, Any]) -> str:
+    """The report as one HTML file that needs no other, with every text in it escaped, or as Markdown."""
     try:
         import jinja2
     except ImportError:
         raise MissingExtraError("writing a report", "train") from None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("serotone.reports", "."),
-        autoescape=True,
+        autoescape=page.endswith(".html.j2"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
-        collection=analysis.collection, answer=" ".join(sentences), sections=parts, shown=shown
-    )
+    environment.filters["marked"] = marked
+    return environment.get_template(page).render(said)

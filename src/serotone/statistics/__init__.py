@@ -1,9 +1,9 @@
 """Answers on disk -> how sure one may be of a score, a difference, a probability. With numpy and scipy.
 
-Utterances of one speaker are not independent: whom a recogniser has not understood once, it misunderstands again. So
-intervals and tests take the speaker as the unit, and say so in their names; only `McNemar` counts utterances. What no
-statistic here sees is the training: folds share most of their training data, which makes their scores hang together.
-Runs with several seeds show part of that (`spread`).
+Utterances of one speaker are not independent: a system that gets one of them wrong often gets others wrong, too. So
+intervals and tests take the speaker as the unit, and say so in their names; only `McNemar` counts utterances. No
+statistic here sees the training: folds share most of their training data, so their scores depend on each other. Runs
+with several seeds show part of that (`spread`).
 
 `benchmarks/interval_coverage.py` prints how often each interval holds the true score.
 """

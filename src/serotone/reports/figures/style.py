@@ -1,4 +1,4 @@
-"""One look for every figure: sizes, colours, markers, hatches, legends, notes, and how a figure is saved.
+"""One look for every figure: sizes, colours, markers, legends, notes, and how a figure is saved.
 
 Colours: M. Okabe and K. Ito, Color universal design, 2008; three more stand behind them for more than eight classes.
 The state of matplotlib is set only while a figure is made or saved, and pyplot is never imported.
@@ -10,10 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-from serotone.errors import MetricError, MissingExtraError
+from serotone.errors import MissingExtraError
 from serotone.files import write_whole
 
 try:
@@ -33,14 +30,13 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
 )
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK, "#882255", "#999933", "#888888")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
-HATCHES = ("", "////", "....", "xxxx")
 LINES = ("-", "--", "-.", ":")
-GREY, PALE = "#595959", "#D9D9D9"
+GREY = "#595959"
 SMALL, TINY = 6.5, 5.5
 """Points; the sizes of print below the usual 8."""
 
-SEQUENTIAL = LinearSegmentedColormap.from_list("serotone", ["#FFFFFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B"])
-"""One hue, its lightness falling all the way, so that it reads the same in grey."""
+SEQUENTIAL = LinearSegmentedColormap.from_list("serotone", ["#FFFFFF", "#C6DBEF", "#7DB8DA"])
+"""One hue that gets darker, so that it reads the same in grey; black print stands out from all of it."""
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
@@ -98,35 +94,6 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     return png, svg
 
 
-def shares(
-    what: str, values: ArrayLike, shape: tuple[int, ...], *, low: float = 0.0, high: float = 1.0
-) -> NDArray[np.float64]:
-    """The values as float64 where they have this shape and lie in [low, high] or are NaN.
-
-    Raises:
-        MetricError: they do not.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != shape:
-        raise MetricError(f"{what} of shape {array.shape}; expected {shape}; give one value per name, NaN where absent")
-    wrong = array[(array < low) | (array > high)]
-    if len(wrong):
-        raise MetricError(f"{what} holds {wrong[0]:g}; expected shares in [{low:g}, {high:g}]; divide percent by 100")
-    return array
-
-
-def names(what: str, given: Sequence[str]) -> list[str]:
-    """The names where there is at least one and none repeats.
-
-    Raises:
-        MetricError: there is none, or one repeats.
-    """
-    listed = [str(name) for name in given]
-    if not listed or len(set(listed)) < len(listed):
-        raise MetricError(f"{what}: {', '.join(listed) or 'none'}; give at least one, each of them once")
-    return listed
-
-
 def wrapped(text: str, width: int) -> str:
     """The text in lines of at most ``width`` letters, broken between words or after one of ``-_/`` in a name."""
     if len(text) <= width:
@@ -150,17 +117,20 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}"
 
 
+def name_columns(axes: Any, labels: Sequence[str], cell: float, *, first: float = 0.5) -> None:
+    """Name columns ``cell`` inches wide and centred at first, first + 1, ...; on a slant where a name is wider."""
+    slanted = max(len(label) for label in labels) * 0.062 > cell - 0.04
+    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks([first + place for place in range(len(labels))], labels, **turned)
+
+
 def heading(figure: Figure, title: str) -> None:
-    """Set a title over a figure without a legend, broken to fit its width; none where it is empty."""
-    if title:
-        figure.suptitle(_fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    """Set a title over a figure without a legend, broken to fit its width."""
+    figure.suptitle(_fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
 
 
 def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, title: str = "") -> None:
     """A title and a legend above the axes, in as many columns as the figure is wide for."""
-    if not handles:
-        heading(figure, title)
-        return
     width = float(figure.get_figwidth())
     texts = [wrapped(label, 44) for label in labels]
     longest = max((len(line) for text in texts for line in text.split("\n")), default=1)
@@ -187,7 +157,7 @@ def note(figure: Figure, text: str) -> None:
 
 
 def percent_axis(axis: Any, title: str) -> None:
-    """Name an axis of percent and draw its grid."""
+    """Name an axis and draw its grid."""
     axis.set_label_text(title)
     axis.grid(True)
 
