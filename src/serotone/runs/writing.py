@@ -1,4 +1,4 @@
-"""The one writer of a run folder: pinned down before anything runs, held by one process, every file whole or not there."""
+"""The one writer of a run folder: pinned down before anything runs, held by one process, no file half written."""
 
 import contextlib
 import fcntl
