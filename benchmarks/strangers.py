@@ -31,7 +31,7 @@ from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
 from serotone.training.quantise import rounded
 from serotone.training.recipe import Recipe, load
-from serotone.training.solving import vectors_of
+from serotone.training.solving import Memory, vectors_of, vectors_of_copies
 from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
     LEVELS,
@@ -77,11 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = load(given.recipe, given.set)
     utterances = exchanged(parse_corpora(given.corpus), given.exchange)
     if given.vectors is None:
-        rows, key = vectors(recipe, utterances)
+        (rows, *copies), key = vectors(recipe, utterances)
     else:
         with np.load(given.vectors) as file:
             rows, key = dict(zip(file["id"].tolist(), file["vectors"], strict=True)), str(file["key"])
-    study = Study(recipe, utterances, rows, key)
+        copies = []
+    study = Study(recipe, utterances, rows, key, copies)
     for name in given.only or SECTIONS:
         found = study.header | {"exchanged": given.exchange, "section": name} | SECTIONS[name](study)
         write_json(given.out / f"{name}.json", found)
@@ -101,8 +102,8 @@ def exchanged(utterances: Sequence[Utterance], wanted: Sequence[str]) -> list[Ut
     return [replace(u, emotion=swaps.get((u.corpus, u.emotion), u.emotion)) for u in utterances]
 
 
-def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, Any], str]:
-    """The vector of every utterance, whatever its emotion, and the fingerprint of what made them; kept on disk."""
+def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[list[dict[str, Any]], str]:
+    """The vector of every utterance, whatever its emotion, and of each copy, kept on disk; what made them, in short."""
     every = recipe.model_copy(update={"labels": None, "merge": {}, "held_out_speakers": ()})
     material, problems = gather(every, utterances)
     for problem in problems:
@@ -113,15 +114,24 @@ def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, 
     if recipe.bundle.precision == "int8":
         system = rounded(system)
     clips = material.clips([u.id for u in utterances])
-    return dict(vectors_of(system, recipe, clips, {})), fingerprint_of(system, recipe, "vectors")
+    memory: Memory = {}
+    clean = dict(vectors_of(system, recipe, clips, memory))
+    return [clean, *vectors_of_copies(system, recipe, clips, memory)], fingerprint_of(system, recipe, "vectors")
 
 
 class Study:
     """Vectors of all corpora, and what every section says of them."""
 
-    def __init__(self, recipe: Recipe, utterances: Sequence[Utterance], rows: dict[str, Any], key: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        utterances: Sequence[Utterance],
+        rows: dict[str, Any],
+        key: str,
+        copies: Sequence[dict[str, Any]] = (),
+    ) -> None:
         assert recipe.convex is not None
-        self.recipe, self.rows = recipe, rows
+        self.recipe, self.rows, self.copies = recipe, rows, copies
         self.utterances = [u for u in utterances if u.id in rows]
         schedule = recipe.convex
         self.shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
@@ -136,6 +146,7 @@ class Study:
             "seed": recipe.seed,
             "strengths": list(self.strengths),
             "shrinkage": list(self.shrinkage),
+            "distorted_copies": len(copies),
         }
         self._scores: dict[Level, dict[float, Any]] = {}
 
@@ -149,6 +160,7 @@ class Study:
             np.array([labels.index(emotion[u.id]) for u in used], dtype=np.int64),
             np.array([u.corpus for u in used]),
             np.array([u.speaker for u in used]),
+            tuple(np.stack([copy[u.id] for u in used]) for copy in self.copies),
         )
 
     def everything(self) -> Table:

@@ -1,5 +1,7 @@
 """Heads for strangers on hand-made corpora: what each level takes out, and what is chosen on corpora held out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,3 +142,41 @@ def test_the_threshold_tells_right_from_wrong_by_hand() -> None:
     assert (found.coverage, found.certain, found.uncertain) == pytest.approx((4 / 6, 3 / 4, 0.0))
     with pytest.raises(RunError, match="no answer is wrong"):
         doubt(confidence, np.ones(6, dtype=bool), np.ones(6))
+
+
+def test_a_copy_that_is_the_clip_itself_changes_no_head() -> None:
+    table = made()
+    for level in ("plain", "collection", "speaker"):
+        alone, twice = (
+            fit_head(t, level=level, strength=0.3, shrinkage=Shrinkage())
+            for t in (table, replace(table, copies=(table.vectors,)))
+        )
+        np.testing.assert_allclose(twice.weight, alone.weight, atol=1e-5)
+        np.testing.assert_allclose(twice.bias, alone.bias, atol=1e-5)
+
+
+def test_copies_in_other_rooms_carry_further() -> None:
+    """A head that has seen each clip moved along the first axis reads the second."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 60)
+    cue = np.stack([labels + 0.3 * generator.standard_normal(180), labels + 0.6 * generator.standard_normal(180)], 1)
+    names = np.array(["a", "b"])[np.arange(180) % 2]
+    table = Table(LABELS, cue, labels, names, np.full(180, "x"))
+    moved = cue + np.array([1.0, 0.0]) * generator.choice([-4.0, 4.0], (180, 1))
+    plain, robust = (
+        fit_head(t, level="plain", strength=1.0, shrinkage=Shrinkage())
+        for t in (table, replace(table, copies=(moved,)))
+    )
+    elsewhere = table.standard().apply(cue + np.array([2.0, 0.0]))
+    right = [float((head.logits(elsewhere).argmax(1) == labels).mean()) for head in (plain, robust)]
+    assert right[0] < 0.5 < right[1]
+
+
+def test_scores_and_parts_are_of_the_clips_alone() -> None:
+    table = made()
+    both = replace(table, copies=(table.vectors + 1.0, table.vectors - 1.0))
+    scores = held_out_logits(both, both.corpora, level="plain", strengths=[1.0], shrinkage=Shrinkage())[1.0]
+    assert scores.shape == (len(table.targets), 3)
+    part = both.part(both.corpora == "b")
+    assert [len(copy) for copy in part.copies] == [len(part.targets)] * 2
+    np.testing.assert_array_equal(part.copies[0], part.vectors + 1.0)

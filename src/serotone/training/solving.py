@@ -1,7 +1,7 @@
 """Recipes whose head is solved: vectors of the frozen parts, computed once, and what is fitted on them."""
 
 import json
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from serotone.modeling.system import System
 from serotone.recognition.bundle import ADAPTATION, LEVELS
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
+from serotone.training.distort import distorted
 from serotone.training.pretrained import cache
 from serotone.training.recipe import Recipe
 from serotone.training.states import fingerprint, states_of
@@ -22,6 +23,8 @@ from serotone.training.strangers import Fitted, Level, Shrinkage, Standard, Tabl
 
 Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
 """Vectors (D,) by utterance id, by the fingerprint of the frozen parts that made them."""
+
+COPIES_AT_ONCE = 1024
 
 SOLVED = "solved.json"
 """What was chosen in a run folder: strength, and the mean UA that each strength reached on held-out corpora."""
@@ -41,6 +44,28 @@ def vectors_of(system: System, recipe: Recipe, clips: Clips, memory: Memory) -> 
     return {name: known[name] for name in clips.utterances}
 
 
+def vectors_of_copies(
+    system: System, recipe: Recipe, clips: Clips, memory: Memory
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Vectors by utterance id of each distorted copy that the recipe's schedule asks for.
+
+    Some clips at a time, so that the copies' samples are never there all at once.
+    """
+    assert recipe.convex is not None
+    for copy in range(1, recipe.convex.distorted_copies + 1):
+        found: dict[str, NDArray[np.float32]] = {}
+        for first in range(0, len(clips.utterances), COPIES_AT_ONCE):
+            ids = {name: f"{name}#{copy}" for name in clips.utterances[first : first + COPIES_AT_ONCE]}
+            waveforms = {
+                there: distorted(clips.waveforms[name], recipe.sample_rate, recipe.seed, name, copy)
+                for name, there in ids.items()
+            }
+            targets = {there: clips.targets[name] for name, there in ids.items()}
+            made = vectors_of(system, recipe, Clips(list(waveforms), waveforms, targets), memory)
+            found |= {name: made[there] for name, there in ids.items()}
+        yield found
+
+
 def table_of(
     vectors: Mapping[str, NDArray[np.float32]],
     *,
@@ -48,6 +73,7 @@ def table_of(
     targets: Mapping[str, int],
     corpora: Mapping[str, str],
     speakers: Mapping[str, str],
+    copies: Iterable[Mapping[str, NDArray[np.float32]]] = (),
 ) -> Table:
     """The table of clips by their ids, in the order of ``vectors``."""
     return Table(
@@ -56,6 +82,7 @@ def table_of(
         np.array([targets[name] for name in vectors], dtype=np.int64),
         np.array([corpora[name] for name in vectors]),
         np.array([speakers[name] for name in vectors]),
+        tuple(np.stack([copy[name] for name in vectors]) for copy in copies),
     )
 
 

@@ -55,18 +55,23 @@ class Standard(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Vectors (N, D) of clips, and of each its class (N,), corpus and speaker; ``labels`` are the classes in order."""
+    """Vectors (N, D) of clips, and of each its class (N,), corpus and speaker; ``labels`` are the classes in order.
+
+    ``copies`` are vectors (N, D) of distorted copies of the same clips. Heads are fitted on them too, and nothing else
+    is: statistics of the training data, temperatures and figures are those of the clips themselves.
+    """
 
     labels: tuple[str, ...]
     vectors: NDArray[np.floating]
     targets: NDArray[np.int64]
     corpora: Names
     speakers: Names
+    copies: tuple[NDArray[np.floating], ...] = ()
 
     def part(self, chosen: NDArray[np.bool_]) -> "Table":
         """The clips that are chosen (N,)."""
         kept = (self.vectors[chosen], self.targets[chosen], self.corpora[chosen], self.speakers[chosen])
-        return Table(self.labels, *kept)
+        return Table(self.labels, *kept, tuple(copy[chosen] for copy in self.copies))
 
     @property
     def classes(self) -> NDArray[np.int64]:
@@ -127,27 +132,33 @@ def fit_heads(
     shrinkage: Shrinkage,
     precision: Literal["float64", "float32"] = "float64",
 ) -> Iterator[tuple[float, Linear]]:
-    """The head of a level for each strength, in rising order."""
+    """The head of a level for each strength, in rising order; a copy is a collection, and its speakers are others.
+
+    A clip and its copies together pull as hard as a clip without any.
+    """
     classes = table.classes
     targets = np.searchsorted(classes, table.targets)
     names = table.corpora.tolist()
-    values = at_level(
-        table.standard().apply(table.vectors), table.corpora, table.speakers, level=level, shrinkage=shrinkage
-    )
+    standard = table.standard()
+    values = [
+        at_level(standard.apply(vectors), table.corpora, table.speakers, level=level, shrinkage=shrinkage)
+        for vectors in (table.vectors, *table.copies)
+    ]
     found = possible_classes(names, targets, num_classes=len(classes))
+    takes = len(values)
     problem = Problem(
-        values,
-        targets,
+        np.concatenate(values),
+        np.tile(targets, takes),
         num_classes=len(classes),
-        weights=balance(names, targets),
-        possible=np.stack([found[name] for name in names]),
+        weights=np.tile(balance(names, targets), takes),
+        possible=np.tile(np.stack([found[name] for name in names]), (takes, 1)),
         precision=precision,
     )
-    for strength, linear in problem.path(strengths):
-        weight = np.zeros((len(table.labels), values.shape[1]))
+    for strength, linear in problem.path([strength / takes for strength in strengths]):
+        weight = np.zeros((len(table.labels), values[0].shape[1]))
         bias = np.full(len(table.labels), UNTRAINED)
         weight[classes], bias[classes] = linear
-        yield strength, Linear(weight, bias)
+        yield strength * takes, Linear(weight, bias)
 
 
 def held_out_groups(table: Table, *, seed: int = 0) -> Names:
