@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
+from serotone.metrics import expected_calibration_error
 from serotone.recognition.profile import Profile, Statistics
 from serotone.training.strangers import (
     UNTRAINED,
@@ -99,6 +101,12 @@ def test_what_is_held_out_teaches_nothing() -> None:
     assert not np.allclose(one[~own], two[~own])
 
 
+def error_of(table: Table, scores: np.ndarray, corpus: str) -> float:
+    """ECE of one corpus."""
+    own = table.corpora == corpus
+    return expected_calibration_error(softmax(scores[own], axis=1), table.targets[own].tolist(), labels=range(3))
+
+
 def test_the_strength_and_the_temperature_are_chosen_on_corpora_held_out() -> None:
     table = made(rooms=1.5)
     fitted = fit_levels(table, strengths=[1e-6, 0.03, 10.0], shrinkage=Shrinkage())
@@ -107,7 +115,11 @@ def test_the_strength_and_the_temperature_are_chosen_on_corpora_held_out() -> No
         assert found.strength == max(found.accuracies, key=lambda s: (found.accuracies[s], -s))
         scores = held_out_logits(table, table.corpora, level=level, strengths=[found.strength], shrinkage=Shrinkage())
         assert shared_accuracies(table, scores[found.strength]) == pytest.approx(found.by_corpus, abs=0.02)
-        assert found.calibration.nll_after <= found.calibration.nll_before
+        mean_errors = [
+            np.mean([error_of(table, scores[found.strength] / t, corpus) for corpus in "abcd"])
+            for t in (1.0, found.calibration.temperature, 2 * found.calibration.temperature)
+        ]
+        assert mean_errors[1] <= min(mean_errors) + 0.01  # the scores are solved in float32
         alone = fit_head(table, level=level, strength=found.strength, shrinkage=Shrinkage())
         np.testing.assert_allclose(found.linear.weight, alone.weight)
 
