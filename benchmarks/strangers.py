@@ -200,17 +200,21 @@ class Study:
         return found
 
 
+def folds(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> tuple[Table, Any]:
+    """The clips of one corpus with these labels, none of them merged, and the fold (N,) that tests each."""
+    table = study.table(labels, corpus=corpus, merge=False)
+    mine = [u for u in study.utterances if u.corpus == corpus and u.emotion in labels]
+    place = {u.id: k for k, u in enumerate(mine)}
+    fold_of = np.zeros(len(mine), dtype=int)
+    for split in make_splits(mine, protocol, seed=study.recipe.seed, validation_speakers=0, **options):
+        fold_of[[place[name] for name in split.test]] = split.fold
+    return table, fold_of.astype(str)
+
+
 def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> dict[str, Any]:
     """UA, and ECE at the temperature of the other folds, of one corpus by speaker-independent folds, per strength."""
-    table = study.table(labels, corpus=corpus, merge=False)
-    ids = [u.id for u in study.utterances if u.corpus == corpus and u.emotion in labels]
-    mine = [u for u in study.utterances if u.id in set(ids)]
-    splits = make_splits(mine, protocol, seed=study.recipe.seed, validation_speakers=0, **options)
-    place = {name: k for k, name in enumerate(ids)}
-    fold_of = np.zeros(len(ids), dtype=int)
-    for split in splits:
-        fold_of[[place[name] for name in split.test]] = split.fold
-    groups = np.array([f"{fold}" for fold in fold_of])
+    table, groups = folds(study, corpus, labels, protocol, **options)
+    count = len(np.unique(groups))
     rows: dict[str, Any] = {}
     for level in ("plain", "speaker"):
         every = held_out_logits(table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage)
@@ -222,15 +226,13 @@ def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **
                 "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
                 "ece_cross_fitted": calibrated(table, scores, groups)["pooled"],
             }
-    print(
-        f"{corpus}, {len(labels)} classes, {protocol}, {len(splits)} folds, {len(ids)} clips, seed {study.recipe.seed}"
-    )
+    print(f"{corpus}, {len(labels)} classes, {protocol}, {count} folds, {len(groups)} clips, seed {study.recipe.seed}")
     for name, row in rows.items():
         print(
             f"  {name:16} UA pooled {row['ua_pooled']:.1%}  mean of folds {row['ua_mean_of_folds']:.1%}"
             f" ± {100 * row['ua_sd_of_folds']:.1f}  ECE {row['ece_cross_fitted']:.1%}"
         )
-    return {"corpus": corpus, "labels": list(labels), "protocol": protocol, "folds": len(splits), "rows": rows}
+    return {"corpus": corpus, "labels": list(labels), "protocol": protocol, "folds": count, "rows": rows}
 
 
 def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
@@ -254,14 +256,23 @@ def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
     }
 
 
+BY_SPEAKER: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
+    "emodb": (EMODB, "leave-one-speaker-out", {}),
+    "ravdess": (RAVDESS, "speakers-out", {"folds": 5}),
+}
+"""Labels, protocol and its options by corpus."""
+
+
 def emodb(study: Study) -> dict[str, Any]:
     """EmoDB, 7 classes, leave-one-speaker-out."""
-    return speakers(study, "emodb", EMODB, "leave-one-speaker-out")
+    labels, protocol, options = BY_SPEAKER["emodb"]
+    return speakers(study, "emodb", labels, protocol, **options)
 
 
 def ravdess(study: Study) -> dict[str, Any]:
     """RAVDESS, 8 classes, 5 speaker-disjoint folds."""
-    return speakers(study, "ravdess", RAVDESS, "speakers-out", folds=5)
+    labels, protocol, options = BY_SPEAKER["ravdess"]
+    return speakers(study, "ravdess", labels, protocol, **options)
 
 
 def _heads(study: Study, table: Table, corpus: str) -> tuple[Table, Standard, Linear]:
