@@ -136,6 +136,7 @@ class Study:
         schedule = recipe.convex
         self.shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
         self.strengths = schedule.choices
+        self.own_heads = schedule.own_heads
         self.header: dict[str, Any] = {
             "schema": 1,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -147,6 +148,7 @@ class Study:
             "strengths": list(self.strengths),
             "shrinkage": list(self.shrinkage),
             "distorted_copies": len(copies),
+            "own_heads": self.own_heads,
         }
         self._scores: dict[Level, dict[float, Any]] = {}
 
@@ -172,7 +174,12 @@ class Study:
         if level not in self._scores:
             table = self.everything()
             self._scores[level] = held_out_logits(
-                table, table.corpora, level=level, strengths=self.strengths, shrinkage=self.shrinkage
+                table,
+                table.corpora,
+                level=level,
+                strengths=self.strengths,
+                shrinkage=self.shrinkage,
+                own_heads=self.own_heads,
             )
         return self._scores[level]
 

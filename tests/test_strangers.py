@@ -10,8 +10,10 @@ from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.metrics import expected_calibration_error
 from serotone.recognition.profile import Profile, Statistics
+from serotone.training.convex import Linear
 from serotone.training.strangers import (
     UNTRAINED,
+    Level,
     Shrinkage,
     Table,
     at_level,
@@ -20,6 +22,8 @@ from serotone.training.strangers import (
     fit_levels,
     held_out_groups,
     held_out_logits,
+    mean_head,
+    mixed,
     shared_accuracies,
 )
 
@@ -192,3 +196,37 @@ def test_scores_and_parts_are_of_the_clips_alone() -> None:
     part = both.part(both.corpora == "b")
     assert [len(copy) for copy in part.copies] == [len(part.targets)] * 2
     np.testing.assert_array_equal(part.copies[0], part.vectors + 1.0)
+
+
+def test_the_mean_of_heads_that_know_some_classes_by_hand() -> None:
+    first = np.array([0, 2]), Linear(np.array([[3.0], [1.0]]), np.array([1.0, 0.0]))
+    second = np.array([0, 1, 2]), Linear(np.array([[6.0], [0.0], [0.0]]), np.array([0.0, 3.0, 0.0]))
+    mean = mean_head([first, second], 3)
+    np.testing.assert_allclose(mean.weight[:, 0], [(1 + 4) / 2, -2 / 2, (-1 - 2) / 2])
+    np.testing.assert_allclose(mean.bias, [(0.5 - 1) / 2, 2 / 2, (-0.5 - 1) / 2])
+
+
+def test_a_mixture_has_the_spread_of_its_first_head() -> None:
+    vectors = np.random.default_rng(0).standard_normal((50, 4))
+    first, second = (Linear(np.random.default_rng(k).standard_normal((3, 4)), np.zeros(3)) for k in (1, 2))
+    np.testing.assert_allclose(mixed(first, second, vectors, 0.0).weight, first.weight)
+    spread = [
+        np.std((s := head.logits(vectors)) - s.mean(1, keepdims=True))
+        for head in (first, mixed(first, second, vectors, 1.0))
+    ]
+    assert spread[0] == pytest.approx(spread[1])
+    half = mixed(first, second, vectors, 0.5)
+    np.testing.assert_allclose(half.weight, (first.weight + mixed(first, second, vectors, 1.0).weight) / 2)
+
+
+def test_own_heads_change_the_plain_head_of_several_corpora_alone() -> None:
+    def head(table: Table, level: Level, share: float) -> Linear:
+        return fit_head(table, level=level, strength=0.3, shrinkage=Shrinkage(), own_heads=share)
+
+    several, one = made(), made(corpora="a")
+    assert np.abs(head(several, "plain", 0.5).weight - head(several, "plain", 0.0).weight).max() > 0.01
+    for table, level in ((several, "collection"), (several, "speaker"), (one, "plain")):
+        np.testing.assert_array_equal(head(table, level, 0.5).weight, head(table, level, 0.0).weight)
+    # a corpus that lacks an emotion says nothing of it: the other corpora's heads still do
+    lacks = several.part((several.corpora != "b") | (several.targets != 2))
+    assert shared_accuracies(lacks, head(lacks, "plain", 1.0).logits(lacks.standard().apply(lacks.vectors)))["a"] > 0.4

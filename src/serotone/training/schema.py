@@ -172,6 +172,12 @@ class Convex(_Frozen):
     distorted_copies: int = Field(
         0, ge=0, description="copies of each training clip, as other rooms and recorders would have made of it"
     )
+    own_heads: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share in the plain head's scores of the mean of heads that are each fitted on one corpus",
+    )
     collection_shrinkage: float = Field(
         0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
     )

@@ -97,12 +97,17 @@ def solve(system: System, recipe: Recipe, table: Table, folder: Path) -> System:
     shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
     if schedule.strength == "held-out":
         fitted = fit_levels(
-            table, strengths=schedule.choices, shrinkage=shrinkage, levels=("plain",), seed=recipe.seed
+            table,
+            strengths=schedule.choices,
+            shrinkage=shrinkage,
+            own_heads=schedule.own_heads,
+            levels=("plain",),
+            seed=recipe.seed,
         )["plain"]
         strength, linear, tried = fitted.strength, fitted.linear, dict(fitted.accuracies)
     else:
         strength, tried = schedule.strength, {}
-        linear = fit_head(table, level="plain", strength=strength, shrinkage=shrinkage)
+        linear = fit_head(table, level="plain", strength=strength, shrinkage=shrinkage, own_heads=schedule.own_heads)
     write_json(folder / SOLVED, {"strength": strength, "ua_on_held_out": {f"{s:g}": ua for s, ua in tried.items()}})
     set_head(system, table.standard(), linear)
     return system.eval()
@@ -122,7 +127,14 @@ def levels_of(recipe: Recipe, table: Table, folder: Path) -> dict[Level, Fitted]
     assert schedule is not None
     shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
     strength = float(json.loads((folder / SOLVED).read_text(encoding="utf-8"))["strength"])
-    plain = fit_levels(table, strengths=[strength], shrinkage=shrinkage, levels=("plain",), seed=recipe.seed)
+    plain = fit_levels(
+        table,
+        strengths=[strength],
+        shrinkage=shrinkage,
+        own_heads=schedule.own_heads,
+        levels=("plain",),
+        seed=recipe.seed,
+    )
     return plain | fit_levels(
         table, strengths=schedule.choices, shrinkage=shrinkage, levels=("collection", "speaker"), seed=recipe.seed
     )
