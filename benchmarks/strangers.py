@@ -35,6 +35,7 @@ from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
     LEVELS,
     Level,
+    Manner,
     Shrinkage,
     Standard,
     Table,
@@ -136,7 +137,7 @@ class Study:
         schedule = recipe.convex
         self.shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
         self.strengths = schedule.choices
-        self.own_heads = schedule.own_heads
+        self.manner = Manner(schedule.own_heads, schedule.emphasis)
         self.header: dict[str, Any] = {
             "schema": 1,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -148,7 +149,8 @@ class Study:
             "strengths": list(self.strengths),
             "shrinkage": list(self.shrinkage),
             "distorted_copies": len(copies),
-            "own_heads": self.own_heads,
+            "own_heads": self.manner.own_heads,
+            "emphasis": self.manner.emphasis,
         }
         self._scores: dict[Level, dict[float, Any]] = {}
 
@@ -179,7 +181,7 @@ class Study:
                 level=level,
                 strengths=self.strengths,
                 shrinkage=self.shrinkage,
-                own_heads=self.own_heads,
+                manner=self.manner,
             )
         return self._scores[level]
 
@@ -224,7 +226,9 @@ def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **
     count = len(np.unique(groups))
     rows: dict[str, Any] = {}
     for level in ("plain", "speaker"):
-        every = held_out_logits(table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage)
+        every = held_out_logits(
+            table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage, manner=study.manner
+        )
         for strength, scores in every.items():
             per_fold = [accuracy_among(table.targets[groups == g], scores[groups == g]) for g in np.unique(groups)]
             rows[f"{level}, {strength:g}"] = {
@@ -286,7 +290,11 @@ def _heads(study: Study, table: Table, corpus: str) -> tuple[Table, Standard, Li
     """The test clips among the four emotions, and standard and collection head of all other corpora."""
     training = table.part(table.corpora != corpus)
     linear = fit_head(
-        training, level="collection", strength=study.chosen("collection", corpus), shrinkage=study.shrinkage
+        training,
+        level="collection",
+        strength=study.chosen("collection", corpus),
+        shrinkage=study.shrinkage,
+        manner=study.manner,
     )
     return table.part(table.corpora == corpus), training.standard(), linear
 

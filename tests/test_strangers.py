@@ -14,6 +14,7 @@ from serotone.training.convex import Linear
 from serotone.training.strangers import (
     UNTRAINED,
     Level,
+    Manner,
     Shrinkage,
     Table,
     at_level,
@@ -221,7 +222,7 @@ def test_a_mixture_has_the_spread_of_its_first_head() -> None:
 
 def test_own_heads_change_the_plain_head_of_several_corpora_alone() -> None:
     def head(table: Table, level: Level, share: float) -> Linear:
-        return fit_head(table, level=level, strength=0.3, shrinkage=Shrinkage(), own_heads=share)
+        return fit_head(table, level=level, strength=0.3, shrinkage=Shrinkage(), manner=Manner(own_heads=share))
 
     several, one = made(), made(corpora="a")
     assert np.abs(head(several, "plain", 0.5).weight - head(several, "plain", 0.0).weight).max() > 0.01
@@ -230,3 +231,19 @@ def test_own_heads_change_the_plain_head_of_several_corpora_alone() -> None:
     # a corpus that lacks an emotion says nothing of it: the other corpora's heads still do
     lacks = several.part((several.corpora != "b") | (several.targets != 2))
     assert shared_accuracies(lacks, head(lacks, "plain", 1.0).logits(lacks.standard().apply(lacks.vectors)))["a"] > 0.4
+
+
+def test_emphasis_is_a_head_of_stretched_vectors_and_for_adapted_ones() -> None:
+    table = made()
+
+    def head(level: Level, power: float) -> Linear:
+        return fit_head(table, level=level, strength=0.01, shrinkage=Shrinkage(), manner=Manner(emphasis=power))
+
+    np.testing.assert_array_equal(head("plain", 0.5).weight, head("plain", 0.0).weight)
+    values = at_level(
+        table.standard().apply(table.vectors), table.corpora, table.speakers, level="collection", shrinkage=Shrinkage()
+    )
+    plain, stretched = head("collection", 0.0), head("collection", 1.0)
+    principal_axis = np.linalg.svd(values, full_matrices=False)[2]
+    share = [np.square(h.weight @ principal_axis[1]).sum() / np.square(h.weight).sum() for h in (plain, stretched)]
+    assert share[1] < share[0]  # less along the lesser direction

@@ -178,6 +178,11 @@ class Convex(_Frozen):
         le=1,
         description="share in the plain head's scores of the mean of heads that are each fitted on one corpus",
     )
+    emphasis: float = Field(
+        0.0,
+        ge=0,
+        description="of adapted heads: power by which the directions in which vectors vary most are spared the penalty",
+    )
     collection_shrinkage: float = Field(
         0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
     )

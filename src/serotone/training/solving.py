@@ -19,7 +19,7 @@ from serotone.training.distort import distorted
 from serotone.training.pretrained import cache
 from serotone.training.recipe import Recipe
 from serotone.training.states import fingerprint, states_of
-from serotone.training.strangers import Fitted, Level, Shrinkage, Standard, Table, fit_head, fit_levels
+from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels
 
 Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
 """Vectors (D,) by utterance id, by the fingerprint of the frozen parts that made them."""
@@ -95,19 +95,20 @@ def solve(system: System, recipe: Recipe, table: Table, folder: Path) -> System:
     schedule = recipe.convex
     assert schedule is not None
     shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
+    manner = Manner(schedule.own_heads, schedule.emphasis)
     if schedule.strength == "held-out":
         fitted = fit_levels(
             table,
             strengths=schedule.choices,
             shrinkage=shrinkage,
-            own_heads=schedule.own_heads,
+            manner=manner,
             levels=("plain",),
             seed=recipe.seed,
         )["plain"]
         strength, linear, tried = fitted.strength, fitted.linear, dict(fitted.accuracies)
     else:
         strength, tried = schedule.strength, {}
-        linear = fit_head(table, level="plain", strength=strength, shrinkage=shrinkage, own_heads=schedule.own_heads)
+        linear = fit_head(table, level="plain", strength=strength, shrinkage=shrinkage, manner=manner)
     write_json(folder / SOLVED, {"strength": strength, "ua_on_held_out": {f"{s:g}": ua for s, ua in tried.items()}})
     set_head(system, table.standard(), linear)
     return system.eval()
@@ -126,17 +127,23 @@ def levels_of(recipe: Recipe, table: Table, folder: Path) -> dict[Level, Fitted]
     schedule = recipe.convex
     assert schedule is not None
     shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
+    manner = Manner(schedule.own_heads, schedule.emphasis)
     strength = float(json.loads((folder / SOLVED).read_text(encoding="utf-8"))["strength"])
     plain = fit_levels(
         table,
         strengths=[strength],
         shrinkage=shrinkage,
-        own_heads=schedule.own_heads,
+        manner=manner,
         levels=("plain",),
         seed=recipe.seed,
     )
     return plain | fit_levels(
-        table, strengths=schedule.choices, shrinkage=shrinkage, levels=("collection", "speaker"), seed=recipe.seed
+        table,
+        strengths=schedule.choices,
+        shrinkage=shrinkage,
+        manner=manner,
+        levels=("collection", "speaker"),
+        seed=recipe.seed,
     )
 
 

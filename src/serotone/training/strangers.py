@@ -20,7 +20,7 @@ from serotone.metrics import unweighted_accuracy
 from serotone.recognition.profile import Accumulator
 from serotone.splits.deal import deal
 from serotone.training.calibrate import Calibration, fit_temperature, fit_temperature_of_groups
-from serotone.training.convex import Floats, Linear, Problem, balance, possible_classes
+from serotone.training.convex import Emphasis, Floats, Linear, Problem, balance, possible_classes
 
 Level: TypeAlias = Literal["plain", "collection", "speaker"]
 LEVELS: tuple[Level, ...] = ("plain", "collection", "speaker")
@@ -39,6 +39,20 @@ class Shrinkage(NamedTuple):
 
     collection: float = 0.0
     speaker: float = 15.0
+
+
+class Manner(NamedTuple):
+    """What heads take besides clips and a penalty, 0 for nothing of it.
+
+    ``own_heads`` is the share in the plain head's scores of the mean of heads that are each fitted on one corpus,
+    ``emphasis`` the power of :class:`serotone.training.convex.Emphasis` in the heads of the levels above.
+    """
+
+    own_heads: float = 0.0
+    emphasis: float = 0.0
+
+
+PLAIN_MANNER = Manner()
 
 
 class Standard(NamedTuple):
@@ -118,9 +132,11 @@ def statistics_of(values: NDArray[np.floating], weight: float) -> tuple[Floats, 
     return taken.statistics().shrunk(weight)
 
 
-def fit_head(table: Table, *, level: Level, strength: float, shrinkage: Shrinkage, own_heads: float = 0.0) -> Linear:
+def fit_head(
+    table: Table, *, level: Level, strength: float, shrinkage: Shrinkage, manner: Manner = PLAIN_MANNER
+) -> Linear:
     """The head of a level over all classes of the table; one without a clip has weights 0 and a bias out of reach."""
-    ((_, linear),) = fit_heads(table, level=level, strengths=[strength], shrinkage=shrinkage, own_heads=own_heads)
+    ((_, linear),) = fit_heads(table, level=level, strengths=[strength], shrinkage=shrinkage, manner=manner)
     return linear
 
 
@@ -130,13 +146,13 @@ def fit_heads(
     level: Level,
     strengths: Sequence[float],
     shrinkage: Shrinkage,
-    own_heads: float = 0.0,
+    manner: Manner = PLAIN_MANNER,
     precision: Literal["float64", "float32"] = "float64",
 ) -> Iterator[tuple[float, Linear]]:
     """The head of a level for each strength, in rising order; a copy is a collection, and its speakers are others.
 
     A clip and its copies together pull as hard as a clip without any. Of several corpora the plain head is mixed with
-    the mean of heads that are each fitted on one corpus, which have a share of ``own_heads`` in its scores.
+    the mean of heads that are each fitted on one corpus.
     """
     classes = table.classes
     targets = np.searchsorted(classes, table.targets)
@@ -147,6 +163,10 @@ def fit_heads(
     ]
     every = np.concatenate(values)
     takes, width = len(values), every.shape[1]
+    emphasis = None
+    if manner.emphasis and level != "plain":
+        emphasis = Emphasis(every, np.tile(balance(table.corpora.tolist(), targets), takes), manner.emphasis)
+        every = emphasis.apply(every)
 
     def problem(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Problem]:
         """The classes of some of the clips, and what is fitted on those and their copies."""
@@ -163,12 +183,14 @@ def fit_heads(
         )
 
     corpora = np.unique(table.corpora)
-    share = own_heads if level == "plain" and len(corpora) > 1 else 0.0
+    share = manner.own_heads if level == "plain" and len(corpora) > 1 else 0.0
     parts = [problem(table.corpora == corpus) for corpus in corpora] if share else []
     for strength, linear in problem(np.ones(len(targets), bool))[1].path([strength / takes for strength in strengths]):
         if share:
             single = [(here, part.solve(strength * len(parts))) for here, part in parts]
             linear = mixed(linear, mean_head(single, len(classes)), values[0], share)
+        if emphasis is not None:
+            linear = emphasis.undo(linear)
         weight, bias = np.zeros((len(table.labels), width)), np.full(len(table.labels), UNTRAINED)
         weight[classes], bias[classes] = linear
         yield strength * takes, Linear(weight, bias)
@@ -223,7 +245,7 @@ def held_out_logits(
     level: Level,
     strengths: Sequence[float],
     shrinkage: Shrinkage,
-    own_heads: float = 0.0,
+    manner: Manner = PLAIN_MANNER,
 ) -> dict[float, Floats]:
     """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength; solved in float32.
 
@@ -240,7 +262,7 @@ def held_out_logits(
             level=level,
             strengths=strengths,
             shrinkage=shrinkage,
-            own_heads=own_heads,
+            manner=manner,
             precision="float32",
         )
         for strength, linear in heads:
@@ -336,7 +358,7 @@ def fit_levels(
     *,
     strengths: Sequence[float],
     shrinkage: Shrinkage,
-    own_heads: float = 0.0,
+    manner: Manner = PLAIN_MANNER,
     levels: Sequence[Level] = LEVELS,
     seed: int = 0,
 ) -> dict[Level, Fitted]:
@@ -349,9 +371,7 @@ def fit_levels(
     weights = balance(table.corpora.tolist(), table.targets)
     found: dict[Level, Fitted] = {}
     for level in levels:
-        scores = held_out_logits(
-            table, groups, level=level, strengths=strengths, shrinkage=shrinkage, own_heads=own_heads
-        )
+        scores = held_out_logits(table, groups, level=level, strengths=strengths, shrinkage=shrinkage, manner=manner)
         by_corpus = {strength: shared_accuracies(table, values) for strength, values in scores.items()}
         means = {strength: float(np.mean(list(values.values()))) for strength, values in sorted(by_corpus.items())}
         strength = max(means, key=lambda choice: (means[choice], -choice))
@@ -361,7 +381,7 @@ def fit_levels(
         probabilities = softmax(chosen / calibration.temperature, axis=1)
         found[level] = Fitted(
             level=level,
-            linear=fit_head(table, level=level, strength=strength, shrinkage=shrinkage, own_heads=own_heads),
+            linear=fit_head(table, level=level, strength=strength, shrinkage=shrinkage, manner=manner),
             strength=strength,
             accuracies=means,
             by_corpus=by_corpus[strength],
