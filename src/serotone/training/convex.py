@@ -27,7 +27,7 @@ TOLERANCES: Mapping[str, tuple[float, float]] = {"float64": (1e-7, 1e-15), "floa
 has converged."""
 
 
-ROUNDING = 30.0
+ROUNDING = 100.0
 """How far above its tolerance the gradient may be where rounding allows no further step."""
 
 STEEP = 48
