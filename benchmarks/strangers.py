@@ -153,6 +153,7 @@ class Study:
             "emphasis": self.manner.emphasis,
         }
         self._scores: dict[Level, dict[float, Any]] = {}
+        self.collection_heads: dict[str, Linear] = {}
 
     def table(self, labels: Sequence[str], *, corpus: str | None = None, merge: bool = True) -> Table:
         """The clips of these labels, of one corpus or of all."""
@@ -289,14 +290,15 @@ def ravdess(study: Study) -> dict[str, Any]:
 def _heads(study: Study, table: Table, corpus: str) -> tuple[Table, Standard, Linear]:
     """The test clips among the four emotions, and standard and collection head of all other corpora."""
     training = table.part(table.corpora != corpus)
-    linear = fit_head(
-        training,
-        level="collection",
-        strength=study.chosen("collection", corpus),
-        shrinkage=study.shrinkage,
-        manner=study.manner,
-    )
-    return table.part(table.corpora == corpus), training.standard(), linear
+    if corpus not in study.collection_heads:
+        study.collection_heads[corpus] = fit_head(
+            training,
+            level="collection",
+            strength=study.chosen("collection", corpus),
+            shrinkage=study.shrinkage,
+            manner=study.manner,
+        )
+    return table.part(table.corpora == corpus), training.standard(), study.collection_heads[corpus]
 
 
 def _by_draws(
