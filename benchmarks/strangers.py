@@ -26,16 +26,16 @@ from serotone.metrics import expected_calibration_error
 from serotone.recipes import Recipe, load
 from serotone.splits import make_splits
 from serotone.training.build import build_system
-from serotone.training.calibrate import fit_temperature
 from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
 from serotone.training.quantise import rounded
-from serotone.training.solving import vectors_of
+from serotone.training.solving import Memory, vectors_of, vectors_of_copies
 from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
     LEVELS,
     Level,
+    Manner,
     Shrinkage,
     Standard,
     Table,
@@ -45,6 +45,7 @@ from serotone.training.strangers import (
     held_out_logits,
     shared_accuracies,
     statistics_of,
+    temperature_of,
 )
 
 FOUR = ("angry", "happy", "neutral", "sad")
@@ -77,11 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recipe = load(given.recipe, given.set)
     utterances = exchanged(parse_corpora(given.corpus), given.exchange)
     if given.vectors is None:
-        rows, key = vectors(recipe, utterances)
+        (rows, *copies), key = vectors(recipe, utterances)
     else:
         with np.load(given.vectors) as file:
             rows, key = dict(zip(file["id"].tolist(), file["vectors"], strict=True)), str(file["key"])
-    study = Study(recipe, utterances, rows, key)
+        copies = []
+    study = Study(recipe, utterances, rows, key, copies)
     for name in given.only or SECTIONS:
         found = study.header | {"exchanged": given.exchange, "section": name} | SECTIONS[name](study)
         write_json(given.out / f"{name}.json", found)
@@ -101,8 +103,8 @@ def exchanged(utterances: Sequence[Utterance], wanted: Sequence[str]) -> list[Ut
     return [replace(u, emotion=swaps.get((u.corpus, u.emotion), u.emotion)) for u in utterances]
 
 
-def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, Any], str]:
-    """The vector of every utterance, whatever its emotion, and the fingerprint of what made them; kept on disk."""
+def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[list[dict[str, Any]], str]:
+    """The vector of every utterance, whatever its emotion, and of each copy, kept on disk; what made them, in short."""
     every = recipe.model_copy(update={"labels": None, "merge": {}, "held_out_speakers": ()})
     material, problems = gather(every, utterances)
     for problem in problems:
@@ -113,19 +115,29 @@ def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[dict[str, 
     if recipe.bundle.precision == "int8":
         system = rounded(system)
     clips = material.clips([u.id for u in utterances])
-    return dict(vectors_of(system, recipe, clips, {})), fingerprint_of(system, recipe, "vectors")
+    memory: Memory = {}
+    clean = dict(vectors_of(system, recipe, clips, memory))
+    return [clean, *vectors_of_copies(system, recipe, clips, memory)], fingerprint_of(system, recipe, "vectors")
 
 
 class Study:
     """Vectors of all corpora, and what every section says of them."""
 
-    def __init__(self, recipe: Recipe, utterances: Sequence[Utterance], rows: dict[str, Any], key: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        utterances: Sequence[Utterance],
+        rows: dict[str, Any],
+        key: str,
+        copies: Sequence[dict[str, Any]] = (),
+    ) -> None:
         assert recipe.convex is not None
-        self.recipe, self.rows = recipe, rows
+        self.recipe, self.rows, self.copies = recipe, rows, copies
         self.utterances = [u for u in utterances if u.id in rows]
         schedule = recipe.convex
         self.shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
         self.strengths = schedule.choices
+        self.manner = Manner(schedule.own_heads, schedule.emphasis)
         self.header: dict[str, Any] = {
             "schema": 1,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -136,8 +148,12 @@ class Study:
             "seed": recipe.seed,
             "strengths": list(self.strengths),
             "shrinkage": list(self.shrinkage),
+            "distorted_copies": len(copies),
+            "own_heads": self.manner.own_heads,
+            "emphasis": self.manner.emphasis,
         }
         self._scores: dict[Level, dict[float, Any]] = {}
+        self.collection_heads: dict[str, Linear] = {}
 
     def table(self, labels: Sequence[str], *, corpus: str | None = None, merge: bool = True) -> Table:
         """The clips of these labels, of one corpus or of all."""
@@ -149,6 +165,7 @@ class Study:
             np.array([labels.index(emotion[u.id]) for u in used], dtype=np.int64),
             np.array([u.corpus for u in used]),
             np.array([u.speaker for u in used]),
+            tuple(np.stack([copy[u.id] for u in used]) for copy in self.copies),
         )
 
     def everything(self) -> Table:
@@ -160,7 +177,12 @@ class Study:
         if level not in self._scores:
             table = self.everything()
             self._scores[level] = held_out_logits(
-                table, table.corpora, level=level, strengths=self.strengths, shrinkage=self.shrinkage
+                table,
+                table.corpora,
+                level=level,
+                strengths=self.strengths,
+                shrinkage=self.shrinkage,
+                manner=self.manner,
             )
         return self._scores[level]
 
@@ -188,20 +210,26 @@ class Study:
         return found
 
 
+def folds(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> tuple[Table, Any]:
+    """The clips of one corpus with these labels, none of them merged, and the fold (N,) that tests each."""
+    table = study.table(labels, corpus=corpus, merge=False)
+    mine = [u for u in study.utterances if u.corpus == corpus and u.emotion in labels]
+    place = {u.id: k for k, u in enumerate(mine)}
+    fold_of = np.zeros(len(mine), dtype=int)
+    for split in make_splits(mine, protocol, seed=study.recipe.seed, validation_speakers=0, **options):
+        fold_of[[place[name] for name in split.test]] = split.fold
+    return table, fold_of.astype(str)
+
+
 def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> dict[str, Any]:
     """UA, and ECE at the temperature of the other folds, of one corpus by speaker-independent folds, per strength."""
-    table = study.table(labels, corpus=corpus, merge=False)
-    ids = [u.id for u in study.utterances if u.corpus == corpus and u.emotion in labels]
-    mine = [u for u in study.utterances if u.id in set(ids)]
-    splits = make_splits(mine, protocol, seed=study.recipe.seed, validation_speakers=0, **options)
-    place = {name: k for k, name in enumerate(ids)}
-    fold_of = np.zeros(len(ids), dtype=int)
-    for split in splits:
-        fold_of[[place[name] for name in split.test]] = split.fold
-    groups = np.array([f"{fold}" for fold in fold_of])
+    table, groups = folds(study, corpus, labels, protocol, **options)
+    count = len(np.unique(groups))
     rows: dict[str, Any] = {}
     for level in ("plain", "speaker"):
-        every = held_out_logits(table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage)
+        every = held_out_logits(
+            table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage, manner=study.manner
+        )
         for strength, scores in every.items():
             per_fold = [accuracy_among(table.targets[groups == g], scores[groups == g]) for g in np.unique(groups)]
             rows[f"{level}, {strength:g}"] = {
@@ -210,15 +238,13 @@ def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **
                 "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
                 "ece_cross_fitted": calibrated(table, scores, groups)["pooled"],
             }
-    print(
-        f"{corpus}, {len(labels)} classes, {protocol}, {len(splits)} folds, {len(ids)} clips, seed {study.recipe.seed}"
-    )
+    print(f"{corpus}, {len(labels)} classes, {protocol}, {count} folds, {len(groups)} clips, seed {study.recipe.seed}")
     for name, row in rows.items():
         print(
             f"  {name:16} UA pooled {row['ua_pooled']:.1%}  mean of folds {row['ua_mean_of_folds']:.1%}"
             f" ± {100 * row['ua_sd_of_folds']:.1f}  ECE {row['ece_cross_fitted']:.1%}"
         )
-    return {"corpus": corpus, "labels": list(labels), "protocol": protocol, "folds": len(splits), "rows": rows}
+    return {"corpus": corpus, "labels": list(labels), "protocol": protocol, "folds": count, "rows": rows}
 
 
 def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
@@ -228,7 +254,7 @@ def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
     for group in np.unique(groups):
         own = groups == group
         rest = ~own & (scores[np.arange(len(scores)), table.targets] > -1000)
-        temperatures[str(group)] = fit_temperature(scores[rest], table.targets[rest]).temperature
+        temperatures[str(group)] = temperature_of(scores[rest], table.targets[rest], table.corpora[rest]).temperature
         probabilities[own] = softmax(scores[own] / temperatures[str(group)], axis=1)
         by_group[str(group)] = expected_calibration_error(
             probabilities[own], table.targets[own].tolist(), labels=range(len(table.labels))
@@ -242,23 +268,37 @@ def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
     }
 
 
+BY_SPEAKER: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
+    "emodb": (EMODB, "leave-one-speaker-out", {}),
+    "ravdess": (RAVDESS, "speakers-out", {"folds": 5}),
+}
+"""Labels, protocol and its options by corpus."""
+
+
 def emodb(study: Study) -> dict[str, Any]:
     """EmoDB, 7 classes, leave-one-speaker-out."""
-    return speakers(study, "emodb", EMODB, "leave-one-speaker-out")
+    labels, protocol, options = BY_SPEAKER["emodb"]
+    return speakers(study, "emodb", labels, protocol, **options)
 
 
 def ravdess(study: Study) -> dict[str, Any]:
     """RAVDESS, 8 classes, 5 speaker-disjoint folds."""
-    return speakers(study, "ravdess", RAVDESS, "speakers-out", folds=5)
+    labels, protocol, options = BY_SPEAKER["ravdess"]
+    return speakers(study, "ravdess", labels, protocol, **options)
 
 
 def _heads(study: Study, table: Table, corpus: str) -> tuple[Table, Standard, Linear]:
     """The test clips among the four emotions, and standard and collection head of all other corpora."""
     training = table.part(table.corpora != corpus)
-    linear = fit_head(
-        training, level="collection", strength=study.chosen("collection", corpus), shrinkage=study.shrinkage
-    )
-    return table.part(table.corpora == corpus), training.standard(), linear
+    if corpus not in study.collection_heads:
+        study.collection_heads[corpus] = fit_head(
+            training,
+            level="collection",
+            strength=study.chosen("collection", corpus),
+            shrinkage=study.shrinkage,
+            manner=study.manner,
+        )
+    return table.part(table.corpora == corpus), training.standard(), study.collection_heads[corpus]
 
 
 def _by_draws(

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 
-from serotone.training.convex import Linear, Problem, balance, possible_classes
+from serotone.training.convex import Emphasis, Linear, Problem, balance, possible_classes
 
 
 def made(
@@ -137,3 +137,30 @@ def test_what_cannot_be_fitted_is_refused(change: dict[str, object], message: st
 def test_logits_are_of_any_vectors() -> None:
     linear = Linear(np.array([[1.0, 2.0], [0.0, -1.0]]), np.array([0.5, 0.0]))
     np.testing.assert_allclose(linear.logits(np.array([[1.0, 1.0]], dtype=np.float32)), [[3.5, -1.0]])
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_emphasis_raises_the_spread_of_each_principal_direction_and_keeps_the_whole(power: float) -> None:
+    generator = np.random.default_rng(0)
+    spreads = np.array([9.0, 4.0, 2.0, 1.0, 0.5])
+    vectors = (generator.standard_normal((4000, 5)) * spreads) @ np.linalg.qr(generator.standard_normal((5, 5)))[0]
+    weights = generator.uniform(0.5, 2.0, 4000)
+    found = Emphasis(vectors, weights, power).apply(vectors)
+
+    def deviations(rows: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.linalg.eigvalsh(rows.T @ (weights[:, None] / weights.sum() * rows))[::-1])
+
+    before, after = deviations(vectors), deviations(found)
+    np.testing.assert_allclose(after / after[0], (before / before[0]) ** (1 + power), rtol=1e-3)
+    assert np.square(after).sum() == pytest.approx(np.square(before).sum(), rel=1e-4)
+
+
+def test_a_head_of_stretched_vectors_is_brought_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Emphasis, "DIRECTIONS", 3)
+    vectors, targets, weights = made()
+    emphasis = Emphasis(vectors, weights, 0.5)
+    stretched = emphasis.apply(vectors)
+    head = Problem(stretched, targets, num_classes=4, weights=weights).solve(0.1)
+    np.testing.assert_allclose(emphasis.undo(head).logits(vectors), head.logits(stretched), atol=1e-8)
+    plain = Problem(vectors, targets, num_classes=4, weights=weights).solve(0.1)
+    assert np.abs(emphasis.undo(head).weight - plain.weight).max() > 1e-3

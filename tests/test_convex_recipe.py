@@ -1,5 +1,6 @@
 """A recipe whose head is solved, over two corpora, from the command line to the bundle that adapts."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from serotone.recipes import Recipe, load
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import load_bundle
 from serotone.training.build import build_system
+from serotone.training.data import Clips
+from serotone.training.distort import distorted
 from serotone.training.export import probabilities, reload
 from serotone.training.fit import predict, run_fold, training_table
 from serotone.training.solving import levels_of, vectors_of
@@ -146,12 +149,37 @@ def test_frozen_vectors_answer_as_the_system_does(recipe: Recipe, utterances: li
     assert list(material.vectors) == [fingerprint(system, recipe, "vectors")] != [key]
 
 
+def test_copies_are_encoded_once_and_train_alone(
+    recipe: Recipe, utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = recipe.convex
+    assert schedule is not None
+    more = recipe.model_copy(
+        update={"schedules": {"solved": schedule.model_copy(update={"distorted_copies": 2})}, "standardise": None}
+    )
+    material, _ = gather(more, utterances)
+    split = plan(more, utterances)[0]
+    system, results = run_fold(more, split, material, tmp_path / "run")
+    assert results["clips"] == {"train": 24, "validation": 0}
+    clips = material.clips(split.train)
+    table = training_table(more, system, clips, material)
+    assert table.vectors.shape == table.copies[0].shape == table.copies[1].shape
+    name = clips.utterances[5]
+    copy = distorted(material.waveforms[name], more.sample_rate, more.seed, name, 2)
+    alone = vectors_of(system, more, Clips(["copy"], {"copy": copy}, {"copy": 0}), {})["copy"]
+    np.testing.assert_allclose(table.copies[1][5], alone, atol=1e-5)
+    monkeypatch.setattr("serotone.modeling.system.System.states", None)  # all of them lie on disk
+    again = training_table(more, system, clips, replace(material, vectors={}))
+    np.testing.assert_array_equal(again.copies, table.copies)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"head": "linear"}, "a convex one fits a standardised-linear head"),
         ({"monitor": "ua"}, "needs monitor none"),
         ({"schedules": {"solved": {"solver": "convex", "strength": 0}}}, "strength"),
+        ({"schedules": {"solved": {"solver": "convex", "strength": 1, "distorted_copies": -1}}}, "distorted_copies"),
         ({"schedules": {"solved": {"solver": "simplex", "strength": 1}}}, "solver"),
     ],
 )

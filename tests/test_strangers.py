@@ -1,13 +1,20 @@
 """Heads for strangers on hand-made corpora: what each level takes out, and what is chosen on corpora held out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
+from serotone.metrics import expected_calibration_error
 from serotone.recognition.profile import Profile, Statistics
+from serotone.training.convex import Linear
 from serotone.training.strangers import (
     UNTRAINED,
+    Level,
+    Manner,
     Shrinkage,
     Table,
     at_level,
@@ -16,6 +23,8 @@ from serotone.training.strangers import (
     fit_levels,
     held_out_groups,
     held_out_logits,
+    mean_head,
+    mixed,
     shared_accuracies,
 )
 
@@ -97,6 +106,12 @@ def test_what_is_held_out_teaches_nothing() -> None:
     assert not np.allclose(one[~own], two[~own])
 
 
+def error_of(table: Table, scores: np.ndarray, corpus: str) -> float:
+    """ECE of one corpus."""
+    own = table.corpora == corpus
+    return expected_calibration_error(softmax(scores[own], axis=1), table.targets[own].tolist(), labels=range(3))
+
+
 def test_the_strength_and_the_temperature_are_chosen_on_corpora_held_out() -> None:
     table = made(rooms=1.5)
     fitted = fit_levels(table, strengths=[1e-6, 0.03, 10.0], shrinkage=Shrinkage())
@@ -105,7 +120,11 @@ def test_the_strength_and_the_temperature_are_chosen_on_corpora_held_out() -> No
         assert found.strength == max(found.accuracies, key=lambda s: (found.accuracies[s], -s))
         scores = held_out_logits(table, table.corpora, level=level, strengths=[found.strength], shrinkage=Shrinkage())
         assert shared_accuracies(table, scores[found.strength]) == pytest.approx(found.by_corpus, abs=0.02)
-        assert found.calibration.nll_after <= found.calibration.nll_before
+        mean_errors = [
+            np.mean([error_of(table, scores[found.strength] / t, corpus) for corpus in "abcd"])
+            for t in (1.0, found.calibration.temperature, 2 * found.calibration.temperature)
+        ]
+        assert mean_errors[1] <= min(mean_errors) + 0.01  # the scores are solved in float32
         alone = fit_head(table, level=level, strength=found.strength, shrinkage=Shrinkage())
         np.testing.assert_allclose(found.linear.weight, alone.weight)
 
@@ -140,3 +159,91 @@ def test_the_threshold_tells_right_from_wrong_by_hand() -> None:
     assert (found.coverage, found.certain, found.uncertain) == pytest.approx((4 / 6, 3 / 4, 0.0))
     with pytest.raises(RunError, match="no answer is wrong"):
         doubt(confidence, np.ones(6, dtype=bool), np.ones(6))
+
+
+def test_a_copy_that_is_the_clip_itself_changes_no_head() -> None:
+    table = made()
+    for level in ("plain", "collection", "speaker"):
+        alone, twice = (
+            fit_head(t, level=level, strength=0.3, shrinkage=Shrinkage())
+            for t in (table, replace(table, copies=(table.vectors,)))
+        )
+        np.testing.assert_allclose(twice.weight, alone.weight, atol=1e-5)
+        np.testing.assert_allclose(twice.bias, alone.bias, atol=1e-5)
+
+
+def test_copies_in_other_rooms_carry_further() -> None:
+    """A head that has seen each clip moved along the first axis reads the second."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 60)
+    cue = np.stack([labels + 0.3 * generator.standard_normal(180), labels + 0.6 * generator.standard_normal(180)], 1)
+    names = np.array(["a", "b"])[np.arange(180) % 2]
+    table = Table(LABELS, cue, labels, names, np.full(180, "x"))
+    moved = cue + np.array([1.0, 0.0]) * generator.choice([-4.0, 4.0], (180, 1))
+    plain, robust = (
+        fit_head(t, level="plain", strength=1.0, shrinkage=Shrinkage())
+        for t in (table, replace(table, copies=(moved,)))
+    )
+    elsewhere = table.standard().apply(cue + np.array([2.0, 0.0]))
+    right = [float((head.logits(elsewhere).argmax(1) == labels).mean()) for head in (plain, robust)]
+    assert right[0] < 0.5 < right[1]
+
+
+def test_scores_and_parts_are_of_the_clips_alone() -> None:
+    table = made()
+    both = replace(table, copies=(table.vectors + 1.0, table.vectors - 1.0))
+    scores = held_out_logits(both, both.corpora, level="plain", strengths=[1.0], shrinkage=Shrinkage())[1.0]
+    assert scores.shape == (len(table.targets), 3)
+    part = both.part(both.corpora == "b")
+    assert [len(copy) for copy in part.copies] == [len(part.targets)] * 2
+    np.testing.assert_array_equal(part.copies[0], part.vectors + 1.0)
+
+
+def test_the_mean_of_heads_that_know_some_classes_by_hand() -> None:
+    first = np.array([0, 2]), Linear(np.array([[3.0], [1.0]]), np.array([1.0, 0.0]))
+    second = np.array([0, 1, 2]), Linear(np.array([[6.0], [0.0], [0.0]]), np.array([0.0, 3.0, 0.0]))
+    mean = mean_head([first, second], 3)
+    np.testing.assert_allclose(mean.weight[:, 0], [(1 + 4) / 2, -2 / 2, (-1 - 2) / 2])
+    np.testing.assert_allclose(mean.bias, [(0.5 - 1) / 2, 2 / 2, (-0.5 - 1) / 2])
+
+
+def test_a_mixture_has_the_spread_of_its_first_head() -> None:
+    vectors = np.random.default_rng(0).standard_normal((50, 4))
+    first, second = (Linear(np.random.default_rng(k).standard_normal((3, 4)), np.zeros(3)) for k in (1, 2))
+    np.testing.assert_allclose(mixed(first, second, vectors, 0.0).weight, first.weight)
+    spread = [
+        np.std((s := head.logits(vectors)) - s.mean(1, keepdims=True))
+        for head in (first, mixed(first, second, vectors, 1.0))
+    ]
+    assert spread[0] == pytest.approx(spread[1])
+    half = mixed(first, second, vectors, 0.5)
+    np.testing.assert_allclose(half.weight, (first.weight + mixed(first, second, vectors, 1.0).weight) / 2)
+
+
+def test_own_heads_change_the_plain_head_of_several_corpora_alone() -> None:
+    def head(table: Table, level: Level, share: float) -> Linear:
+        return fit_head(table, level=level, strength=0.3, shrinkage=Shrinkage(), manner=Manner(own_heads=share))
+
+    several, one = made(), made(corpora="a")
+    assert np.abs(head(several, "plain", 0.5).weight - head(several, "plain", 0.0).weight).max() > 0.01
+    for table, level in ((several, "collection"), (several, "speaker"), (one, "plain")):
+        np.testing.assert_array_equal(head(table, level, 0.5).weight, head(table, level, 0.0).weight)
+    # a corpus that lacks an emotion says nothing of it: the other corpora's heads still do
+    lacks = several.part((several.corpora != "b") | (several.targets != 2))
+    assert shared_accuracies(lacks, head(lacks, "plain", 1.0).logits(lacks.standard().apply(lacks.vectors)))["a"] > 0.4
+
+
+def test_emphasis_is_a_head_of_stretched_vectors_and_for_adapted_ones() -> None:
+    table = made()
+
+    def head(level: Level, power: float) -> Linear:
+        return fit_head(table, level=level, strength=0.01, shrinkage=Shrinkage(), manner=Manner(emphasis=power))
+
+    np.testing.assert_array_equal(head("plain", 0.5).weight, head("plain", 0.0).weight)
+    values = at_level(
+        table.standard().apply(table.vectors), table.corpora, table.speakers, level="collection", shrinkage=Shrinkage()
+    )
+    plain, stretched = head("collection", 0.0), head("collection", 1.0)
+    principal_axis = np.linalg.svd(values, full_matrices=False)[2]
+    share = [np.square(h.weight @ principal_axis[1]).sum() / np.square(h.weight).sum() for h in (plain, stretched)]
+    assert share[1] < share[0]  # less along the lesser direction

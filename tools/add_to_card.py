@@ -92,6 +92,24 @@ def _corpora(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _calibration(found: Mapping[str, Any]) -> list[str]:
+    """How honest confidence is on corpora that trained nothing and chose no temperature."""
+    names = list(found["levels"]["plain"]["by_group"])
+    lines = [
+        "## Confidence on corpora that trained nothing",
+        "",
+        "Expected calibration error of free answers, over all labels, at the temperature that all other corpora of the"
+        f" table ask for (seed {found['seed']}, {found['date']}). *pooled*: all answers together.",
+        "",
+        f"| | pooled | mean | {' | '.join(names)} |",
+        f"|---|---|---|{'---|' * len(names)}",
+    ]
+    for level, row in found["levels"].items():
+        cells = " | ".join(f"{row['by_group'][name]:.1%}" for name in names)
+        lines.append(f"| {level} | {row['pooled']:.1%} | {row['mean']:.1%} | {cells} |")
+    return lines
+
+
 def _robustness(found: Mapping[str, Any]) -> list[str]:
     """The bundle itself on recordings that were made worse."""
     used = ", ".join(f"{name} ({about['speakers']} speakers)" for name, about in found["selection"].items())
@@ -136,6 +154,7 @@ SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "emodb": _speakers,
     "ravdess": _speakers,
     "corpora": _corpora,
+    "calibration": _calibration,
     "robustness": _robustness,
 }
 

@@ -157,6 +157,20 @@ class Convex(_Frozen):
     strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="to choose from"
     )
+    distorted_copies: int = Field(
+        0, ge=0, description="copies of each training clip, as other rooms and recorders would have made of it"
+    )
+    own_heads: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share in the plain head's scores of the mean of heads that are each fitted on one corpus",
+    )
+    emphasis: float = Field(
+        0.0,
+        ge=0,
+        description="of adapted heads: power by which the directions in which vectors vary most are spared the penalty",
+    )
     collection_shrinkage: float = Field(
         0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
     )

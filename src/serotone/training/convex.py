@@ -27,7 +27,7 @@ TOLERANCES: Mapping[str, tuple[float, float]] = {"float64": (1e-7, 1e-15), "floa
 has converged."""
 
 
-ROUNDING = 30.0
+ROUNDING = 100.0
 """How far above its tolerance the gradient may be where rounding allows no further step."""
 
 STEEP = 48
@@ -176,19 +176,8 @@ class Problem:
 
     @cached_property
     def _steep(self) -> tuple[Floats, Floats]:
-        """The directions (D, K) in which the weighted vectors vary most, and their variances (K,), falling.
-
-        Two rounds of subspace iteration from a fixed start (Halko, Martinsson and Tropp 2011, algorithm 4.4).
-        """
-        width = self.vectors.shape[1]
-        count = min(STEEP, width)
-        weighted = (self.weights / len(self.weights))[:, None]
-        basis = np.linalg.qr(np.random.default_rng(0).standard_normal((width, count)))[0]
-        for _ in range(2):
-            basis = np.linalg.qr(self.vectors.T @ (weighted * (self.vectors @ basis)))[0]
-        projected = self.vectors @ basis
-        variances, rotation = np.linalg.eigh(projected.T @ (weighted * projected))
-        return basis @ rotation[:, ::-1], variances[::-1]
+        """The directions (D, K) in which the weighted vectors vary most, and their variances (K,), falling."""
+        return principal(self.vectors, self.weights, STEEP)
 
     def path(self, strengths: Sequence[float]) -> Iterator[tuple[float, Linear]]:
         """The minimum for each strength, the weakest first, each started from the one before."""
@@ -196,6 +185,53 @@ class Problem:
         for strength in sorted(strengths):
             last = self.solve(strength, last)
             yield strength, last
+
+
+def principal(vectors: NDArray[np.floating], weights: Floats, count: int) -> tuple[Floats, Floats]:
+    """Directions (D, K) in which weighted vectors (N, D) spread most about 0, and their mean squares (K,), falling.
+
+    K is ``count``, or D where that is less. Two rounds of subspace iteration from a fixed start (Halko, Martinsson and
+    Tropp 2011, algorithm 4.4).
+    """
+    width = vectors.shape[1]
+    count = min(count, width)
+    weighted = (weights / weights.sum())[:, None].astype(vectors.dtype)
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((width, count)))[0].astype(vectors.dtype)
+    for _ in range(2):
+        basis = np.linalg.qr(vectors.T @ (weighted * (vectors @ basis)))[0]
+    projected = (vectors @ basis).astype(np.float64)
+    variances, rotation = np.linalg.eigh(projected.T @ (weighted * projected))
+    return basis.astype(np.float64) @ rotation[:, ::-1], variances[::-1]
+
+
+class Emphasis:
+    """A stretching of vectors that lets a penalty spare the directions in which they vary most.
+
+    Along direction k, of standard deviation s_k, it multiplies by (s_k / s_1)^power, along those beyond the first
+    ``DIRECTIONS`` as along the last of them; then all by one factor that brings the total variance back. A head fitted
+    on stretched vectors is brought back by :meth:`undo` and reads vectors as they were.
+    """
+
+    DIRECTIONS = 256
+
+    def __init__(self, vectors: NDArray[np.floating], weights: Floats, power: float) -> None:
+        self._basis, variances = principal(vectors.astype(np.float32), weights, self.DIRECTIONS)
+        variances = np.maximum(variances, 1e-12)
+        gains = (variances / variances[0]) ** (power / 2)
+        total = float((weights / weights.sum()) @ np.einsum("ij,ij->i", vectors, vectors))
+        rest = max(total - float(variances.sum()), 0.0)
+        factor = np.sqrt(total / (float(variances @ gains**2) + rest * gains[-1] ** 2))
+        self._gains, self._rest = factor * gains, factor * gains[-1]
+
+    def apply(self, vectors: NDArray[np.floating]) -> Floats:
+        """Vectors (N, D) -> stretched ones."""
+        stretched: Floats = vectors * self._rest
+        stretched += ((vectors @ self._basis) * (self._gains - self._rest)) @ self._basis.T
+        return stretched
+
+    def undo(self, linear: Linear) -> Linear:
+        """The head of vectors that gives them the scores which ``linear`` gives them stretched."""
+        return Linear(self.apply(linear.weight), linear.bias)
 
 
 def balance(corpora: Sequence[str], targets: NDArray[np.integer]) -> Floats:

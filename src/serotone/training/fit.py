@@ -33,7 +33,7 @@ from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
 from serotone.training.quantise import rounded
-from serotone.training.solving import Memory, solve, table_of, vectors_of
+from serotone.training.solving import Memory, solve, table_of, vectors_of, vectors_of_copies
 from serotone.training.strangers import Table
 from serotone.training.versions import record
 
@@ -181,6 +181,7 @@ def training_table(recipe: Recipe, system: System, clips: Clips, material: Mater
         targets=material.targets,
         corpora=material.corpora,
         speakers=material.speakers,
+        copies=vectors_of_copies(system, recipe, clips, material.vectors),
     )
 
 

@@ -1,7 +1,7 @@
 """Recipes whose head is solved: vectors of the frozen parts, computed once, and what is fitted on them."""
 
 import json
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,12 +16,15 @@ from serotone.recipes import Recipe
 from serotone.recognition.bundle import ADAPTATION, LEVELS
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
+from serotone.training.distort import distorted
 from serotone.training.pretrained import cache
 from serotone.training.states import fingerprint, states_of
-from serotone.training.strangers import Fitted, Level, Shrinkage, Standard, Table, fit_head, fit_levels
+from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels
 
 Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
 """Vectors (D,) by utterance id, by the fingerprint of the frozen parts that made them."""
+
+COPIES_AT_ONCE = 1024
 
 SOLVED = "solved.json"
 """What was chosen in a run folder: strength, and the mean UA that each strength reached on held-out corpora."""
@@ -41,6 +44,28 @@ def vectors_of(system: System, recipe: Recipe, clips: Clips, memory: Memory) -> 
     return {name: known[name] for name in clips.utterances}
 
 
+def vectors_of_copies(
+    system: System, recipe: Recipe, clips: Clips, memory: Memory
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Vectors by utterance id of each distorted copy that the recipe's schedule asks for.
+
+    Some clips at a time, so that the copies' samples are never there all at once.
+    """
+    assert recipe.convex is not None
+    for copy in range(1, recipe.convex.distorted_copies + 1):
+        found: dict[str, NDArray[np.float32]] = {}
+        for first in range(0, len(clips.utterances), COPIES_AT_ONCE):
+            ids = {name: f"{name}#{copy}" for name in clips.utterances[first : first + COPIES_AT_ONCE]}
+            waveforms = {
+                there: distorted(clips.waveforms[name], recipe.sample_rate, recipe.seed, name, copy)
+                for name, there in ids.items()
+            }
+            targets = {there: clips.targets[name] for name, there in ids.items()}
+            made = vectors_of(system, recipe, Clips(list(waveforms), waveforms, targets), memory)
+            found |= {name: made[there] for name, there in ids.items()}
+        yield found
+
+
 def table_of(
     vectors: Mapping[str, NDArray[np.float32]],
     *,
@@ -48,6 +73,7 @@ def table_of(
     targets: Mapping[str, int],
     corpora: Mapping[str, str],
     speakers: Mapping[str, str],
+    copies: Iterable[Mapping[str, NDArray[np.float32]]] = (),
 ) -> Table:
     """The table of clips by their ids, in the order of ``vectors``."""
     return Table(
@@ -56,6 +82,7 @@ def table_of(
         np.array([targets[name] for name in vectors], dtype=np.int64),
         np.array([corpora[name] for name in vectors]),
         np.array([speakers[name] for name in vectors]),
+        tuple(np.stack([copy[name] for name in vectors]) for copy in copies),
     )
 
 
@@ -68,14 +95,20 @@ def solve(system: System, recipe: Recipe, table: Table, folder: Path) -> System:
     schedule = recipe.convex
     assert schedule is not None
     shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
+    manner = Manner(schedule.own_heads, schedule.emphasis)
     if schedule.strength == "held-out":
         fitted = fit_levels(
-            table, strengths=schedule.choices, shrinkage=shrinkage, levels=("plain",), seed=recipe.seed
+            table,
+            strengths=schedule.choices,
+            shrinkage=shrinkage,
+            manner=manner,
+            levels=("plain",),
+            seed=recipe.seed,
         )["plain"]
         strength, linear, tried = fitted.strength, fitted.linear, dict(fitted.accuracies)
     else:
         strength, tried = schedule.strength, {}
-        linear = fit_head(table, level="plain", strength=strength, shrinkage=shrinkage)
+        linear = fit_head(table, level="plain", strength=strength, shrinkage=shrinkage, manner=manner)
     write_json(folder / SOLVED, {"strength": strength, "ua_on_held_out": {f"{s:g}": ua for s, ua in tried.items()}})
     set_head(system, table.standard(), linear)
     return system.eval()
@@ -94,10 +127,23 @@ def levels_of(recipe: Recipe, table: Table, folder: Path) -> dict[Level, Fitted]
     schedule = recipe.convex
     assert schedule is not None
     shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
+    manner = Manner(schedule.own_heads, schedule.emphasis)
     strength = float(json.loads((folder / SOLVED).read_text(encoding="utf-8"))["strength"])
-    plain = fit_levels(table, strengths=[strength], shrinkage=shrinkage, levels=("plain",), seed=recipe.seed)
+    plain = fit_levels(
+        table,
+        strengths=[strength],
+        shrinkage=shrinkage,
+        manner=manner,
+        levels=("plain",),
+        seed=recipe.seed,
+    )
     return plain | fit_levels(
-        table, strengths=schedule.choices, shrinkage=shrinkage, levels=("collection", "speaker"), seed=recipe.seed
+        table,
+        strengths=schedule.choices,
+        shrinkage=shrinkage,
+        manner=manner,
+        levels=("collection", "speaker"),
+        seed=recipe.seed,
     )
 
 

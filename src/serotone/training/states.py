@@ -62,6 +62,7 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._shards: dict[str, Path] = {}
+        self._open: dict[Path, Any] = {}  # opening a shard reads the list of all that it holds
         for path in sorted(folder.glob("*.safetensors")):
             try:
                 with safe_open(path, framework="np") as shard:
@@ -74,8 +75,10 @@ class Shelf:
 
     def read(self, content: str) -> NDArray[Any]:
         """The array of one clip."""
-        with safe_open(self._shards[content], framework="np") as shard:
-            array: NDArray[Any] = shard.get_tensor(content)
+        path = self._shards[content]
+        if path not in self._open:
+            self._open[path] = safe_open(path, framework="np")
+        array: NDArray[Any] = self._open[path].get_tensor(content)
         return array
 
     def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:

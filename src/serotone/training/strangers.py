@@ -19,8 +19,8 @@ from serotone.errors import RunError
 from serotone.metrics import unweighted_accuracy
 from serotone.recognition.profile import Accumulator
 from serotone.splits.deal import deal
-from serotone.training.calibrate import Calibration, fit_temperature
-from serotone.training.convex import Floats, Linear, Problem, balance, possible_classes
+from serotone.training.calibrate import Calibration, fit_temperature, fit_temperature_of_groups
+from serotone.training.convex import Emphasis, Floats, Linear, Problem, balance, possible_classes
 
 Level: TypeAlias = Literal["plain", "collection", "speaker"]
 LEVELS: tuple[Level, ...] = ("plain", "collection", "speaker")
@@ -41,6 +41,20 @@ class Shrinkage(NamedTuple):
     speaker: float = 15.0
 
 
+class Manner(NamedTuple):
+    """What heads take besides clips and a penalty, 0 for nothing of it.
+
+    ``own_heads`` is the share in the plain head's scores of the mean of heads that are each fitted on one corpus,
+    ``emphasis`` the power of :class:`serotone.training.convex.Emphasis` in the heads of the levels above.
+    """
+
+    own_heads: float = 0.0
+    emphasis: float = 0.0
+
+
+PLAIN_MANNER = Manner()
+
+
 class Standard(NamedTuple):
     """Mean and SD (D,) of the training data, every corpus and emotion counting alike."""
 
@@ -55,18 +69,23 @@ class Standard(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Vectors (N, D) of clips, and of each its class (N,), corpus and speaker; ``labels`` are the classes in order."""
+    """Vectors (N, D) of clips, and of each its class (N,), corpus and speaker; ``labels`` are the classes in order.
+
+    ``copies`` are vectors (N, D) of distorted copies of the same clips. Heads are fitted on them too, and nothing else
+    is: statistics of the training data, temperatures and figures are those of the clips themselves.
+    """
 
     labels: tuple[str, ...]
     vectors: NDArray[np.floating]
     targets: NDArray[np.int64]
     corpora: Names
     speakers: Names
+    copies: tuple[NDArray[np.floating], ...] = ()
 
     def part(self, chosen: NDArray[np.bool_]) -> "Table":
         """The clips that are chosen (N,)."""
         kept = (self.vectors[chosen], self.targets[chosen], self.corpora[chosen], self.speakers[chosen])
-        return Table(self.labels, *kept)
+        return Table(self.labels, *kept, tuple(copy[chosen] for copy in self.copies))
 
     @property
     def classes(self) -> NDArray[np.int64]:
@@ -113,9 +132,11 @@ def statistics_of(values: NDArray[np.floating], weight: float) -> tuple[Floats, 
     return taken.statistics().shrunk(weight)
 
 
-def fit_head(table: Table, *, level: Level, strength: float, shrinkage: Shrinkage) -> Linear:
+def fit_head(
+    table: Table, *, level: Level, strength: float, shrinkage: Shrinkage, manner: Manner = PLAIN_MANNER
+) -> Linear:
     """The head of a level over all classes of the table; one without a clip has weights 0 and a bias out of reach."""
-    ((_, linear),) = fit_heads(table, level=level, strengths=[strength], shrinkage=shrinkage)
+    ((_, linear),) = fit_heads(table, level=level, strengths=[strength], shrinkage=shrinkage, manner=manner)
     return linear
 
 
@@ -125,29 +146,80 @@ def fit_heads(
     level: Level,
     strengths: Sequence[float],
     shrinkage: Shrinkage,
+    manner: Manner = PLAIN_MANNER,
     precision: Literal["float64", "float32"] = "float64",
 ) -> Iterator[tuple[float, Linear]]:
-    """The head of a level for each strength, in rising order."""
+    """The head of a level for each strength, in rising order; a copy is a collection, and its speakers are others.
+
+    A clip and its copies together pull as hard as a clip without any. Of several corpora the plain head is mixed with
+    the mean of heads that are each fitted on one corpus.
+    """
     classes = table.classes
     targets = np.searchsorted(classes, table.targets)
-    names = table.corpora.tolist()
-    values = at_level(
-        table.standard().apply(table.vectors), table.corpora, table.speakers, level=level, shrinkage=shrinkage
-    )
-    found = possible_classes(names, targets, num_classes=len(classes))
-    problem = Problem(
-        values,
-        targets,
-        num_classes=len(classes),
-        weights=balance(names, targets),
-        possible=np.stack([found[name] for name in names]),
-        precision=precision,
-    )
-    for strength, linear in problem.path(strengths):
-        weight = np.zeros((len(table.labels), values.shape[1]))
-        bias = np.full(len(table.labels), UNTRAINED)
+    standard = table.standard()
+    values = [
+        at_level(standard.apply(vectors), table.corpora, table.speakers, level=level, shrinkage=shrinkage)
+        for vectors in (table.vectors, *table.copies)
+    ]
+    every = np.concatenate(values)
+    takes, width = len(values), every.shape[1]
+    emphasis = None
+    if manner.emphasis and level != "plain":
+        emphasis = Emphasis(every, np.tile(balance(table.corpora.tolist(), targets), takes), manner.emphasis)
+        every = emphasis.apply(every)
+
+    def problem(chosen: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Problem]:
+        """The classes of some of the clips, and what is fitted on those and their copies."""
+        names, here = table.corpora[chosen].tolist(), np.unique(targets[chosen])
+        own = np.searchsorted(here, targets[chosen])
+        found = possible_classes(names, own, num_classes=len(here))
+        return here, Problem(
+            every[np.tile(chosen, takes)],
+            np.tile(own, takes),
+            num_classes=len(here),
+            weights=np.tile(balance(names, own), takes),
+            possible=np.tile(np.stack([found[name] for name in names]), (takes, 1)),
+            precision=precision,
+        )
+
+    corpora = np.unique(table.corpora)
+    share = manner.own_heads if level == "plain" and len(corpora) > 1 else 0.0
+    parts = [problem(table.corpora == corpus) for corpus in corpora] if share else []
+    for strength, linear in problem(np.ones(len(targets), bool))[1].path([strength / takes for strength in strengths]):
+        if share:
+            single = [(here, part.solve(strength * len(parts))) for here, part in parts]
+            linear = mixed(linear, mean_head(single, len(classes)), values[0], share)
+        if emphasis is not None:
+            linear = emphasis.undo(linear)
+        weight, bias = np.zeros((len(table.labels), width)), np.full(len(table.labels), UNTRAINED)
         weight[classes], bias[classes] = linear
-        yield strength, Linear(weight, bias)
+        yield strength * takes, Linear(weight, bias)
+
+
+def mean_head(heads: Sequence[tuple[NDArray[np.int64], Linear]], num_classes: int) -> Linear:
+    """The mean of heads that know some classes each; of those that a head does not know it says nothing: score 0.
+
+    A head's scores are moved first so that those of the classes which it knows have the mean 0.
+    """
+    width = heads[0][1].weight.shape[1]
+    weight, bias = np.zeros((num_classes, width)), np.zeros(num_classes)
+    for classes, linear in heads:
+        weight[classes] += (linear.weight - linear.weight.mean(axis=0)) / len(heads)
+        bias[classes] += (linear.bias - linear.bias.mean()) / len(heads)
+    return Linear(weight, bias)
+
+
+def mixed(first: Linear, second: Linear, vectors: NDArray[np.floating], share: float) -> Linear:
+    """Both heads in one, ``second`` with a share of the scores once it spreads those of ``vectors`` as ``first`` does.
+
+    The spread is the SD of scores (N, C) about the mean of each row.
+    """
+    spreads = []
+    for linear in (first, second):
+        scores = linear.logits(vectors)
+        spreads.append(float((scores - scores.mean(axis=1, keepdims=True)).std()))
+    scale = share * spreads[0] / max(spreads[1], 1e-12)
+    return Linear((1 - share) * first.weight + scale * second.weight, (1 - share) * first.bias + scale * second.bias)
 
 
 def held_out_groups(table: Table, *, seed: int = 0) -> Names:
@@ -167,7 +239,13 @@ def held_out_groups(table: Table, *, seed: int = 0) -> Names:
 
 
 def held_out_logits(
-    table: Table, groups: Names, *, level: Level, strengths: Sequence[float], shrinkage: Shrinkage
+    table: Table,
+    groups: Names,
+    *,
+    level: Level,
+    strengths: Sequence[float],
+    shrinkage: Shrinkage,
+    manner: Manner = PLAIN_MANNER,
 ) -> dict[float, Floats]:
     """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength; solved in float32.
 
@@ -179,7 +257,14 @@ def held_out_logits(
         training = table.part(~test)
         standardised = training.standard().apply(table.vectors)
         values = at_level(standardised, table.corpora, table.speakers, level=level, shrinkage=shrinkage)[test]
-        heads = fit_heads(training, level=level, strengths=strengths, shrinkage=shrinkage, precision="float32")
+        heads = fit_heads(
+            training,
+            level=level,
+            strengths=strengths,
+            shrinkage=shrinkage,
+            manner=manner,
+            precision="float32",
+        )
         for strength, linear in heads:
             scores[strength][test] = linear.logits(values)
     return scores
@@ -261,8 +346,21 @@ def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doub
     )
 
 
+def temperature_of(scores: Floats, targets: NDArray[np.int64], corpora: Names) -> Calibration:
+    """The temperature of scores (N, C) on clips that trained nothing: for all of their corpora alike if several."""
+    if len(np.unique(corpora)) > 1:
+        return fit_temperature_of_groups(scores, targets, corpora)
+    return fit_temperature(scores, targets)
+
+
 def fit_levels(
-    table: Table, *, strengths: Sequence[float], shrinkage: Shrinkage, levels: Sequence[Level] = LEVELS, seed: int = 0
+    table: Table,
+    *,
+    strengths: Sequence[float],
+    shrinkage: Shrinkage,
+    manner: Manner = PLAIN_MANNER,
+    levels: Sequence[Level] = LEVELS,
+    seed: int = 0,
 ) -> dict[Level, Fitted]:
     """The head of every level: its strength the best of those given on held-out corpora, then fitted on everything.
 
@@ -273,17 +371,17 @@ def fit_levels(
     weights = balance(table.corpora.tolist(), table.targets)
     found: dict[Level, Fitted] = {}
     for level in levels:
-        scores = held_out_logits(table, groups, level=level, strengths=strengths, shrinkage=shrinkage)
+        scores = held_out_logits(table, groups, level=level, strengths=strengths, shrinkage=shrinkage, manner=manner)
         by_corpus = {strength: shared_accuracies(table, values) for strength, values in scores.items()}
         means = {strength: float(np.mean(list(values.values()))) for strength, values in sorted(by_corpus.items())}
         strength = max(means, key=lambda choice: (means[choice], -choice))
         chosen = scores[strength]
         taught = chosen[np.arange(len(chosen)), table.targets] > UNTRAINED / 2
-        calibration = fit_temperature(chosen[taught], table.targets[taught])
+        calibration = temperature_of(chosen[taught], table.targets[taught], table.corpora[taught])
         probabilities = softmax(chosen / calibration.temperature, axis=1)
         found[level] = Fitted(
             level=level,
-            linear=fit_head(table, level=level, strength=strength, shrinkage=shrinkage),
+            linear=fit_head(table, level=level, strength=strength, shrinkage=shrinkage, manner=manner),
             strength=strength,
             accuracies=means,
             by_corpus=by_corpus[strength],
