@@ -38,8 +38,8 @@ types: $(FULL)/.installed ## mypy, strict, over src
 contracts: $(FULL)/.installed ## import-linter: imports point one way
 	$(FULL)/bin/lint-imports --no-logo
 
-tests: $(FULL)/.installed ## pytest; real corpora are found in the folder SEROTONE_DATA
-	$(FULL)/bin/python -m pytest
+tests: $(FULL)/.installed ## pytest, a process a core; real corpora are found in the folder SEROTONE_DATA
+	$(FULL)/bin/python -m pytest --numprocesses logical --dist loadfile
 
 format: $(FULL)/.installed ## let ruff mend and format the sources
 	$(FULL)/bin/ruff format $(SOURCES)

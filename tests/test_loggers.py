@@ -28,6 +28,7 @@ QUICK = (
     "schedules.budget.precision=float32",  # bfloat16 is slow where a processor lacks it
     "schedules.budget={steps: 9, batch_size: 4, validate_every: 3, select_from: 2}",  # 4 batches an epoch
     "protocol=leave-one-speaker-out",
+    "max_frames=80",
 )
 RECIPE = load("crnn-mel", QUICK)
 COMPARED = ("predictions.csv", "validation.csv", "curves.csv", "selection.json")
