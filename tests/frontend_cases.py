@@ -53,6 +53,10 @@ CASES: dict[str, tuple[str, dict]] = {
             "top_db": None,
         },
     ),
+    "light": (
+        "log-mel",
+        {"window_seconds": 0.032, "n_fft": 512, "num_mels": 64, "logarithm": "relative", "top_db": None},
+    ),
     "4 mel": ("log-mel", {**DYCNN, "num_mels": 40, "top_db": None}),
     "4 mfcc": ("mfcc", {**DYCNN, "num_mels": 40, "num_coefficients": 13, "deltas": 2, "top_db": None}),
     "odd mel": (  # a window that cannot be folded twice, and every other option turned
@@ -97,7 +101,11 @@ CASES: dict[str, tuple[str, dict]] = {
 
 SPECTRAL = [name for name, frontend in FRONTENDS.items() if issubclass(frontend, SpectralFrontend)]
 CASES |= {name: (name, {}) for name in SPECTRAL if name not in {used for used, _ in CASES.values()}}
-LIBROSA = [case for case, (name, _) in CASES.items() if name in ("spectrogram", "log-mel", "mfcc")]
+LIBROSA = [
+    case
+    for case, (name, options) in CASES.items()
+    if name in ("spectrogram", "log-mel", "mfcc") and options.get("logarithm") != "relative"
+]
 """Those that librosa computes too."""
 
 

@@ -61,3 +61,19 @@ def test_runs_with_other_folds_are_compared_over_those_they_share() -> None:
 
 def test_runs_with_the_same_folds_need_no_such_line() -> None:
     assert "every run has" not in card(one=summary(f0=0.5, f1=0.7), two=summary(f0=0.6, f1=0.5))
+
+
+def test_a_distilled_encoder_has_heard_what_its_heads_have_not() -> None:
+    assert "distilled" not in card()
+    text = write_card(
+        load("light"),
+        name="small",
+        labels=["angry", "sad"],
+        data=[{"name": "a", "utterances": 30, "speakers": 3, "licence": "free", "languages": ["de"]}],
+        trained={"clips": 30, "step": 0, "test": None},
+        evidence={},
+        calibration=Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041),
+    )
+    assert "distilled on the same utterances in 40 epochs" in text
+    assert "frozen encoder of recipe `default`" in text
+    assert "fitted on 90 clips that trained the encoder, but not the heads that answered: there" in text

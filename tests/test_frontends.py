@@ -191,7 +191,7 @@ def test_a_clip_in_a_batch_is_the_clip_alone(
 ) -> None:
     name, options = CASES[case]
     # top_db, so that nothing hangs on the last bits of silence, which float32 rounds as the batch's size has it
-    floor = {} if options.get("logarithm") == "ln" else {"top_db": 60.0}
+    floor = {"top_db": 60.0} if options.get("logarithm", "db") == "db" else {}
     changes = {} if name == "whisper-log-mel" else {**floor, "centred": centred}
     frontend = made(name, engine, **{**options, **changes}).to(dtype)
     batch, lengths = padded_batch("noise")
@@ -288,6 +288,17 @@ def test_minimum_samples(case: str) -> None:
     assert made("log-mel").minimum_samples(49) == 7680
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_relative_frames_are_decibels_below_the_maximum_in_other_units_at_any_level(engine: str) -> None:
+    options = {"window_seconds": 0.032, "n_fft": 512, "num_mels": 64}
+    relative = made("log-mel", engine, **options, logarithm="relative", top_db=None)
+    decibels = alone(made("log-mel", engine, **options, amin=1e-30, top_db=80.0), sweep(1.0))
+    expected = ((decibels - decibels.max()) / 10 + 1.5 + 4) / 4
+    for gain in (1.0, 1e-3):
+        found = alone(relative, sweep(1.0) * np.float32(gain))
+        torch.testing.assert_close(found, expected, atol=2e-3 if engine == "matmul" else 1e-4, rtol=0)
+
+
 # ----------------------------------------------------------------------------------------------------------- errors
 
 
@@ -300,8 +311,9 @@ def test_minimum_samples(case: str) -> None:
         ("log-mel", {"hop_seconds": 1e-6}, "hop of 0 and window of 640 samples"),
         ("spectrogram", {"bins": 514}, "514 bins of an FFT of 1024; expected 1 to 513"),
         ("log-mel", {"pre_emphasis": 1.5}, r"pre_emphasis 1\.5; expected less than 1"),
-        ("log-mel", {"logarithm": "log2"}, "'log2' is unknown; expected one of db, ln"),
+        ("log-mel", {"logarithm": "log2"}, "'log2' is unknown; expected one of db, ln, relative"),
         ("log-mel", {"logarithm": "ln"}, r"top_db 80.0 and offset 0.0 belong to decibels"),
+        ("log-mel", {"logarithm": "relative"}, r"belong to decibels; with logarithm relative, top_db is null"),
         ("log-mel", {"f_min": 9000.0}, "0 <= f_min < f_max"),
         ("log-mel", {"mel_norm": "l2"}, "mel_norm 'l2' is unknown; expected one of slaney, null"),
         ("mfcc", {"num_coefficients": 129}, "129 cepstral coefficients of 128 bands"),

@@ -33,7 +33,7 @@ PUBLISHED = {
     *("dycnn-bilstm", "dycnn-lstm", "dycnn-static-lstm", "dycnn-static-bilstm", "dycnn-bilstm-variable"),
     *(f"dycnn-{rows}-{what}" for rows in ("bilstm", "static-lstm") for what in ("mfcc", "adam")),
 }
-STRANGERS = {"default", "free", "whisper-focal-attentive", "whisper-am-softmax", "whisper-center"}
+STRANGERS = {"default", "free", "light", "whisper-focal-attentive", "whisper-am-softmax", "whisper-center"}
 """Recipes of ours over several corpora: no paper's, so without its schedule and without classes of IEMOCAP."""
 PAPERS = sorted(set(shipped()) - STRANGERS)
 OWN_SCHEDULE = {"emodb-crnn": "budget", "dycnn-bilstm-adam": "gentle", "dycnn-static-lstm-adam": "gentle"}
@@ -41,6 +41,10 @@ DROPPED = {  # keys of a base that another name, or null, takes away: a spectrog
     "spectrogram": {"frontend.num_mels", "frontend.mel_scale", "frontend.mel_norm"},
     "static": {"annealing.start", "annealing.end", "annealing.share"},
     "emodb-crnn": {"protocol.folds"},  # of ten-part
+    "light": {  # of Whisper
+        *("encoder.width", "encoder.heads", "encoder.layers", "frontend.reference"),
+        *("weights.source", "weights.licence"),
+    },
 }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from made_parts import made_encoder, made_head, made_pooling
-from serotone.modeling.encoders.resnet import Block, ResNet18
+from serotone.modeling.encoders.resnet import Block, ResNet18, VariableResNet18
 from serotone.modeling.heads import LinearHead
 from serotone.modeling.pooling import Mean
 
@@ -192,3 +192,41 @@ def test_graph_agrees_at_any_batch_and_length(tmp_path) -> None:
         with torch.no_grad():
             expected = chain(frames).numpy()
         np.testing.assert_allclose(session.run(None, {"frames": frames.numpy()})[0], expected, atol=1e-5, rtol=1e-4)
+
+
+WIDE = (16, 16, 16, 32)
+
+
+def test_the_variable_one_is_the_same_function_of_clips_of_one_length() -> None:
+    fixed, variable = (made_encoder(cls, 20, filters=WIDE).eval() for cls in (ResNet18, VariableResNet18))
+    variable.load_state_dict(fixed.state_dict())
+    frames = torch.randn(2, 75, 20)
+    with torch.no_grad():
+        expected, found = fixed(frames, lengths_of(frames))[0], variable(frames, lengths_of(frames))[0]
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("length", [1, 2, 31, 32, 33, 64, 74])
+def test_a_clip_among_longer_ones_has_the_states_that_it_has_alone(length: int) -> None:
+    torch.manual_seed(5)
+    encoder = made_encoder(VariableResNet18, 20, filters=WIDE).eval()
+    frames, lengths = torch.randn(2, 75, 20), torch.tensor([75, length])
+    padded = frames.clone()
+    padded[1, length:] = torch.nan
+    with torch.no_grad():
+        states, counts = encoder(padded, lengths)
+        alone, count = encoder(frames[1:, :length], lengths[1:])
+    assert counts[1] == count[0]
+    torch.testing.assert_close(states[1, : counts[1]], alone[0], atol=1e-4, rtol=1e-4)
+
+
+def test_statistics_of_a_batch_are_those_of_what_is_no_padding() -> None:
+    torch.manual_seed(5)
+    first, second = (made_encoder(VariableResNet18, 20, filters=WIDE).train() for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    frames = torch.randn(2, 96, 20)
+    noisy = torch.cat([frames, 1e4 * torch.randn(2, 64, 20)], dim=1)
+    first(frames, lengths_of(frames))
+    second(noisy, lengths_of(frames))
+    for (name, expected), found in zip(first.named_buffers(), second.buffers(), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=name)

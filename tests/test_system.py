@@ -66,6 +66,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "encoder=cnn-blstm": ("encoder.filters=[32, 32, 32, 32, 32, 32]", "encoder.hidden=32"),
     "encoder=crnn": ("encoder.hidden=16",),
     "encoder=dycnn": ("encoder.filters=[16, 16, 32, 32]", "encoder.hidden=16"),
+    "encoder=resnet18-variable": ("encoder.filters=[16, 16, 16, 16]",),
     "encoder=resnet18": ("encoder.filters=[16, 16, 32, 32]",),
     "encoder=vlcrnn": ("encoder.filters=[8, 16]", "encoder.hidden=16"),
     "encoder=transformers-speech": ("frontend={name: waveform}", TINY),

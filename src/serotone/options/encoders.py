@@ -52,6 +52,20 @@ class ResNet18Options(EncoderOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VariableResNet18Options(EncoderOptions):
+    """ResNet-18 for clips of any length (ours after system 1)."""
+
+    name: Literal["resnet18-variable"] = "resnet18-variable"
+    prefixes: ClassVar[tuple[str, ...]] = ("encoder.",)
+    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has the first")] = (
+        16,
+        32,
+        64,
+        128,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CNNBLSTMOptions(EncoderOptions):
     """Six convolutional blocks and a BLSTM (system 3)."""
 
@@ -141,6 +155,7 @@ ENCODERS: Mapping[str, type[EncoderOptions]] = by_name(
     CRNNOptions,
     VLCRNNOptions,
     ResNet18Options,
+    VariableResNet18Options,
     CNNBLSTMOptions,
     DyCNNOptions,
     WhisperOptions,

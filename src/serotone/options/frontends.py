@@ -37,17 +37,20 @@ class SpectralOptions(FrontendOptions):
     n_fft: Annotated[int, Ge(64), doc("size of the DFT, to which a window is zero-padded")] = 1024
     pre_emphasis: Annotated[float | None, Gt(0), Lt(1), doc("y[t] = x[t] - a x[t-1]; null for none")] = None
     centred: Annotated[bool, doc("frame t is centred on sample t * hop, with zeros beyond the clip")] = True
-    logarithm: Literal["db", "ln"] = "db"
+    logarithm: Annotated[
+        Literal["db", "ln", "relative"],
+        doc("relative: to each clip's maximum, as Whisper's, so that the level of a recording changes nothing"),
+    ] = "db"
     amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees")] = 1e-10
     offset: Annotated[float, Ge(0), doc("added to the power before the logarithm; decibels only")] = 0.0
     top_db: Annotated[float | None, Gt(0), doc("floor below each clip's maximum; decibels only; null for none")] = 80.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.logarithm == "ln" and (self.top_db is not None or self.offset != 0.0):
+        if self.logarithm != "db" and (self.top_db is not None or self.offset != 0.0):
             raise ValueError(
-                f"top_db {self.top_db} and offset {self.offset} belong to decibels; with logarithm ln, top_db is null"
-                " and offset 0"
+                f"top_db {self.top_db} and offset {self.offset} belong to decibels; with logarithm {self.logarithm},"
+                " top_db is null and offset 0"
             )
 
     def hop(self, sample_rate: int) -> int:

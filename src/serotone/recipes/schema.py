@@ -215,6 +215,26 @@ class Weights(_Frozen):
     licence: str = Field(description="of the weights, for card and notice")
 
 
+class Distil(_Frozen):
+    """The encoder learns another recipe's frozen vectors, and the emotions, before a head is solved on it."""
+
+    teacher: str = Field("default", description="the recipe whose encoder and pooling teach")
+    teacher_weights: str | None = Field(None, description="the teacher's weights.source; null: as its recipe says")
+    components: int = Field(64, ge=1, description="principal components of the teacher's vectors that are learned")
+    whitening: float = Field(0.5, ge=0, le=1, description="0: components count by their variance; 1: all alike")
+    emotion_weight: float = Field(0.7, ge=0, description="of the cross-entropy, next to the squared error's 1")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(24, ge=2)
+    learning_rate: float = Field(2e-3, gt=0, description="AdamW's, at the top of one-cycle")
+    warm_up: float = Field(0.2, gt=0, lt=1, description="share of the steps over which the rate rises")
+    weight_decay: float = Field(0.02, ge=0, description="of matrices and kernels")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the vectors, in training alone")
+    clip_norm: float = Field(2.0, gt=0, description="largest norm of the gradient")
+    crop_seconds: float = Field(2.1, gt=0, description="the longest piece of a clip that is trained on")
+    augmentation: float = Field(0.8, ge=0, description="strength of serotone.training.augment; 0 for none")
+
+
 class ProtocolChoice(_Frozen):
     """Who trains, validates and tests; which options a protocol takes is its own affair (``serotone.splits``)."""
 
@@ -295,6 +315,7 @@ class Recipe(_Frozen):
     )
     encoder: Encoder
     weights: Weights | None = Field(None, description="pretrained weights of the encoder; null starts from chance")
+    distil: Distil | None = Field(None, description="how the encoder learns before its head is solved; null: frozen")
     annealing: Annealing | None = None
     pooling: Pooling = EndsOptions()
     head: Head
@@ -327,6 +348,20 @@ class Recipe(_Frozen):
         if self.weights is not None and not self.encoder.prefixes:
             raise ValueError(
                 f"weights with encoder {self.encoder.name!r}, which has no pretrained ones; leave them out"
+            )
+        if self.distil is not None and (self.standardise is not None or self.clip_seconds is not None):
+            raise ValueError(
+                f"distil with standardise {self.standardise!r} and clip_seconds {self.clip_seconds}; a pupil learns"
+                " from whole clips' frames as the frontend makes them: set both null"
+            )
+        if (
+            self.distil is not None
+            and self.distil.augmentation
+            and (getattr(self.frontend, "logarithm", None) != "relative")
+        ):
+            raise ValueError(
+                f"distil.augmentation {self.distil.augmentation} with frontend {self.frontend.name!r} whose frames are"
+                " not relative to a clip's maximum; set frontend.logarithm relative, or distil.augmentation 0"
             )
         if self.weights is not None and self.standardise is not None:
             raise ValueError(
@@ -368,6 +403,11 @@ class Recipe(_Frozen):
                 raise ValueError(
                     f"schedules.{name} selects from step {schedule.select_from} on and ends at {schedule.steps}"
                 )
+        if self.distil is not None and self.convex is None:
+            raise ValueError(
+                f"distil with schedule {self.schedule!r}, which takes steps; what is distilled ends in a head that is"
+                " solved: choose a convex schedule"
+            )
         if self.convex is None and self.training.patience is not None and self.monitor == "none":
             raise ValueError("patience needs a monitor, ua or wa")
         return self

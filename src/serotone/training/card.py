@@ -43,6 +43,11 @@ def write_card(
     a_step = "" if recipe.convex else f", {recipe.training.batch_size} clips a step"
     length = f"{schedule.length}{a_step}, in {schedule.precision}"
     weights = "The head is the optimum." if recipe.convex else f"The weights are those of step {trained['step']}."
+    if recipe.distil is not None:
+        weights += (
+            f" Before, the encoder was distilled on the same utterances in {recipe.distil.epochs} epochs: it learned to"
+            f" give back what the frozen encoder of recipe `{recipe.distil.teacher}` makes of a clip."
+        )
     return f"""# {name}
 
 {recipe.description}.
@@ -62,11 +67,11 @@ Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}
 ## Figures
 
 {_evidence(evidence)}
-{_levels(levels)}## Limits
+{_levels(levels, heard=recipe.distil is not None)}## Limits
 
 - Acted speech, few speakers, little data: expect lower figures on spontaneous speech, other languages, other
   microphones and other rooms. Score your own recordings with `serotone evaluate` before you rely on it.
-- {_calibrated(calibration)} An answer with less
+- {_calibrated(calibration, heard=recipe.distil is not None)} An answer with less
   than {uncertain} for its emotion is marked uncertain.
 - Clips from {recipe.bundle.min_seconds} s to {recipe.bundle.max_seconds} s are taken whole, longer
   ones as windows of {recipe.bundle.window_seconds} s.
@@ -97,15 +102,25 @@ def _terms(data: Sequence[Mapping[str, object]]) -> str:
     )
 
 
-def _levels(levels: Mapping[Level, Fitted] | None) -> str:
-    """Every level of a convex recipe on what was held out: strength, UA, calibration, doubt."""
+def _levels(levels: Mapping[Level, Fitted] | None, *, heard: bool) -> str:
+    """Every level of a convex recipe on what was held out: strength, UA, calibration, doubt.
+
+    ``heard`` says that the encoder was trained on what the heads were not.
+    """
     if not levels:
         return ""
     corpora = list(next(iter(levels.values())).by_corpus)
+    caution = (
+        "**The encoder has learned from all of them**: what strangers get is lower, see the tables of speakers that"
+        " trained nothing. "
+        if heard
+        else ""
+    )
     lines = [
-        "## On corpora that trained nothing",
+        f"## On corpora that trained {'no head' if heard else 'nothing'}",
         "",
-        "Each corpus in turn was answered by a head trained on the others (of a single corpus: each group of speakers)."
+        f"{caution}Each corpus in turn was answered by a head trained on the others (of a single corpus: each group of"
+        " speakers)."
         " UA is among the emotions that the corpus has. Strength and temperature were chosen on these same answers,"
         " which makes them optimistic. *collection*: standardised by the recordings' own statistics, no labels;"
         " *speaker*: each speaker once more within them.",
@@ -135,12 +150,13 @@ def _levels(levels: Mapping[Level, Fitted] | None) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def _calibrated(calibration: Calibration | None) -> str:
+def _calibrated(calibration: Calibration | None, *, heard: bool) -> str:
     if calibration is None:
         return "Probabilities are a softmax at temperature 1, not calibrated yet."
+    what = "the encoder, but not the heads that answered" if heard else "nothing"
     return (
         f"Probabilities are a softmax at temperature {calibration.temperature:.3g}, fitted on {calibration.clips} clips"
-        f" that trained nothing: there the expected calibration error went from {calibration.ece_before:.1%} to"
+        f" that trained {what}: there the expected calibration error went from {calibration.ece_before:.1%} to"
         f" {calibration.ece_after:.1%}."
     )
 

@@ -28,6 +28,8 @@ from serotone.runs import layout, writing
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
+from serotone.training.distil import CHECKPOINT as DISTIL_CHECKPOINT
+from serotone.training.distil import distil, taught
 from serotone.training.loggers import following
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
@@ -159,16 +161,24 @@ def load_weights(system: System, recipe: Recipe, folder: Path) -> None:
 
 
 def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, seed: int) -> System:
-    """A system of frozen parts whose head is solved; its curve has no points."""
+    """A system whose head is solved, on parts that are frozen, or were distilled before; the curve is theirs."""
     torch.manual_seed(seed)
     system = build_system(recipe, len(material.labels))
     load_weights(system, recipe, folder)
     if recipe.standardise:
         fit_standardiser(system, train)
+    curve: list[dict[str, float]] = []
+    if recipe.distil is not None:
+
+        def by_teacher() -> Table:
+            corpora, speakers = material.corpora, material.speakers
+            return taught(recipe, train, folder, labels=material.labels, corpora=corpora, speakers=speakers)
+
+        curve = distil(system, recipe, train, by_teacher, folder, seed=seed)
     if recipe.bundle.precision == "int8":
         system = rounded(system)  # heads are fitted on what the bundle will compute
     solve(system, recipe, training_table(recipe, system, train, material), folder)
-    writing.write_training(folder, [], step=0, monitor=recipe.monitor, score=None)
+    writing.write_training(folder, curve, step=0, monitor=recipe.monitor, score=None)
     return system
 
 
@@ -283,7 +293,8 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
 
 def clear(folder: Path) -> None:
     """Forget the checkpoint of a fold that is finished."""
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    for name in (CHECKPOINT, DISTIL_CHECKPOINT):
+        (folder / name).unlink(missing_ok=True)
 
 
 def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, NDArray[np.float64]]:

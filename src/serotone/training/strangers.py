@@ -31,6 +31,9 @@ UNTRAINED = -1e4
 SPEAKER_GROUPS = 5
 """Parts that the speakers of a single corpus are dealt into, where there is no other corpus to hold out."""
 
+NARROW = 512
+"""Width up to which heads that are only compared are solved in float64 too: there it costs little."""
+
 Names: TypeAlias = NDArray[np.str_]
 
 
@@ -247,7 +250,9 @@ def held_out_logits(
     shrinkage: Shrinkage,
     manner: Manner = PLAIN_MANNER,
 ) -> dict[float, Floats]:
-    """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength; solved in float32.
+    """Scores (N, C) of every clip by a head that saw nothing of its group, for each strength.
+
+    Wide heads are solved in float32.
 
     At the levels above ``plain`` a clip's whole corpus, and its speaker, are standardised by their own statistics.
     """
@@ -257,13 +262,14 @@ def held_out_logits(
         training = table.part(~test)
         standardised = training.standard().apply(table.vectors)
         values = at_level(standardised, table.corpora, table.speakers, level=level, shrinkage=shrinkage)[test]
+        precision: Literal["float64", "float32"] = "float32" if table.vectors.shape[1] > NARROW else "float64"
         heads = fit_heads(
             training,
             level=level,
             strengths=strengths,
             shrinkage=shrinkage,
             manner=manner,
-            precision="float32",
+            precision=precision,
         )
         for strength, linear in heads:
             scores[strength][test] = linear.logits(values)

@@ -6,7 +6,7 @@ from serotone.modeling.encoders.cnn_blstm import CNNBLSTM
 from serotone.modeling.encoders.crnn import CRNN
 from serotone.modeling.encoders.dycnn import DyCNN
 from serotone.modeling.encoders.encoder import Encoder
-from serotone.modeling.encoders.resnet import ResNet18
+from serotone.modeling.encoders.resnet import ResNet18, VariableResNet18
 from serotone.modeling.encoders.transformers_speech import TransformersSpeech
 from serotone.modeling.encoders.vlcrnn import VLCRNN
 from serotone.modeling.encoders.whisper import Whisper
@@ -16,6 +16,7 @@ ENCODERS: Mapping[str, type[Encoder]] = by_name(
     CRNN,
     VLCRNN,
     ResNet18,
+    VariableResNet18,
     CNNBLSTM,
     DyCNN,
     Whisper,
@@ -31,5 +32,6 @@ __all__ = [
     "ResNet18",
     "TransformersSpeech",
     "VLCRNN",
+    "VariableResNet18",
     "Whisper",
 ]

@@ -11,7 +11,7 @@ from serotone.modeling.frontends.bands import Bands
 from serotone.modeling.frontends.framing import Framing
 from serotone.modeling.frontends.spectral import pre_emphasised
 from serotone.modeling.frontends.spectrum import Engine, Spectrum
-from serotone.modeling.frontends.steps import Decibels, NaturalLogarithm, Step
+from serotone.modeling.frontends.steps import LOUDEST, Decibels, NaturalLogarithm, Step, WhisperLogarithm
 from serotone.options.frontends import FrontendOptions, SpectralOptions
 
 CPU_SAMPLES = 2**16
@@ -29,6 +29,8 @@ def logarithm_of(options: SpectralOptions) -> Step:
     """The step after the bands."""
     if options.logarithm == "ln":
         return NaturalLogarithm(amin=options.amin)
+    if options.logarithm == "relative":
+        return WhisperLogarithm(reference="maximum", loudest=LOUDEST)
     return Decibels(amin=options.amin, offset=options.offset, top_db=options.top_db)
 
 

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from serotone.modeling.frontends.spectral import cosine_transform, deltas, power_to_db, power_to_ln, power_to_whisper
 
+LOUDEST = 1.5
+"""Where the maximum of a clip lies in relative frames, as log10 of power before the compression."""
+
 
 class Step(nn.Module):
     """One step over frames; the exporter sets ``exported``: every frame is then valid."""

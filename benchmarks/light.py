@@ -1,0 +1,245 @@
+"""How right the recipe `light` is on speakers that trained nothing, and how fast: results/strangers/light-*.json.
+
+`python benchmarks/light.py --corpus emodb=ROOT --corpus ravdess=ROOT --start RUN [--runs runs/light]
+[--teacher-weights FILE] [--only SECTION...] [--out results/strangers]`; one thread. RUN is a finished
+`serotone train light` on other corpora than those tested, whose encoder every fold starts from. A fold then distils on
+its own training speakers, and on nobody else, and its head is solved on them: teacher and pupil never heard the test
+speakers, with labels or without. Folds that are finished are kept in --runs; a killed one is taken up again.
+"""
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+
+from serotone.corpora import Utterance, fingerprint, parse_corpora
+from serotone.experiments.planning import gather
+from serotone.files import write_json
+from serotone.recipes import Recipe, load
+from serotone.recognition.bundle import MODEL, load_bundle
+from serotone.recognition.vad import speech_span
+from serotone.splits import Split, make_splits
+from serotone.training.distil import STUDENT
+from serotone.training.export import glides
+from serotone.training.fit import Material, clear, fit
+from serotone.training.pretrained import digest
+from serotone.training.solving import table_of, vectors_of
+from serotone.training.strangers import Shrinkage, Table, accuracy_among, at_level, fit_heads
+from strangers import EMODB, RAVDESS, calibrated
+
+FOLD = (
+    "distil.batch_size=16",
+    "distil.learning_rate=1.0e-3",
+    "distil.warm_up=0.1",
+    "distil.emotion_weight=1.0",
+    "distil.crop_seconds=2.7",
+    "distil.augmentation=1.0",
+    "schedules.convex.strength=0.01",
+)
+"""What differs from the recipe in a fold, which is small and starts from an encoder that has learned already."""
+
+EPOCHS = {"emodb": 20, "ravdess": 10}
+"""Of a fold: as many steps in either corpus."""
+
+STRENGTHS = (0.003, 0.01, 0.03)
+SECONDS = 3.0
+CALLS = 60
+
+
+class Given(NamedTuple):
+    """What was asked for on the command line."""
+
+    utterances: list[Utterance]
+    start: Path | None
+    runs: Path
+    teacher_weights: str | None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and write the sections that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", action="append", default=[], metavar="NAME=ROOT")
+    parser.add_argument("--start", type=Path, help="a run of `serotone train light` on other corpora")
+    parser.add_argument("--runs", type=Path, default=Path("runs/light"), help="where folds are kept")
+    parser.add_argument("--teacher-weights", help="a copy of the teacher's weights, instead of the hub's")
+    parser.add_argument("--out", type=Path, default=Path("results/strangers"))
+    parser.add_argument("--only", action="append", choices=("emodb", "ravdess", "latency"), help="all unless given")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    utterances = parse_corpora(given.corpus) if given.corpus else []
+    asked = Given(utterances, given.start, given.runs, given.teacher_weights)
+    for name in given.only or ("emodb", "ravdess", "latency"):
+        header = {"schema": 1, "date": f"{datetime.now(UTC):%Y-%m-%d}", "section": f"light-{name}"}
+        path = given.out / f"light-{name}.json"
+        write_json(path, header | measured(name, asked))
+        print(f"{name}: {path}\n", flush=True)
+
+
+def measured(name: str, given: Given) -> dict[str, Any]:
+    """One section."""
+    if name == "emodb":
+        return speakers(given, "emodb", EMODB, "leave-one-speaker-out")
+    if name == "ravdess":
+        return speakers(given, "ravdess", RAVDESS, "speakers-out", folds=5)
+    return latency()
+
+
+def speakers(given: Given, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> dict[str, Any]:
+    """UA, and ECE at the temperature of the other folds, of one corpus by speaker-independent folds, per strength."""
+    mine = [u for u in given.utterances if u.corpus == corpus and u.emotion in labels]
+    if not mine:
+        raise SystemExit(f"--corpus {corpus}=ROOT is missing; section {corpus} tests that corpus")
+    changes = [*FOLD, f"distil.epochs={EPOCHS[corpus]}", *start_of(given.start, corpus)]
+    changes += [f"distil.teacher_weights={given.teacher_weights}"] if given.teacher_weights else []
+    own = {"labels": tuple(labels), "merge": {}, "held_out_speakers": ()}
+    recipe = load("light", changes).model_copy(update=own)
+    material, problems = gather(recipe, mine)
+    if problems:
+        raise SystemExit(f"{len(problems)} clips could not be read: {problems[0]}")
+    splits = make_splits(mine, protocol, seed=recipe.seed, validation_speakers=0, **options)
+    ids = [u.id for u in mine]
+    targets = np.array([material.targets[name] for name in ids])
+    fold_of = np.zeros(len(ids), dtype=int)
+    scores: dict[str, Any] = {}
+    for split in splits:
+        test = np.isin(ids, split.test)
+        fold_of[test] = split.fold
+        table = vectors_in(recipe, split, material, ids, given.runs / corpus / f"fold-{split.fold}")
+        for name, rows in answers(table, test).items():
+            scores.setdefault(name, np.zeros((len(ids), len(labels))))[test] = rows
+        print(f"{corpus} fold {split.fold}: " + accuracies(scores, targets, test), flush=True)
+    groups = fold_of.astype(str)
+    found = {name: row(table, groups, values) for name, values in scores.items()}
+    print(f"{corpus}, {len(labels)} classes, {protocol}, {len(splits)} folds, {len(ids)} clips, seed {recipe.seed}")
+    for name, values in found.items():
+        print(
+            f"  {name:16} UA pooled {values['ua_pooled']:.1%}  mean of folds {values['ua_mean_of_folds']:.1%}"
+            f" ± {100 * values['ua_sd_of_folds']:.1f}  ECE {values['ece_cross_fitted']:.1%}"
+        )
+    return {
+        "recipe": "light",
+        "in_a_fold": [*FOLD, f"distil.epochs={EPOCHS[corpus]}"],
+        "start": provenance(given.start),
+        "corpus": corpus,
+        "labels": list(labels),
+        "protocol": protocol,
+        "folds": len(splits),
+        "clips": len(ids),
+        "seed": recipe.seed,
+        "data_sha256": fingerprint(mine),
+        "rows": found,
+    }
+
+
+def start_of(run: Path | None, corpus: str) -> list[str]:
+    """Overrides by which a fold starts from the encoder of a run that never heard the corpus; none without a run."""
+    if run is None:
+        return []
+    with (run / "utterances.csv").open(encoding="utf-8", newline="") as file:
+        heard = {line["corpus"] for line in csv.DictReader(file)}
+    if corpus in heard:
+        raise SystemExit(f"--start {run} has heard {corpus}, which is tested here; train one on other corpora")
+    return [f"weights={{source: {run / STUDENT}, licence: of the corpora it was trained on}}"]
+
+
+def provenance(run: Path | None) -> dict[str, Any] | None:
+    """What the encoder that folds start from was trained on."""
+    if run is None:
+        return None
+    corpus = json.loads((run / "corpus.json").read_text(encoding="utf-8"))
+    with (run / "utterances.csv").open(encoding="utf-8", newline="") as file:
+        names = sorted({line["corpus"] for line in csv.DictReader(file)})
+    distilled = load(run / "recipe.yaml").distil
+    return {
+        "corpora": names,
+        "utterances": corpus["utterances"],
+        "data_sha256": corpus["fingerprint"],
+        "epochs": None if distilled is None else distilled.epochs,
+        "student_sha256": digest(run / STUDENT),
+    }
+
+
+def vectors_in(recipe: Recipe, split: Split, material: Material, ids: Sequence[str], folder: Path) -> Table:
+    """The vectors of every clip by the pupil of a fold; kept once the fold is trained."""
+    path = folder / "vectors.npz"
+    if not path.is_file():
+        system, _ = fit(recipe, split, material, folder)
+        vectors = vectors_of(system, recipe, material.clips(ids), {})
+        with path.with_suffix(".tmp").open("wb") as file:
+            np.savez(file, ids=np.array(ids), vectors=np.stack([vectors[name] for name in ids]))
+        path.with_suffix(".tmp").replace(path)
+        clear(folder)
+    with np.load(path) as kept:
+        vectors = dict(zip(kept["ids"].tolist(), kept["vectors"], strict=True))
+    known = {"targets": material.targets, "corpora": material.corpora, "speakers": material.speakers}
+    return table_of({name: vectors[name] for name in ids}, labels=material.labels, **known)
+
+
+def answers(table: Table, test: Any) -> dict[str, Any]:
+    """Scores of the test clips by heads solved on the others, at two levels and several strengths."""
+    training = table.part(~test)
+    standardised = training.standard().apply(table.vectors)
+    found = {}
+    for level in ("plain", "speaker"):
+        shrinkage = Shrinkage()
+        values = at_level(standardised, table.corpora, table.speakers, level=level, shrinkage=shrinkage)[test]
+        for strength, linear in fit_heads(training, level=level, strengths=STRENGTHS, shrinkage=shrinkage):
+            found[f"{level}, {strength:g}"] = linear.logits(values)
+    return found
+
+
+def accuracies(scores: dict[str, Any], targets: Any, test: Any) -> str:
+    """UA of one fold in words."""
+    return "  ".join(f"{name} {accuracy_among(targets[test], rows[test]):.1%}" for name, rows in scores.items())
+
+
+def row(table: Table, groups: Any, scores: Any) -> dict[str, float]:
+    """One row of a section: scores of every clip by heads that saw nothing of its fold."""
+    per_fold = [accuracy_among(table.targets[groups == g], scores[groups == g]) for g in np.unique(groups)]
+    return {
+        "ua_pooled": accuracy_among(table.targets, scores),
+        "ua_mean_of_folds": float(np.mean(per_fold)),
+        "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
+        "ece_cross_fitted": calibrated(table, scores, groups)["pooled"],
+    }
+
+
+def latency() -> dict[str, Any]:
+    """Milliseconds for 3 s of speech on one thread, and bytes, of `light` next to `default`; turns are taken."""
+    clip = glides(1, SECONDS, sample_rate=16000, seed=0)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    sessions = {}
+    rows: dict[str, Any] = {}
+    for name in ("light", "default"):
+        bundle = load_bundle(name)
+        rows[name] = {"bytes": bundle.size + (bundle.path / "bundle.json").stat().st_size}
+        sessions[name] = onnxruntime.InferenceSession(bundle.read(MODEL), options, providers=["CPUExecutionProvider"])
+    spent: dict[str, list[float]] = {name: [] for name in (*sessions, "speech detector")}
+    for _ in range(CALLS):
+        for name, session in sessions.items():
+            begun = time.perf_counter()
+            session.run(["probabilities"], {"waveform": clip})
+            spent[name].append(1000 * (time.perf_counter() - begun))
+        begun = time.perf_counter()
+        speech_span(clip[0])
+        spent["speech detector"].append(1000 * (time.perf_counter() - begun))
+    for name, values in spent.items():
+        rows.setdefault(name, {}).update(
+            milliseconds_median=round(float(np.median(values)), 2), milliseconds_best=round(min(values), 2)
+        )
+        size = f"{rows[name]['bytes'] / 1e6:.2f} MB" if "bytes" in rows[name] else ""
+        print(f"  {name:16} {np.median(values):6.2f} ms (best {min(values):.2f})  {size}")
+    return {"seconds": SECONDS, "calls": CALLS, "threads": 1, "rows": rows}
+
+
+if __name__ == "__main__":
+    main()

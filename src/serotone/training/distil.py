@@ -1,0 +1,318 @@
+"""A small encoder learns what a large frozen one makes of clips: distillation, before a head is solved on it.
+
+The teacher is another recipe's frozen encoder and pooling; its vectors are computed once and kept, as for that recipe's
+own head. Its lesson is their first principal components, each corpus standardised by its own statistics. The pupil
+(encoder and pooling of a system, with two linear maps that are thrown away afterwards) gives those components back,
+and the emotion too, from augmented crops of a clip's frames (:mod:`serotone.training.augment`).
+
+An epoch's randomness is derived from the seed and the epoch, and the checkpoint is written after each: a training that
+was killed ends as an unbroken one would.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serotone.errors import RecipeError, RunError
+from serotone.files import write_json, write_whole
+from serotone.modeling.frontends.steps import LOUDEST
+from serotone.modeling.system import System
+from serotone.recipes import Recipe, load
+from serotone.recipes.schema import Distil
+from serotone.training.augment import augmented
+from serotone.training.build import build_system
+from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
+from serotone.training.pretrained import Loaded, load_pretrained
+from serotone.training.quantise import rounded
+from serotone.training.rates import rate
+from serotone.training.solving import table_of, vectors_of
+from serotone.training.strangers import Shrinkage, Table, at_level
+
+CHECKPOINT = "distil.ckpt"
+STUDENT = "student.safetensors"
+"""The encoder's weights as the distillation left them: what another run's ``weights.source`` may name."""
+
+LARGEST = 5.0
+"""SDs beyond which a column of a teacher's vector is cut."""
+
+POOL_BATCHES = 8
+FEWEST_FRAMES = 24
+BATCH_CLIPS = 16
+
+
+class Lessons(NamedTuple):
+    """What a pupil is taught of N clips: components (N, K), classes (N,), and which each could have (N, C)."""
+
+    components: Tensor
+    targets: Tensor
+    possible: Tensor
+
+
+def distil(
+    system: System, recipe: Recipe, clips: Clips, table: Callable[[], Table], folder: Path, *, seed: int
+) -> list[dict[str, float]]:
+    """Train the system's encoder, in place, on these clips and nothing else; the curve, one point per epoch.
+
+    Leaves ``student.safetensors`` and a checkpoint in ``folder``, which the same call takes up again. A training that
+    is finished is read back, and its teacher not asked.
+
+    Args:
+        system: With the weights to start from.
+        recipe: Whose ``distil`` says how; its bundle's speech detector cuts clips as the teacher's does.
+        clips: The training part.
+        table: Makes the teacher's vectors of these clips, in their order, as :func:`taught` does.
+        folder: The run folder.
+        seed: Of everything random.
+
+    Raises:
+        RunError: The loss is NaN or infinite.
+    """
+    choice = recipe.distil
+    assert choice is not None
+    curve = _finished(system, folder, choice)
+    if curve is None:
+        taught_by = table()
+        lessons = lessons_of(taught_by, choice)
+        torch.manual_seed(seed)
+        pupil = Pupil(system, choice, components=lessons.components.shape[1], classes=len(taught_by.labels))
+        curve = _trained(pupil, frames_of(system, clips), lessons, choice, recipe, folder, seed=seed)
+    weights = {name: value.detach().cpu().contiguous() for name, value in system.encoder.state_dict().items()}
+    write_whole(folder / STUDENT, lambda path: save_file(weights, path))
+    return curve
+
+
+def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, float]] | None:
+    """The curve of a training that has all its epochs, whose weights the system takes; None where some are missing."""
+    if not (folder / CHECKPOINT).is_file():
+        return None
+    kept = torch.load(folder / CHECKPOINT, weights_only=True)
+    curve: list[dict[str, float]] = kept["curve"]
+    if len(curve) < choice.epochs:
+        return None
+    for part in ("encoder", "pooling"):
+        weights = kept["pupil"].items()
+        own = {key.removeprefix(f"{part}."): value for key, value in weights if key.startswith(f"{part}.")}
+        system.get_submodule(part).load_state_dict(own)
+    return curve
+
+
+def teacher_of(choice: Distil) -> tuple[System, Recipe, Loaded]:
+    """The teacher's system with its weights, as its bundle computes, its recipe, and where the weights are from.
+
+    Raises:
+        RecipeError: The teacher's recipe has no pretrained weights: it would teach what is in its random start.
+    """
+    changes = [] if choice.teacher_weights is None else [f"weights.source={choice.teacher_weights}"]
+    recipe = load(choice.teacher, changes)
+    system = build_system(recipe, 2)
+    if recipe.weights is None:
+        raise RecipeError(
+            f"distil.teacher {recipe.name} has no pretrained weights to teach; name a recipe with weights"
+        )
+    loaded = load_pretrained(system.encoder, recipe.weights)
+    system = rounded(system) if recipe.bundle.precision == "int8" else system
+    return system.eval(), recipe, loaded
+
+
+def taught(
+    recipe: Recipe,
+    clips: Clips,
+    folder: Path,
+    *,
+    labels: Sequence[str],
+    corpora: Mapping[str, str],
+    speakers: Mapping[str, str],
+) -> Table:
+    """The teacher's vectors of clips, and what is known of them; ``distil.json`` says who it was.
+
+    Raises:
+        RunError: The teacher hears another sample rate, or its clips are cut by another speech detector.
+    """
+    assert recipe.distil is not None
+    system, teacher, loaded = teacher_of(recipe.distil)
+    own, its = ((r.sample_rate, r.bundle.speech) for r in (recipe, teacher))
+    if own != its:
+        raise RunError(
+            f"recipe {recipe.name} has sample_rate and bundle.speech {own}, its teacher {teacher.name} {its}: both must"
+            " hear the same clips; set those of the recipe to the teacher's"
+        )
+    vectors = vectors_of(system, teacher, clips, {})
+    write_json(folder / "distil.json", {"teacher": teacher.name, "weights": loaded.to_dict(), "clips": len(vectors)})
+    return table_of(vectors, labels=labels, targets=clips.targets, corpora=corpora, speakers=speakers)
+
+
+def lessons_of(table: Table, choice: Distil) -> Lessons:
+    """Principal components of the teacher's vectors, and the emotions, with those that a corpus has at all."""
+    values = table.standard().apply(table.vectors)
+    values = at_level(values, table.corpora, table.speakers, level="collection", shrinkage=Shrinkage(0.0, 0.0))
+    components = principal_components(
+        np.clip(values, -LARGEST, LARGEST), count=choice.components, whitening=choice.whitening
+    )
+    possible = np.zeros((len(values), len(table.labels)), dtype=bool)
+    for corpus in np.unique(table.corpora):
+        own = table.corpora == corpus
+        possible[np.ix_(own, np.unique(table.targets[own]))] = True
+    return Lessons(
+        torch.from_numpy(components.astype(np.float32)), torch.from_numpy(table.targets), torch.from_numpy(possible)
+    )
+
+
+def principal_components(values: NDArray[np.float64], *, count: int, whitening: float) -> NDArray[np.float64]:
+    """Vectors (N, D) -> their ``count`` first principal components (N, K), divided by SD^whitening, of mean square 1.
+
+    With whitening 0 a component counts by its variance, with 1 all count alike. By subspace iteration from a fixed
+    start (Halko, Martinsson and Tropp 2011, algorithm 4.4). There are as many as min(N, D) where that is fewer.
+    """
+    centred = values - values.mean(axis=0)
+    count = min(count, *centred.shape)
+    basis = np.random.default_rng(0).standard_normal((centred.shape[1], min(2 * count, centred.shape[1])))
+    for _ in range(4):
+        basis = np.linalg.qr(centred.T @ (centred @ np.linalg.qr(basis)[0]))[0]
+    _, _, rotation = np.linalg.svd(centred @ basis, full_matrices=False)
+    components: NDArray[np.float64] = centred @ (basis @ rotation[:count].T)
+    deviations = components.std(axis=0)
+    components /= np.where(deviations > 0, deviations, 1.0) ** whitening
+    components /= max(float(np.sqrt(np.square(components).mean())), 1e-12)
+    return components
+
+
+class Pupil(nn.Module):
+    """Encoder and pooling of a system, which it trains; and two maps for training, to components and to emotions."""
+
+    def __init__(self, system: System, choice: Distil, *, components: int, classes: int) -> None:
+        super().__init__()
+        self.encoder, self.pooling = system.encoder, system.pooling
+        width = system.pooling.num_outputs
+        self.norm = nn.BatchNorm1d(width, affine=False)
+        self.dropout = nn.Dropout(choice.dropout)
+        self.to_components = nn.Linear(width, components)
+        self.to_emotions = nn.Linear(width, classes)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, F) of clips of one length -> components (B, K), scores of emotions (B, C)."""
+        lengths = torch.full((len(frames),), frames.shape[1], dtype=torch.int64, device=frames.device)
+        vectors = self.dropout(self.norm(self.pooling(*self.encoder(frames, lengths))))
+        return self.to_components(vectors), self.to_emotions(vectors)
+
+
+def smoothed_cross_entropy(logits: Tensor, targets: Tensor, possible: Tensor, *, smoothing: float) -> Tensor:
+    """Mean cross-entropy of logits (B, C) and targets (B,), over the classes possible (B, C) for each clip.
+
+    A target's probability is 1 - smoothing; the smoothing is spread evenly over all that is possible, it too.
+    """
+    log_p = functional.log_softmax(logits.masked_fill(~possible, -torch.inf), dim=1)
+    own = log_p.gather(1, targets[:, None])[:, 0]
+    mean = log_p.masked_fill(~possible, 0).sum(dim=1) / possible.sum(dim=1)
+    return -((1 - smoothing) * own + smoothing * mean).mean()
+
+
+@torch.no_grad()
+def frames_of(system: System, clips: Clips) -> list[Tensor]:
+    """Frames (T, F) of every clip in order, in float16, before the standardiser."""
+    found: dict[str, Tensor] = {}
+    for batch in in_order(clips, batch_size=BATCH_CLIPS):
+        device = system.standardiser.mean.device
+        frames, lengths = system.analyse(batch.waveforms.to(device), batch.lengths.to(device))
+        for name, clip, length in zip(batch.ids, frames.half().cpu(), lengths.tolist(), strict=True):
+            found[name] = clip[:length].clone()
+    return [found[name] for name in clips.utterances]
+
+
+def crops(frames: Sequence[Tensor], *, batch_size: int, longest: int, seed: int) -> Iterator[tuple[list[int], Tensor]]:
+    """One epoch: clips' numbers (B,) and crops (B, T, F) of them, in float32, of one length in each batch.
+
+    Clips of like length come together. A crop takes 80 to 100 % of the shortest, or all of it, and at most
+    60 to 100 % of ``longest``. A last batch of one clip is left out: it has no deviation.
+    """
+    lengths = [len(clip) for clip in frames]
+    generator = np.random.default_rng(derived_seed(seed, "crops"))
+    sampler = GroupedByLength(lengths, batch_size=batch_size, pool_batches=POOL_BATCHES, seed=seed)
+    for members in sampler:
+        if len(members) < 2:
+            continue
+        shortest = min(lengths[member] for member in members)
+        share = generator.uniform(0.8, 1.0) if generator.random() < 0.7 else 1.0
+        size = min(int(share * shortest), int(generator.uniform(0.6, 1.0) * longest))
+        size = min(max(size, FEWEST_FRAMES), shortest)
+        starts = [int(generator.random() * (lengths[member] - size + 1)) for member in members]
+        pieces = [frames[member][start : start + size] for member, start in zip(members, starts, strict=True)]
+        yield members, torch.stack(pieces).float()
+
+
+def _trained(
+    pupil: Pupil,
+    frames: Sequence[Tensor],
+    lessons: Lessons,
+    choice: Distil,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Train, from the checkpoint where there is one."""
+    matrices = [p for p in pupil.parameters() if p.ndim > 1]
+    others = [p for p in pupil.parameters() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": choice.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=choice.learning_rate)
+    longest = round(choice.crop_seconds * recipe.sample_rate / recipe.frontend.hop(recipe.sample_rate))
+    per_epoch = -(-len(frames) // choice.batch_size)
+    curve: list[dict[str, float]] = []
+    path = folder / CHECKPOINT
+    if path.is_file():
+        kept = torch.load(path, weights_only=True)
+        pupil.load_state_dict(kept["pupil"])
+        optimiser.load_state_dict(kept["optimiser"])
+        curve = kept["curve"]
+    pupil.train()
+    for epoch in range(len(curve), choice.epochs):
+        own = derived_seed(seed, "distil", epoch)
+        torch.manual_seed(own)
+        generator = torch.Generator().manual_seed(own)
+        losses = []
+        batches = crops(frames, batch_size=choice.batch_size, longest=longest, seed=own)
+        for number, (members, values) in enumerate(batches):
+            share = rate(
+                epoch * per_epoch + number,
+                steps=choice.epochs * per_epoch,
+                shape="one-cycle",
+                warm_up_steps=round(choice.warm_up * choice.epochs * per_epoch),
+            )
+            for group in optimiser.param_groups:
+                group["lr"] = share * choice.learning_rate
+            components, scores = pupil(heard(values, generator, strength=choice.augmentation))
+            taught = functional.mse_loss(components, lessons.components[members])
+            named = smoothed_cross_entropy(
+                scores, lessons.targets[members], lessons.possible[members], smoothing=choice.label_smoothing
+            )
+            loss = taught + choice.emotion_weight * named
+            if not bool(torch.isfinite(loss)):
+                raise RunError(
+                    f"recipe {recipe.name} diverged: the loss of epoch {epoch + 1} is {float(loss)}; lower"
+                    " distil.learning_rate"
+                )
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(pupil.parameters(), choice.clip_norm)
+            optimiser.step()
+            losses.append((float(taught.detach()), float(named.detach())))
+        teacher, emotion = np.mean(losses, axis=0).tolist()
+        curve.append({"epoch": epoch + 1.0, "loss_teacher": teacher, "loss_emotion": emotion})
+        state = {"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "curve": curve}
+        write_whole(path, lambda temporary, state=state: torch.save(state, temporary))  # type: ignore[misc]
+    pupil.eval()
+    return curve
+
+
+def heard(frames: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
+    """Relative frames (B, T, F) as a frontend makes them, augmented: in decades in between."""
+    if strength == 0:
+        return frames
+    shift = LOUDEST + 4.0
+    return (augmented(4.0 * frames - shift, generator, strength=strength) + shift) / 4.0
