@@ -67,7 +67,7 @@ def test_length_weights_multiply_by_the_longest_training_clip_over_the_clip() ->
 def test_focal_loss_turns_easy_clips_down() -> None:
     expected = [(1 - math.exp(-v)) ** 2 * v for v in cross_entropies()]
     assert value(objective_of("resnet-mel-focal")) == pytest.approx(sum(expected) / 3, rel=1e-5)
-    doubled = objective_of("cnn-blstm-attention-focal-gamma2-alpha2")
+    doubled = objective_of("cnn-blstm-attention-focal")
     assert value(doubled) == pytest.approx(2 * sum(expected) / 3, rel=1e-5)
 
 
@@ -90,7 +90,7 @@ def test_focal_alpha_of_the_paper_belongs_to_its_labels() -> None:
 
 
 def test_the_margin_is_taken_off_the_target_of_scaled_cosines() -> None:
-    objective = objective_of("cnn-blstm-attention-ams-s10-m0.4")
+    objective = objective_of("cnn-blstm-attention-ams")
     cosines = torch.tensor([[0.6, 0.0, 0.0, 0.0], [0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.0, 1.0]])
     others = [[0.0, 0.0, 0.0], [0.1, 0.3, 0.4], [0.0, 0.0, 0.0]]
     expected = []
@@ -134,7 +134,7 @@ def test_focal_and_center_loss_are_added_under_the_same_class_weights() -> None:
 
 
 def test_center_loss_has_no_margin() -> None:
-    name = "cnn-blstm-attention-ams-s10-m0.4"
+    name = "cnn-blstm-attention-ams"
     objective = objective_of(name, "center={weight: 0.01, warm_up_steps: 0}")
     embedding, distances = stretched(objective)
     margin = []
