@@ -1,7 +1,7 @@
 """What bfloat16 costs on this processor: milliseconds a clip, forward and backward, in both precisions.
 
-`python benchmarks/precision.py [--out FILE]`; one thread, one recipe of each family, clips of 3 s. A processor with
-bfloat16 arithmetic takes about half the time in bfloat16; one without emulates it.
+`python benchmarks/precision.py [--out FILE]`; one thread, one recipe of each family, clips of 3 s. A processor without
+bfloat16 arithmetic emulates it.
 """
 
 import argparse
