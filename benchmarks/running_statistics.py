@@ -67,7 +67,12 @@ def main() -> None:
     torch.set_num_threads(1)
     corpora = arguments.corpus or [f"emodb={root}/emodb"]
     utterances = parse_corpora(corpora)
-    settings = ("schedule=budget", "protocol=leave-one-speaker-out", f"schedules.budget.steps={arguments.step}")
+    settings = (
+        "schedule=budget",
+        "protocol=leave-one-speaker-out",
+        f"schedules.budget.steps={arguments.step}",
+        "schedules.budget.norm_statistics=running",
+    )
     recipe = load(arguments.recipe, settings, corpora={utterance.corpus for utterance in utterances})
     material, _ = gather(recipe, utterances)
     split = next(split for split in plan(recipe, utterances) if split.fold == arguments.fold)

@@ -124,7 +124,7 @@ def test_both_schedules_are_there_and_the_budget_is_ours_alone(name: str) -> Non
     assert set(recipe.schedules) == {"paper", "budget"}
     assert recipe.schedule == OWN_SCHEDULE.get(name, "paper")
     paper, budget = recipe.schedules["paper"], recipe.schedules["budget"]
-    assert (paper.precision, budget.precision) == ("float32", "bfloat16")
+    assert (paper.precision, budget.precision) == ("float32", "float32")
     grouped = recipe.clip_seconds is None
     assert (
         (paper.pool_batches == budget.pool_batches == 8) if grouped else paper.pool_batches == budget.pool_batches == 1

@@ -338,12 +338,15 @@ class Recipe(_Frozen):
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments need clip_seconds, the length of a piece")
-        if self.clip_seconds is None and self.standardise_over == "speech-frames":
-            raise ValueError("standardise_over speech-frames needs clip_seconds; without, no silence fills clips up")
         if self.clip_seconds is None and not self.encoder.masks:
             raise ValueError(
                 f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
                 " answers; give clip_seconds a length, or take an encoder of variable length"
+            )
+        if self.clip_seconds is None and self.standardise_over == "speech-frames":
+            raise ValueError(
+                "standardise_over speech-frames with clip_seconds null; no silence fills such clips up: set"
+                " standardise_over frames too"
             )
         if self.weights is not None and not self.encoder.prefixes:
             raise ValueError(
