@@ -26,6 +26,7 @@ from serotone.metrics import expected_calibration_error
 from serotone.recipes import Recipe, load
 from serotone.splits import make_splits
 from serotone.training.build import build_system
+from serotone.training.calibrate import fit_temperature
 from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
@@ -45,7 +46,6 @@ from serotone.training.strangers import (
     held_out_logits,
     shared_accuracies,
     statistics_of,
-    temperature_of,
 )
 
 FOUR = ("angry", "happy", "neutral", "sad")
@@ -254,7 +254,7 @@ def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
     for group in np.unique(groups):
         own = groups == group
         rest = ~own & (scores[np.arange(len(scores)), table.targets] > -1000)
-        temperatures[str(group)] = temperature_of(scores[rest], table.targets[rest], table.corpora[rest]).temperature
+        temperatures[str(group)] = fit_temperature(scores[rest], table.targets[rest]).temperature
         probabilities[own] = softmax(scores[own] / temperatures[str(group)], axis=1)
         by_group[str(group)] = expected_calibration_error(
             probabilities[own], table.targets[own].tolist(), labels=range(len(table.labels))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from serotone.errors import RunError
-from serotone.training.calibrate import HIGHEST, LOWEST, fit_temperature, fit_temperature_of_groups
+from serotone.training.calibrate import HIGHEST, LOWEST, fit_temperature
 
 
 @pytest.mark.parametrize(("gap", "right"), [(2.0, 3), (0.5, 3), (1.0, 9)])
@@ -65,28 +65,3 @@ def test_answers_that_are_all_right_or_all_wrong_stop_at_the_bounds() -> None:
 def test_what_cannot_be_fitted_is_refused(logits: list, truth: list, words: str) -> None:
     with pytest.raises(RunError, match=words):
         fit_temperature(logits, truth)
-
-
-def answers(right: float, gap: float, clips: int = 200) -> tuple[list[list[float]], list[int]]:
-    """Answers (gap, 0) of which such a share is right."""
-    wrong = round((1 - right) * clips)
-    return [[gap, 0.0]] * clips, [0] * (clips - wrong) + [1] * wrong
-
-
-def test_a_group_that_is_misunderstood_does_not_rule_the_others() -> None:
-    logits, truth, groups = [], [], []
-    for name, right in (("a", 0.8), ("b", 0.8), ("foreign", 0.1)):
-        rows, targets = answers(right, 3.0)
-        logits, truth, groups = logits + rows, truth + targets, groups + [name] * len(targets)
-    found = fit_temperature_of_groups(logits, truth, groups)
-    assert found.temperature == pytest.approx(3 / math.log(4), rel=0.05)  # a and b are right at it
-    assert fit_temperature(logits, truth).temperature > 2 * found.temperature
-    assert found.clips == 600
-    one = fit_temperature_of_groups(*answers(0.9, 3.0), ["a"] * 200)
-    assert one.temperature == pytest.approx(fit_temperature(*answers(0.9, 3.0)).temperature, rel=0.05)
-    assert one.ece_after < 0.01 < one.ece_before
-
-
-def test_each_clip_is_of_a_group() -> None:
-    with pytest.raises(RunError, match=r"groups of shape \(1,\) for 2 clips"):
-        fit_temperature_of_groups([[1.0, 0.0]] * 2, [0, 1], ["a"])

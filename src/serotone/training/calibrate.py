@@ -6,16 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from serotone.errors import RunError
 from serotone.metrics import expected_calibration_error
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Between which a temperature is looked for: clips that are all answered right would ask for 0."""
-
-STEP = 1.05
-"""From one temperature to the next, where several groups are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,38 +55,6 @@ def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64])
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
     return _measured(values, targets, float(np.exp(found.x)))
-
-
-def fit_temperature_of_groups(
-    logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64], groups: Sequence[str] | NDArray[np.str_]
-) -> Calibration:
-    """The temperature between 0.05 and 20 of least mean ECE over groups of clips, such as corpora.
-
-    The likelihood is for one kind of recordings. Over several, of which a system understands some and misunderstands
-    others, a group whose answers are wrong whatever the temperature rules it: it asks for no confidence at all, and the
-    others have to pay. Each group's ECE is at most 1, so that none rules this mean.
-
-    Args:
-        logits: (N, C), of clips that trained nothing.
-        truth: N class indices.
-        groups: N names.
-
-    Raises:
-        RunError: As :func:`fit_temperature`, or not one group for each clip.
-    """
-    values, targets = _checked(logits, truth)
-    names = np.asarray(groups)
-    if names.shape != targets.shape:
-        raise RunError(f"groups of shape {names.shape} for {len(targets)} clips; give each clip one")
-    labels = range(values.shape[1])
-    parts = [(values[names == name], targets[names == name].tolist()) for name in np.unique(names)]
-
-    def mean_error(temperature: float) -> float:
-        errors = [expected_calibration_error(softmax(v / temperature, axis=1), t, labels=labels) for v, t in parts]
-        return float(np.mean(errors))
-
-    steps = np.arange(np.ceil(np.log(LOWEST) / np.log(STEP)), np.log(HIGHEST) / np.log(STEP))
-    return _measured(values, targets, min((float(STEP**step) for step in steps), key=mean_error))
 
 
 def _checked(

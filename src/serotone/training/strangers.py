@@ -19,7 +19,7 @@ from serotone.errors import RunError
 from serotone.metrics import unweighted_accuracy
 from serotone.recognition.profile import Accumulator
 from serotone.splits.deal import deal
-from serotone.training.calibrate import Calibration, fit_temperature, fit_temperature_of_groups
+from serotone.training.calibrate import Calibration, fit_temperature
 from serotone.training.convex import Emphasis, Floats, Linear, Problem, balance, possible_classes
 
 Level: TypeAlias = Literal["plain", "collection", "speaker"]
@@ -352,13 +352,6 @@ def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doub
     )
 
 
-def temperature_of(scores: Floats, targets: NDArray[np.int64], corpora: Names) -> Calibration:
-    """The temperature of scores (N, C) on clips that trained nothing: for all of their corpora alike if several."""
-    if len(np.unique(corpora)) > 1:
-        return fit_temperature_of_groups(scores, targets, corpora)
-    return fit_temperature(scores, targets)
-
-
 def fit_levels(
     table: Table,
     *,
@@ -383,7 +376,7 @@ def fit_levels(
         strength = max(means, key=lambda choice: (means[choice], -choice))
         chosen = scores[strength]
         taught = chosen[np.arange(len(chosen)), table.targets] > UNTRAINED / 2
-        calibration = temperature_of(chosen[taught], table.targets[taught], table.corpora[taught])
+        calibration = fit_temperature(chosen[taught], table.targets[taught])
         probabilities = softmax(chosen / calibration.temperature, axis=1)
         found[level] = Fitted(
             level=level,
