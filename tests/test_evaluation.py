@@ -164,7 +164,8 @@ def test_the_command_line(recognizer, corpus, tmp_path):
     out = tmp_path / "run"
     raw = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", corpus, "--format", "json", "--out", str(out)])
     assert json.loads(raw.stdout)["scored"] == 7
-    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "predictions.csv", "speakers.csv"]
+    files = {".lock", "metrics.json", "plain", "predictions.csv", "speakers.csv", "study.yaml"}
+    assert {path.name for path in out.iterdir()} == files
     assert CliRunner().invoke(app, ["evaluate", bundle]).exit_code == 2
     wrong = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", "nosuch=/tmp"])
     assert wrong.exit_code == 1

@@ -377,16 +377,21 @@ def test_ray_finishes_what_can_be_finished(
                 process.kill()
 
     diary = Diary(act)
-    on_ray.run(
-        [bad, *units, deadly, late],
-        utterances,
-        address=None,
-        threads=1,
-        jobs=1,
-        on_event=diary.note,
-        more=times(5),
-        tell=diary.lines.append,
-    )
+    before = signal.signal(signal.SIGTERM, our_handler)
+    try:
+        on_ray.run(
+            [bad, *units, deadly, late],
+            utterances,
+            address=None,
+            threads=1,
+            jobs=1,
+            on_event=diary.note,
+            more=times(5),
+            tell=diary.lines.append,
+        )
+        assert signal.getsignal(signal.SIGTERM) is our_handler  # Ray had put its own in its place
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert all(whole(unit, expected) for unit in units)
     assert all(diary.kinds(unit) == ["started", "finished"] for unit in units)
     assert diary.kinds(bad) == ["started", "failed"]
@@ -400,6 +405,10 @@ def test_ray_finishes_what_can_be_finished(
     assert not list(tmp_path.rglob(ray_task.MARKER))
     assert capsys.readouterr().out == ""
     assert not [process for process in psutil.Process().children(recursive=True) if "ray" in process.name()]
+
+
+def our_handler(number: int, frame: object) -> None:
+    raise AssertionError(f"nobody sends signal {number} in these tests")
 
 
 def task_processes(name: str) -> list[psutil.Process]:

@@ -45,7 +45,7 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write predictions.csv, metrics.json and speakers.csv into this folder."),
+        typer.Option(help="Write predictions and scores into this folder, which serotone report reads, too."),
     ] = None,
     format: Annotated[Format, typer.Option(help="How to print the scores.")] = Format.table,
     threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
@@ -64,8 +64,10 @@ def evaluate(
     chosen = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
     if out is not None:
         from serotone.cli.output import check_out_folder
+        from serotone.evaluation.saving import check_folder
 
         check_out_folder(out)
+        check_folder(out)
     from serotone.corpora import parse_corpora
     from serotone.evaluation import agree, compare, readings
     from serotone.evaluation import evaluate as score
@@ -120,7 +122,9 @@ def evaluate(
     for name, message in failed:
         complain(f"{name}: {message}")
     if out is not None:
-        result.write(out)
+        from serotone.evaluation.saving import save
+
+        save(out, result, utterances)
     if format is Format.json:
         typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
     else:

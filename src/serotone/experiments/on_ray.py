@@ -10,6 +10,7 @@ import io
 import logging
 import re
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -91,6 +92,7 @@ def run(
     needs = f"{threads} processors" + (f" and {gpus:g} GPUs" if gpus else "")
     terms = Terms(secrets.token_hex(8), threads, corpora == "shared", missing(utterances), __version__)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_signals_kept())
         said = stack.enter_context(_set_aside())
         stack.enter_context(_cluster(address))
         if address is None and not _room(threads, gpus):
@@ -368,6 +370,21 @@ def _marked(folders: Iterable[Path], token: str) -> Iterator[None]:
     finally:
         for marker in markers:
             marker.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back the signal handlers that Ray replaces: once it is over, a SIGTERM means what it meant before."""
+    ours = (
+        threading.current_thread() is threading.main_thread()
+    )  # no other thread may set a handler, nor does Ray there
+    before = {number: signal.getsignal(number) for number in signal.valid_signals() if ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) != handler:  # None: not set by Python
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager

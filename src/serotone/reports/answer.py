@@ -52,6 +52,7 @@ def answer(analysis: Analysis) -> dict[str, Any]:
         "schedules": listed(one.recipe["schedule"] for one in runs),
         "seeds": sorted({one.seed for one in runs}),
         "folds": len(folds),
+        "trained": any(one.trained for one in runs),
         "heard": sum(bool(of.speakers) for of in shared if of is not None),  # folds
         "recorded": None not in shared,
         "chosen": listed(_choice(rule(one, fold), judge(fold)) for one, fold in folds),

@@ -28,8 +28,9 @@ def _conditions(row: Row) -> tuple[Cell, ...]:
         for run in row.runs
     ]
     words = [text(listed(each)) for each in zip(*values, strict=True)] or [Cell(NOT_RUN)] * 8
-    hours = sum(fold.seconds for run in row.runs for fold in run.folds) / 3600 if row.folds else None
-    last = number(hours, "hours", "hours", decimals=2, missing=NOT_RUN)
+    seconds = [fold.seconds for run in row.runs for fold in run.folds if fold.seconds is not None]
+    missing = "not recorded" if row.folds else NOT_RUN
+    last = number(sum(seconds) / 3600 if seconds else None, "hours", "hours", decimals=2, missing=missing)
     return (text(row.label), *words, folds_of(row), seeds_of(row), last)
 
 
@@ -105,6 +106,8 @@ def _selection(of: Result) -> tuple[Cell, ...]:
 
 def rule(run: Run, fold: Fold) -> str:
     """How a fold's step was chosen, in words."""
+    if not run.trained:
+        return "nothing was trained"
     if fold.monitor == "none" or fold.score is None:
         return "the last step"
     first = run.schedule.get("select_from")

@@ -68,6 +68,8 @@ def listed(values: Iterable[object]) -> str:
 
 def length_of(run: Run) -> str:
     """The length of a run's schedule in words."""
+    if not run.trained:
+        return "nothing was trained"
     schedule: Mapping[str, Any] = run.schedule
     words = f"{schedule['steps']} steps" if schedule.get("steps") else f"{schedule.get('epochs')} epochs"
     return words if schedule.get("patience") is None else f"at most {words}, patience {schedule['patience']}"
@@ -75,6 +77,8 @@ def length_of(run: Run) -> str:
 
 def precision_of(run: Run) -> str:
     """The precision in which a run trains."""
+    if not run.trained:
+        return "the bundle's"
     return str(run.schedule.get("precision", "float32"))
 
 

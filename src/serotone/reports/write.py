@@ -55,6 +55,7 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
     """Every table that has something to say, by its place on the page, in order."""
     collection, results = analysis.collection, list(analysis.results.values())
     compared = comparisons.comparisons(analysis)
+    trained = any(run.trained for of in results for run in of.row.runs)
     made: dict[str, Iterable[Table | None]] = {
         "scores": [tables.scores(analysis)],
         "published": [published.published(analysis), published.differences(collection)],
@@ -72,8 +73,8 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
         "speakers": classes.speakers(analysis),
         "calibration": [classes.calibration(analysis)] if results else [],
         "embeddings": [planes.spreads(rows)] if rows else [],
-        "selection": [circumstances.selection(analysis)] if results else [],
-        "shared": [circumstances.shared(analysis)] if results else [],
+        "selection": [circumstances.selection(analysis)] if trained else [],
+        "shared": [circumstances.shared(analysis)] if trained else [],
         "conditions": [circumstances.conditions(collection)],
         "spread": [circumstances.spread(analysis)],
         "versions": [circumstances.versions(collection)],

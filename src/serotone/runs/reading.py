@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Fold:
     monitor: str
     step: int
     score: float | None
-    seconds: float
+    seconds: float | None  # None where nobody took the time
     clips: Mapping[str, int]
     shared: Shared | None
     parts: str | None  # fingerprint of who trains, validates and tests; None where no file says so
@@ -107,6 +108,11 @@ class Run:
         """The schedule in use."""
         chosen: Mapping[str, Any] = self.recipe["schedules"][self.recipe["schedule"]]
         return chosen
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything was trained; not for a bundle that was scored as it is, whose schedule is empty."""
+        return bool(self.schedule)
 
 
 def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
@@ -195,7 +201,7 @@ def _mapping(value: Any, path: Path) -> dict[str, Any]:
 
 def _need(tree: Mapping[str, Any], path: Path, **kinds: type | tuple[type, ...]) -> None:
     for key, kind in kinds.items():
-        if not isinstance(tree.get(key), kind) or isinstance(tree[key], bool):
+        if key not in tree or not isinstance(tree[key], kind) or isinstance(tree[key], bool):
             raise RunError(f"{path}: {key} is {tree.get(key)!r}; not a file that serotone wrote, or a damaged one")
 
 
@@ -250,7 +256,7 @@ def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
 
 def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, Heard]) -> Fold:
     measured, chosen = read_metrics(folder), read_selection(folder)
-    _need(measured, folder / layout.METRICS, seconds=(int, float), clips=dict)
+    _need(measured, folder / layout.METRICS, seconds=(int, float, NoneType), clips=dict)
     _need(chosen, folder / layout.SELECTION, step=int, monitor=str)
     labels, ids, truth, prediction, probabilities = _answers(folder / layout.PREDICTIONS, utterances)
     return Fold(
@@ -266,7 +272,7 @@ def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, H
         monitor=chosen["monitor"],
         step=chosen["step"],
         score=chosen.get("score"),
-        seconds=float(measured["seconds"]),
+        seconds=None if measured["seconds"] is None else float(measured["seconds"]),
         clips={str(part): int(count) for part, count in measured["clips"].items()},
         shared=_shared(folder / layout.LEAKS),
         parts=_parts(folder / layout.SPLIT),

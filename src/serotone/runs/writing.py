@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics
-from serotone.corpora import Utterance, fingerprint
+from serotone.corpora import UNKNOWN_SPEAKER, Utterance, fingerprint
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
 from serotone.runs import layout
@@ -72,7 +72,7 @@ def _described(utterance: Utterance) -> dict[str, str]:
     return {
         "id": utterance.id,
         "corpus": utterance.corpus,
-        "speaker": utterance.speaker,
+        "speaker": "" if utterance.speaker == UNKNOWN_SPEAKER else utterance.speaker,
         "gender": utterance.gender or "",
         "session": utterance.session or "",
         "sentence": sentence_of(utterance) if utterance.sentence else "",
