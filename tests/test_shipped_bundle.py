@@ -12,16 +12,16 @@ from serotone.corpora.voice import speak
 from serotone.recognition.bundle import DEFAULT_BUNDLE, list_bundles, load_bundle, verify
 from serotone.recognition.recognizer import Recognizer
 
-STRANGERS = ("default", "free")
+STRANGERS = ("default", "free", "light")
 DATA = os.environ.get("SEROTONE_DATA")
 needs_ravdess = pytest.mark.skipif(
     not (DATA and (Path(DATA) / "ravdess").is_dir()), reason="SEROTONE_DATA has no ravdess/"
 )
 
 
-@pytest.fixture(scope="module")
-def recognizer() -> Recognizer:
-    return Recognizer()
+@pytest.fixture(scope="module", params=["default", "light"])
+def recognizer(request: pytest.FixtureRequest) -> Recognizer:
+    return Recognizer(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,12 @@ def test_a_bundle_is_whole_and_small_and_has_a_card(name: str) -> None:
     assert not {"/work", "/tmp", "/home"} & {part for word in card.split() for part in (word[:5], word[:4])}
 
 
+def test_the_light_one_is_light() -> None:
+    bundle = load_bundle("light")
+    assert bundle.size <= 3_000_000
+    assert set(bundle.labels) == set(load_bundle("default").labels)
+
+
 def test_what_people_get_unless_they_ask_is_the_recogniser_for_strangers() -> None:
     assert DEFAULT_BUNDLE == "default"
     for name in STRANGERS:
@@ -62,6 +68,7 @@ def test_what_people_get_unless_they_ask_is_the_recogniser_for_strangers() -> No
 
 def test_a_bundle_says_that_it_is_for_non_commercial_use() -> None:
     assert load_bundle("default").non_commercial
+    assert load_bundle("light").non_commercial
     assert not load_bundle("free").non_commercial
 
 
