@@ -43,17 +43,9 @@ SILENT_DBFS = -90.0
 LEVEL_DBFS = -26.0
 """Root mean square that the loud part of a recording is brought to before the network hears it."""
 
-FAINT_DB = 26.0
-"""Samples further below the loud part neither begin nor end a recording, blocks of an RMS 14 dB lower are silence.
-
-So the blocks lie where the sound is, whatever stands around it: zeros, the noise of a quiet room, or what rounding to
-16 bits leaves of one.
-"""
-
 MODEL = Path(__file__).parent / "silero" / "silero-vad-16k.onnx"
 MODEL_SHA256 = "8f1bee8415b76f426c1682352cdf38dc606e9c28768d0154e95c7a1ddf17a069"
 
-_QUIET = 10 ** ((LEVEL_DBFS - FAINT_DB - 14.0) / 10)
 _WIDTH = 128
 _BLOCKS_A_CALL = 4096
 _REST = np.zeros((1, 1, _WIDTH), np.float32)
@@ -88,10 +80,10 @@ class SpeechDetector:
         return self.feed(np.zeros(missing, np.float32))
 
     def _listen(self, stretch: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Probabilities of the first ``count`` blocks; silence is 0, and not shown to the network."""
+        """Probabilities of the first ``count`` blocks; digital silence is 0, and not shown to the network."""
         blocks = np.lib.stride_tricks.sliding_window_view(stretch, CONTEXT + BLOCK)[::BLOCK][:count]
         answers = np.zeros(count, np.float32)
-        if len(heard := np.flatnonzero(_power(blocks[:, CONTEXT:]) >= _QUIET)):
+        if len(heard := np.flatnonzero(blocks.any(axis=1))):
             answers[heard], self._hidden, self._cell = _session().run(
                 ["probabilities", "next_hidden", "next_cell"],
                 {"blocks": blocks[heard], "hidden": self._hidden, "cell": self._cell},
@@ -120,10 +112,11 @@ def loudness_gain(samples: NDArray[np.float32]) -> float:
 def speech_probabilities(samples: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:
     """Where the first block starts, in samples, and the probability of speech in each block of 512 from there on: (N,).
 
-    ``samples`` is (T,) mono at 16 kHz, of any level. Blocks are counted from the first sample that is not faint, to the
-    last, so that silence around a recording changes nothing.
+    ``samples`` is (T,) mono at 16 kHz, of any level. Blocks are counted from the first sample that is not zero, so that
+    digital silence before a recording changes nothing.
     """
-    (start, stop), gain = _sounding(samples)
+    start, stop = _sounding(samples)
+    gain = loudness_gain(samples[start:stop])
     if gain == 0.0:
         return start, np.zeros(-(-(stop - start) // BLOCK), np.float32)
     detector = SpeechDetector(gain)
@@ -139,35 +132,21 @@ def _power(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
     return power
 
 
-def _sounding(samples: NDArray[np.float32]) -> tuple[tuple[int, int], float]:
-    """Start and stop of a recording without the faint samples at its ends, and its gain; all of it where it is silent.
-
-    The gain is that of the recording without the zeros at its ends, of which there may be any number.
-    """
-    start, stop = _beyond(samples, 0.0)
-    gain = loudness_gain(samples[start:stop])
-    if gain == 0.0:
-        return (start, stop), gain
-    centre = samples[start:stop].mean(dtype=np.float64)
-    first, last = _beyond(samples[start:stop] - np.float32(centre), 10 ** ((LEVEL_DBFS - FAINT_DB) / 20) / gain)
-    return (start + first, start + last), gain
-
-
-def _beyond(samples: NDArray[np.float32], magnitude: float) -> tuple[int, int]:
-    """From the first sample beyond a magnitude to the last; (0, 0) where there is none."""
-    sounds = np.abs(samples) > magnitude
+def _sounding(samples: NDArray[np.float32]) -> tuple[int, int]:
+    """Start and stop of a recording without the zeros at its ends."""
+    sounds = samples != 0
     if not sounds.any():
         return 0, 0
     return int(sounds.argmax()), len(samples) - int(sounds[::-1].argmax())
 
 
-def _speech(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.bool_], float]:
-    """Which blocks (N,) are speech, and the threshold that says so."""
+def _speech(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which blocks (N,) are speech."""
     for threshold, least in THRESHOLDS:
         speech = probabilities >= threshold
         if np.count_nonzero(speech) >= least:
-            return speech, threshold
-    return np.zeros(len(probabilities), np.bool_), THRESHOLDS[-1][0]
+            return speech
+    return np.zeros(len(probabilities), np.bool_)
 
 
 def speech_span(samples: NDArray[np.float32]) -> tuple[int, int] | None:
@@ -176,24 +155,6 @@ def speech_span(samples: NDArray[np.float32]) -> tuple[int, int] | None:
     ``samples`` is (T,) mono at 16 kHz, of any level. Training and recognition cut clips by this same function.
     """
     return VoiceMeter(samples).span
-
-
-def _changes(speech: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The blocks at which a run of speech begins, and at which it has ended, in turn."""
-    return np.flatnonzero(np.diff(np.concatenate([[False], speech, [False]])))
-
-
-def _crossings(probabilities: NDArray[np.float32], speech: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
-    """Where the probability crosses the threshold, in blocks, for the start and the stop of each run of speech: (N, 2).
-
-    On a line between the middles of two blocks, so that a small change of a probability moves an edge by little, and
-    never by a whole block.
-    """
-    changes = _changes(speech)
-    around = np.concatenate([[0.0], probabilities.astype(np.float64), [0.0]])
-    before, after = around[changes], around[changes + 1]
-    crossings: NDArray[np.float64] = changes - 0.5 + (threshold - before) / (after - before)
-    return np.clip(crossings, 0, len(probabilities)).reshape(-1, 2)
 
 
 class VoiceMeter(Meter):
@@ -210,29 +171,29 @@ class VoiceMeter(Meter):
         offset, probabilities = speech_probabilities(samples)
         starts = offset + BLOCK * np.arange(len(probabilities) + 1)
         edges = np.concatenate([[0], np.minimum(starts, total), [total]])
-        speech, threshold = _speech(probabilities)
+        speech = _speech(probabilities)
         lengths = np.diff(edges) * np.concatenate([[False], speech, [False]])
         super().__init__(edges, lengths, SAMPLE_RATE)
-        runs = offset + np.round(BLOCK * _crossings(probabilities, speech, threshold)).astype(np.int64)
-        self.phrases = self._phrases(runs, speech, _sounding(samples)[0])
+        self.phrases = self._phrases(edges[1:-1], speech, _sounding(samples))
 
     def _phrases(
-        self, runs: NDArray[np.int64], speech: NDArray[np.bool_], sounding: tuple[int, int]
+        self, edges: NDArray[np.int64], speech: NDArray[np.bool_], sounding: tuple[int, int]
     ) -> list[tuple[int, int]]:
-        """Runs of speech (N, 2), joined over short pauses; stray blocks far from any other speech are none.
+        """Runs of speech, joined over short pauses; stray blocks far from any other speech are none.
 
-        A margin does not reach into the silence at the ends of the recording.
+        A margin does not reach into digital silence at the ends of the recording.
         """
         margin = round(MARGIN_SECONDS * SAMPLE_RATE)
+        changes = np.flatnonzero(np.diff(np.concatenate([[False], speech, [False]])))
+        runs = edges[changes].reshape(-1, 2)
         if not len(runs):
             return []
         breaks = np.flatnonzero(runs[1:, 0] - runs[:-1, 1] > round(PAUSE_SECONDS * SAMPLE_RATE)) + 1
-        blocks = np.diff(_changes(speech).reshape(-1, 2), axis=1)[:, 0]
-        groups = list(zip(np.split(runs, breaks), np.split(blocks, breaks), strict=True))
-        enough = [group for group, counts in groups if counts.sum() >= THRESHOLDS[0][1]]
+        groups = np.split(runs, breaks)
+        enough = [group for group in groups if (group[:, 1] - group[:, 0]).sum() >= THRESHOLDS[0][1] * BLOCK]
         return [
             (max(sounding[0], int(group[0, 0]) - margin), min(sounding[1], int(group[-1, 1]) + margin))
-            for group in enough or [group for group, _ in groups]
+            for group in enough or groups
         ]
 
     @property
