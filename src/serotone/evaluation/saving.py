@@ -77,8 +77,8 @@ def save(folder: Path, result: Evaluation | Comparison, utterances: Sequence[Utt
         if _is_ours(folder):
             for way in WAYS:
                 shutil.rmtree(folder / way, ignore_errors=True)
-        writing.write_study(folder, _json(_study(plain, comparison)))  # from now on the folder is known as ours
         result.write(folder)
+        writing.write_study(folder, _json(_study(plain, comparison)))  # from now on the folder is known as ours
         for way, evaluation in evaluations.items():
             _save_run(layout.seed_folder(folder, way, SEED), evaluation, labels, known)
 
@@ -193,4 +193,5 @@ def _probabilities(row: Row, labels: Sequence[str], terms: Terms) -> NDArray[np.
     named: Mapping[str, float] = terms.merged(row.probabilities)
     scored = np.array([label in terms.shared[row.corpus] for label in labels])
     values = np.where(scored, [named.get(label, 0.0) for label in labels], 0.0)
-    return values / values.sum() if values.sum() > 0 else scored / scored.sum()
+    kept: NDArray[np.float64] = values if values.sum() > 0 else scored.astype(np.float64)
+    return kept / kept.sum()

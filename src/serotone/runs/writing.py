@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics
-from serotone.corpora import UNKNOWN_SPEAKER, Utterance, fingerprint
+from serotone.corpora import Utterance, fingerprint
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
 from serotone.runs import layout
