@@ -194,4 +194,5 @@ def _probabilities(row: Row, labels: Sequence[str], terms: Terms) -> NDArray[np.
     scored = np.array([label in terms.shared[row.corpus] for label in labels])
     values = np.where(scored, [named.get(label, 0.0) for label in labels], 0.0)
     kept: NDArray[np.float64] = values if values.sum() > 0 else scored.astype(np.float64)
-    return kept / kept.sum()
+    scaled: NDArray[np.float64] = kept / kept.sum()
+    return scaled
