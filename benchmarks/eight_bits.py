@@ -58,21 +58,18 @@ def with_precision(recipe: Recipe, precision: str) -> Recipe:
 
 def compared(studies: dict[str, Study], corpus: str) -> dict[str, Any]:
     """Clips, share of the same label, and UA of both, over all folds of a corpus."""
-    labels, protocol, options = BY_SPEAKER[corpus]
-    rounded, groups = folds(studies["int8"], corpus, labels, protocol, **options)
-    whole, _ = folds(studies["float32"], corpus, labels, protocol, **options)
+    rounded, groups = folds(studies["int8"], corpus)
+    whole, _ = folds(studies["float32"], corpus)
     answers = {"int8": np.zeros(len(groups), dtype=int), "float32": np.zeros(len(groups), dtype=int)}
     strength, shrinkage = max(studies["int8"].strengths), studies["int8"].shrinkage
     for group in np.unique(groups):
         test = groups == group
         training = rounded.part(~test)
-        linear, standard = (
-            fit_head(training, level="plain", strength=strength, shrinkage=shrinkage),
-            training.standard(),
-        )
+        linear = fit_head(training, level="plain", strength=strength, shrinkage=shrinkage)
+        standard = training.standard()
         for name, table in (("int8", rounded), ("float32", whole)):
             answers[name][test] = linear.logits(standard.apply(table.vectors[test])).argmax(axis=1)
-    truth, classes = rounded.targets.tolist(), range(len(labels))
+    truth, classes = rounded.targets.tolist(), range(len(rounded.labels))
     return {
         "clips": len(groups),
         "same_label": float((answers["int8"] == answers["float32"]).mean()),

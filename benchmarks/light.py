@@ -9,7 +9,6 @@ speakers, with labels or without. Folds that are finished are kept in --runs; a 
 
 import argparse
 import csv
-import json
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,8 @@ from serotone.files import write_json
 from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import MODEL, load_bundle
 from serotone.recognition.vad import speech_span
+from serotone.runs import layout
+from serotone.runs.reading import read_json
 from serotone.splits import Split, make_splits
 from serotone.training.distil import STUDENT
 from serotone.training.export import glides
@@ -33,7 +34,7 @@ from serotone.training.fit import Material, clear, fit
 from serotone.training.pretrained import digest
 from serotone.training.solving import table_of, vectors_of
 from serotone.training.strangers import Shrinkage, Table, accuracy_among, at_level, fit_heads
-from strangers import EMODB, RAVDESS, calibrated
+from strangers import BY_SPEAKER, scored
 
 FOLD = (
     "distil.batch_size=16",
@@ -85,15 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measured(name: str, given: Given) -> dict[str, Any]:
     """One section."""
-    if name == "emodb":
-        return speakers(given, "emodb", EMODB, "leave-one-speaker-out")
-    if name == "ravdess":
-        return speakers(given, "ravdess", RAVDESS, "speakers-out", folds=5)
-    return latency()
+    return latency() if name == "latency" else speakers(given, name)
 
 
-def speakers(given: Given, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> dict[str, Any]:
+def speakers(given: Given, corpus: str) -> dict[str, Any]:
     """UA, and ECE at the temperature of the other folds, of one corpus by speaker-independent folds, per strength."""
+    labels, protocol, options = BY_SPEAKER[corpus]
     mine = [u for u in given.utterances if u.corpus == corpus and u.emotion in labels]
     if not mine:
         raise SystemExit(f"--corpus {corpus}=ROOT is missing; section {corpus} tests that corpus")
@@ -116,36 +114,28 @@ def speakers(given: Given, corpus: str, labels: Sequence[str], protocol: str, **
         for name, rows in answers(table, test).items():
             scores.setdefault(name, np.zeros((len(ids), len(labels))))[test] = rows
         print(f"{corpus} fold {split.fold}: " + accuracies(scores, targets, test), flush=True)
-    groups = fold_of.astype(str)
-    found = {name: row(table, groups, values) for name, values in scores.items()}
-    print(f"{corpus}, {len(labels)} classes, {protocol}, {len(splits)} folds, {len(ids)} clips, seed {recipe.seed}")
-    for name, values in found.items():
-        print(
-            f"  {name:16} UA pooled {values['ua_pooled']:.1%}  mean of folds {values['ua_mean_of_folds']:.1%}"
-            f" ± {100 * values['ua_sd_of_folds']:.1f}  ECE {values['ece_cross_fitted']:.1%}"
-        )
-    return {
+    found = scored(corpus, table, fold_of.astype(str), scores, seed=recipe.seed)
+    return found | {
         "recipe": "light",
         "in_a_fold": [*FOLD, f"distil.epochs={EPOCHS[corpus]}"],
         "start": provenance(given.start),
-        "corpus": corpus,
-        "labels": list(labels),
-        "protocol": protocol,
-        "folds": len(splits),
         "clips": len(ids),
         "seed": recipe.seed,
         "data_sha256": fingerprint(mine),
-        "rows": found,
     }
+
+
+def corpora_of(run: Path) -> list[str]:
+    """The corpora that a run's encoder has heard, in order."""
+    with (run / layout.UTTERANCES).open(encoding="utf-8", newline="") as file:
+        return sorted({line["corpus"] for line in csv.DictReader(file)})
 
 
 def start_of(run: Path | None, corpus: str) -> list[str]:
     """Overrides by which a fold starts from the encoder of a run that never heard the corpus; none without a run."""
     if run is None:
         return []
-    with (run / "utterances.csv").open(encoding="utf-8", newline="") as file:
-        heard = {line["corpus"] for line in csv.DictReader(file)}
-    if corpus in heard:
+    if corpus in corpora_of(run):
         raise SystemExit(f"--start {run} has heard {corpus}, which is tested here; train one on other corpora")
     return [f"weights={{source: {run / STUDENT}, licence: of the corpora it was trained on}}"]
 
@@ -154,12 +144,10 @@ def provenance(run: Path | None) -> dict[str, Any] | None:
     """What the encoder that folds start from was trained on."""
     if run is None:
         return None
-    corpus = json.loads((run / "corpus.json").read_text(encoding="utf-8"))
-    with (run / "utterances.csv").open(encoding="utf-8", newline="") as file:
-        names = sorted({line["corpus"] for line in csv.DictReader(file)})
-    distilled = load(run / "recipe.yaml").distil
+    corpus = read_json(run / layout.CORPUS)
+    distilled = load(run / layout.RECIPE).distil
     return {
-        "corpora": names,
+        "corpora": corpora_of(run),
         "utterances": corpus["utterances"],
         "data_sha256": corpus["fingerprint"],
         "epochs": None if distilled is None else distilled.epochs,
@@ -199,17 +187,6 @@ def answers(table: Table, test: Any) -> dict[str, Any]:
 def accuracies(scores: dict[str, Any], targets: Any, test: Any) -> str:
     """UA of one fold in words."""
     return "  ".join(f"{name} {accuracy_among(targets[test], rows[test]):.1%}" for name, rows in scores.items())
-
-
-def row(table: Table, groups: Any, scores: Any) -> dict[str, float]:
-    """One row of a section: scores of every clip by heads that saw nothing of its fold."""
-    per_fold = [accuracy_among(table.targets[groups == g], scores[groups == g]) for g in np.unique(groups)]
-    return {
-        "ua_pooled": accuracy_among(table.targets, scores),
-        "ua_mean_of_folds": float(np.mean(per_fold)),
-        "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
-        "ece_cross_fitted": calibrated(table, scores, groups)["pooled"],
-    }
 
 
 def latency() -> dict[str, Any]:

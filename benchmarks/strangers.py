@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,11 @@ from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
 from serotone.training.quantise import rounded
-from serotone.training.solving import Memory, vectors_of, vectors_of_copies
+from serotone.training.solving import Memory, terms_of, vectors_of, vectors_of_copies
 from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
     LEVELS,
     Level,
-    Manner,
-    Shrinkage,
     Standard,
     Table,
     accuracy_among,
@@ -134,10 +133,8 @@ class Study:
         assert recipe.convex is not None
         self.recipe, self.rows, self.copies = recipe, rows, copies
         self.utterances = [u for u in utterances if u.id in rows]
-        schedule = recipe.convex
-        self.shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
-        self.strengths = schedule.choices
-        self.manner = Manner(schedule.own_heads, schedule.emphasis)
+        self.strengths = recipe.convex.choices
+        self.shrinkage, self.manner = terms_of(recipe)
         self.header: dict[str, Any] = {
             "schema": 1,
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -210,8 +207,16 @@ class Study:
         return found
 
 
-def folds(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> tuple[Table, Any]:
-    """The clips of one corpus with these labels, none of them merged, and the fold (N,) that tests each."""
+BY_SPEAKER: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
+    "emodb": (EMODB, "leave-one-speaker-out", {}),
+    "ravdess": (RAVDESS, "speakers-out", {"folds": 5}),
+}
+"""Labels, protocol and its options, for a corpus that is tested by its own speakers."""
+
+
+def folds(study: Study, corpus: str) -> tuple[Table, Any]:
+    """The clips of one corpus with its labels, none of them merged, and the fold (N,) that tests each."""
+    labels, protocol, options = BY_SPEAKER[corpus]
     table = study.table(labels, corpus=corpus, merge=False)
     mine = [u for u in study.utterances if u.corpus == corpus and u.emotion in labels]
     place = {u.id: k for k, u in enumerate(mine)}
@@ -221,24 +226,34 @@ def folds(study: Study, corpus: str, labels: Sequence[str], protocol: str, **opt
     return table, fold_of.astype(str)
 
 
-def speakers(study: Study, corpus: str, labels: Sequence[str], protocol: str, **options: Any) -> dict[str, Any]:
-    """UA, and ECE at the temperature of the other folds, of one corpus by speaker-independent folds, per strength."""
-    table, groups = folds(study, corpus, labels, protocol, **options)
-    count = len(np.unique(groups))
-    rows: dict[str, Any] = {}
+def speakers(study: Study, corpus: str) -> dict[str, Any]:
+    """What heads are worth on the speakers of one corpus that they did not hear, per level and strength."""
+    table, groups = folds(study, corpus)
+    scores = {}
     for level in ("plain", "speaker"):
         every = held_out_logits(
             table, groups, level=level, strengths=study.strengths, shrinkage=study.shrinkage, manner=study.manner
         )
-        for strength, scores in every.items():
-            per_fold = [accuracy_among(table.targets[groups == g], scores[groups == g]) for g in np.unique(groups)]
-            rows[f"{level}, {strength:g}"] = {
-                "ua_pooled": accuracy_among(table.targets, scores),
-                "ua_mean_of_folds": float(np.mean(per_fold)),
-                "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
-                "ece_cross_fitted": calibrated(table, scores, groups)["pooled"],
-            }
-    print(f"{corpus}, {len(labels)} classes, {protocol}, {count} folds, {len(groups)} clips, seed {study.recipe.seed}")
+        scores |= {f"{level}, {strength:g}": values for strength, values in every.items()}
+    return scored(corpus, table, groups, scores, seed=study.recipe.seed)
+
+
+def scored(corpus: str, table: Table, groups: Any, scores: dict[str, Any], *, seed: int) -> dict[str, Any]:
+    """UA, and ECE at the temperature of the other folds, of scores (N, C) of every clip by a head that saw nothing of
+    its fold; printed, too.
+    """
+    labels, protocol, _ = BY_SPEAKER[corpus]
+    rows: dict[str, Any] = {}
+    for name, values in scores.items():
+        per_fold = [accuracy_among(table.targets[groups == g], values[groups == g]) for g in np.unique(groups)]
+        rows[name] = {
+            "ua_pooled": accuracy_among(table.targets, values),
+            "ua_mean_of_folds": float(np.mean(per_fold)),
+            "ua_sd_of_folds": float(np.std(per_fold, ddof=1)),
+            "ece_cross_fitted": calibrated(table, values, groups)["pooled"],
+        }
+    count = len(np.unique(groups))
+    print(f"{corpus}, {len(labels)} classes, {protocol}, {count} folds, {len(groups)} clips, seed {seed}")
     for name, row in rows.items():
         print(
             f"  {name:16} UA pooled {row['ua_pooled']:.1%}  mean of folds {row['ua_mean_of_folds']:.1%}"
@@ -266,25 +281,6 @@ def calibrated(table: Table, scores: Any, groups: Any) -> dict[str, Any]:
         "temperatures": temperatures,
         "probabilities": probabilities,
     }
-
-
-BY_SPEAKER: dict[str, tuple[Sequence[str], str, dict[str, Any]]] = {
-    "emodb": (EMODB, "leave-one-speaker-out", {}),
-    "ravdess": (RAVDESS, "speakers-out", {"folds": 5}),
-}
-"""Labels, protocol and its options by corpus."""
-
-
-def emodb(study: Study) -> dict[str, Any]:
-    """EmoDB, 7 classes, leave-one-speaker-out."""
-    labels, protocol, options = BY_SPEAKER["emodb"]
-    return speakers(study, "emodb", labels, protocol, **options)
-
-
-def ravdess(study: Study) -> dict[str, Any]:
-    """RAVDESS, 8 classes, 5 speaker-disjoint folds."""
-    labels, protocol, options = BY_SPEAKER["ravdess"]
-    return speakers(study, "ravdess", labels, protocol, **options)
 
 
 def _heads(study: Study, table: Table, corpus: str) -> tuple[Table, Standard, Linear]:
@@ -442,8 +438,7 @@ def calibration(study: Study) -> dict[str, Any]:
 
 
 SECTIONS: dict[str, Callable[[Study], dict[str, Any]]] = {
-    "emodb": emodb,
-    "ravdess": ravdess,
+    **{corpus: partial(speakers, corpus=corpus) for corpus in BY_SPEAKER},
     "corpora": corpora,
     "curves": curves,
     "calibration": calibration,

@@ -69,13 +69,14 @@ def _speakers(found: Mapping[str, Any]) -> list[str]:
 
 def _what_trained(found: Mapping[str, Any]) -> str:
     """What was trained in a fold."""
-    if not str(found["section"]).startswith("light-"):
+    if "start" not in found:
         return "The same frozen layers, a head for these classes."
-    start = ", ".join(found["start"]["corpora"])
+    start = found["start"]
+    before = f" that had been distilled on {', '.join(start['corpora'])}" if start else ""
     return (
-        f"In each fold an encoder that had been distilled on {start} was distilled on the training speakers, and a head"
-        " for these classes solved on them: nothing has heard a test speaker. *speaker*: standardised by the corpus,"
-        " then by each speaker, without labels."
+        f"In each fold an encoder{before} was distilled on the training speakers, and a head for these classes solved"
+        " on them: nothing has heard a test speaker. *speaker*: standardised by the corpus, then by each speaker,"
+        " without labels."
     )
 
 

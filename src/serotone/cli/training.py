@@ -38,8 +38,7 @@ def require_train(what: str) -> None:
     Raises:
         MissingExtraError: torch, Lightning, pydantic or PyYAML is missing.
     """
-    if not all(find_spec(name) for name in ("torch", "pytorch_lightning", "pydantic", "yaml")):
-        raise MissingExtraError(what, "train")
+    _require(what, "torch", "pytorch_lightning", "pydantic", "yaml")
 
 
 def require_documents(what: str) -> None:
@@ -48,7 +47,11 @@ def require_documents(what: str) -> None:
     Raises:
         MissingExtraError: pydantic or PyYAML is missing.
     """
-    if not all(find_spec(name) for name in ("pydantic", "yaml")):
+    _require(what, "pydantic", "yaml")
+
+
+def _require(what: str, *modules: str) -> None:
+    if not all(map(find_spec, modules)):
         raise MissingExtraError(what, "train")
 
 

@@ -375,9 +375,7 @@ def _marked(folders: Iterable[Path], token: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
     """Put back the signal handlers that Ray replaces: once it is over, a SIGTERM means what it meant before."""
-    ours = (
-        threading.current_thread() is threading.main_thread()
-    )  # no other thread may set a handler, nor does Ray there
+    ours = threading.current_thread() is threading.main_thread()  # no other thread may set a handler, nor does Ray
     before = {number: signal.getsignal(number) for number in signal.valid_signals() if ours}
     try:
         yield

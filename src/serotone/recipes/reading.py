@@ -8,25 +8,26 @@ differs on one corpus: the classes of its publication, say.
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from serotone.documents import Documents
 from serotone.errors import RecipeError, SerotoneWarning
-from serotone.names import guess
 from serotone.options import CHOICES
 from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
 
 __all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]
 
 
+RECIPES = Documents("recipe", "recipes", RecipeError)
+
+
 def shipped() -> list[str]:
     """Names of the recipes that come with serotone."""
-    folder = resources.files("serotone") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return RECIPES.shipped()
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Collection[str] | None = None) -> Recipe:
@@ -71,7 +72,7 @@ def resolved(
 
 def source(name_or_path: str | Path) -> str:
     """The text of a recipe file as it was written, comments included."""
-    return _text(str(name_or_path))[0]
+    return RECIPES.text(str(name_or_path))[0]
 
 
 def layers(name_or_path: str | Path) -> list[tuple[str, str]]:
@@ -79,7 +80,7 @@ def layers(name_or_path: str | Path) -> list[tuple[str, str]]:
     name: str | None = str(name_or_path)
     found = []
     while name is not None:
-        text, stem = _text(name)
+        text, stem = RECIPES.text(name)
         found.append((stem, text))
         base = yaml.safe_load(text).get("extends")
         local = Path(name).parent / str(base)
@@ -87,31 +88,10 @@ def layers(name_or_path: str | Path) -> list[tuple[str, str]]:
     return found[::-1]
 
 
-def _text(name: str) -> tuple[str, str]:
-    """Text and the name that the recipe goes by."""
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
-            raise RecipeError(f"{name}: no such recipe file")
-        return path.read_text(encoding="utf-8"), path.stem
-    if name not in shipped():
-        known = shipped()
-        raise RecipeError(
-            f"no recipe {name!r}{guess(name, known)}; shipped are {', '.join(known)}; or give the path of a .yaml file"
-        )
-    return (resources.files("serotone") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8"), name
-
-
 def _tree(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name in seen:
         raise RecipeError(f"recipes extend each other in a circle: {' -> '.join((*seen, name))}")
-    text, stem = _text(name)
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{name}: not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise RecipeError(f"{name}: expected a mapping of keys to values, got {type(tree).__name__}")
+    tree, stem = RECIPES.tree(name)
     if True in tree:  # YAML 1.1 reads a bare ``on`` so
         tree["on"] = tree.pop(True)
     tree.setdefault("name", stem)

@@ -62,7 +62,7 @@ def answer(analysis: Analysis) -> dict[str, Any]:
         "too_few": sum(paired.comparisons is not None and p_of(paired) is None for paired in pairs),
         "never": [paired.remark for paired in pairs if paired.comparisons is None],
         "not_run": [row.label for row in rows if not row.folds],
-        "partly": [f"{row.label} ({row.folds} of {row.planned or '?'} folds)" for row in run if not row.whole],
+        "partly": [f"{row.label} ({row.done} folds)" for row in run if not row.whole],
     }
 
 

@@ -65,6 +65,11 @@ class Row:
         return max(sum(known) + len(self.missing_seeds) * max(known), self.folds)
 
     @property
+    def done(self) -> str:
+        """``9 of 10``: folds that are finished and planned, with a question mark where no file says how many."""
+        return f"{self.folds} of {self.planned or '?'}"
+
+    @property
     def whole(self) -> bool:
         """Whether every planned fold of every seed is finished."""
         return self.planned is not None and self.folds == self.planned

@@ -100,12 +100,12 @@ def _stems(analysis: Analysis) -> dict[str, str]:
 
 def label(row: Row) -> str:
     """A row's label, and how much of it was run where that is not all."""
-    return _partly(row.label, row.folds, row.planned) if row.folds and not row.whole else row.label
+    return _partly(row.label, row.done) if row.folds and not row.whole else row.label
 
 
-def _partly(label: str, folds: int, planned: int | None) -> str:
+def _partly(label: str, done: str) -> str:
     """``CRNN (3 of 10 folds)``, the brackets on one line."""
-    count = f"({folds} of {planned or '?'} folds)".replace(" ", "\N{NO-BREAK SPACE}")
+    count = f"({done} folds)".replace(" ", "\N{NO-BREAK SPACE}")
     return f"{label} {count}"
 
 
@@ -144,7 +144,9 @@ def _differences(analysis: Analysis, metric: Metric) -> Iterator[Picture]:
             both = {(run.seed, f.name) for run in a.runs for f in run.folds} & {
                 (run.seed, f.name) for run in b.runs for f in run.folds
             }
-            lines.append(Line(name if a.whole and b.whole else _partly(name, len(both), a.planned), difference))
+            lines.append(
+                Line(name if a.whole and b.whole else _partly(name, f"{len(both)} of {a.planned or '?'}"), difference)
+            )
     if lines:
         guess, title = simulated_coverage(metric, 0)[2], f"Difference in {metric.upper()} (points)"
         draw = partial(figures.intervals, lines, x_title=title, zero=True, guess=guess)
@@ -176,7 +178,7 @@ def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
 
 
 def _unfinished(curve: SweepCurve) -> str:
-    parts = [f"{p.x:g} ({p.row.folds} of {p.row.planned or '?'})" for p in curve.points if p.result and not p.row.whole]
+    parts = [f"{p.x:g} ({p.row.done})" for p in curve.points if p.result and not p.row.whole]
     return f". Not every fold is finished at {', '.join(parts)}" if parts else ""
 
 

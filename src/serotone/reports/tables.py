@@ -89,7 +89,7 @@ def folds_of(row: Row) -> Cell:
     numbers = [("folds finished", float(row.folds), "folds")]
     if row.planned is not None:
         numbers.append(("folds planned", float(row.planned), "folds"))
-    return Cell(f"{row.folds} of {row.planned or '?'}", tuple(numbers))
+    return Cell(row.done, tuple(numbers))
 
 
 def seeds_of(row: Row) -> Cell:

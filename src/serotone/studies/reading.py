@@ -1,22 +1,21 @@
 """The study: YAML in, frozen data out, validated once."""
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from serotone.documents import Documents
 from serotone.errors import RunError
-from serotone.names import guess
 from serotone.studies.schema import Study
+
+STUDIES = Documents("study", "studies", RunError)
 
 
 def shipped_studies() -> list[str]:
     """Names of the studies that come with serotone."""
-    folder = resources.files("serotone") / "studies"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return STUDIES.shipped()
 
 
 def load_study(
@@ -37,24 +36,8 @@ def load_study(
     Raises:
         RunError: The study is missing or not valid.
     """
-    name, path = str(name_or_path), Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if not path.is_file():
-            raise RunError(f"{name}: no such study file")
-        text, stem = path.read_text(encoding="utf-8"), path.stem
-    elif name in shipped_studies():
-        text, stem = (resources.files("serotone") / "studies" / f"{name}.yaml").read_text(encoding="utf-8"), name
-    else:
-        known = shipped_studies()
-        raise RunError(
-            f"no study {name!r}{guess(name, known)}; shipped are {', '.join(known)}; or give the path of a .yaml file"
-        )
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RunError(f"{name}: not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise RunError(f"{name}: expected a mapping of keys to values, got {type(tree).__name__}")
+    name = str(name_or_path)
+    tree, stem = STUDIES.tree(name)
     tree["name"] = tree.get("name") or stem
     tree["set"] = [*(tree.get("set") or ()), *overrides]
     if seeds is not None:

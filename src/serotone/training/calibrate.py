@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from serotone.errors import RunError
 from serotone.metrics import expected_calibration_error
@@ -47,24 +47,6 @@ def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64])
     >>> fit_temperature([[2.0, 0.0]] * 4, [0, 0, 0, 1]).temperature  # right three times in four: log 3 apart, not 2
     1.82...
     """
-    values, targets = _checked(logits, truth)
-
-    def loss(log_temperature: float) -> float:
-        log_p = log_softmax(values / np.exp(log_temperature), axis=1)
-        return -float(np.take_along_axis(log_p, targets[:, None], axis=1).mean())
-
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
-    return _measured(values, targets, float(np.exp(found.x)))
-
-
-def _checked(
-    logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Logits (N, C) and class indices (N,) that fit each other.
-
-    Raises:
-        RunError: They do not.
-    """
     values = np.asarray(logits, dtype=np.float64)
     targets = np.asarray(truth, dtype=np.int64)
     if values.ndim != 2 or targets.shape != values.shape[:1] or len(targets) == 0 or values.shape[1] < 2:
@@ -76,15 +58,16 @@ def _checked(
         raise RunError(f"class indices from {targets.min()} to {targets.max()}; expected 0 to {values.shape[1] - 1}")
     if not np.isfinite(values).all():
         raise RunError("some logits are NaN or infinite; a temperature cannot be fitted on a system that diverged")
-    return values, targets
 
+    def loss(log_temperature: float) -> float:
+        log_p = log_softmax(values / np.exp(log_temperature), axis=1)
+        return -float(np.take_along_axis(log_p, targets[:, None], axis=1).mean())
 
-def _measured(values: NDArray[np.float64], targets: NDArray[np.int64], temperature: float) -> Calibration:
-    """What a temperature changes on logits (N, C)."""
-    found = []
-    for t in (1.0, temperature):
-        log_p = log_softmax(values / t, axis=1)
-        error = expected_calibration_error(np.exp(log_p), targets.tolist(), labels=range(values.shape[1]))
-        found.append((-float(np.take_along_axis(log_p, targets[:, None], axis=1).mean()), error))
-    (nll_before, ece_before), (nll_after, ece_after) = found
-    return Calibration(temperature, len(targets), nll_before, nll_after, ece_before, ece_after)
+    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
+    temperature = float(np.exp(found.x))
+    labels = range(values.shape[1])
+    before, after = (
+        expected_calibration_error(softmax(values / t, axis=1), targets.tolist(), labels=labels)
+        for t in (1.0, temperature)
+    )
+    return Calibration(temperature, len(targets), loss(0.0), loss(float(found.x)), before, after)

@@ -187,18 +187,26 @@ class Problem:
             yield strength, last
 
 
+def subspace(vectors: NDArray[np.floating], size: int, *, rounds: int, weights: Floats | float = 1.0) -> Floats:
+    """An orthonormal basis (D, size) of about the directions in which weighted vectors (N, D) spread most about 0.
+
+    Rounds of subspace iteration from a fixed start (Halko, Martinsson and Tropp 2011, algorithm 4.4). Weights are (N,
+    1), or one for all; the dtype is the vectors'.
+    """
+    start = np.random.default_rng(0).standard_normal((vectors.shape[1], size))
+    basis: Floats = np.linalg.qr(start)[0].astype(vectors.dtype)
+    for _ in range(rounds):
+        basis = np.linalg.qr(vectors.T @ (weights * (vectors @ basis)))[0]
+    return basis
+
+
 def principal(vectors: NDArray[np.floating], weights: Floats, count: int) -> tuple[Floats, Floats]:
     """Directions (D, K) in which weighted vectors (N, D) spread most about 0, and their mean squares (K,), falling.
 
-    K is ``count``, or D where that is less. Two rounds of subspace iteration from a fixed start (Halko, Martinsson and
-    Tropp 2011, algorithm 4.4).
+    K is ``count``, or D where that is less.
     """
-    width = vectors.shape[1]
-    count = min(count, width)
     weighted = (weights / weights.sum())[:, None].astype(vectors.dtype)
-    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((width, count)))[0].astype(vectors.dtype)
-    for _ in range(2):
-        basis = np.linalg.qr(vectors.T @ (weighted * (vectors @ basis)))[0]
+    basis = subspace(vectors, min(count, vectors.shape[1]), rounds=2, weights=weighted)
     projected = (vectors @ basis).astype(np.float64)
     variances, rotation = np.linalg.eigh(projected.T @ (weighted * projected))
     return basis.astype(np.float64) @ rotation[:, ::-1], variances[::-1]

@@ -28,6 +28,7 @@ from serotone.recipes import Recipe, load
 from serotone.recipes.schema import Distil
 from serotone.training.augment import augmented
 from serotone.training.build import build_system
+from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
 from serotone.training.pretrained import Loaded, load_pretrained
 from serotone.training.quantise import rounded
@@ -167,14 +168,12 @@ def lessons_of(table: Table, choice: Distil) -> Lessons:
 def principal_components(values: NDArray[np.float64], *, count: int, whitening: float) -> NDArray[np.float64]:
     """Vectors (N, D) -> their ``count`` first principal components (N, K), divided by SD^whitening, of mean square 1.
 
-    With whitening 0 a component counts by its variance, with 1 all count alike. By subspace iteration from a fixed
-    start (Halko, Martinsson and Tropp 2011, algorithm 4.4). There are as many as min(N, D) where that is fewer.
+    With whitening 0 a component counts by its variance, with 1 all count alike. There are as many as min(N, D) where
+    that is fewer.
     """
     centred = values - values.mean(axis=0)
     count = min(count, *centred.shape)
-    basis = np.random.default_rng(0).standard_normal((centred.shape[1], min(2 * count, centred.shape[1])))
-    for _ in range(4):
-        basis = np.linalg.qr(centred.T @ (centred @ np.linalg.qr(basis)[0]))[0]
+    basis = subspace(centred, min(2 * count, centred.shape[1]), rounds=4)
     _, _, rotation = np.linalg.svd(centred @ basis, full_matrices=False)
     components: NDArray[np.float64] = centred @ (basis @ rotation[:count].T)
     deviations = components.std(axis=0)

@@ -49,20 +49,22 @@ def vectors_of_copies(
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Vectors by utterance id of each distorted copy that the recipe's schedule asks for.
 
-    Some clips at a time, so that the copies' samples are never there all at once.
+    Some clips at a time, so that the copies' samples are never there all at once; those in memory are not made again.
     """
     assert recipe.convex is not None
+    key = fingerprint(system, recipe, "vectors")
     for copy in range(1, recipe.convex.distorted_copies + 1):
         found: dict[str, NDArray[np.float32]] = {}
         for first in range(0, len(clips.utterances), COPIES_AT_ONCE):
             ids = {name: f"{name}#{copy}" for name in clips.utterances[first : first + COPIES_AT_ONCE]}
+            lacking = {name: there for name, there in ids.items() if there not in memory.get(key, {})}
             waveforms = {
                 there: distorted(clips.waveforms[name], recipe.sample_rate, recipe.seed, name, copy)
-                for name, there in ids.items()
+                for name, there in lacking.items()
             }
-            targets = {there: clips.targets[name] for name, there in ids.items()}
-            made = vectors_of(system, recipe, Clips(list(waveforms), waveforms, targets), memory)
-            found |= {name: made[there] for name, there in ids.items()}
+            targets = {there: clips.targets[name] for name, there in lacking.items()}
+            vectors_of(system, recipe, Clips(list(waveforms), waveforms, targets), memory)
+            found |= {name: memory[key][there] for name, there in ids.items()}
         yield found
 
 
@@ -86,6 +88,14 @@ def table_of(
     )
 
 
+def terms_of(recipe: Recipe) -> tuple[Shrinkage, Manner]:
+    """How a convex recipe standardises, and how its heads are fitted."""
+    schedule = recipe.convex
+    assert schedule is not None
+    shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
+    return shrinkage, Manner(schedule.own_heads, schedule.emphasis)
+
+
 def solve(system: System, recipe: Recipe, table: Table, folder: Path) -> System:
     """Fit the system's head on the training part's table; what was chosen stands in ``solved.json``.
 
@@ -94,8 +104,7 @@ def solve(system: System, recipe: Recipe, table: Table, folder: Path) -> System:
     """
     schedule = recipe.convex
     assert schedule is not None
-    shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
-    manner = Manner(schedule.own_heads, schedule.emphasis)
+    shrinkage, manner = terms_of(recipe)
     if schedule.strength == "held-out":
         fitted = fit_levels(
             table,
@@ -126,8 +135,7 @@ def levels_of(recipe: Recipe, table: Table, folder: Path) -> dict[Level, Fitted]
     """Every level of a bundle, fitted on the training part's table; ``plain`` at the strength that ``solve`` chose."""
     schedule = recipe.convex
     assert schedule is not None
-    shrinkage = Shrinkage(schedule.collection_shrinkage, schedule.speaker_shrinkage)
-    manner = Manner(schedule.own_heads, schedule.emphasis)
+    shrinkage, manner = terms_of(recipe)
     strength = float(json.loads((folder / SOLVED).read_text(encoding="utf-8"))["strength"])
     plain = fit_levels(
         table,
