@@ -1,12 +1,44 @@
-"""The accuracy table of README and results/README.md, from the summaries on disk: `python benchmarks/tables.py`."""
+"""What was run, from the summaries on disk: the table of results/README.md, and with ``--papers`` that of README.md."""
 
 import argparse
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from serotone.studies import load_study
 
 ROOT = Path(__file__).parent.parent
+
+
+class Paper(NamedTuple):
+    """A paper's main row: its recipe, where its idea is written and tested, and the study with its figures."""
+
+    paper: str
+    recipe: str
+    idea: str
+    code: str
+    tests: str
+    study: str = "main-rows"
+
+
+EMODB = "dynamic-convolution-emodb"
+PAPERS = (
+    Paper("Liang et al., JIFS 2020", "vlcrnn-fixed-length", "baseline: pieces of 3 s", "vlcrnn.py", "vlcrnn"),
+    Paper("Liang et al., JIFS 2020", "vlcrnn-variable-length", "whole clips, padding masked", "vlcrnn.py", "vlcrnn"),
+    Paper("Liang et al., JIFS 2020", "vlcrnn-focal", "and focal loss", "losses.py", "losses", "variable-length"),
+    Paper("Tripathi et al., arXiv 1906.05682", "resnet-mel-softmax", "baseline: softmax", "resnet.py", "resnet"),
+    Paper("Tripathi et al., arXiv 1906.05682", "resnet-mel-focal", "focal loss", "losses.py", "losses"),
+    Paper("Dai et al., ICASSP 2019", "crnn-mel", "baseline: softmax", "crnn.py", "objective"),
+    Paper("Dai et al., ICASSP 2019", "crnn-center-mel", "center loss", "losses.py", "losses"),
+    Paper("Zhou & Liu, Interspeech 2020", "cnn-blstm-attention", "baseline: mean pooled", "cnn_blstm.py", "cnn_blstm"),
+    Paper("Zhou & Liu, Interspeech 2020", "cnn-blstm-attention-combined", "and SD pooled", "pooling.py", "pooling"),
+    Paper(
+        "Zhou & Liu, Interspeech 2020", "cnn-blstm-attention-ams", "AM-softmax", "losses.py", "losses", "discriminative"
+    ),
+    Paper("Lin, Hu & Zhu, JCEIM 2023", "dycnn-static-lstm", "baseline: CNN and LSTM", "dycnn.py", "dycnn", EMODB),
+    Paper("Lin, Hu & Zhu, JCEIM 2023", "dycnn-bilstm", "dynamic CNN and BiLSTM", "dycnn.py", "dycnn", EMODB),
+)
 
 
 def percent(summary: dict[str, object], key: str) -> str:
@@ -20,9 +52,14 @@ def main() -> None:
     """Print Markdown: one row for each run under results/ that has a finished fold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "results")
-    folder = parser.parse_args().folder
+    parser.add_argument("--papers", action="store_true", help="one row for each idea of a paper, published and ours")
+    given = parser.parse_args()
+    folder = given.folder
     summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob("summary.json"))}
     summaries = {run: summary for run, summary in summaries.items() if summary["folds_finished"]}
+    if given.papers:
+        print("\n".join(papers(list(summaries.values()))))
+        return
     print("| run | recipe | protocol | schedule | folds | seed | UA: mean ± SD of folds (pooled) | WA |")
     print("|---|---|---|---|---|---|---|---|")
     for run, s in summaries.items():
@@ -31,6 +68,39 @@ def main() -> None:
         ua, wa = percent(s, "ua"), percent(s, "wa")
         print(f"| {run} | {s['recipe']} | {s['protocol']} | {schedule} | {folds} | {s['seed']} | {ua} | {wa} |")
     print("\n" + "\n".join(differences(list(summaries.values()))))
+
+
+def papers(summaries: list[dict[str, Any]]) -> list[str]:
+    """A row for each idea: published figures, and ours by the budget schedule where every fold is finished."""
+    lines = [
+        "| paper | recipe | idea | code | tests | published: WA / UA | ours, EmoDB, speakers apart | speakers shared |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for paper in PAPERS:
+        study = load_study(paper.study)
+        published = next(r.published for r in study.rows if r.recipe == paper.recipe and not r.set_)
+        assert published is not None
+        figures = [f"{value:g}" if value else "-" for value in (published.wa, published.ua)]
+        own = [s for s in summaries if s["recipe"] == paper.recipe and s["schedule"] == "budget"]
+        own = [s for s in own if s["folds_finished"] == s["folds_planned"] and len(s["labels"]) == 7]
+        apart, shared = (
+            score([s for s in own if bool(s["shared_speakers"]) == together]) for together in (False, True)
+        )
+        room = "src/serotone/modeling" + ("" if paper.code in ("losses.py", "pooling.py") else "/encoders")
+        code = f"[{paper.code}]({room}/{paper.code})"
+        tests = f"[test_{paper.tests}.py](tests/test_{paper.tests}.py)"
+        first = [paper.paper, f"`{paper.recipe}`", paper.idea, code, tests]
+        lines.append("| " + " | ".join([*first, f"{' / '.join(figures)} ({study.published_on})", apart, shared]) + " |")
+    return lines
+
+
+def score(summaries: list[dict[str, Any]]) -> str:
+    """Mean WA and UA over folds and seeds, in percent, and how many folds there are."""
+    folds = [fold for summary in summaries for fold in summary["folds"]]
+    if not folds:
+        return "not run"
+    wa, ua = (100 * sum(fold[key] for fold in folds) / len(folds) for key in ("wa", "ua"))
+    return f"{wa:.1f} / {ua:.1f} ({len(folds)} folds)"
 
 
 def differences(summaries: list[dict[str, Any]]) -> list[str]:
