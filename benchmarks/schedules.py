@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +150,15 @@ def curve(recipe: Recipe, split: Split, material: Material) -> list[dict[str, fl
     return watch.points
 
 
-def train(family: str, utterances: list[Utterance]) -> None:
-    """Train the candidates of a family that are not kept yet."""
+def train(family: str, utterances: list[Utterance], more: Sequence[str] = ()) -> None:
+    """Train the candidates of a family that are not kept yet; ``more`` are overrides for all of them."""
     name, settings, candidates = FAMILIES[family]
     path = FOLDER / f"{family}.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     for candidate, overrides in candidates.items():
         if candidate in [entry["candidate"] for entry in kept]:
             continue
-        recipe = load(name, ["schedule=budget", *settings, *overrides], corpora={u.corpus for u in utterances})
+        recipe = load(name, ["schedule=budget", *settings, *overrides, *more], corpora={u.corpus for u in utterances})
         split = plan(recipe, utterances)[0]
         material, _ = gather(recipe, utterances)
         start = time.process_time()
@@ -168,7 +168,7 @@ def train(family: str, utterances: list[Utterance]) -> None:
                 "candidate": candidate,
                 "recipe": name,
                 "protocol": recipe.protocol.name,
-                "set": [*settings, *overrides],
+                "set": [*settings, *overrides, *more],
                 "clips": {"train": len(split.train), "validation": len(split.validation)},
                 "processor_seconds": round(time.process_time() - start),
                 "curve": points,
@@ -208,12 +208,13 @@ def main() -> None:
     root = os.environ.get("SEROTONE_DATA")
     parser.add_argument("--family", choices=FAMILIES, action="append", default=[], help="train its candidates first")
     parser.add_argument("--corpus", action="append", metavar="NAME=ROOT", help="where EmoDB lies")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key in all")
     arguments = parser.parse_args()
     if arguments.family:
         corpora = arguments.corpus or ([f"emodb={root}/emodb"] if root else parser.error("--family needs --corpus"))
         torch.set_num_threads(1)
         for family in arguments.family:
-            train(family, parse_corpora(corpora))
+            train(family, parse_corpora(corpora), arguments.set)
     for family in FAMILIES:
         path = FOLDER / f"{family}.json"
         if path.is_file():
