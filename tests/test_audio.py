@@ -15,7 +15,7 @@ import soundfile
 
 from made_audio import Unseekable, encoded, env, speechlike, through_pipe
 from serotone import audio
-from serotone.audio import libsndfile, reading, sources
+from serotone.audio import decoding, libsndfile, sources
 from serotone.errors import (
     AudioEmptyError,
     AudioError,
@@ -177,7 +177,7 @@ def test_blocks_are_invisible(monkeypatch, rate, kind, channels):
     from_array = audio.read(samples, source_rate=rate)
     for module in (sources, libsndfile):
         monkeypatch.setattr(module, "BLOCK_VALUES", 3001)
-    monkeypatch.setattr(reading, "_START_VALUES", 100)
+    monkeypatch.setattr(decoding, "_START_VALUES", 100)
     assert np.abs(audio.read(content).samples - whole.samples).max() <= 2e-7
     assert np.array_equal(audio.read(samples, source_rate=rate).samples, from_array.samples)
 

@@ -247,11 +247,11 @@ def test_this_process_does_not_load_pyav_and_nobody_prints(tmp_path, m4a):
     (tmp_path / "damaged").write_bytes(m4a[: len(m4a) // 2] + bytes(500))
     code = f"""
 import sys
-from serotone import audio
+from serotone import audio, errors
 audio.read({str(tmp_path / "whole")!r})
 try:
     audio.read({str(tmp_path / "damaged")!r})
-except audio.reading.AudioError:
+except errors.AudioError:
     pass
 print("av" in sys.modules)
 """

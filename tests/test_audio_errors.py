@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from made_audio import Unseekable, encoded, env, read_or_refuse, speechlike
 from serotone import audio
-from serotone.audio import reading
 from serotone.errors import (
     AudioEmptyError,
     AudioError,
@@ -137,7 +136,7 @@ def test_too_long_is_told_from_the_header(monkeypatch, kind):
     assert audio.read(content, max_seconds=3.0).seconds == 3.0
     assert audio.read(content, max_seconds=1.0, start=1.5, end=2.5).seconds == 1.0
     assert audio.read(content, sample_rate=8000, min_seconds=2.9, max_seconds=3.0).seconds == 3.0
-    monkeypatch.setattr(reading, "_gather", None)  # nothing may be decoded
+    monkeypatch.setattr(audio.Blocks, "_decoded", None)  # nothing may be decoded
     with pytest.raises(AudioTooLongError, match=r"<bytes>: 3\.0 s of audio; at most 2 s"):
         audio.read(content, max_seconds=2)
 
@@ -374,7 +373,7 @@ def test_raw_g722_is_told_by_its_name_alone(tmp_path, monkeypatch):
 
 
 def test_the_message_about_length_names_what_there_is():
-    with pytest.raises(AudioTooLongError, match=r"--max-seconds, or max_seconds in Python"):
+    with pytest.raises(AudioTooLongError, match=r"--max-seconds of serotone predict, or max_seconds in Python"):
         audio.read(np.zeros(40000), source_rate=16000, max_seconds=2)
 
 

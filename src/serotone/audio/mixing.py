@@ -42,6 +42,11 @@ class Mixer:
         return total
 
     @property
+    def measures(self) -> bool:
+        """Whether the answer depends on how loud each channel is, which only the end tells."""
+        return self.only is None and self.channels > 1
+
+    @property
     def active(self) -> int:
         """How many channels are within 20 dB of the loudest."""
         return int(np.count_nonzero(self._energies >= self._energies.max() * 10 ** (-_BARE_DECIBELS / 10)))

@@ -1,40 +1,16 @@
-"""Files, bytes, streams and arrays to mono float32 at one rate: in blocks, however the source is encoded."""
+"""Files, bytes, streams and arrays to mono float32 at one rate, as one array in memory."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serotone.audio.containers import container_track
-from serotone.audio.formats import sniff
-from serotone.audio.libsndfile import soundfile_track
-from serotone.audio.mixing import Mixer
-from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
-from serotone.audio.track import UNKNOWN_FRAMES, Input, Track
-from serotone.errors import (
-    AudioEmptyError,
-    AudioError,
-    AudioFormatError,
-    AudioNotFiniteError,
-    AudioTooLongError,
-    AudioTooShortError,
-    AudioTruncatedError,
-)
+from serotone.audio.decoding import Blocks, Source
 
 MAX_SECONDS = 2 * 3600.0
 """The longest audio that is read where the caller states no bound: 460 MB at 16 kHz."""
-
-_START_VALUES = 2**22  # output values allocated before any are there, whatever the header says
-_ROUNDING = 0.6  # of a frame, by which a bound in seconds may miss a whole number of frames
-_LOUDEST = 1e6  # times full scale: beyond it nothing is audio
-_ODDLY_LOUD = 32.0  # times full scale (30 dB): what a gain in a chain of effects may give, and integers do not
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +38,7 @@ class Audio:
 
 
 def read(
-    source: str | Path | bytes | BinaryIO | NDArray[Any],
+    source: Source,
     *,
     sample_rate: int = 16000,
     source_rate: int | None = None,
@@ -115,154 +91,16 @@ def read(
     >>> audio.samples.shape, audio.samples.dtype, audio.seconds, audio.silent
     ((16000,), dtype('float32'), 1.0, False)
     """
-    longest = MAX_SECONDS if max_seconds is None else max_seconds
-    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
-        raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
-    if not 0 <= min_seconds <= longest:
-        raise ValueError(f"min_seconds is {min_seconds} and max_seconds {longest}; expected 0 <= min <= max")
-    if channel is not None and channel < 0:
-        raise ValueError(f"channel is {channel}; expected 0 for the first, 1 for the second and so on")
-    name = name_of(source)
-    begin = 0.0 if start is None else start
-    if not (0 <= begin < math.inf and (end is None or begin < end < math.inf)):
-        raise AudioError(f"{name}: asked from {start} to {end} s; expected 0 <= start < end")
-
-    with ExitStack() as stack, np.errstate(over="ignore", invalid="ignore"):
-        is_array = hasattr(source, "__array__")
-        content = None if is_array else open_content(source, name, longest, stack)
-
-        def open_track() -> Track:
-            return (
-                array_track(np.asarray(source), source_rate, name) if content is None else _open(content, name, stack)
-            )
-
-        track = open_track()
-        rate = track.rate
-        if channel is not None and channel >= track.channels:
-            count = f"{track.channels} channel{'s' if track.channels > 1 else ''}"
-            raise AudioError(f"{name}: has {count}, and channel {channel} was asked for (0 is the first)")
-        first, last = round(begin * rate), None if end is None else round(end * rate)
-        if track.frames is not None and 0 < track.frames <= first:
-            raise AudioEmptyError(f"{name}: nothing from {begin:g} s on; it ends at {track.frames / rate:.2f} s")
-        known_ends = [n for n in (track.frames, last) if n is not None]
-        known = min(known_ends) - first if known_ends else None
-        if known is not None and track.frames is not None and known > (longest + track.slack) * rate + _ROUNDING:
-            raise AudioTooLongError(_too_long(name, f"{known / rate:.1f} s", longest))
-
-        # One frame more than is allowed is asked for, so that decoding ends by itself and the child is not interrupted.
-        too_many = first + math.floor(min(longest * rate, UNKNOWN_FRAMES) + _ROUNDING) + 1
-        until = too_many if last is None else min(last, too_many)
-
-        def gather(track: Track, mixer: Mixer) -> tuple[NDArray[np.float32], int, float]:
-            gathered = _gather(track.blocks(first, until), mixer, rate, sample_rate, known, longest, name)
-            if content is not None:
-                content.check(name)
-            return gathered
-
-        mixer = Mixer(track.channels, channel)
-        samples, frames, peak = gather(track, mixer)
-        cancelled = mixer.cancelled
-        if cancelled:
-            del samples
-            mixer = Mixer(track.channels, mixer.loudest)
-            track = open_track()
-            samples, frames, peak = gather(track, mixer)
-
-    least = f"{min_seconds or 1 / sample_rate:.3g} s"
-    damaged = bool(track.warnings)
-    if frames == 0:
-        if damaged and not first:
-            raise AudioFormatError(f"{name}: not one sample of audio can be decoded: {track.warnings[0]}")
-        why = f": {track.warnings[0]}" if damaged else " between start and end" if first or last else ""
-        raise AudioEmptyError(f"{name}: not one sample of audio{why}")
-    if last is not None and first + frames < last - max(1, 0.05 * rate) and not damaged:
-        track.warnings.append(f"asked until {end:g} s, but it ends at {(first + frames) / rate:.2f} s")
-    if strict and track.warnings:
-        raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
-    if frames + _ROUNDING < min_seconds * rate or not len(samples):
-        if damaged:
-            raise AudioFormatError(f"{name}: {track.warnings[0]}; at least {least} are needed")
-        raise AudioTooShortError(f"{name}: {frames / rate:.3g} s of audio; at least {least} are needed")
-    notes = [f"{track.channels} channels mixed to one"] if mixer.differ else []
-    if cancelled:
-        track.warnings.append(
-            f"its channels cancel each other (one is inverted): only channel {(mixer.only or 0) + 1} of "
-            f"{track.channels} was taken"
-        )
-    if peak > _ODDLY_LOUD:
-        track.warnings.append(
-            f"samples up to {peak:.3g}, where -1 to 1 is expected; divide integers by their full scale, such as 32768"
-        )
-    silent = not samples.any()
-    return Audio(samples, sample_rate, tuple(track.warnings), silent, name, track.channels, tuple(notes))
-
-
-def _too_long(name: str, length: str, longest: float) -> str:
-    return (
-        f"{name}: {length} of audio; at most {longest:g} s are read here. Raise the bound (--max-seconds, or "
-        "max_seconds in Python), or cut the recording into parts"
-    )
-
-
-def _open(content: Input, name: str, stack: ExitStack) -> Track:
-    content.restore()
-    head = content.at(0, 64)
-    content.check(name)
-    form = sniff(head, name)
-    track = soundfile_track(content, head, stack) if form.by_libsndfile else None
-    content.check(name)
-    if track is None:
-        track = container_track(content, form, name, stack)
-    content.check(name)
-    if not MIN_SAMPLE_RATE <= track.rate <= MAX_SAMPLE_RATE:
-        expected = f"expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
-        raise AudioFormatError(f"{name}: its header says {track.rate} Hz, {expected}; the file is damaged")
-    return track
-
-
-def _gather(
-    blocks: Iterator[NDArray[np.float32]],
-    mixer: Mixer,
-    rate: int,
-    sample_rate: int,
-    known: int | None,
-    longest: float,
-    name: str,
-) -> tuple[NDArray[np.float32], int, float]:
-    """Blocks at ``rate`` to one array at ``sample_rate``; how many frames they held; the greatest magnitude."""
-    resample: Callable[..., NDArray[np.float32]] | None = None
-    if rate != sample_rate:
-        import soxr  # here: not every read needs it
-
-        resample = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ").resample_chunk
-    expected = _START_VALUES if known is None else math.ceil(known / rate * sample_rate) + 1
-    out = np.empty(min(expected, _START_VALUES), np.float32)
-    filled = frames = 0
-    peak = 0.0
-
-    def append(block: NDArray[np.float32]) -> None:
-        nonlocal filled
-        if filled + len(block) > len(out):
-            out.resize(max(filled + len(block), len(out) * 3 // 2), refcheck=False)
-        out[filled : filled + len(block)] = block
-        filled += len(block)
-
-    for frames_block in blocks:
-        block = mixer.mix(frames_block)
-        extreme = max(abs(float(block.min())), abs(float(block.max())))  # NaN where there is one
-        if not extreme <= _LOUDEST:
-            bad = ~(np.abs(block) <= _LOUDEST)
-            seconds, value = (frames + int(bad.argmax())) / rate, float(block[bad.argmax()])
-            what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
-            raise AudioNotFiniteError(f"{name}: {what} {seconds:.3f} s in; expected samples of about -1 to 1")
-        peak = max(peak, extreme)
-        frames += len(block)
-        append(block if resample is None else resample(np.ascontiguousarray(block)))
-    if frames > longest * rate + _ROUNDING:
-        raise AudioTooLongError(_too_long(name, f"more than {longest:g} s", longest))
-    if resample is not None and frames:
-        append(resample(np.empty(0, np.float32), last=True))
-    out.resize(filled, refcheck=False)
-    if mixer.gain != 1.0:
-        out *= np.float32(mixer.gain)
-    return out, frames, peak * mixer.gain
+    with Blocks(
+        source,
+        sample_rate=sample_rate,
+        source_rate=source_rate,
+        min_seconds=min_seconds,
+        max_seconds=MAX_SECONDS if max_seconds is None else max_seconds,
+        strict=strict,
+        start=start,
+        end=end,
+        channel=channel,
+    ) as blocks:
+        samples = blocks.gather()
+    return Audio(samples, sample_rate, blocks.warnings, blocks.silent, blocks.name, blocks.channels, blocks.notes)
