@@ -27,9 +27,9 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
         (
             "cnn-blstm-attention",
             ["clip_seconds=null"],
-            "clip_seconds null with encoder 'cnn-blstm', which masks nothing",
+            "clip_seconds null with encoder 'cnn-blstm', which cannot mask",
         ),
-        ("resnet-mel-focal", ["clip_seconds=null"], "clip_seconds null with encoder 'resnet18', which masks nothing"),
+        ("resnet-mel-focal", ["clip_seconds=null"], "clip_seconds null with encoder 'resnet18', which cannot mask"),
     ],
 )
 def test_parts_that_do_not_fit(name: str, changes: list[str], words: str) -> None:

@@ -227,7 +227,7 @@ def test_folders_without_speakers_say_so(tmp_path: Path) -> None:
 
 def test_folders_with_an_unknown_emotion_list_the_known(tmp_path: Path) -> None:
     put(folders_tree(tmp_path) / "melancholic" / "ann" / "3.wav")
-    with pytest.raises(CorpusError, match=r"melancholic.*no emotion known.*angry"):
+    with pytest.raises(CorpusError, match=r"melancholic.*not a known emotion.*angry"):
         CORPORA["folders"].read(tmp_path)
 
 
@@ -276,12 +276,12 @@ def test_manifest_with_equal_stems_uses_paths(tmp_path: Path) -> None:
     [
         ("path,speaker\none.wav,a\n", "no column emotion.*got: path, speaker"),
         ("", "no column path, emotion.*got: nothing"),
-        ("path,emotion,speaker\n", "no row below"),
-        ("path,emotion,speaker\none.wav,gloomy,a\n", "line 2: 'gloomy' is no emotion known here; use one of: .*angry"),
+        ("path,emotion,speaker\n", "and no rows"),
+        ("path,emotion,speaker\none.wav,gloomy,a\n", "line 2: 'gloomy' is not a known emotion; use one of: .*angry"),
         ("path,speaker,emotion\none.wav,a\n", "line 2: no emotion"),
         (
             "path,emotion,speaker\none.wav,nuetral,a\n",
-            r"line 2: 'nuetral' is no emotion known here \(did you mean neutral",
+            r"line 2: 'nuetral' is not a known emotion \(did you mean neutral",
         ),
         ("path,emotion,speaker\none.wav,sad,a\n,sad,a\n", "line 3: no path"),
         ("path,emotion,speaker,gender\none.wav,sad,a,x\n", "line 2: gender 'x'"),
@@ -379,10 +379,10 @@ def test_manifests_go_by_names_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "root", "message"),
     [
-        ("emobd", "data", r"'emobd' is no corpus known here \(did you mean emodb\?\).*mine=clips.csv"),
+        ("emobd", "data", r"'emobd' is not a known corpus \(did you mean emodb\?\).*mine=clips.csv"),
         ("emobd", "clips.wav", "did you mean emodb"),
-        ("zzz", "data", "'zzz' is no corpus known here; choose one of: emodb, ravdess"),
-        ("a/b", "clips.csv", "'a/b' is no corpus known here"),
+        ("zzz", "data", "'zzz' is not a known corpus; choose one of: emodb, ravdess"),
+        ("a/b", "clips.csv", "'a/b' is not a known corpus"),
         ("ased", "clips.csv", "manifest at clips.csv: looked for a CSV, TSV or Parquet file"),
     ],
 )

@@ -70,7 +70,7 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
         speaker=["a", "a"],
         id=["1", "2"],
     )
-    with pytest.raises(CorpusError, match="row 2: 'gloomy' is no emotion known here"):
+    with pytest.raises(CorpusError, match="row 2: 'gloomy' is not a known emotion"):
         CORPORA["manifest"].read(root)
     root = write_parquet(tmp_path / "n.parquet", path=["one.wav"], speaker=["a"])
     with pytest.raises(CorpusError, match=r"no column emotion.*got: path, speaker"):

@@ -390,7 +390,7 @@ def test_training_only_utterances_bring_sentences_of_their_own():
     ("utterances", "options", "message"),
     [
         (iemocap_like(), {}, "utterances without a sentence: Ses01F_.*choose leave-one-speaker-out"),
-        (corpus(2, 2), {}, "5 folds of 2 sentences; from 2 folds to one per sentence"),
+        (corpus(2, 2), {}, "5 folds of 2 sentences; give 2 folds or more"),
         (corpus(2, 2), {"folds": 1}, "1 folds of 2 sentences"),
         (corpus(2, 2), {"folds": 2}, "2 sentences given, at least 3 needed.*or lower validation_sentences"),
         (corpus(2, 5), {"validation_sentences": -1}, "validation_sentences is -1; it must be 0 or more"),
@@ -418,7 +418,7 @@ def test_each_corpus_is_tested_once_by_what_the_others_taught():
 @pytest.mark.parametrize(
     ("utterances", "message"),
     [
-        (speakers(3, "a"), "one corpus given, a; it needs two"),
+        (speakers(3, "a"), "one corpus given, a; it needs at least two"),
         (
             [replace(u, speaker=u.speaker[2:]) for u in [*speakers(3, "a"), *speakers(2, "b")]],
             "speakers of more than one corpus: s00, s01; prefix",

@@ -45,9 +45,9 @@ def test_warming_up_by_hand() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("weight_decay=0.1", r"schedules\.budget: weight_decay 0\.1 with optimiser 'adam'; it is adamw's"),
+        ("weight_decay=0.1", r"schedules\.budget: weight_decay 0\.1 with optimiser 'adam'; only adamw decays weights"),
         ("warm_up_steps=353", "warm_up_steps 353 of 352 steps"),
-        ("learning_rates.head=0", "a head that does not learn"),
+        ("learning_rates.head=0", "the head must learn"),
         ("learning_rates.ear=1", "learning_rates.ear"),
         ("learning_rates.encoder=-1", "learning_rates.encoder: Input should be greater than or equal to 0"),
         ("average=1", "schedules.budget.average"),

@@ -55,7 +55,7 @@ def test_overrides_reach_inside() -> None:
     [
         ("nonsense=1", "unknown key 'nonsense'"),
         ("center.lambda=1", "unknown key 'center.lambda'"),
-        ("schedule=fast", "none of this recipe's"),
+        ("schedule=fast", "is not in this recipe"),
         ("seed", "expected key=value"),
         ("seed.deeper=1", "seed: .*integer"),
         ("center.alpha=2", "center.alpha"),

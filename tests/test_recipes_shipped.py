@@ -335,4 +335,4 @@ def test_explain_speaks_json() -> None:
 def test_an_unknown_corpus_is_refused() -> None:
     done = CliRunner().invoke(app, ["recipe", "explain", "crnn-mel", "--corpus", "nowhere"])
     assert done.exit_code == 1
-    assert "'nowhere' is no corpus known here" in done.stderr
+    assert "'nowhere' is not a known corpus" in done.stderr

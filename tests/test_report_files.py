@@ -28,7 +28,7 @@ def edit(path, old, new):
         (lambda run: (run / "recipe.yaml").write_bytes(b"\xff"), r"recipe\.yaml"),
         (lambda run: edit(run / "fold-0-1/predictions.csv", "neutral,0", "bored,0"), r"fold-0-1/predictions\.csv"),
         (lambda run: edit(run / "fold-0-1/predictions.csv", "0.700000", "nan"), r"predictions\.csv: probabilities"),
-        (lambda run: edit(run / "fold-0-1/predictions.csv", "s1u1", "s1u0"), r"predictions\.csv: an utterance is"),
+        (lambda run: edit(run / "fold-0-1/predictions.csv", "s1u1", "s1u0"), r"predictions\.csv: an utterance appears"),
         (lambda run: edit(run / "fold-0-1/predictions.csv", "s1u1", "zz"), r"toy/zz is not in utterances\.csv"),
         (lambda run: edit(run / "fold-0-1/predictions.csv", "p_happy", "happy"), r"predictions\.csv: 6 lines"),
         (lambda run: (run / "fold-0-1/predictions.csv").unlink(), r"predictions\.csv"),

@@ -263,7 +263,7 @@ def test_simulated_coverage_is_near_95_percent_and_the_naive_interval_s_is_not(s
         ({"num_classes": 2}, "among 2 classes"),
         ({"speaker": np.array(["ann"] * 7 + [""])}, "without a speaker"),
         ({"utterance": np.arange(8)}, "without a utterance|without an utterance"),
-        ({"utterance": np.array(["a1"] * 2 + list("bcdefg"))}, "utterance a1 stands 2 times in one run"),
+        ({"utterance": np.array(["a1"] * 2 + list("bcdefg"))}, "utterance a1 appears 2 times in one run"),
         ({"utterance": np.array([*"abcdefg", "a"]), "run": np.array([0] * 7 + [1])}, "utterance a has two truths"),
     ],
 )

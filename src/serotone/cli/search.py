@@ -52,7 +52,7 @@ def search(
     varied = dict(read_space(space)) if space is not None else {}
     for key, values in map(parse_tune, tune or ()):
         if key in varied:
-            raise RecipeError(f"{key} is to be tuned twice; give it one range or one set of choices")
+            raise RecipeError(f"{key} is tuned twice; give it one range or one set of choices")
         varied[key] = values
     if not varied:
         raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")

@@ -79,7 +79,7 @@ def find_corpus(name: str, root: str | Path | None = None) -> Corpus:
     if root is not None and Path(root).suffix.lower() in manifest.SUFFIXES and _OWN_NAME.fullmatch(name):
         return replace(manifest.CORPUS, name=name)
     raise CorpusError(
-        f"{name!r} is no corpus known here{guess(name, CORPORA)}; choose one of: "
+        f"{name!r} is not a known corpus{guess(name, CORPORA)}; choose one of: "
         f"{', '.join(CORPORA)}; or give a table of your own under any name of letters, digits, ., - and _: "
         "mine=clips.csv"
     )

@@ -45,7 +45,5 @@ def canonical(word: str, *, where: str) -> str:
     emotion = SYNONYMS.get(normal(word))
     if emotion is None:
         near = guess(normal(word), SYNONYMS)
-        raise CorpusError(
-            f"{where}: {word!r} is no emotion known here{near}; use one of: {', '.join(sorted(SYNONYMS))}"
-        )
+        raise CorpusError(f"{where}: {word!r} is not a known emotion{near}; use one of: {', '.join(sorted(SYNONYMS))}")
     return emotion

@@ -55,7 +55,7 @@ def read(root: Path) -> list[Utterance]:
         raise CorpusError(f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}.{guess}")
     rows = _parquet_rows(root) if root.suffix.lower() in _PARQUET else _text_rows(root)
     if not rows:
-        raise CorpusError(f"{root}: a first line with column names and no row below it")
+        raise CorpusError(f"{root}: has column names and no rows; add a row for each clip")
     return from_rows(rows, source=root, corpus="manifest")
 
 

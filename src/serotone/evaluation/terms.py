@@ -70,7 +70,7 @@ def agree(
     for emotion in (word for pair in (merge or {}).items() for word in pair):
         if emotion not in known:
             near = guess(emotion, known)
-            raise MetricError(f"merge: {emotion!r} is no emotion known here{near}; the emotions are {', '.join(known)}")
+            raise MetricError(f"merge: {emotion!r} is not a known emotion{near}; the emotions are {', '.join(known)}")
     combined = {**bundle.merge, **(merge or {})}
     resolved = {emotion: _follow(emotion, combined) for emotion in combined}
     classes = tuple(dict.fromkeys(resolved.get(label, label) for label in bundle.labels))
@@ -101,7 +101,7 @@ def _follow(emotion: str, merge: Mapping[str, str]) -> str:
     seen = [emotion]
     while (following := merge.get(seen[-1], seen[-1])) != seen[-1]:
         if following in seen:
-            raise MetricError(f"merge: {' -> '.join([*seen, following])} is a circle; say which of them all count as")
+            raise MetricError(f"merge: {' -> '.join([*seen, following])} is a circle; merge them all into one of them")
         seen.append(following)
     return seen[-1]
 

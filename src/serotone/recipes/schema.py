@@ -124,11 +124,13 @@ class Schedule(_Frozen):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(f"steps {self.steps} and epochs {self.epochs}; expected one of them, the other null")
         if self.weight_decay and self.optimiser != "adamw":
-            raise ValueError(f"weight_decay {self.weight_decay} with optimiser {self.optimiser!r}; it is adamw's")
+            raise ValueError(
+                f"weight_decay {self.weight_decay} with optimiser {self.optimiser!r}; only adamw decays weights"
+            )
         if self.steps is not None and self.warm_up_steps > self.steps:
             raise ValueError(f"warm_up_steps {self.warm_up_steps} of {self.steps} steps; expected at most all of them")
         if "head" in self.frozen:
-            raise ValueError("learning_rates.head 0; a head that does not learn leaves nothing to train for")
+            raise ValueError("learning_rates.head is 0; the head must learn, so give it a rate above 0")
         return self
 
     @property
@@ -332,12 +334,12 @@ class Recipe(_Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
         if self.schedule not in self.schedules:
-            raise ValueError(f"schedule {self.schedule!r} is none of this recipe's: {', '.join(self.schedules)}")
+            raise ValueError(f"schedule {self.schedule!r} is not in this recipe; it has {', '.join(self.schedules)}")
         unknown = {*self.merge, *self.merge.values(), *(self.labels or ())} - set(EMOTIONS)
         if unknown:
             raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
         if self.segments and self.clip_seconds is None:
-            raise ValueError("segments need clip_seconds, the length of a piece")
+            raise ValueError("segments without clip_seconds; set clip_seconds to the length of a piece")
         if self.clip_seconds is None and not self.encoder.masks:
             raise ValueError(
                 f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
@@ -373,11 +375,14 @@ class Recipe(_Frozen):
             )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(
-                f"bundle.speech {self.bundle.speech!r} with sample_rate {self.sample_rate}; it hears 16000 Hz"
+                f"bundle.speech {self.bundle.speech!r} with sample_rate {self.sample_rate}; its detector needs 16000 Hz"
             )
         seconds = (self.bundle.min_seconds, self.bundle.window_seconds, self.bundle.max_seconds)
         if list(seconds) != sorted(seconds):
-            raise ValueError(f"bundle: min_seconds, window_seconds, max_seconds are {seconds}; expected them to rise")
+            raise ValueError(
+                f"bundle: min_seconds, window_seconds, max_seconds are {seconds}; "
+                "each must be larger than the one before"
+            )
         if self.clip_seconds and not self.segments and self.bundle.max_seconds > self.clip_seconds:
             raise ValueError(
                 f"bundle.max_seconds {self.bundle.max_seconds} is above clip_seconds {self.clip_seconds};"
@@ -388,7 +393,7 @@ class Recipe(_Frozen):
         if self.annealing is not None and not isinstance(self.encoder, DyCNNOptions):
             raise ValueError(f"annealing with encoder {self.encoder.name!r}; only dycnn has a temperature")
         if self.loss.length_weights and self.segments:
-            raise ValueError("loss.length_weights with segments; pieces are of one length but for the last")
+            raise ValueError("loss.length_weights with segments; all pieces have one length, except the last")
         alphas = self.loss.alpha.values() if isinstance(self.loss.alpha, dict) else [self.loss.alpha]
         if any(isinstance(alpha, float | int) and alpha < 0 for alpha in alphas):
             raise ValueError(f"loss.alpha {self.loss.alpha}; expected nothing below 0")

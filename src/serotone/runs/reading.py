@@ -183,7 +183,7 @@ def read_failures(study: Path) -> list[dict[str, Any]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: damaged: {error}; take it away, and the same study command writes it anew") from None
+        raise RunError(f"{path}: damaged: {error}; delete it, and the same study command writes it again") from None
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise RunError(f"{path}: expected a list of failures; remove the file, and run the study again")
     return entries
@@ -221,7 +221,7 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     columns = list(reader.fieldnames or ())
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise RunError(f"{path}: line {number} has not the {len(columns)} columns of the first; restore the file")
+            raise RunError(f"{path}: line {number} and the first differ in their number of columns; restore the file")
     return columns, rows
 
 
@@ -250,7 +250,10 @@ def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
     for repetition in {fold.repetition for fold in folds}:
         heard = [name for fold in folds if fold.repetition == repetition for name in fold.ids]
         if len(set(heard)) < len(heard):
-            raise RunError(f"{folder}: repetition {repetition} tests an utterance in two folds; folds of two runs?")
+            raise RunError(
+                f"{folder}: repetition {repetition} tests an utterance in two folds; "
+                "does the folder hold folds of two runs?"
+            )
     return folds
 
 
@@ -300,7 +303,7 @@ def _answers(
         )
     ids = tuple(row["id"] for row in rows)
     if len(set(ids)) < len(ids):
-        raise RunError(f"{path}: an utterance is there twice; expected one answer each")
+        raise RunError(f"{path}: an utterance appears twice; expected one answer for each")
     if strangers := [name for name in ids if name not in utterances]:
         raise RunError(f"{path}: utterance {strangers[0]} is not in {UTTERANCES}; are they of the same run?")
     place = {label: index for index, label in enumerate(labels)}

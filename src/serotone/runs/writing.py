@@ -107,7 +107,7 @@ def note_versions(fold: Path, mine: Mapping[str, object]) -> None:
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}; take it away, and the same command goes on without it") from None
+        raise RunError(f"{path}: damaged: {error}; delete it, and run the same command again") from None
     known = known if isinstance(known, list) else [known]  # before 2026-11-21 it was one, not in a list
     if mine not in known:
         write_json(path, [*known, mine])

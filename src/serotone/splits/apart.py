@@ -32,7 +32,7 @@ def speakers_out(utterances: Sequence["Utterance"], options: Options) -> list[He
     if not 2 <= groups <= len(speakers):
         asked = f"{options.folds} folds" if options.folds else f"{options.speakers_out} speakers out"
         raise SplitError(
-            f"speakers-out: {asked} of {len(speakers)} speakers; from 2 folds to one per speaker are possible"
+            f"speakers-out: {asked} of {len(speakers)} speakers; give 2 folds or more, at most one per speaker"
         )
     genders: dict[str, str] = {}
     for u in utterances:
@@ -94,8 +94,8 @@ def leave_one_corpus_out(utterances: Sequence["Utterance"], options: Options) ->
         homes.setdefault(u.speaker, set()).add(u.corpus)
     if len(ids) < 2:
         raise SplitError(
-            f"leave-one-corpus-out: one corpus given, {min(ids)}; it needs two, one to test and one to train: repeat "
-            "--corpus NAME=ROOT, or choose leave-one-speaker-out"
+            f"leave-one-corpus-out: one corpus given, {min(ids)}; it needs at least two, one to test on and one "
+            "to train on: repeat --corpus NAME=ROOT, or choose leave-one-speaker-out"
         )
     shared = [speaker for speaker, corpora in homes.items() if len(corpora) > 1]
     if shared:
@@ -170,7 +170,7 @@ def sentence_out(utterances: Sequence["Utterance"], options: Options) -> list[He
     folds = DEFAULT_FOLDS if options.folds is None else options.folds
     if not 2 <= folds <= len(sentences):
         raise SplitError(
-            f"sentence-out: {folds} folds of {len(sentences)} sentences; from 2 folds to one per sentence are possible"
+            f"sentence-out: {folds} folds of {len(sentences)} sentences; give 2 folds or more, at most one per sentence"
         )
     emotions: dict[str, set[str]] = {}
     for u in utterances:

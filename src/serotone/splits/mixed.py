@@ -20,7 +20,8 @@ def stratified_k_fold(utterances: Sequence["Utterance"], options: Options) -> li
     folds = DEFAULT_FOLDS if options.folds is None else options.folds
     if not 2 <= folds <= len(utterances):
         raise SplitError(
-            f"stratified-k-fold: {folds} folds of {len(utterances)} utterances; possible are 2 to one per utterance"
+            f"stratified-k-fold: {folds} folds of {len(utterances)} utterances; "
+            "give 2 folds or more, at most one per utterance"
         )
     _warn_of_rare_emotions("stratified-k-fold", utterances, folds)
     share = 0.1 if options.validation_share is None else options.validation_share

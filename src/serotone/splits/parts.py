@@ -66,7 +66,10 @@ def verify_split(
         held_out = {u.corpus for part in parts[1:] for u in part}
         nameless = [u.id for u in by_id.values() if not u.sentence and u.corpus in held_out]
         if nameless:
-            raise SplitError(f"{where}: utterances without a sentence: {some(nameless)}; nobody knows what they share")
+            raise SplitError(
+                f"{where}: utterances without a sentence: {some(nameless)}; "
+                "without it, shared sentences cannot be counted"
+            )
         _apart(where, "sentence", parts, sentences_of)
 
 

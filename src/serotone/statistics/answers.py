@@ -68,7 +68,7 @@ class Answers:
         found, count = np.unique(keys, return_counts=True)
         if (count > 1).any():
             twice = names[found[count > 1][0] % len(names)]
-            raise MetricError(f"utterance {twice} stands {count.max()} times in one run; give each run its own number")
+            raise MetricError(f"utterance {twice} appears {count.max()} times in one run; give each run its own number")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

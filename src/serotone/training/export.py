@@ -186,9 +186,7 @@ def reload(bundle: Bundle) -> tuple[System, Recipe]:
     """
     missing = [name for name in ("weights.safetensors", "recipe.yaml") if not (bundle.path / name).is_file()]
     if missing:
-        raise BundleError(
-            f"{bundle.path}: carries no {' and no '.join(missing)}; a shipped bundle holds the graph alone"
-        )
+        raise BundleError(f"{bundle.path}: has no {' and no '.join(missing)}; a shipped bundle holds the graph alone")
     recipe = load(bundle.path / "recipe.yaml")
     system = build_system(recipe, len(bundle.labels))
     system.load_state_dict(load_file(bundle.path / "weights.safetensors"))
