@@ -342,8 +342,8 @@ class Recipe(_Frozen):
             raise ValueError("segments without clip_seconds; set clip_seconds to the length of a piece")
         if self.clip_seconds is None and not self.encoder.masks:
             raise ValueError(
-                f"clip_seconds null with encoder {self.encoder.name!r}, which masks nothing: padding would change its"
-                " answers; give clip_seconds a length, or take an encoder of variable length"
+                f"clip_seconds null with encoder {self.encoder.name!r}, which cannot mask padding, so padding would"
+                " change its answers; set clip_seconds, or choose an encoder that masks"
             )
         if self.clip_seconds is None and self.standardise_over == "speech-frames":
             raise ValueError(
