@@ -115,8 +115,13 @@ def test_padding_is_invisible(name: str, filler: float) -> None:
 def test_one_step_is_that_step(name: str) -> None:
     states = torch.randn(2, 1, 6)
     vectors = made(name)(states, torch.tensor([1, 1]))
-    torch.testing.assert_close(vectors[:, :6], states[:, 0])
-    assert vectors[:, 6:].tolist() == [pytest.approx([1e-3] * (vectors.shape[1] - 6))] * 2
+    if name == "loud-mean-sd":
+        vectors, again = vectors[:, :10], vectors[:, 10:]
+        assert torch.equal(vectors, again)
+        states = states[:, :, :5]
+    width = states.shape[2]
+    torch.testing.assert_close(vectors[:, :width], states[:, 0])
+    assert vectors[:, width:].tolist() == [pytest.approx([1e-3] * (vectors.shape[1] - width))] * 2
 
 
 @pytest.mark.parametrize("name", sorted(POOLINGS))
@@ -125,7 +130,7 @@ def test_a_constant_segment_has_finite_gradients(name: str, value: float) -> Non
     pooling = made(name)
     states = torch.full((2, 23, 6), value, requires_grad=True)
     vectors = pooling(states, torch.tensor([23, 9]))
-    torch.testing.assert_close(vectors[:, :6], torch.full((2, 6), value))
+    torch.testing.assert_close(vectors[:, :5], torch.full((2, 5), value))
     vectors.square().sum().backward()
     gradients = [states.grad, *(parameter.grad for parameter in pooling.parameters())]
     assert all(gradient.isfinite().all() for gradient in gradients)
@@ -139,6 +144,21 @@ def test_width_is_as_announced_and_gradients_are_those_of_differences(name: str)
     assert pooling(states, lengths).shape == (2, pooling.num_outputs)
     parameters = tuple(pooling.parameters())
     assert torch.autograd.gradcheck(lambda values, *_: pooling(values, lengths), (states, *parameters))
+
+
+def test_loud_steps_weigh_more_by_hand() -> None:
+    states = torch.tensor([[[1.0, 1.0], [4.0, 3.0], [torch.nan, torch.nan]], [[2.0, 0.0], [8.0, -1.0], [5.0, 2.0]]])
+    vectors = made("loud-mean-sd", 2)(states, torch.tensor([2, 3]))
+    first = [2.5, 1.5, 0.25 * 1 + 0.75 * 4, math.sqrt(0.25 * 2.25**2 + 0.75 * 0.75**2)]
+    second = [5.0, math.sqrt(6), 5.0, 3e-3]
+    torch.testing.assert_close(vectors[0], torch.tensor(first), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(vectors[1, :3], torch.tensor(second[:3]), atol=1e-5, rtol=1e-5)
+    assert 0 < vectors[1, 3] < 5e-3
+
+
+def test_loudness_alone_is_no_state_to_pool() -> None:
+    with pytest.raises(ValueError, match=r"over 1 states; expected loudness next to at least one"):
+        made("loud-mean-sd", 1)
 
 
 def test_strong_scores_neither_overflow_nor_spread() -> None:

@@ -19,8 +19,8 @@ from serotone.training.quantise import compact, rounded, to_grid
 SMALL_WHISPER = (
     "frontend={name: whisper-log-mel}",
     "standardise=null",
-    "encoder={name: whisper, width: 64, heads: 4, layers: [2]}",
-    "pooling=mean-sd",
+    "encoder={name: whisper, width: 64, heads: 4, layers: [2], loudness: true}",
+    "pooling=loud-mean-sd",
     "head={name: linear}",
 )
 

@@ -10,6 +10,7 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from serotone.modeling.encoders import Whisper
+from serotone.modeling.encoders.whisper import loudness
 from serotone.modeling.lengths import zero_beyond
 from serotone.options.encoders import WhisperOptions
 
@@ -120,6 +121,19 @@ def test_padding_is_invisible_whatever_it_holds(training: bool) -> None:
         for row, (length, count) in enumerate(zip(lengths.tolist(), counts.tolist(), strict=True)):
             alone, _ = encoder(frames[row : row + 1, :length], lengths[row : row + 1])
             torch.testing.assert_close(together[row, :count], alone[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_last_state_is_how_loud_a_step_is() -> None:
+    power = torch.tensor([[4.0, 9.0, 16.0, 1.0, 0.0, 5.0], [9.0, 0.0, 36.0, 0.0, torch.nan, torch.nan]])
+    bands = torch.tensor([0.25, 0.75])
+    frames = (torch.log10(power[:, :, None] * bands).clamp_min(-8) + 4) / 4  # as Whisper compresses power
+    found = loudness(frames, torch.tensor([6, 4]))
+    expected = [[2 / 2, 4 / 2, 0], [3 / 4.5, 6 / 4.5, 0]]
+    torch.testing.assert_close(found[:, :, 0], torch.tensor(expected), rtol=1e-5, atol=1e-3)
+    encoder = Whisper(WhisperOptions(width=16, heads=2, layers=(0, 1), loudness=True), num_features=2)
+    states, _ = encoder(frames, torch.tensor([6, 4]))
+    assert encoder.num_outputs == states.shape[2] == 33
+    assert torch.equal(states[:, :, -1:], found)
 
 
 def test_gradients_of_a_padded_batch_are_finite_and_reach_the_first_convolution() -> None:

@@ -17,6 +17,7 @@ from serotone.options.poolings import (
     AttentiveMeanDeviationOptions,
     AttentiveMeanOptions,
     EndsOptions,
+    LoudMeanDeviationOptions,
     MeanDeviationOptions,
     MeanOptions,
 )
@@ -91,6 +92,35 @@ class MeanDeviation(Pooling):
         return torch.cat([mean, (squares.sum(dim=1) / count).clamp_min(1e-6).sqrt()], dim=1)
 
 
+class LoudMeanDeviation(Pooling):
+    """(mu, sigma) over a clip's states, each counting alike, then (mu, sigma) weighted by how loud each step is.
+
+    How loud is the last of the states, which an encoder gives with ``loudness``; a value below 0 counts 0. Vowels weigh
+    more than pauses and noise in the second pair, so that it depends less on where a clip was cut and on its room.
+    """
+
+    options_type = LoudMeanDeviationOptions
+
+    def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
+        super().__init__(options, num_inputs=num_inputs, directions=directions)
+        if num_inputs < 2:
+            raise ValueError(f"pooling loud-mean-sd over {num_inputs} states; expected loudness next to at least one")
+        self.num_outputs = 4 * (num_inputs - 1)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, D), lengths (B,) of at least 1 -> (B, 4 (D - 1))."""
+        states = zero_beyond(_precise(states), lengths, dim=1)
+        states, loud = states[:, :, :-1], states[:, :, -1:].clamp_min(0)
+        alike = zero_beyond(torch.ones_like(loud), lengths, dim=1)
+        vectors = []
+        for weights in (alike, loud + 1e-6 * alike):
+            weights = weights / weights.sum(dim=1, keepdim=True)
+            mean = (weights * states).sum(dim=1)
+            variance = (weights * (states - mean.unsqueeze(1)).square()).sum(dim=1)
+            vectors += [mean, variance.clamp_min(1e-6).sqrt()]
+        return torch.cat(vectors, dim=1)
+
+
 class AttentiveMean(Pooling):
     """mu = sum_t alpha_t h_t with alpha = softmax(e) (Zhou and Liu 2020, equation 4).
 
@@ -147,6 +177,7 @@ POOLINGS: Mapping[str, type[Pooling]] = by_name(
     Ends,
     Mean,
     MeanDeviation,
+    LoudMeanDeviation,
     AttentiveMean,
     AttentiveMeanDeviation,
 )

@@ -102,6 +102,7 @@ class WhisperOptions(EncoderOptions):
         tuple[int, ...],
         doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
     ] = (3,)
+    loudness: Annotated[bool, doc("how loud each step is, as a last state next to those of the layers")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -29,6 +29,13 @@ class MeanDeviationOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoudMeanDeviationOptions(Options):
+    """Mean and standard deviation over time twice: every step alike, and weighted by how loud it is."""
+
+    name: Literal["loud-mean-sd"] = "loud-mean-sd"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttentiveMeanOptions(Options):
     """A mean over time by learned attention."""
 
@@ -46,6 +53,7 @@ POOLINGS: Mapping[str, type[Options]] = by_name(
     EndsOptions,
     MeanOptions,
     MeanDeviationOptions,
+    LoudMeanDeviationOptions,
     AttentiveMeanOptions,
     AttentiveMeanDeviationOptions,
 )

@@ -373,6 +373,10 @@ class Recipe(_Frozen):
                 "weights with standardise per-bin; pretrained weights read frames as the frontend makes them:"
                 " set standardise null"
             )
+        if self.pooling.name == "loud-mean-sd" and not getattr(self.encoder, "loudness", False):
+            raise ValueError(
+                "pooling loud-mean-sd without loudness among the states: set encoder.loudness true, which whisper has"
+            )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(
                 f"bundle.speech {self.bundle.speech!r} with sample_rate {self.sample_rate}; its detector needs 16000 Hz"

@@ -49,7 +49,8 @@ class Whisper(Encoder):
         self.conv2 = nn.Conv1d(width, width, kernel_size=3, stride=2, padding=1)
         self.layers = nn.ModuleList(Layer(width, options.heads) for _ in range(options.depth))
         self.register_buffer("rates", rates(width), persistent=False)
-        self.num_outputs = width * len(options.layers)
+        self.loudness = options.loudness
+        self.num_outputs = width * len(options.layers) + options.loudness
         self.exported = False
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,6 +65,8 @@ class Whisper(Encoder):
                 " 30 s: crop clips with max_frames, or cut them into windows"
             )
         padded = not self.exported and bool((lengths < frames.shape[1]).any())
+        frames = zero_beyond(frames, lengths, dim=1) if padded else frames
+        loud = loudness(frames, lengths) if self.loudness else None
         states = self._convolved(frames, lengths if padded else None)  # (B, T', W)
         lengths = halved(lengths)
         visible = mask(lengths, states.shape[1])[:, None, None, :] if padded else None  # (B, 1, 1, T')
@@ -73,6 +76,8 @@ class Whisper(Encoder):
             states = layer(states, visible)
             if number in self.returned:
                 kept.append(states)
+        if loud is not None:
+            kept.append(loud)
         return torch.cat(kept, dim=2) if len(kept) > 1 else kept[0], lengths
 
     def positions(self, size: int | Tensor) -> Tensor:
@@ -82,9 +87,7 @@ class Whisper(Encoder):
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
     def _convolved(self, frames: Tensor, lengths: Tensor | None) -> Tensor:
-        """Frames (B, T, F) -> (B, T', W). A convolution sees zeros beyond each length, if any are given."""
-        if lengths is not None:
-            frames = zero_beyond(frames, lengths, dim=1)
+        """Frames (B, T, F), 0 beyond their lengths -> (B, T', W). The second convolution sees zeros there, too."""
         maps = functional.gelu(self.conv1(frames.transpose(1, 2)))  # (B, W, T)
         if lengths is not None:
             maps = zero_beyond(maps, lengths, dim=2)
@@ -144,6 +147,19 @@ def rates(width: int) -> Tensor:
     """Radians a step of each sinusoid, (width / 2,) in float32: geometric, from 1 down to 1 / 10,000."""
     count = width // 2
     return torch.exp(-math.log(LONGEST_PERIOD) / max(1, count - 1) * torch.arange(count))
+
+
+def loudness(frames: Tensor, lengths: Tensor) -> Tensor:
+    """How loud each step of a clip is: (B, T', 1), the mean over time is 1; for frames (B, T, F) of Whisper's log-mel.
+
+    That is the root of the power in all bands of the frame in a step's middle; what lies beyond the lengths (B,) is 0.
+    """
+    steps = halved(lengths)
+    decades = 4 * frames[:, ::2].float() - 4  # of power: Whisper's compression taken back
+    root = decades.mul(math.log(10)).exp().sum(dim=2, keepdim=True).sqrt()  # (B, T', 1)
+    root = zero_beyond(root, steps, dim=1)
+    mean = root.sum(dim=1, keepdim=True) / steps.view(-1, 1, 1)
+    return (root / mean).to(frames.dtype)
 
 
 def halved(length: Length) -> Length:
