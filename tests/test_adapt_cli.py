@@ -8,6 +8,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from serotone.cli import app
+from serotone.cli.recordings import Part
 from serotone.recognition.profile import load_profile
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone
@@ -66,12 +67,10 @@ def test_adapt_then_predict_is_predict_adapt(toy, office, tmp_path):
 
 def test_what_is_too_large_to_keep_is_heard_twice(toy, office, monkeypatch):
     kept = answers(office, "--bundle", toy, "--adapt", "--timeline")
-    monkeypatch.setattr("serotone.cli.predict.KEPT_BYTES", 0)
+    monkeypatch.setattr("serotone.cli.answers.KEPT_BYTES", 0)
     heard = []
-    hear = Recognizer.hear
-    monkeypatch.setattr(
-        Recognizer, "hear", lambda self, source, **how: heard.append(source) or hear(self, source, **how)
-    )
+    hear = Part.hear
+    monkeypatch.setattr(Part, "hear", lambda self, by, name, **how: heard.append(name) or hear(self, by, name, **how))
     assert answers(office, "--bundle", toy, "--adapt", "--timeline") == kept
     assert len(heard) == 12
 

@@ -81,7 +81,7 @@ def test_a_mix_is_noted_before_its_first_block():
         assert blocks.notes == ("2 channels mixed to one",)
     with audio.blocks(SOURCES["FLAC, opposite"]) as blocks:
         next(blocks)
-        assert "only channel 1 of 2" in blocks.warnings[0]
+        assert "of the 2 channels only channel 0" in blocks.warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,8 @@ def test_one_recording_is_a_block(toy, long):
     assert "mean of 12 windows" in lines[0]
     assert [line.split()[0] for line in lines[1:4]] == list(LABELS)
     assert "0.00 -     5.00 s  angry" in lines[4]
-    assert len(lines) == 7
+    assert lines[7].strip() == "of 10.0 s of speech: angry 50%, happy 50%"
+    assert len(lines) == 8
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
@@ -232,6 +233,10 @@ def test_a_folder_without_audio(toy, tmp_path, good):
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {tmp_path / 'empty'}: no audio in this folder; expected files that end in")
     assert json.loads(result.stdout)["label"] == "angry"
+    for name in ("a.mpc", "b.mpc", "notes"):
+        (tmp_path / "empty" / name).write_text("hello", encoding="utf-8")
+    passed = run("predict", tmp_path / "empty", "--bundle", toy).stderr
+    assert "no audio in this folder (passed over: 1 without a suffix, 2 .mpc); expected files" in passed
 
 
 def test_missing_files_and_bundles_are_one_line(toy, good):

@@ -251,8 +251,8 @@ class Blocks(Iterator[NDArray[np.float32]]):
         if mixer.cancelled:
             self._mixer = Mixer(self.channels, mixer.loudest)
             self._remarks.append(
-                f"its channels cancel each other (one is inverted): only channel {mixer.loudest + 1} of "
-                f"{self.channels} was taken"
+                f"its channels cancel each other (one is inverted): of the {self.channels} channels "
+                f"only channel {mixer.loudest} was taken (0 is the first)"
             )
             return True
         self._gain = mixer.gain

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import Progress, complain, one_line, remark_terms
-from serotone.cli.predict import STDIN, find_recordings
+from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.errors import SerotoneError

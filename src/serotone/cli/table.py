@@ -77,6 +77,10 @@ class TableWriter(Writer):
         (self._add_row if self._as_rows else self._add_block)(prediction)
         for segment in prediction.segments:
             self._add_segment(segment)
+        if shares := prediction.shares:
+            speech = f"of {sum(part.speech_seconds for part in prediction.segments if part.label):.1f} s of speech"
+            parts = ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
+            self._print(Text(f"    {speech}: {parts}", "dim"))
 
     def finish(self) -> None:
         """Write what the question mark means, if there was one, and which profile answered."""
@@ -87,7 +91,7 @@ class TableWriter(Writer):
             self._print(Text(one_line(self._profile), "dim"))
 
     def _add_row(self, prediction: Prediction) -> None:
-        name = _fit_end(one_line(prediction.name), self._name_width, "…" if self._blocks else "~")
+        name = _fit_end(one_line(prediction.title), self._name_width, "…" if self._blocks else "~")
         row = Text.assemble(name, "  ", self._answer(prediction), "  ")
         if prediction.label is None:
             row.append(prediction.reason or "", "dim")
@@ -98,7 +102,7 @@ class TableWriter(Writer):
         self._print(row)
 
     def _add_block(self, prediction: Prediction) -> None:
-        header = Text.assemble((one_line(prediction.name), "bold"), f"  {prediction.duration_seconds:.2f} s  ")
+        header = Text.assemble((one_line(prediction.title), "bold"), f"  {prediction.duration_seconds:.2f} s  ")
         header.append_text(self._answer(prediction))
         header.append(f"  {prediction.reason or _windows(prediction)}", "dim")
         self._print(header)

@@ -1,4 +1,7 @@
-"""Predictions as JSON, JSON lines or CSV, each written as soon as it is known; tables are in ``cli.table``."""
+"""Predictions as JSON, JSON lines or CSV, each written as soon as it is known.
+
+Tables are in ``cli.table``, formats of timelines in ``cli.tracks``.
+"""
 
 import csv
 import json
@@ -6,12 +9,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TextIO
 
+from serotone.cli.formats import OF_SEGMENTS, Answers
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.prediction import SCHEMA, Prediction, Segment
 
 
 class Writer(ABC):
-    """Takes what became of each recording, in order."""
+    """Takes what became of each recording, in order.
+
+    ``tells_remarks`` says that an answer's warnings and notes are in what is written.
+    """
+
+    tells_remarks = False
 
     def start(self) -> None:  # noqa: B027 - JSON lines have no beginning
         """Write what stands at the top."""
@@ -27,14 +36,18 @@ class Writer(ABC):
         """Write what stands at the end."""
 
 
-def open_writer(format: str, stream: TextIO, bundle: Bundle, names: Sequence[str], *, timeline: bool) -> Writer:
-    """The writer of a format (table, json, jsonl, csv) for the recordings of these names."""
-    if format == "json":
+def open_writer(format: Answers, stream: TextIO, bundle: Bundle, names: Sequence[str], *, timeline: bool) -> Writer:
+    """The writer of a format, a value of ``cli.formats.Answers``, for the recordings of these names."""
+    if format is Answers.json:
         return JsonWriter(stream, bundle)
-    if format == "jsonl":
+    if format is Answers.jsonl:
         return JsonLinesWriter(stream)
-    if format == "csv":
+    if format is Answers.csv:
         return CsvWriter(stream, bundle, timeline=timeline)
+    if format in OF_SEGMENTS:
+        from serotone.cli.tracks import TRACKS
+
+        return TRACKS[format](stream, bundle, names)
     from serotone.cli.table import TableWriter
 
     return TableWriter(stream, bundle, names)
@@ -42,6 +55,8 @@ def open_writer(format: str, stream: TextIO, bundle: Bundle, names: Sequence[str
 
 class JsonWriter(Writer):
     """One JSON object: the bundle, the predictions and the failures."""
+
+    tells_remarks = True
 
     def __init__(self, stream: TextIO, bundle: Bundle) -> None:
         self._stream = stream
@@ -72,6 +87,8 @@ class JsonWriter(Writer):
 class JsonLinesWriter(Writer):
     """One JSON object per prediction and line; failures are on standard error alone."""
 
+    tells_remarks = True
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
@@ -87,40 +104,43 @@ class CsvWriter(Writer):
     def __init__(self, stream: TextIO, bundle: Bundle, *, timeline: bool) -> None:
         self._labels = bundle.labels
         self._timeline = timeline
+        self.tells_remarks = not timeline
         self._stream = stream
         self._rows = csv.writer(stream, lineterminator="\n")
 
     def start(self) -> None:
         """Write the header."""
-        middle = ["start", "end"] if self._timeline else ["duration_seconds", "windows", "reason", "warnings"]
+        middle = ["start", "end"] if self._timeline else ["duration_seconds", "windows", "reason", "warnings", "notes"]
         common = ["label", "confidence", "uncertain", "speech_seconds"]
-        self._rows.writerow(["name", *common, *middle, *(f"p_{label}" for label in self._labels)])
+        self._rows.writerow(["name", *common, *middle, "channel", *(f"p_{label}" for label in self._labels)])
 
     def add(self, prediction: Prediction) -> None:
         """Write one row, or one for each segment, and let whatever reads see it at once."""
         if self._timeline:
             for segment in prediction.segments:
-                self._row(prediction.name, segment, [f"{segment.start:.3f}", f"{segment.end:.3f}"])
+                self._row(prediction, segment, [f"{segment.start:.3f}", f"{segment.end:.3f}"])
         else:
             details = [
                 f"{prediction.duration_seconds:.3f}",
                 str(prediction.windows),
                 prediction.reason or "",
                 "; ".join(prediction.warnings),
+                "; ".join(prediction.notes),
             ]
-            self._row(prediction.name, prediction, details)
+            self._row(prediction, prediction, details)
         self._stream.flush()
 
-    def _row(self, name: str, answer: Prediction | Segment, details: list[str]) -> None:
+    def _row(self, prediction: Prediction, answer: Prediction | Segment, details: list[str]) -> None:
         named = answer.probabilities
         self._rows.writerow(
             [
-                name,
+                prediction.name,
                 answer.label or "",
                 f"{answer.confidence:.6f}",
                 "true" if answer.uncertain else "false",
                 f"{answer.speech_seconds:.3f}",
                 *details,
+                "" if prediction.channel is None else str(prediction.channel),
                 *(f"{named[label]:.6f}" if label in named else "" for label in self._labels),
             ]
         )

@@ -2,6 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serotone.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SCHEMA = 1
 """Version of the JSON form; new keys may join it, none changes its meaning."""
@@ -43,7 +49,9 @@ class Prediction:
     recogniser's name and version. ``profile`` is None for an answer that depends on the recording and the bundle
     alone; an adapted one has the profile's ``name`` and ``count``, and the ``speaker`` whose own statistics it used,
     or None.
-    ``segments`` is empty unless a timeline was asked for.
+    ``segments`` is empty unless a timeline was asked for. ``channel`` is the one that was heard, 0 the first, and None
+    where all were. ``warnings`` says what was odd about the recording, ``notes`` what was done that is not odd, such as
+    channels that were mixed. Predictions can be pickled, compared and shared between threads.
     """
 
     name: str
@@ -59,6 +67,26 @@ class Prediction:
     bundle: str
     segments: tuple[Segment, ...] = ()
     profile: Mapping[str, object] | None = None
+    channel: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What people call it: the name, and the channel where one was heard."""
+        return self.name if self.channel is None else f"{self.name}, channel {self.channel}"
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of its time in speech that each emotion has by the timeline, the greatest first; they sum to 1.
+
+        Empty without a timeline, or without speech.
+        """
+        seconds: dict[str, float] = {}
+        for segment in self.segments:
+            if segment.label is not None:
+                seconds[segment.label] = seconds.get(segment.label, 0.0) + segment.speech_seconds
+        total = sum(seconds.values())
+        return {label: of / total for label, of in sorted(seconds.items(), key=lambda item: -item[1]) if total}
 
     def to_dict(self) -> dict[str, object]:
         """The prediction as JSON holds it; documented in ``docs/prediction.md``."""
@@ -74,7 +102,32 @@ class Prediction:
             "duration_seconds": round(self.duration_seconds, 3),
             "windows": self.windows,
             "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "bundle": self.bundle,
+            "channel": self.channel,
             "profile": None if self.profile is None else dict(self.profile),
+            "shares": self.shares,
             "segments": [segment.to_dict() for segment in self.segments],
         }
+
+    def to_pandas(self) -> "DataFrame":
+        """The segments as a table: a row for each, empty without a timeline.
+
+        Columns are name, channel, start and end in seconds, label, confidence, uncertain, speech_seconds, and
+        p_<label> for each label that has a probability. What is unknown is missing (None or NaN).
+
+        Raises MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtraError("to_pandas", "pandas") from error
+        columns = ["start", "end", "label", "confidence", "uncertain", "speech_seconds"]
+        rows = [
+            {"name": self.name, "channel": self.channel}
+            | {column: getattr(segment, column) for column in columns}
+            | {f"p_{label}": probability for label, probability in segment.probabilities.items()}
+            for segment in self.segments
+        ]
+        named = dict.fromkeys(key for row in rows for key in row) or ["name", "channel", *columns]
+        return pandas.DataFrame(rows, columns=list(named))

@@ -1,0 +1,183 @@
+"""Recordings to answers, in a file or on standard output, each written as soon as it is known."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from serotone.cli.formats import BY_LINE, Answers
+from serotone.cli.messages import Progress, complain, remark
+from serotone.cli.recordings import STDIN, Found, Heard, Part
+from serotone.errors import AudioError, SerotoneError
+
+if TYPE_CHECKING:
+    from serotone.cli.partial import Partial
+    from serotone.cli.writers import Writer
+    from serotone.recognition.prediction import Prediction
+    from serotone.recognition.recognizer import Recognizer
+
+KEPT_BYTES = 256 << 20
+"""What is kept of recordings that were heard for ``--adapt``; the others are decoded twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How recordings are to be answered; ``check`` raises where a signal that ends the command was lost.
+
+    ``speakers`` has whose voice recordings are, by name, and ``kept`` what was heard already. ``show`` is called with
+    each answer.
+    """
+
+    format: Answers
+    timeline: bool
+    part: Part
+    check: Callable[[], None]
+    speakers: Mapping[str, str | None]
+    kept: Mapping[str, list[Heard]] = field(default_factory=dict)
+    show: Callable[["Prediction"], None] = lambda prediction: None
+
+    def terms(self) -> dict[str, object]:
+        """What two commands must have in common for the one to go on with the other's file."""
+        return {"--format": self.format.value, "--timeline": self.timeline, **self.part.terms()}
+
+
+def answer(recognizer: "Recognizer", found: list[Found], out: Path | None, wish: Wish) -> int:
+    """Answer every recording on standard output or in a file; the number that failed.
+
+    A file of JSON lines or CSV is written line by line, and an earlier command's that was interrupted is gone on with;
+    any other appears at the end. From standard input nothing can be read again, so a file with its answer does, too.
+    """
+    if out is None:
+        return _write_anew(recognizer, found, sys.stdout, wish)
+    by_line = wish.format in BY_LINE and all(name != STDIN for name, _ in found)
+    if by_line and (out.is_file() or not out.exists()):
+        return _go_on(recognizer, found, out, wish)
+    from serotone.cli.output import write_at_end
+
+    failures = 0
+
+    def write(stream: TextIO) -> None:
+        nonlocal failures
+        failures = _write_anew(recognizer, found, stream, wish)
+
+    write_at_end(out, write)
+    return failures
+
+
+def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["Recognizer", list[Found], Wish]:
+    """The recogniser adapted to all recordings, which are heard here; what was heard is kept as far as it is small."""
+    from serotone.recognition.profile import ProfileBuilder
+
+    recognizer.adaptation()  # refuses a bundle that cannot be adapted before hours of reading
+    builder = ProfileBuilder("these recordings", recognizer.bundle)
+    progress = Progress(len(found), "recordings read")
+    kept: dict[str, list[Heard]] = {}
+    room = KEPT_BYTES
+    heard: list[Found] = []
+    for name, problem in found:
+        if problem is None:
+            try:
+                parts = wish.part.hear(recognizer, name, timeline=wish.timeline)
+                for part in parts:
+                    builder.add(part.hearing.embeddings, wish.speakers.get(name))
+                size = sum(part.hearing.nbytes for part in parts)
+                if name == STDIN or size <= room:
+                    kept[name] = parts
+                    room -= size
+            except AudioError as error:
+                problem = error
+            wish.check()
+        heard.append((name, problem))
+        progress.step()
+    progress.clear()
+    return recognizer.with_profile(builder.profile()), heard, replace(wish, kept=kept)
+
+
+def _write_anew(recognizer: "Recognizer", found: list[Found], stream: TextIO, wish: Wish) -> int:
+    from serotone.cli.writers import open_writer
+
+    writer = open_writer(wish.format, stream, recognizer.bundle, [name for name, _ in found], timeline=wish.timeline)
+    writer.start()
+    return _write(recognizer, found, writer, wish, shown=not (stream is sys.stdout and sys.stdout.isatty()))
+
+
+def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) -> int:
+    """Write a file line by line, from where an earlier command stopped."""
+    from serotone import __version__
+    from serotone.cli.output import named
+    from serotone.cli.partial import Partial
+    from serotone.cli.writers import open_writer
+
+    profile = recognizer.current_profile
+    adapted = {} if profile is None else {"profile": profile.digest()}
+    terms = {"bundle": recognizer.bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
+    names = [name for name, _ in found]
+    finished = False
+    try:
+        with Partial(out, terms, names) as partial:
+            if partial.kept:
+                remark(
+                    f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; going on with the rest"
+                )
+            todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
+            writer = open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
+            if partial.empty:
+                writer.start()
+            try:
+                failures = _write(recognizer, todo, writer, wish, partial=partial)
+                partial.finish()
+                finished = True
+            finally:
+                if partial.kept and not finished:
+                    remark(
+                        f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; "
+                        "the same command goes on from there"
+                    )
+    except OSError as error:
+        raise named(error, out) from error
+    return failures
+
+
+def _write(
+    recognizer: "Recognizer",
+    found: list[Found],
+    writer: "Writer",
+    wish: Wish,
+    *,
+    partial: "Partial | None" = None,
+    shown: bool = True,
+) -> int:
+    """Answer every recording, writing as each is ready; the number that failed."""
+    progress = Progress(len(found), "recordings", shown=shown)
+    failures = 0
+    try:
+        for name, problem in found:
+            try:
+                if problem is not None:
+                    raise problem
+                parts = wish.kept.get(name) or wish.part.hear(recognizer, name, timeline=wish.timeline)
+                predictions = [part.answer(recognizer, wish.speakers.get(name)) for part in parts]
+                wish.check()
+            except SerotoneError as error:
+                wish.check()
+                failures += 1
+                progress.clear()
+                complain(error)
+                writer.fail(name, error)
+            else:
+                for prediction in predictions:
+                    writer.add(prediction)
+                if partial is not None:
+                    partial.keep(name)
+                progress.clear()
+                for prediction in predictions:
+                    if not writer.tells_remarks:
+                        for line in (*prediction.warnings, *prediction.notes):
+                            remark(f"{prediction.title}: {line}")
+                    wish.show(prediction)
+            progress.step()
+    finally:
+        progress.clear()
+    writer.finish()
+    return failures

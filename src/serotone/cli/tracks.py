@@ -1,0 +1,96 @@
+"""Timelines as other programs read them: Audacity's label track, WebVTT's cues, RTTM's segments.
+
+A segment without speech is silence in all of them: it is left out.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import TextIO
+
+from serotone.cli.messages import one_line
+from serotone.cli.writers import Writer
+from serotone.recognition.bundle import Bundle
+from serotone.recognition.prediction import Prediction, Segment
+
+
+class TrackWriter(Writer):
+    """Writes the segments with speech of each recording, as soon as they are known."""
+
+    def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
+        self._stream = stream
+        self._bundle = bundle
+        self._names = names
+
+    def add(self, prediction: Prediction) -> None:
+        """Write one recording's segments and let whatever reads see them at once."""
+        for segment in prediction.segments:
+            if segment.label is not None:
+                self._stream.write(self._line(prediction, segment))
+        self._stream.flush()
+
+    def _line(self, prediction: Prediction, segment: Segment) -> str:
+        """The text of one segment."""
+        raise NotImplementedError
+
+
+class AudacityWriter(TrackWriter):
+    """Audacity's label track: start, end and text, apart by tabs; File > Import > Labels reads it."""
+
+    def _line(self, prediction: Prediction, segment: Segment) -> str:
+        side = "" if prediction.channel is None else f"channel {prediction.channel}: "
+        return f"{segment.start:.6f}\t{segment.end:.6f}\t{side}{_words(segment)}\n"
+
+
+class WebVttWriter(TrackWriter):
+    """WebVTT: a cue for each segment, which a player shows under the recording. A channel is the cue's voice."""
+
+    def start(self) -> None:
+        """Write the header."""
+        said = one_line(f"{self._bundle.name} {self._bundle.version}").replace("-->", "->")
+        self._stream.write(f"WEBVTT\n\nNOTE emotions by serotone, {said}\n")
+
+    def _line(self, prediction: Prediction, segment: Segment) -> str:
+        voice = "" if prediction.channel is None else f"<v channel {prediction.channel}>"
+        text = _words(segment).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return f"\n{_clock(segment.start)} --> {_clock(segment.end)}\n{voice}{text}\n"
+
+
+class RttmWriter(TrackWriter):
+    """RTTM (NIST, rich transcription): a SPEAKER line for each segment, the emotion in the place of the speaker's name.
+
+    The file is the recording's name without folder and suffix, or with them where two recordings would be the same;
+    what would part it in two is replaced by ``_``. Channels count from 1. The confidence has its field.
+    """
+
+    def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
+        super().__init__(stream, bundle, names)
+        self._stems = Counter(PurePath(name).stem for name in names)
+
+    def _line(self, prediction: Prediction, segment: Segment) -> str:
+        stem = PurePath(prediction.name).stem
+        file = re.sub(r"\s", "_", one_line(stem if self._stems[stem] <= 1 else prediction.name))
+        length = segment.end - segment.start
+        place = f"{(prediction.channel or 0) + 1} {segment.start:.3f} {length:.3f}"
+        return f"SPEAKER {file} {place} <NA> <NA> {segment.label} {segment.confidence:.3f} <NA>\n"
+
+
+def _words(segment: Segment) -> str:
+    """The answer as people read it, such as ``angry 0.83``, with a question mark where it is uncertain."""
+    return f"{segment.label}{'?' * segment.uncertain} {segment.confidence:.2f}"
+
+
+def _clock(seconds: float) -> str:
+    """A time as WebVTT writes it, such as 00:01:02.500."""
+    thousandths = round(seconds * 1000)
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
+
+
+TRACKS: dict[str, Callable[[TextIO, Bundle, Sequence[str]], TrackWriter]] = {
+    "audacity": AudacityWriter,
+    "webvtt": WebVttWriter,
+    "rttm": RttmWriter,
+}
+"""The writer of each format of timelines."""

@@ -1,0 +1,234 @@
+"""Which part of a recording ``serotone predict`` hears, what it says of that, and timelines for other programs."""
+
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+from test_predict_cli import process, run
+from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
+
+HALVES = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(5, 0.3)])
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_toy_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def call(tmp_path):
+    """A call: one side is loud, then silent, then buzzes; the other is quiet."""
+    path = tmp_path / "a call.wav"
+    soundfile.write(path, np.stack([HALVES, tone(13, 0.002)], axis=1), SAMPLE_RATE)
+    return path
+
+
+@pytest.fixture
+def long(tmp_path):
+    path = tmp_path / "long one.wav"
+    soundfile.write(path, HALVES, SAMPLE_RATE)
+    return path
+
+
+def answers(*arguments):
+    result = run("predict", *arguments, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)["predictions"]
+
+
+# Channels -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_mix_is_always_said(toy, call, tmp_path):
+    noisy = tmp_path / "both.wav"
+    soundfile.write(noisy, np.stack([tone(1, 0.5), buzz(1, 0.3)], axis=1), SAMPLE_RATE)
+    said = "2 channels mixed to one"
+    for options in ([], ["--format", "csv", "--timeline"], ["--format", "webvtt"], ["--format", "rttm"]):
+        assert run("predict", noisy, "--bundle", toy, *options).stderr == f"note: {noisy}: {said}\n"
+    (answer,) = answers(noisy, "--bundle", toy)
+    assert answer["notes"] == [said]
+    (row,) = csv.DictReader(io.StringIO(run("predict", noisy, "--bundle", toy, "--format", "csv").stdout))
+    assert row["notes"] == said
+
+
+def test_one_channel(toy, call):
+    labels = [answers(call, "--bundle", toy, "--channel", channel, "--end", 5)[0]["label"] for channel in (0, 1)]
+    assert labels == ["angry", "sad"]
+    (answer,) = answers(call, "--bundle", toy, "--channel", "1")
+    assert (answer["channel"], answer["notes"], answer["name"]) == (1, [], str(call))
+    missing = run("predict", call, "--bundle", toy, "--channel", "2")
+    assert missing.exit_code == 1
+    assert "has 2 channels, and channel 2 was asked for (0 is the first)" in missing.stderr
+
+
+def test_each_channel_apart(toy, call, long):
+    given = answers(call, long, "--bundle", toy, "--channels", "--end", "5")
+    assert [(answer["name"], answer["channel"], answer["label"]) for answer in given] == [
+        (str(call), 0, "angry"),
+        (str(call), 1, "sad"),
+        (str(long), None, "angry"),
+    ]
+    shown = run("predict", call, "--bundle", toy, "--channels")
+    assert f"{call}, channel 0" in shown.stdout
+    assert f"{call}, channel 1" in shown.stdout
+    assert shown.stderr == ""
+    rows = list(csv.DictReader(io.StringIO(run("predict", call, "--bundle", toy, "--channels", "--format=csv").stdout)))
+    assert [row["channel"] for row in rows] == ["0", "1"]
+
+
+def test_each_channel_apart_goes_on_with_the_same_command_only(toy, call, tmp_path):
+    out = tmp_path / "out" / "answers.jsonl"
+    assert run("predict", call, "--bundle", toy, "--channels", "--out", out).exit_code == 0
+    assert [json.loads(line)["channel"] for line in out.read_text(encoding="utf-8").splitlines()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["x.wav", "--channel", "0", "--channels"], "give --channel or --channels, not both"),
+        (["-", "--channels"], "standard input can be read only once"),
+        (["x.wav", "--start", "5", "--end", "5"], "stops at 5 s, before it begins"),
+        (["x.wav", "--end", "0"], "stops at 0 s, before it begins"),
+        (["x.wav", "y.wav", "--format", "webvtt"], "holds one recording, and 2 are given"),
+        (["x.wav", "y.wav", "--format", "audacity"], "choose rttm, csv, json or jsonl"),
+        (["x.wav", "--out", "x.xlsx"], "no format has the suffix .xlsx; end it in one of .csv, .json, .jsonl, .rttm"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(toy, options, reason):
+    result = run("predict", *options, "--bundle", toy, env={"COLUMNS": "400"})
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
+
+
+# A part in time -------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_in_time_counts_from_the_start_of_the_recording(toy, long):
+    (whole,) = answers(long, "--bundle", toy, "--timeline")
+    (part,) = answers(long, "--bundle", toy, "--timeline", "--start", "5", "--end", "12")
+    assert [(s["start"], s["end"], s["label"]) for s in whole["segments"]] == [
+        (0, 5, "angry"),
+        (5, 8, None),
+        (8, 13, "happy"),
+    ]
+    assert [(s["start"], s["end"], s["label"]) for s in part["segments"]] == [(5, 8, None), (8, 12, "happy")]
+    assert part["duration_seconds"] == 7
+    assert (whole["shares"], part["shares"]) == ({"angry": 0.5, "happy": 0.5}, {"happy": 1})
+
+
+def test_a_part_beyond_the_end_and_a_bound(toy, long):
+    late = run("predict", long, "--bundle", toy, "--start", "20")
+    assert (late.exit_code, late.stderr) == (1, f"error: {long}: nothing from 20 s on; it ends at 13.00 s\n")
+    bounded = run("predict", long, "--bundle", toy, "--max-seconds", "10")
+    assert "13.0 s of audio; at most 10 s are read here" in bounded.stderr
+    assert run("predict", long, "--bundle", toy, "--max-seconds", "10", "--end", "9").exit_code == 0
+
+
+def test_an_empty_path_is_not_this_folder(toy):
+    result = run("predict", "", "--bundle", toy)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert result.stderr.startswith("error: a PATH is empty; give the path of a recording")
+
+
+# Timelines for other programs -----------------------------------------------------------------------------------------
+
+
+def written(toy, recording, out, *options):
+    assert run("predict", recording, "--bundle", toy, "--out", out, *options).exit_code == 0
+    return out.read_text(encoding="utf-8")
+
+
+def test_audacity_reads_its_labels(toy, long, call, tmp_path):
+    """Three fields apart by tabs, as Audacity's manual has them; silence has no label."""
+    text = written(toy, long, tmp_path / "labels.txt", "--format", "audacity")
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert [(float(start), float(end)) for start, end, _ in rows] == [(0, 5), (8, 13)]
+    assert [label.split() for _, _, label in rows] == [["angry", "0.99"], ["happy", "1.00"]]
+    apart = written(toy, call, tmp_path / "sides.txt", "--format", "audacity", "--channels")
+    assert {line.split("\t")[2].split(": ")[0] for line in apart.splitlines()} == {"channel 0", "channel 1"}
+
+
+def cues(text):
+    """The cues of a WebVTT file, by its grammar (W3C): a header, blocks apart by empty lines, their timings."""
+    header, *blocks = text.rstrip("\n").split("\n\n")
+    assert header == "WEBVTT"
+    stamp = r"(\d{2,}):([0-5]\d):([0-5]\d)\.(\d{3})"
+    for block in blocks:
+        if block.startswith("NOTE "):
+            assert "-->" not in block
+            continue
+        timing, payload = block.split("\n")
+        match = re.fullmatch(f"{stamp} --> {stamp}", timing)
+        hours, minutes, seconds, parts, *rest = map(int, match.groups())
+        start = hours * 3600 + minutes * 60 + seconds + parts / 1000
+        stop = rest[0] * 3600 + rest[1] * 60 + rest[2] + rest[3] / 1000
+        assert stop > start
+        yield start, stop, payload
+
+
+def test_webvtt_is_parsed_by_its_grammar(toy, long, call, tmp_path):
+    text = written(toy, long, tmp_path / "a.vtt")
+    assert list(cues(text)) == [(0, 5, "angry 0.99"), (8, 13, "happy 1.00")]
+    late = written(toy, long, tmp_path / "b.vtt", "--start", "8.5", "--end", "12.25")
+    assert list(cues(late)) == [(8.5, 12.25, "happy 1.00")]
+    voices = {payload.split(">")[0] for _, _, payload in cues(written(toy, call, tmp_path / "c.vtt", "--channels"))}
+    assert voices == {"<v channel 0", "<v channel 1"}
+
+
+def test_webvtt_counts_hours():
+    from serotone.cli.tracks import _clock
+
+    assert [_clock(seconds) for seconds in (0, 59.9996, 3599.5, 36000.25)] == [
+        "00:00:00.000",
+        "00:01:00.000",
+        "00:59:59.500",
+        "10:00:00.250",
+    ]
+
+
+def rttm(text):
+    """The segments of an RTTM file: ten fields a line (NIST, RT-09 evaluation plan, appendix A)."""
+    for line in text.splitlines():
+        kind, file, channel, start, length, orthography, subtype, name, confidence, lookahead = line.split()
+        assert (kind, orthography, subtype, lookahead) == ("SPEAKER", "<NA>", "<NA>", "<NA>")
+        yield file, int(channel), float(start), float(start) + float(length), name, float(confidence)
+
+
+def test_rttm_has_ten_fields(toy, long, call, tmp_path):
+    text = written(toy, long, tmp_path / "a.rttm")
+    assert [row[:5] for row in rttm(text)] == [("long_one", 1, 0, 5, "angry"), ("long_one", 1, 8, 13, "happy")]
+    (answer,) = answers(long, "--bundle", toy, "--timeline")
+    for row, segment in zip(rttm(text), answer["segments"][::2], strict=True):
+        assert row[5] == pytest.approx(segment["confidence"], abs=5e-4)
+    sides = list(rttm(written(toy, call, tmp_path / "b.rttm", "--channels")))
+    assert {row[1] for row in sides} == {1, 2}
+
+
+def test_rttm_keeps_recordings_of_one_name_apart(toy, long, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / "calls" / folder).mkdir(parents=True)
+        (tmp_path / "calls" / folder / "x.wav").write_bytes(long.read_bytes())
+    text = written(toy, tmp_path / "calls", tmp_path / "all.rttm")
+    assert {row[0] for row in rttm(text)} == {str(tmp_path / "calls" / folder / "x.wav") for folder in ("a", "b")}
+
+
+def test_doubt_is_marked(tmp_path, long):
+    make_toy_bundle(tmp_path / "strict", thresholds={"uncertain": 1.0})
+    text = written(tmp_path / "strict", long, tmp_path / "a.vtt")
+    assert [payload for _, _, payload in cues(text)] == ["angry? 0.99", "happy? 1.00"]
+
+
+@pytest.mark.parametrize("format", ["table", "csv", "webvtt", "rttm", "audacity"])
+def test_a_reader_that_goes_away_is_141(toy, long, format):
+    child = process("predict", long, "--bundle", toy, "--format", format)
+    child.stdout.close()
+    assert child.stderr.read() == b""
+    child.stderr.close()
+    assert child.wait() == 141
