@@ -14,8 +14,8 @@ from serotone.errors import AudioFormatError
 from serotone.files import write_whole
 
 
-def check_out(out: Path, inputs: Iterable[str | Path]) -> Path:
-    """The file that ``--out`` means, links followed; nothing is touched.
+def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out", example: str = "answers.csv") -> Path:
+    """The file that an option means to be written, links followed; nothing is touched.
 
     Raises typer.BadParameter (exit status 2): it is a folder, one of the ``inputs`` (under whatever name), has the
     suffix of audio, or holds audio. A shell that expands ``--out *.wav`` gives the first recording as the file to
@@ -24,17 +24,19 @@ def check_out(out: Path, inputs: Iterable[str | Path]) -> Path:
     from serotone.audio import AUDIO_SUFFIXES
 
     target = Path(os.path.realpath(out))
-    remedy = "give a new name, such as --out answers.csv"
+    remedy = f"give a new name, such as {option} {example}"
     if target.is_dir():
-        raise refused(f"{out} is a folder; give the name of a file in it, such as {out / 'answers.csv'}")
+        raise refused(f"{out} is a folder; give the name of a file in it, such as {out / example}", option)
     if {out.suffix.lower(), target.suffix.lower()} & AUDIO_SUFFIXES:
-        raise refused(f"{out} has the name of a recording, and would be overwritten; {remedy}")
+        raise refused(f"{out} has the name of a recording, and would be overwritten; {remedy}", option)
     if target.exists():
         for name in inputs:
             if _is_same(target, name):
-                raise refused(f"{out} is one of the recordings to hear ({name}), and would be overwritten; {remedy}")
+                raise refused(
+                    f"{out} is one of the recordings to hear ({name}), and would be overwritten; {remedy}", option
+                )
         if target.is_file() and (kind := _audio_in(target)):
-            raise refused(f"{out} holds audio ({kind}), and would be overwritten; {remedy}")
+            raise refused(f"{out} holds audio ({kind}), and would be overwritten; {remedy}", option)
     return target
 
 
@@ -50,9 +52,9 @@ def check_out_folder(out: Path) -> None:
         raise refused(f"{nearest}: nothing may be written there; choose another folder or change its permissions")
 
 
-def refused(message: str) -> typer.BadParameter:
-    """The error of a ``--out`` that cannot be meant."""
-    return typer.BadParameter(message, param_hint="--out")
+def refused(message: str, option: str = "--out") -> typer.BadParameter:
+    """The error of a ``--out``, or of another file to write, that cannot be meant."""
+    return typer.BadParameter(message, param_hint=option)
 
 
 def write_at_end(path: Path, write: Callable[[TextIO], None]) -> None:

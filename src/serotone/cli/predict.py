@@ -1,6 +1,7 @@
 """``serotone predict``: the emotion of recordings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,14 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(help="Write to this file. Interrupted, JSON lines and CSV go on with the same command."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the timeline of one recording over its waveform, as .png or .svg; implies --timeline."),
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Draw what weighed in one recording's answer over its spectrogram, as .png or .svg."),
     ] = None,
     start: Annotated[float | None, typer.Option(min=0, help="Begin so many seconds into each recording.")] = None,
     end: Annotated[float | None, typer.Option(min=0, help="Stop so many seconds into each recording.")] = None,
@@ -92,6 +101,11 @@ def predict(
         from serotone.cli.output import check_out
 
         out = check_out(out, names)
+    part = Part(start, end, channel, apart=channels, max_seconds=max_seconds, strict=strict)
+    pictures = {"--plot": plot, "--explain": explain}
+    from serotone.cli.pictures import check_picture, pictures_of
+
+    drawn = {option: check_picture(path, option, names, part) for option, path in pictures.items() if path is not None}
     from serotone.cli.answers import Wish, adapted, answer
     from serotone.recognition.recognizer import Recognizer
 
@@ -100,8 +114,8 @@ def predict(
     if profile is not None:
         recognizer = recognizer.with_profile(profile)
     with ends_in_order() as check:
-        part = Part(start, end, channel, apart=channels, max_seconds=max_seconds, strict=strict)
-        wish = Wish(chosen, timeline=timeline or chosen in OF_SEGMENTS, part=part, check=check, speakers=voices)
+        timeline = timeline or chosen in OF_SEGMENTS or plot is not None
+        wish = Wish(chosen, timeline=timeline, part=part, check=check, speakers=voices)
         if adapt:
             recognizer, found, wish = adapted(recognizer, found, wish)
         elif profile is None and len(found) >= MANY and recognizer.bundle.adaptation:
@@ -109,7 +123,7 @@ def predict(
                 f"{len(found)} recordings: if they are of one kind (one microphone, room or call centre), "
                 "--adapt answers them better; see docs/adaptation.md"
             )
-        if answer(recognizer, found, out, wish):
+        if answer(recognizer, found, out, replace(wish, show=pictures_of(drawn, part, recognizer, voices))):
             raise typer.Exit(1)
 
 

@@ -1,0 +1,284 @@
+"""Pictures of an answer: what they show, in colour and in grey, and what weighs in an answer."""
+
+import io
+import pickle
+import sys
+from itertools import pairwise
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+from matplotlib.figure import Figure
+from onnx import TensorProto, helper
+
+from serotone import Recognizer
+from serotone.audio import Audio
+from serotone.errors import AudioTooLongError, MissingExtraError
+from serotone.recognition import picture
+from serotone.recognition.explaining import explain
+from serotone.recognition.prediction import Prediction, Segment
+from test_predict_cli import run
+from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone, toy_graph, write_toy_manifest
+
+HALVES = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(5, 0.3)])
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_toy_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recognizer(toy):
+    return Recognizer(toy)
+
+
+@pytest.fixture(scope="module")
+def halves(recognizer):
+    return recognizer.predict(HALVES, source_rate=SAMPLE_RATE, timeline=True)
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The picture as numbers, (height, width, 4), 0 to 255."""
+    file = io.BytesIO()
+    figure.savefig(file, format="rgba", dpi=100)
+    width, height = (round(100 * inches) for inches in figure.get_size_inches())
+    return np.frombuffer(file.getvalue(), np.uint8).reshape(height, width, 4).astype(float)
+
+
+def words(figure: Figure) -> set[str]:
+    return {text.get_text() for axes in figure.axes for text in axes.texts}
+
+
+# The envelope ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, 2048, 2049, 5000, 100_003])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_envelope_holds_the_extremes_of_its_stretches_however_it_is_fed(length, seed):
+    generator = np.random.default_rng(seed)
+    samples = generator.standard_normal(length).astype(np.float32)
+    cuts = np.sort(generator.integers(0, length + 1, 30))
+    made = picture.envelope(np.split(samples, cuts), 1000)
+    assert made.seconds == length / 1000
+    width = 1
+    while length // width > 2048:
+        width *= 2
+    expected = [samples[at : at + width] for at in range(0, length, width)]
+    assert np.array_equal(made.low, [part.min() for part in expected])
+    assert np.array_equal(made.high, [part.max() for part in expected])
+
+
+# The timeline ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_timeline_names_its_segments_and_shows_time_and_probability(halves):
+    figure = picture.draw_timeline(halves, picture.envelope([HALVES], SAMPLE_RATE))
+    *_, chances, bar = figure.axes
+    assert {"angry\n0.99", "happy\n1.00", "no speech"} <= words(figure)
+    assert chances.get_xlim() == (0, 13)
+    assert [label.get_text() for label in chances.get_yticklabels()] == ["angry", "happy", "sad"]
+    assert bar.get_ylabel() == "probability"
+    assert chances.get_xlabel() == "seconds"
+
+
+def test_a_part_in_time_stands_where_it_was(recognizer):
+    sound = HALVES[8 * SAMPLE_RATE :]
+    prediction = recognizer.predict(sound, source_rate=SAMPLE_RATE, timeline=True)
+    figure = picture.draw_timeline(prediction, picture.envelope([sound], SAMPLE_RATE), start=8.0)
+    assert figure.axes[2].get_xlim() == (8, 13)
+
+
+def timeline(*rows: tuple[float, float, str | None, bool]) -> Prediction:
+    def segment(start, end, label, uncertain):
+        chances = {} if label is None else {name: 0.9 if name == label else 0.01 for name in picture.LOOKS}
+        return Segment(start, end, label, chances, 0.9 * (label is not None), uncertain, end - start)
+
+    segments = tuple(segment(*row) for row in rows)
+    end = rows[-1][1]
+    return Prediction("a $b$.wav", "sad", {"sad": 1.0}, 0.9, False, None, end, end, 1, (), "toy 1", segments)
+
+
+def test_every_emotion_differs_in_grey_by_its_fill_or_its_hatch():
+    """What the strip of each emotion looks like without colour: mean and structure, pairwise apart."""
+    labels = list(picture.LOOKS)
+    made = timeline(*[(10.0 * place, 10.0 * place + 10, label, False) for place, label in enumerate(labels)])
+    figure = picture.draw_timeline(made, picture.envelope([np.zeros(110 * 100, np.float32)], 100))
+    grey = pixels(figure)[..., :3] @ [0.299, 0.587, 0.114]
+    box = figure.axes[0].get_window_extent()
+    rows = slice(round(grey.shape[0] - box.y1) + 4, round(grey.shape[0] - box.y0) - 4)
+    edges = np.linspace(box.x0, box.x1, len(labels) + 1).round().astype(int)
+    looks = []
+    for left, right in pairwise(edges):
+        cell = grey[rows, left + 3 : right - 3]
+        rim = np.concatenate([cell[:18].ravel(), cell[-18:].ravel()])  # away from the name
+        looks.append((np.median(rim), rim.mean(), np.abs(np.diff(cell[:18], axis=0)).mean(), rim.std()))
+    for place, one in enumerate(looks):
+        for other in looks[place + 1 :]:
+            assert max(np.abs(np.subtract(one, other)) / [4, 4, 2, 4]) > 1, (place, one, other)
+
+
+def test_an_hour_of_short_segments_is_drawn_without_their_names():
+    labels = [*picture.LOOKS, None]
+    made = timeline(*[(6.0 * place, 6.0 * place + 6, labels[place % 12], place % 3 == 0) for place in range(600)])
+    figure = picture.draw_timeline(made, picture.envelope([np.zeros(36000, np.float32)], 10))
+    assert words(figure) == set()
+    assert figure.axes[2].get_xlabel() == "hours"
+    assert pixels(figure).std() > 10
+
+
+def test_silence_is_a_picture_too(recognizer):
+    silent = np.zeros(SAMPLE_RATE, np.float32)
+    prediction = recognizer.predict(silent, source_rate=SAMPLE_RATE, timeline=True)
+    assert "no speech" in words(picture.draw_timeline(prediction, picture.envelope([silent], SAMPLE_RATE)))
+
+
+def test_a_prediction_without_segments_has_no_timeline(recognizer):
+    with pytest.raises(ValueError, match="timeline=True"):
+        picture.draw_timeline(
+            recognizer.predict(tone(1, 0.9), source_rate=SAMPLE_RATE), picture.envelope([], SAMPLE_RATE)
+        )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".PNG"])
+@pytest.mark.parametrize("option", ["--plot", "--explain"])
+def test_the_command_line_draws(toy, tmp_path, option, suffix):
+    clip = tmp_path / "日本 $x$ clip.wav"
+    soundfile.write(clip, HALVES[: 6 * SAMPLE_RATE], SAMPLE_RATE)
+    out = tmp_path / "new" / f"a{suffix}"
+    result = run("predict", clip, "--bundle", toy, option, out, "--start", "1")
+    assert (result.exit_code, result.stderr) == (0, "")
+    content = out.read_bytes()
+    assert content.startswith(b"\x89PNG") if suffix.lower() == ".png" else b"<svg" in content
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert (" - " in result.stdout) == (option == "--plot")  # its segments are printed, too
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["a.wav", "b.wav", "--plot", "a.png"], "draws one recording, and 2 are given"),
+        (["-", "--explain", "a.png"], "standard input can be read only once"),
+        (["a.wav", "--plot", "a.jpg"], "expected a name that ends in .png or .svg"),
+        (["a.wav", "--plot", "a.png", "--channels"], "give --channel N instead of --channels"),
+    ],
+)
+def test_a_picture_that_cannot_be_meant_is_refused(toy, arguments, reason):
+    result = run("predict", *arguments, "--bundle", toy, env={"COLUMNS": "400"})
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
+
+
+def test_without_matplotlib_the_command_to_install_it_is_named(toy, tmp_path, monkeypatch, halves):
+    clip = tmp_path / "a.wav"
+    soundfile.write(clip, tone(1, 0.9), SAMPLE_RATE)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run("predict", clip, "--bundle", toy, "--plot", tmp_path / "a.png")
+    assert result.exit_code == 1
+    assert "pip install 'serotone[plot]'" in result.stderr
+    assert result.stdout == ""
+    with pytest.raises(MissingExtraError, match="plot"):
+        picture.draw_timeline(halves, picture.envelope([HALVES], SAMPLE_RATE))
+
+
+# What weighed ---------------------------------------------------------------------------------------------------------
+
+
+def test_occlusion_finds_the_half_that_the_answer_comes_from(recognizer):
+    noise = 0.002 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE).astype(np.float32)
+    for samples, speech in ((np.concatenate([tone(3, 0.3), noise]), slice(0, 6)),
+                            (np.concatenate([noise, tone(3, 0.3)]), slice(6, 12))):  # fmt: skip
+        found = explain(recognizer, Audio(samples, SAMPLE_RATE))
+        assert (found.kind, found.prediction.label) == ("occlusion", "angry")
+        assert found.times.tolist() == np.arange(0, 6.5, 0.5).tolist()
+        inside = np.zeros(12, bool)
+        inside[speech] = True
+        assert found.weights[inside].min() > 0.001
+        assert found.weights[inside].min() > 10 * np.abs(found.weights[~inside]).max()
+
+
+def test_occlusion_is_the_change_in_log_probability(recognizer):
+    samples = np.concatenate([tone(0.5, 0.9), tone(0.5, 0.05)])
+    found = explain(recognizer, Audio(samples, SAMPLE_RATE))
+    assert len(found.weights) == 2
+    without = samples.copy()
+    without[:8000] = 0
+    without[8000:8080] *= np.linspace(1, 0, 80, endpoint=False)[::-1]
+    label = found.prediction.label
+    left = recognizer.predict(without, source_rate=SAMPLE_RATE).probabilities[label]
+    assert found.weights[0] == pytest.approx(np.log(found.prediction.confidence / left), abs=1e-5)
+
+
+def test_where_nothing_is_left_the_label_is_as_probable_as_any(recognizer):
+    found = explain(recognizer, Audio(tone(0.4, 0.9), SAMPLE_RATE))
+    assert found.weights == pytest.approx([np.log(found.prediction.confidence * 3)])
+    silent = explain(recognizer, Audio(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE))
+    assert (silent.prediction.label, silent.weights.tolist()) == (None, [0, 0])
+    assert (
+        "Nothing to explain" in picture.draw_explanation(silent, Audio(tone(1, 0), SAMPLE_RATE))._supxlabel.get_text()
+    )
+
+
+def test_attention_is_used_where_the_graph_has_it(tmp_path):
+    """Four numbers stand in for the attention of a system."""
+    model = toy_graph()
+    model.graph.initializer.append(helper.make_tensor("attention", TensorProto.FLOAT, [1, 4], [1.0, 2.0, 4.0, 1.0]))
+    model.graph.output.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, [1, 4]))
+    onnx.save(model, tmp_path / "model.onnx")
+    (tmp_path / "CARD.md").write_text("# toy\n", encoding="utf-8")
+    write_toy_manifest(tmp_path)
+    attentive = Recognizer(tmp_path)
+    sound = Audio(tone(2, 0.9), SAMPLE_RATE)
+    found = explain(attentive, sound)
+    assert found.kind == "attention"
+    assert found.weights.tolist() == [0.125, 0.25, 0.5, 0.125]
+    assert found.times.tolist() == [0, 0.5, 1, 1.5, 2]
+    figure = picture.draw_explanation(found, sound)
+    assert figure._supxlabel.get_text().startswith("Attention: ")
+    assert explain(attentive, Audio(tone(5, 0.9), SAMPLE_RATE)).kind == "occlusion"  # longer than goes through whole
+
+
+def test_a_picture_says_that_it_is_occlusion(recognizer):
+    sound = Audio(np.concatenate([tone(1, 0.9), buzz(1, 0.3)]), SAMPLE_RATE)
+    found = explain(recognizer, sound)
+    figure = picture.draw_explanation(found, sound)
+    assert figure._supxlabel.get_text().startswith(f"Occlusion: how much less probable {found.prediction.label}")
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert sorted(heights) == pytest.approx(sorted(found.weights))
+
+
+def test_long_audio_is_refused_with_the_remedy(recognizer):
+    with pytest.raises(AudioTooLongError, match=r"40\.0 s; at most 30 s are explained. Choose a part of it \(--start"):
+        explain(recognizer, Audio(tone(40, 0.9), SAMPLE_RATE))
+
+
+# The prediction -------------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_is_pickled_and_is_a_table(halves):
+    assert pickle.loads(pickle.dumps(halves)) == halves
+    table = halves.to_pandas()
+    assert list(table.columns) == [
+        *("name", "channel", "start", "end", "label", "confidence", "uncertain", "speech_seconds"),
+        *("p_angry", "p_happy", "p_sad"),
+    ]
+    assert table["label"].tolist()[::2] == ["angry", "happy"]
+    assert table["p_angry"].isna().tolist() == [False, True, False]
+    assert table["end"].tolist() == [5, 8, 13]
+    assert halves.shares == pytest.approx({"angry": 0.5, "happy": 0.5})
+
+
+def test_a_table_without_segments_has_its_columns(recognizer):
+    table = recognizer.predict(tone(1, 0.9), source_rate=SAMPLE_RATE).to_pandas()
+    assert len(table) == 0
+    assert list(table.columns)[:4] == ["name", "channel", "start", "end"]
+
+
+def test_without_pandas_the_command_to_install_it_is_named(halves, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"to_pandas.*serotone\[pandas\]"):
+        halves.to_pandas()
