@@ -227,7 +227,11 @@ def _chances(figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels
     table = np.array([[segment.probabilities.get(label, np.nan) for segment in segments] for label in labels])
     axes.set_ylim(len(labels) or 1, 0)
     axes.set_yticks(np.arange(len(labels)) + 0.5, labels)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=16)
+    for row, label in enumerate(labels):  # the key to colours and hatches, next to each name
+        colour, hatch = LOOKS.get(label, _OTHER)
+        look = {"facecolor": colour, "hatch": hatch, "edgecolor": _ink(colour), "linewidth": 0.6}
+        axes.axhspan(row + 0.12, row + 0.88, -0.013, -0.002, clip_on=False, **look)
     if not labels:
         axes.text(0.5, 0.5, "no speech", transform=axes.transAxes, ha="center", va="center")
         return
@@ -254,6 +258,10 @@ def _clock(axes: "Axes", end: float) -> None:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if end >= 3600 else f"{minutes}:{rest:02}"
 
+    begin = axes.get_xlim()[0]
+    if end >= 120:
+        step = next((step for step in (10, 15, 30, 60, 120, 300, 600, 900) if (end - begin) / step <= 12), 1800)
+        axes.set_xticks(np.arange(np.ceil(begin / step) * step, end + 1, step))
     axes.xaxis.set_major_formatter(written)
     axes.set_xlabel("seconds" if end < 120 else "minutes" if end < 3600 else "hours")
 
