@@ -15,9 +15,8 @@ from rich.file_proxy import FileProxy
 
 from serotone.cli.progress import StudyProgress
 from serotone.corpora import parse_corpora, synthetic
-from serotone.experiments.crossval import unit_of
 from serotone.experiments.planning import plan
-from serotone.experiments.units import Event, Unit
+from serotone.experiments.units import Event, Unit, unit_of
 from serotone.recipes import load
 from serotone.training import fit
 

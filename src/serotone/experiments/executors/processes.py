@@ -1,7 +1,8 @@
 """Units in worker processes of this machine; one that dies takes no unit with it but its own, which runs once more.
 
 The parent hands out units one at a time. It alone hears Ctrl-C, and then ends the workers where they stand: what they
-have on disk are whole epochs. A worker whose parent is gone ends by itself.
+have on disk are whole epochs. A worker whose parent is gone ends by itself. Workers are forks of a server that has
+imported torch and done nothing with it, so that only the first takes seconds to start.
 """
 
 import contextlib
@@ -101,7 +102,8 @@ class _Worker:
     """A process, the line to it, and the unit that it is for."""
 
     def __init__(self, threads: int, unit: Unit) -> None:
-        context = get_context("spawn")
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         self.line, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
         self.unit = unit
