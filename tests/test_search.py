@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from serotone.experiments import units  # noqa: E402
 from serotone.experiments.crossval import crossval  # noqa: E402
 from serotone.experiments.search import Found, search  # noqa: E402
 from serotone.experiments.space import parse_tune, read_space  # noqa: E402
+from serotone.experiments.units import Event, Unit  # noqa: E402
 
 QUICK = (
     "schedule=budget",
@@ -115,7 +117,11 @@ def test_a_killed_search_goes_on_and_what_it_finds_is_what_crossval_trains(
     process.send_signal(signal.SIGKILL)
     assert process.wait(timeout=60) == -signal.SIGKILL, "the blow came too late to test anything"
     assert len(rows_of(broken)) == 1
-    results = [CliRunner().invoke(app, command(voices, out)) for out in (broken, unbroken)]
+    # Which of the two goes on in worker processes makes no difference.
+    results = [
+        CliRunner().invoke(app, [*command(voices, out), *jobs])
+        for out, jobs in ((broken, ["--jobs", "2"]), (unbroken, []))
+    ]
     assert [result.exit_code for result in results] == [0, 0], results[0].output
     first, second = (
         [{key: value for key, value in row.items() if key != "seconds"} for row in rows_of(out)]
@@ -166,7 +172,7 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_one(
     tune = ("center.weight=0.01:10:log", "encoder.hidden=16:64", "loss.margin=0,0.2")
     look_for(utterances, tmp_path / "unbroken", *tune, trials=14, folds=[0, 1])
     stops: list[str] = []
-    chance = random.Random(0)
+    chance = random.Random(1)
 
     def stopping(name: str, whole: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: Any, **options: Any) -> object:
@@ -192,6 +198,67 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_one(
     rows = rows_of(tmp_path / "broken")
     assert [row["trial"] for row in rows] == [str(k) for k in range(14)]
     assert {row["state"] for row in rows} == {"complete", "pruned"}
+
+
+def side_by_side(jobs: int) -> Callable[..., Iterator[Event]]:
+    """An executor in whose place the unit that starts last ends first."""
+
+    def run(waiting: Iterator[Unit], work: object, place: object) -> Iterator[Event]:
+        running: list[Unit] = []
+        while True:
+            while len(running) < jobs and (unit := next(waiting, None)):
+                running.append(unit)
+                yield Event("started", unit)
+            if not running:
+                return
+            unit = running.pop()
+            try:
+                yield Event("finished", unit, results=units.run_unit(unit, None))
+            except RunError as error:
+                yield Event("failed", unit, text=units.reason(error))
+
+    return run
+
+
+def test_trials_side_by_side_are_those_of_one_after_the_other_while_they_are_drawn_at_random(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune = ("center.weight=0.5,1.5,2.5", f"{RATE}=0.01,10")
+    alone = look_for(utterances, tmp_path / "alone", *tune, trials=10, folds=[0, 1])
+    together = []
+    for jobs in (2, 3, 7):
+        monkeypatch.setattr(searching, "execute", side_by_side(jobs))
+        del trained[:]
+        together.append(look_for(utterances, tmp_path / str(jobs), *tune, trials=10, folds=[0, 1]))
+        assert max(Counter(recipe.to_yaml() for recipe in trained).values()) <= 2  # once a fold
+    for found in together:
+        for one, other in zip(alone.trials, found.trials, strict=True):
+            assert one == replace(other, same_as=one.same_as, reason=one.reason)
+            assert (one.same_as is None) == (other.same_as is None)
+    assert {trial.state for trial in alone.trials} == {"complete", "failed"}
+    assert any(trial.same_as is not None for trial in alone.trials)
+
+
+def test_stopped_with_several_under_way_only_those_go_on(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune = ("center.weight=0.01:10:log", "encoder.hidden=16:64")
+    whole = look_for(utterances, tmp_path / "whole", *tune, trials=8)
+    monkeypatch.setattr(searching, "execute", side_by_side(3))
+    ended = 0
+
+    def stop(line: str) -> None:
+        nonlocal ended
+        ended += 1
+        if ended == 4:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        look_for(utterances, tmp_path / "broken", *tune, trials=8, tell=stop)
+    before = len(trained)
+    found = look_for(utterances, tmp_path / "broken", *tune, trials=8)
+    assert len(trained) - before == 4
+    assert found.trials == whole.trials
 
 
 def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(

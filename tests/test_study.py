@@ -1,21 +1,20 @@
 """Studies: what a study file may say, and that running one loses nothing and mixes nothing up."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from serotone.cli import app
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.executors import Place
 from serotone.experiments.study import lay_out, resolve, run_study, units_of
 from serotone.experiments.units import Event
 from serotone.studies import load_study
+from serotone.training import fit
 
 QUICK = [
     "schedule=budget",
@@ -238,6 +237,30 @@ def test_time_up_stops_between_units_and_the_same_command_goes_on(whole, tmp_pat
     assert predictions(tmp_path / "out") == predictions(out)
 
 
+class StoppedError(BaseException):
+    """In the place of a kill."""
+
+
+def test_stopped_in_a_unit_it_goes_on_and_ends_with_the_same_predictions(whole, tmp_path, utterances, monkeypatch):
+    _, out, _, _ = whole
+    study = load_study(written(tmp_path), QUICK)
+    write = fit.write_whole
+
+    def write_and_stop(path, *rest):
+        write(path, *rest)
+        if path.name == fit.CHECKPOINT and "center" in path.parts:
+            raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "write_whole", write_and_stop)
+        with pytest.raises(StoppedError):
+            run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
+    assert len(predictions(tmp_path / "out")) == 1
+    again = run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
+    assert (again.before, again.finished) == (1, 3)
+    assert predictions(tmp_path / "out") == predictions(out)
+
+
 def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, utterances):
     _study, out, _, _ = whole
     path = tmp_path / "again.yaml"
@@ -289,37 +312,17 @@ def test_an_event_says_how_it_went(whole):
 
 
 def command(*words):
-    return [sys.executable, "-m", "serotone", "study", *map(str, words)]
+    return CliRunner().invoke(app, ["study", *map(str, words)])
 
 
 def sets():
     return [word for change in QUICK for word in ("--set", change)]
 
 
-@pytest.mark.slow
-def test_killed_and_started_again_it_ends_with_the_same_predictions(whole, tmp_path, root):
-    _, out, _, _ = whole
-    path = written(tmp_path)
-    words = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets())
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 600
-    while not list((tmp_path / "out").rglob("metrics.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert len(list((tmp_path / "out").rglob("metrics.json"))) < 4
-    again = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "4 units" in again.stderr
-    mine = {name: text for name, text in predictions(out).items() if "seed-7" not in name}
-    assert predictions(tmp_path / "out") == mine
-
-
 def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     path = written(tmp_path)
-    words = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets(), "--estimate")
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets(), "--estimate")
+    assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["row", "units", "left", "s/step", "steps", "min/unit", "hours"]
     assert [line.split()[:2] for line in lines[1:3]] == [["crnn-mel", "2"], ["center", "2"]]
@@ -327,12 +330,18 @@ def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_shipped_study_needs_a_corpus_and_a_folder(tmp_path):
-    done = subprocess.run(command("center-loss"), capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "give --corpus NAME=ROOT" in done.stderr
-    listed = subprocess.run(command("list"), capture_output=True, text=True, check=False)
-    assert listed.returncode == 0
+def test_a_shipped_study_needs_a_corpus_and_a_folder():
+    done = command("center-loss")
+    assert done.exit_code == 1
+    assert "give --corpus NAME=ROOT" in done.output
+    listed = command("list")
+    assert listed.exit_code == 0
     assert {line.split()[0] for line in listed.stdout.splitlines()} == {
         path.stem for path in (Path(__file__).parent.parent / "src" / "serotone" / "studies").glob("*.yaml")
     }
+
+
+def test_an_option_of_ray_without_ray_is_an_error(tmp_path, root):
+    done = command("center-loss", "--corpus", f"synthetic={root}", "--out", tmp_path / "out", "--address", "auto")
+    assert done.exit_code == 1
+    assert "--address is an option of Ray; give --executor ray, too" in done.output

@@ -5,8 +5,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.executors import HERE, Place, Work
@@ -17,7 +15,7 @@ from serotone.recipes import Recipe, load
 from serotone.runs.layout import RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures
 from serotone.runs.writing import held, write_failures, write_study
-from serotone.studies import Row, Study, validated
+from serotone.studies import Row, Study, load_study
 from serotone.training.loggers import require
 
 
@@ -171,11 +169,7 @@ def joined(study: Study, path: Path) -> Study:
     """
     if not path.is_file():
         return study
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: damaged: {error}") from None
-    old = validated(str(path), tree if isinstance(tree, dict) else {})
+    old = load_study(path)
     for what in ("name", "set_"):
         before, now = getattr(old, what), getattr(study, what)
         if before != now:
