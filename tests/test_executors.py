@@ -228,7 +228,8 @@ PLACES: dict[str, dict[str, Any]] = {"processes": {"jobs": 2}, "ray": {"executor
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def heed_interrupts() -> None:
@@ -237,8 +238,14 @@ def heed_interrupts() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["processes", pytest.param("ray", marks=needs_ray)])
-@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("how", "blow"),
+    [
+        ("processes", signal.SIGINT),
+        ("processes", signal.SIGKILL),
+        pytest.param("ray", signal.SIGINT, marks=needs_ray),  # what becomes of Ray after a SIGKILL is Ray's affair
+    ],
+)
 def test_nothing_survives_the_parent(how: str, blow: signal.Signals, voices: Path, tmp_path: Path) -> None:
     script = (
         "import sys, test_executors as t; from pathlib import Path; from serotone.corpora import parse_corpora;"
@@ -255,16 +262,16 @@ def test_nothing_survives_the_parent(how: str, blow: signal.Signals, voices: Pat
     )
     with tree(parent) as everyone:
         folder = tmp_path / "row" / "seed-0" / "fold-0-0"
-        until((folder / CHECKPOINT).exists)
+        until(lambda: (folder / CHECKPOINT).exists() or parent.poll() is not None)
         # Ray's own agents look for their parent once in a while, and end within a minute or so.
         family = [process for process in everyone() if "Agent" not in " ".join(process.cmdline())]
         if blow == signal.SIGINT:
             os.killpg(parent.pid, blow)  # as a terminal does
         else:
             parent.send_signal(blow)
-        out, err = parent.communicate(timeout=60)
+        out, err = parent.communicate(timeout=300)
         assert parent.returncode == -blow
-        _, alive = psutil.wait_procs(family, timeout=30)
+        _, alive = psutil.wait_procs(family, timeout=120)
         assert alive == []
     assert out == ""
     assert ("KeyboardInterrupt" in err) == (blow == signal.SIGINT)
