@@ -148,6 +148,7 @@ def _speaking(workers: Sequence[_Worker]) -> list[_Worker]:
 
 def _work(line: Any, threads: int) -> None:
     """The worker: ask for units, run them, say what came of each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # not blocked where the fork server is older than the first worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     speaking = threading.Lock()
 
