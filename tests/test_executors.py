@@ -392,8 +392,10 @@ def test_ray_finishes_what_can_be_finished(
         assert signal.getsignal(signal.SIGTERM) is our_handler  # Ray had put its own in its place
     finally:
         signal.signal(signal.SIGTERM, before)
+    assert [diary.kinds(unit) for unit in units] == [["started", "finished"]] * 2, [
+        (event.kind, event.unit.folder.name, event.text) for event in diary.events
+    ]
     assert all(whole(unit, expected) for unit in units)
-    assert all(diary.kinds(unit) == ["started", "finished"] for unit in units)
     assert diary.kinds(bad) == ["started", "failed"]
     assert diary.kinds(deadly) == ["started", "again", "started", "failed"]
     assert len(set(workers)) == 2

@@ -92,6 +92,10 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
                     yield Event("started", unit)
                     yield Event("failed", unit, text=reason(error))
             if not flights:
+                if alone and not room(threads, gpus):
+                    raise RunError(
+                        "the Ray that was started on this machine is gone; the same command starts another and goes on"
+                    )
                 return
             for event in flights.news():
                 if event.kind == "again":
