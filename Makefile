@@ -39,7 +39,7 @@ contracts: $(FULL)/.installed ## import-linter: imports point one way
 	$(FULL)/bin/lint-imports --no-logo
 
 tests: $(FULL)/.installed ## pytest, a process a core; real corpora are found in the folder SEROTONE_DATA
-	$(FULL)/bin/python -m pytest --numprocesses logical --dist loadfile
+	$(FULL)/bin/python -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 format: $(FULL)/.installed ## let ruff mend and format the sources
 	$(FULL)/bin/ruff format $(SOURCES)

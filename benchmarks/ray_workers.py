@@ -21,10 +21,9 @@ from pathlib import Path
 import torch
 
 from serotone.corpora import Utterance, parse_corpora
-from serotone.experiments import on_ray
-from serotone.experiments.crossval import unit_of
+from serotone.experiments.executors import Place, Work, run
 from serotone.experiments.planning import plan
-from serotone.experiments.units import Event, Materials, Unit, in_this_process
+from serotone.experiments.units import Unit, unit_of
 from serotone.recipes import load
 
 AIM = 1.7
@@ -39,17 +38,15 @@ def units_of(arguments: argparse.Namespace, utterances: list[Utterance], number:
     return [unit_of(recipe, split, utterances, out / f"run-{copy}") for copy in range(number)]
 
 
-class Clock:
-    """When units finished, in seconds."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def note(self, event: Event) -> None:
+def timed(units: list[Unit], utterances: list[Utterance], out: Path, place: Place) -> list[float]:
+    """When each unit finished, in seconds."""
+    times = []
+    for event in run(units, Work(utterances, out), place):
         if event.kind in ("failed", "again"):
             raise SystemExit(f"{event.unit.name}: {event.kind}: {event.text}")
         if event.kind == "finished":
-            self.times.append(time.time())
+            times.append(time.time())
+    return times
 
 
 def per_hour(finished: list[float], workers: int) -> float:
@@ -60,11 +57,9 @@ def per_hour(finished: list[float], workers: int) -> float:
 
 def by_ray(arguments: argparse.Namespace, utterances: list[Utterance], workers: int) -> float:
     """The rate of so many Ray workers on this machine."""
-    clock = Clock()
     with tempfile.TemporaryDirectory() as out:
         units = units_of(arguments, utterances, workers * arguments.units, Path(out))
-        on_ray.run(units, utterances, address=None, threads=1, jobs=workers, on_event=clock.note)
-    return per_hour(clock.times, workers)
+        return per_hour(timed(units, utterances, Path(out), Place("ray", jobs=workers, threads=1)), workers)
 
 
 def by_processes(arguments: argparse.Namespace, root: Path, workers: int) -> float:
@@ -80,13 +75,10 @@ def by_processes(arguments: argparse.Namespace, root: Path, workers: int) -> flo
 
 def bare(arguments: argparse.Namespace) -> None:
     """One bare process: run the units and print when each finished."""
-    torch.set_num_threads(1)
-    clock = Clock()
     utterances = parse_corpora([f"synthetic={arguments.bare}"])
     with tempfile.TemporaryDirectory() as out:
         units = units_of(arguments, utterances, arguments.units, Path(out))
-        in_this_process(units, Materials(utterances), on_event=clock.note)
-    print(json.dumps(clock.times))
+        print(json.dumps(timed(units, utterances, Path(out), Place(threads=1))))
 
 
 def main() -> int:

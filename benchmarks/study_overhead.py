@@ -18,7 +18,6 @@ import torch
 from serotone.corpora import parse_corpora
 from serotone.experiments.planning import gather
 from serotone.experiments.study import lay_out, run_study
-from serotone.experiments.units import Materials, in_this_process
 from serotone.studies import load_study
 from serotone.training.fit import run_fold
 
@@ -57,12 +56,7 @@ def main() -> None:
                 run_fold(run.recipe, split, material, run.folder / f"fold-{split.fold}")
             bare.append(time.perf_counter() - start)
             start = time.perf_counter()
-            run_study(
-                study,
-                utterances,
-                Path(folder) / f"study-{pair}",
-                execute=lambda units, note: in_this_process(units, Materials(utterances), on_event=note),
-            )
+            run_study(study, utterances, Path(folder) / f"study-{pair}")
             through.append(time.perf_counter() - start)
     ratios = [b / a for a, b in zip(bare, through, strict=True)]
     results = {

@@ -346,7 +346,7 @@ def test_every_unit_of_a_study_is_logged(voices: list[Utterance], tmp_path: Path
 def test_a_study_asks_for_a_missing_tool_before_it_makes_anything(voices: list[Utterance], tmp_path: Path) -> None:
     study = load_study("center-loss")
     with pytest.raises(MissingExtraError, match=r"serotone\[no_such_tool\]"):
-        run_study(study, voices, tmp_path / "out", execute=lambda units, note: None, log=["no_such_tool"])
+        run_study(study, voices, tmp_path / "out", log=["no_such_tool"])
     with pytest.raises(MissingExtraError, match=r"serotone\[no_such_tool\]"):
         crossval(RECIPE, voices, tmp_path / "out", log=["no_such_tool"])
     assert not (tmp_path / "out").exists()

@@ -1,11 +1,12 @@
 """What a study says while it runs: one table on a terminal, a line for each event elsewhere."""
 
+import contextlib
 import io
 import os
 import pty
 import re
-import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import pytest
 from rich.console import Console
 from rich.file_proxy import FileProxy
 
+from serotone.cli import app
 from serotone.cli.progress import StudyProgress
 from serotone.corpora import parse_corpora, synthetic
-from serotone.experiments.crossval import unit_of
 from serotone.experiments.planning import plan
-from serotone.experiments.units import Event, Unit
+from serotone.experiments.units import Event, Unit, unit_of
 from serotone.recipes import load
 from serotone.training import fit
 
@@ -115,28 +116,32 @@ def test_a_fold_draws_no_bar_into_the_table(monkeypatch: pytest.MonkeyPatch) -> 
     assert fit._bars("fold-0-0") == []
 
 
-@pytest.mark.slow
-def test_on_a_terminal(voices: Path, tmp_path: Path) -> None:
+def test_on_a_terminal(
+    voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = tmp_path / "small.yaml"
     study.write_text("schema: 1\ntitle: Small\ndescription: Is it drawn?\nsource: ours\nrows: [crnn-mel]\n")
-    command = [sys.executable, "-m", "serotone", "study", str(study), "--corpus", f"synthetic={voices}"]
-    command += ["--out", str(tmp_path / "out"), *(word for setting in SETTINGS for word in ("--set", setting))]
+    command = ["study", str(study), "--corpus", f"synthetic={voices}", "--out", str(tmp_path / "out")]
+    command += [word for setting in SETTINGS for word in ("--set", setting)]
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
+    shown = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other end is closed
             while part := os.read(ours, 65536):
-                shown += part
-        except OSError:  # the other end is closed
-            pass
-        assert process.stdout is not None
-        assert b"3 units finished now" in process.stdout.read()
+                shown.extend(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with os.fdopen(theirs, "w") as terminal, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", terminal)
+        app(command, standalone_mode=False)
+    reader.join()
     os.close(ours)
-    assert process.returncode == 0
-    text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown).decode()
+    assert "3 units finished now" in capsys.readouterr().out
+    text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", bytes(shown)).decode()
     assert "mean UA" in text
     assert re.search(r"time left \d+ min", text)
     assert "validation UA" not in text, "a fold's own bar was drawn over the table"

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ optuna = pytest.importorskip("optuna")
 
 from serotone.cli import app  # noqa: E402
 from serotone.experiments import search as searching  # noqa: E402
+from serotone.experiments import units  # noqa: E402
 from serotone.experiments.crossval import crossval  # noqa: E402
 from serotone.experiments.search import Found, search  # noqa: E402
 from serotone.experiments.space import parse_tune, read_space  # noqa: E402
+from serotone.experiments.units import Event, Unit  # noqa: E402
 
 QUICK = (
     "schedule=budget",
@@ -39,7 +42,7 @@ QUICK = (
 RATE = "schedules.budget.learning_rate"
 
 
-class StoppedError(Exception):
+class StoppedError(BaseException):
     """In the place of a kill."""
 
 
@@ -68,16 +71,20 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
     """Trainings that take no time, UA highest at center weight 0.5 and WA half of it; their recipes in order."""
     recipes: list[Recipe] = []
 
-    def pretend(recipe: Recipe, split: Split, material: object, folder: Path) -> None:
+    def pretend(
+        recipe: Recipe, split: Split, material: object, folder: Path, **_: object
+    ) -> tuple[None, dict[str, Any]]:
         assert split.test == ()
         recipes.append(recipe)
         if recipe.training.learning_rate > 1:
             raise RunError("it\ndiverged")
         ua = 1 / (1 + abs(recipe.center.weight - 0.5)) - 0.1 * split.fold
-        folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps({"validation": {"ua": ua, "wa": ua / 2}, "seconds": 1.0}))
+        folder.mkdir(parents=True, exist_ok=True)
+        results = {"validation": {"ua": ua, "wa": ua / 2}, "seconds": 1.0}
+        (folder / "metrics.json").write_text(json.dumps(results))
+        return None, results
 
-    monkeypatch.setattr(searching, "run_fold", pretend)
+    monkeypatch.setattr(units, "run_fold", pretend)
     return recipes
 
 
@@ -104,13 +111,17 @@ def test_a_killed_search_goes_on_and_what_it_finds_is_what_crossval_trains(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline and not (broken / "trial-0001").exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait(timeout=60) == -signal.SIGKILL, "the blow came too late to test anything"
     assert len(rows_of(broken)) == 1
-    results = [CliRunner().invoke(app, command(voices, out)) for out in (broken, unbroken)]
+    # Which of the two goes on in worker processes makes no difference.
+    results = [
+        CliRunner().invoke(app, [*command(voices, out), *jobs])
+        for out, jobs in ((broken, ["--jobs", "2"]), (unbroken, []))
+    ]
     assert [result.exit_code for result in results] == [0, 0], results[0].output
     first, second = (
         [{key: value for key, value in row.items() if key != "seconds"} for row in rows_of(out)]
@@ -161,7 +172,7 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_one(
     tune = ("center.weight=0.01:10:log", "encoder.hidden=16:64", "loss.margin=0,0.2")
     look_for(utterances, tmp_path / "unbroken", *tune, trials=14, folds=[0, 1])
     stops: list[str] = []
-    chance = random.Random(0)
+    chance = random.Random(1)
 
     def stopping(name: str, whole: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: Any, **options: Any) -> object:
@@ -173,7 +184,7 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_one(
         return call
 
     with monkeypatch.context() as patched:
-        for owner, name in ((searching, "run_fold"), (optuna.Study, "tell"), (searching, "_write_table")):
+        for owner, name in ((units, "run_fold"), (optuna.Study, "tell"), (searching, "write_table")):
             patched.setattr(owner, name, stopping(name, getattr(owner, name)))
         for _ in range(40):
             try:
@@ -181,12 +192,73 @@ def test_stopped_anywhere_it_ends_as_an_unbroken_one(
                 break
             except StoppedError:
                 pass
-    assert set(stops) == {"run_fold", "tell", "_write_table"}
+    assert set(stops) == {"run_fold", "tell", "write_table"}
     for file in ("trials.csv", "best.yaml"):
         assert (tmp_path / "broken" / file).read_bytes() == (tmp_path / "unbroken" / file).read_bytes()
     rows = rows_of(tmp_path / "broken")
     assert [row["trial"] for row in rows] == [str(k) for k in range(14)]
     assert {row["state"] for row in rows} == {"complete", "pruned"}
+
+
+def side_by_side(jobs: int) -> Callable[..., Iterator[Event]]:
+    """An executor in whose place the unit that starts last ends first."""
+
+    def run(waiting: Iterator[Unit], work: object, place: object) -> Iterator[Event]:
+        running: list[Unit] = []
+        while True:
+            while len(running) < jobs and (unit := next(waiting, None)):
+                running.append(unit)
+                yield Event("started", unit)
+            if not running:
+                return
+            unit = running.pop()
+            try:
+                yield Event("finished", unit, results=units.run_unit(unit, None))
+            except RunError as error:
+                yield Event("failed", unit, text=units.reason(error))
+
+    return run
+
+
+def test_trials_side_by_side_are_those_of_one_after_the_other_while_they_are_drawn_at_random(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune = ("center.weight=0.5,1.5,2.5", f"{RATE}=0.01,10")
+    alone = look_for(utterances, tmp_path / "alone", *tune, trials=10, folds=[0, 1])
+    together = []
+    for jobs in (2, 3, 7):
+        monkeypatch.setattr(searching, "execute", side_by_side(jobs))
+        del trained[:]
+        together.append(look_for(utterances, tmp_path / str(jobs), *tune, trials=10, folds=[0, 1]))
+        assert max(Counter(recipe.to_yaml() for recipe in trained).values()) <= 2  # once a fold
+    for found in together:
+        for one, other in zip(alone.trials, found.trials, strict=True):
+            assert one == replace(other, same_as=one.same_as, reason=one.reason)
+            assert (one.same_as is None) == (other.same_as is None)
+    assert {trial.state for trial in alone.trials} == {"complete", "failed"}
+    assert any(trial.same_as is not None for trial in alone.trials)
+
+
+def test_stopped_with_several_under_way_only_those_go_on(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune = ("center.weight=0.01:10:log", "encoder.hidden=16:64")
+    whole = look_for(utterances, tmp_path / "whole", *tune, trials=8)
+    monkeypatch.setattr(searching, "execute", side_by_side(3))
+    ended = 0
+
+    def stop(line: str) -> None:
+        nonlocal ended
+        ended += 1
+        if ended == 4:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        look_for(utterances, tmp_path / "broken", *tune, trials=8, tell=stop)
+    before = len(trained)
+    found = look_for(utterances, tmp_path / "broken", *tune, trials=8)
+    assert len(trained) - before == 4
+    assert found.trials == whole.trials
 
 
 def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(
@@ -396,7 +468,7 @@ def test_the_command_wants_something_to_tune_once(voices: Path, tmp_path: Path) 
         ([], "nothing to tune"),
         (
             ["--space", str(tmp_path / "space.yaml"), "--tune", "center.weight=1:2"],
-            "center.weight is to be tuned twice",
+            "center.weight is tuned twice",
         ),
     ):
         result = CliRunner().invoke(app, [*base, *more])

@@ -1,21 +1,20 @@
 """Studies: what a study file may say, and that running one loses nothing and mixes nothing up."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
+from typer.testing import CliRunner
 
+from serotone.cli import app
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
+from serotone.experiments.executors import Place
 from serotone.experiments.study import lay_out, resolve, run_study, units_of
-from serotone.experiments.units import Event, Materials, in_this_process
+from serotone.experiments.units import Event
 from serotone.studies import load_study
+from serotone.training import fit
 
 QUICK = [
     "schedule=budget",
@@ -54,11 +53,6 @@ def written(folder, **changes):
     path = folder / "trial.yaml"
     path.write_text(yaml.safe_dump(tree, sort_keys=False))
     return path
-
-
-def locally(utterances, *, more=lambda: True):
-    materials = Materials(utterances)
-    return lambda units, note: in_this_process(units, materials, on_event=note, more=more)
 
 
 def predictions(out):
@@ -142,7 +136,7 @@ def test_another_seed_trains_on_the_same_folds(tmp_path, utterances):
     study = load_study(written(tmp_path), QUICK, seeds=[0, 5])
     runs, failures = lay_out(study, utterances, tmp_path / "out")
     assert not failures
-    by_seed = {run.recipe.seed: run for run in runs if run.row.name == "center"}
+    by_seed = {run.recipe.seed: run for run in runs if run.row == "center"}
     assert by_seed[0].splits == by_seed[5].splits
     alone, _ = lay_out(load_study(written(tmp_path), QUICK, seeds=[5]), utterances, tmp_path / "out")
     assert alone[0].splits != by_seed[5].splits  # so it is the study that holds them fixed
@@ -176,12 +170,7 @@ def whole(tmp_path_factory, utterances):
     events = []
     study = load_study(path, QUICK)
     out = folder / "out"
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the command does
-    try:
-        outcome = run_study(study, utterances, out, execute=locally(utterances), on_event=events.append)
-    finally:
-        torch.set_num_threads(before)
+    outcome = run_study(study, utterances, out, place=Place(threads=1), on_event=events.append)  # as the command does
     return study, out, outcome, events
 
 
@@ -229,7 +218,7 @@ def test_finished_units_are_skipped(whole, utterances):
     study, out, _, _ = whole
     before = predictions(out)
     events = []
-    outcome = run_study(study, utterances, out, execute=locally(utterances), rows=["center"], on_event=events.append)
+    outcome = run_study(study, utterances, out, rows=["center"], on_event=events.append)
     assert (outcome.chosen, outcome.before, outcome.finished) == (2, 2, 0)
     assert not events
     assert predictions(out) == before
@@ -241,12 +230,34 @@ def test_time_up_stops_between_units_and_the_same_command_goes_on(whole, tmp_pat
     study, out, _, _ = whole
     left = iter([True, False])
     rows = ["crnn-mel", "center"]
-    first = run_study(
-        study, utterances, tmp_path / "out", execute=locally(utterances, more=lambda: next(left)), rows=rows
-    )
+    first = run_study(study, utterances, tmp_path / "out", more=lambda: next(left), rows=rows)
     assert (first.finished, first.left) == (1, 3)
-    second = run_study(study, utterances, tmp_path / "out", execute=locally(utterances), rows=rows)
+    second = run_study(study, utterances, tmp_path / "out", rows=rows)
     assert (second.before, second.finished, second.left) == (1, 3, 0)
+    assert predictions(tmp_path / "out") == predictions(out)
+
+
+class StoppedError(BaseException):
+    """In the place of a kill."""
+
+
+def test_stopped_in_a_unit_it_goes_on_and_ends_with_the_same_predictions(whole, tmp_path, utterances, monkeypatch):
+    _, out, _, _ = whole
+    study = load_study(written(tmp_path), QUICK)
+    write = fit.write_whole
+
+    def write_and_stop(path, *rest):
+        write(path, *rest)
+        if path.name == fit.CHECKPOINT and "center" in path.parts:
+            raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "write_whole", write_and_stop)
+        with pytest.raises(StoppedError):
+            run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
+    assert len(predictions(tmp_path / "out")) == 1
+    again = run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
+    assert (again.before, again.finished) == (1, 3)
     assert predictions(tmp_path / "out") == predictions(out)
 
 
@@ -255,11 +266,11 @@ def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, ut
     path = tmp_path / "again.yaml"
     path.write_text((out / "study.yaml").read_text())
     added = load_study(path, seeds=[7])
-    outcome = run_study(added, utterances, out, execute=locally(utterances), rows=["center"], folds=[0])
+    outcome = run_study(added, utterances, out, rows=["center"], folds=[0])
     assert (outcome.chosen, outcome.before, outcome.finished) == (1, 0, 1)
     assert load_study(out / "study.yaml").seeds == (0, 7)
     with pytest.raises(RunError, match=r"holds a study whose set is .*; use another --out"):
-        run_study(load_study(path, ["center.alpha=0.9"]), utterances, out, execute=locally(utterances))
+        run_study(load_study(path, ["center.alpha=0.9"]), utterances, out)
 
 
 def test_a_later_call_may_ask_for_fewer_or_more_repetitions(whole, tmp_path, utterances):
@@ -268,24 +279,24 @@ def test_a_later_call_may_ask_for_fewer_or_more_repetitions(whole, tmp_path, utt
     path.write_text((out / "study.yaml").read_text())
     waiting = []
 
-    def execute(units, note):
-        waiting.append(sorted({(unit.seed, unit.split.repetition) for unit in units}))
+    def plan(runs, units):
+        waiting.append(sorted({(unit.seed, unit.split.repetition) for unit in units if not unit.finished}))
 
     for repetitions in (2, 1, 3):
         study = load_study(path, seeds=[0], repetitions=repetitions)
-        run_study(study, utterances, out, execute=execute, rows=["center"])
-    assert waiting == [[(0, 1)], [(0, 1), (0, 2)]]  # with 1 nothing was left to do
+        run_study(study, utterances, out, more=lambda: False, rows=["center"], on_plan=plan)
+    assert waiting == [[(0, 1)], [], [(0, 1), (0, 2)]]
     assert load_study(out / "study.yaml").repetitions == 3
 
 
 def test_a_run_is_no_study_and_a_fold_must_exist(whole, tmp_path, utterances):
     study, out, _, _ = whole
     with pytest.raises(RunError, match="folder of a single run"):
-        run_study(study, utterances, out / "center" / "seed-0", execute=locally(utterances))
+        run_study(study, utterances, out / "center" / "seed-0")
     with pytest.raises(RunError, match=r"folds \[9\] were asked for; this protocol has 0 to 1"):
-        run_study(study, utterances, tmp_path / "out", execute=locally(utterances), folds=[9])
+        run_study(study, utterances, tmp_path / "out", folds=[9])
     with pytest.raises(RunError, match="no row nought"):
-        run_study(study, utterances, tmp_path / "out", execute=locally(utterances), rows=["nought"])
+        run_study(study, utterances, tmp_path / "out", rows=["nought"])
 
 
 def test_an_event_says_how_it_went(whole):
@@ -301,37 +312,17 @@ def test_an_event_says_how_it_went(whole):
 
 
 def command(*words):
-    return [sys.executable, "-m", "serotone", "study", *map(str, words)]
+    return CliRunner().invoke(app, ["study", *map(str, words)])
 
 
 def sets():
     return [word for change in QUICK for word in ("--set", change)]
 
 
-@pytest.mark.slow
-def test_killed_and_started_again_it_ends_with_the_same_predictions(whole, tmp_path, root):
-    _, out, _, _ = whole
-    path = written(tmp_path)
-    words = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets())
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").rglob("metrics.json")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert len(list((tmp_path / "out").rglob("metrics.json"))) < 4
-    again = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
-    assert "4 units" in again.stderr
-    mine = {name: text for name, text in predictions(out).items() if "seed-7" not in name}
-    assert predictions(tmp_path / "out") == mine
-
-
 def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     path = written(tmp_path)
-    words = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets(), "--estimate")
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = command(path, "--corpus", f"synthetic={root}", "--out", tmp_path / "out", *sets(), "--estimate")
+    assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["row", "units", "left", "s/step", "steps", "min/unit", "hours"]
     assert [line.split()[:2] for line in lines[1:3]] == [["crnn-mel", "2"], ["center", "2"]]
@@ -339,12 +330,18 @@ def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_shipped_study_needs_a_corpus_and_a_folder(tmp_path):
-    done = subprocess.run(command("center-loss"), capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "give --corpus NAME=ROOT" in done.stderr
-    listed = subprocess.run(command("list"), capture_output=True, text=True, check=False)
-    assert listed.returncode == 0
+def test_a_shipped_study_needs_a_corpus_and_a_folder():
+    done = command("center-loss")
+    assert done.exit_code == 1
+    assert "give --corpus NAME=ROOT" in done.output
+    listed = command("list")
+    assert listed.exit_code == 0
     assert {line.split()[0] for line in listed.stdout.splitlines()} == {
         path.stem for path in (Path(__file__).parent.parent / "src" / "serotone" / "studies").glob("*.yaml")
     }
+
+
+def test_an_option_of_ray_without_ray_is_an_error(tmp_path, root):
+    done = command("center-loss", "--corpus", f"synthetic={root}", "--out", tmp_path / "out", "--address", "auto")
+    assert done.exit_code == 1
+    assert "--address is an option of Ray; give --executor ray, too" in done.output

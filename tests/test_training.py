@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from serotone.cli import app
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.crossval import crossval
@@ -44,7 +46,7 @@ def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(voices: Path, out: Path, *more: str) -> list[str]:
     changes = [part for change in QUICK for part in ("--set", change)]
-    run = [sys.executable, "-m", "serotone", "crossval", "crnn-center-mel", "--corpus", f"synthetic={voices}"]
+    run = ["crossval", "crnn-center-mel", "--corpus", f"synthetic={voices}"]
     return [*run, "--out", str(out), "--threads", "1", *changes, *more]
 
 
@@ -62,12 +64,12 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
     for blow, signal_number in enumerate((signal.SIGKILL, signal.SIGINT)):
         written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         process = subprocess.Popen(
-            command(voices, broken, *long),
+            [sys.executable, "-m", "serotone", *command(voices, broken, *long)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=heed_interrupts,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while process.poll() is None and time.monotonic() < deadline:
             if checkpoint.exists() and checkpoint.stat().st_mtime_ns > written:
                 break
@@ -77,11 +79,24 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
         status = process.wait(timeout=60)
         assert status == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
         assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
-    last = subprocess.run(command(voices, broken, *long), check=True, capture_output=True, text=True, timeout=300)
+    last = CliRunner().invoke(app, command(voices, broken, *long))
+    assert last.exit_code == 0, last.output
     for name in ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json"):
         assert (broken / "fold-0-0" / name).read_bytes() == (unbroken / "fold-0-0" / name).read_bytes(), name
     assert not checkpoint.exists()
     assert "1 of 3 folds" in last.stdout
+
+
+def test_a_fold_that_fails_keeps_no_other_from_running(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    folder = tmp_path / "fold-0-0"
+    folder.mkdir()
+    (folder / "versions.json").write_text("no JSON")
+    with pytest.raises(RunError, match=r"^1 of 2 folds failed, .*: fold 0-0: .*versions\.json: damaged"):
+        crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0, 1])
+    assert json.loads((tmp_path / "summary.json").read_text())["folds_finished"] == 1
+    (folder / "versions.json").unlink()
+    assert crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0, 1])["folds_finished"] == 2
 
 
 def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> None:

@@ -8,15 +8,20 @@ import typer
 
 from serotone.cli.messages import remark
 from serotone.cli.training import (
+    AddressOption,
+    CorporaOption,
     CorpusOption,
+    ExecutorOption,
     FoldsOption,
+    GpusOption,
+    JobsOption,
     LogOption,
     RecipeArgument,
     SetOption,
     ThreadsOption,
     numbers_of,
+    place_of,
     require_train,
-    set_threads,
 )
 
 
@@ -28,18 +33,35 @@ def crossval(
     repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol is dealt anew.")] = 1,
     folds: FoldsOption = None,
     log: LogOption = None,
+    executor: ExecutorOption = "local",
+    jobs: JobsOption = None,
     threads: ThreadsOption = 0,
+    gpus: GpusOption = 0,
+    address: AddressOption = None,
+    corpora: CorporaOption = "store",
 ) -> None:
     """Train and test on every fold; print WA and UA of each, their mean and SD, and of the pooled matrix."""
     require_train("cross-validation")
+    from serotone.cli.progress import StudyProgress
     from serotone.corpora import parse_corpora
     from serotone.experiments.crossval import crossval as run
     from serotone.recipes import load
 
-    set_threads(threads)
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
-    summary = run(chosen, utterances, out, repetitions=repetitions, only=numbers_of(folds), log=log or (), tell=remark)
+    with StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
+        summary = run(
+            chosen,
+            utterances,
+            out,
+            place=place_of(executor, jobs, threads, gpus, address, corpora),
+            repetitions=repetitions,
+            only=numbers_of(folds),
+            log=log or (),
+            tell=remark,
+            on_plan=progress.plan,
+            on_event=progress.event,
+        )
     typer.echo(table(summary))
 
 

@@ -11,14 +11,19 @@ from serotone.cli.messages import one_line, remark
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from serotone.experiments.study import Run
+    from serotone.experiments.running import Run
     from serotone.experiments.units import Event, Unit
 
 
 class StudyProgress:
-    """Units done, running, failed and left by row, the time left, and the best row so far; on standard error."""
+    """Units done, running, failed and left by row, the time left, and the best row so far; on standard error.
 
-    def __init__(self, *, jobs: int | None = 1) -> None:
+    Args:
+        jobs: Units at a time; None where nobody knows.
+        table: Whether a terminal gets the table; if not, the bar of a training has room there.
+    """
+
+    def __init__(self, *, jobs: int | None = 1, table: bool = True) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -31,7 +36,7 @@ class StudyProgress:
         self._scores: defaultdict[str, list[float]] = defaultdict(list)
         console = Console(stderr=True)
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=1, transient=True)
-        self._shown = console.is_terminal
+        self._shown = table and console.is_terminal
 
     def __enter__(self) -> "StudyProgress":
         return self

@@ -8,14 +8,19 @@ import typer
 
 from serotone.cli.messages import remark
 from serotone.cli.training import (
+    AddressOption,
+    CorporaOption,
     CorpusOption,
+    ExecutorOption,
     FoldsOption,
+    GpusOption,
+    JobsOption,
     RecipeArgument,
     SetOption,
     ThreadsOption,
     numbers_of,
+    place_of,
     require_train,
-    set_threads,
 )
 from serotone.errors import MissingExtraError, RecipeError
 
@@ -39,7 +44,12 @@ def search(
     trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls among them.")] = 20,
     changes: SetOption = None,
     folds: FoldsOption = None,
+    executor: ExecutorOption = "local",
+    jobs: JobsOption = None,
     threads: ThreadsOption = 0,
+    gpus: GpusOption = 0,
+    address: AddressOption = None,
+    corpora: CorporaOption = "store",
 ) -> None:
     """Tune a recipe with Optuna on the validation parts of its folds; print the best trials and write best.yaml."""
     require_train("a search")
@@ -56,7 +66,6 @@ def search(
         varied[key] = values
     if not varied:
         raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
-    set_threads(threads)
     found = run(
         recipe,
         parse_corpora(corpus),
@@ -65,6 +74,7 @@ def search(
         trials=trials,
         changes=changes or (),
         folds=numbers_of(folds),
+        place=place_of(executor, jobs, threads, gpus, address, corpora),
         tell=remark,
     )
     typer.echo(table(found))

@@ -1,19 +1,26 @@
 """``serotone study``: the rows of a published table, or of one's own, over folds and seeds."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serotone.cli.messages import remark
 from serotone.cli.training import (
+    AddressOption,
+    CorporaOption,
     CorpusOption,
+    ExecutorOption,
     FoldsOption,
+    GpusOption,
+    JobsOption,
     LogOption,
     SetOption,
+    ThreadsOption,
     numbers_of,
+    place_of,
     require_documents,
     require_train,
     set_threads,
@@ -21,10 +28,7 @@ from serotone.cli.training import (
 from serotone.errors import RunError
 
 if TYPE_CHECKING:
-    from serotone.experiments.study import Outcome, Run
-    from serotone.experiments.units import Event, Unit
-
-Execute = Callable[[Sequence["Unit"], Callable[["Event"], None]], None]
+    from serotone.experiments.running import Outcome, Run
 
 
 def study(
@@ -40,19 +44,12 @@ def study(
     repetitions: Annotated[
         int | None, typer.Option(min=1, help="How often the protocol is dealt anew, instead of the study's.")
     ] = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where units run.")] = "local",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Units at a time: 1 unless given; with Ray as many as there is room for.")
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Processor threads of each unit.")] = 1,
-    gpus: Annotated[float, typer.Option(min=0, help="Ray: GPUs, or a share of one, of each unit.")] = 0,
-    address: Annotated[
-        str | None, typer.Option(help="Ray: the cluster, host:port or auto; none starts one on this machine.")
-    ] = None,
-    corpora: Annotated[
-        Literal["store", "shared"],
-        typer.Option(help="Ray: audio from the object store, or read by each worker from the same path."),
-    ] = "store",
+    executor: ExecutorOption = "local",
+    jobs: JobsOption = None,
+    threads: ThreadsOption = 1,
+    gpus: GpusOption = 0,
+    address: AddressOption = None,
+    corpora: CorporaOption = "store",
     log: LogOption = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Time a few steps of each row, print hours, stop.")
@@ -72,7 +69,6 @@ def study(
     from serotone.experiments.study import run_study
     from serotone.studies import load_study
 
-    set_threads(threads)
     wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
     utterances = parse_corpora(corpus)
     chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
@@ -80,6 +76,7 @@ def study(
     if estimate:
         from serotone.cli.estimate import print_estimate
 
+        set_threads(threads)
         print_estimate(wanted, utterances, out, rows=chosen_rows, folds=chosen_folds, jobs=jobs or 1)
         return
     assert out is not None
@@ -90,41 +87,17 @@ def study(
     def more() -> bool:
         return max_hours is None or time.monotonic() - begun < max_hours * 3600
 
-    def execute(units: Sequence["Unit"], note: Callable[["Event"], None]) -> None:
-        if executor == "ray":
-            from serotone.experiments import on_ray
-
-            on_ray.run(
-                units,
-                utterances,
-                address=address,
-                threads=threads,
-                gpus=gpus,
-                on_event=note,
-                more=more,
-                corpora=corpora,
-                jobs=jobs,
-                tell=remark,
-            )
-        elif jobs and jobs > 1:
-            from serotone.experiments import processes
-
-            processes.run(units, utterances, jobs=jobs, threads=threads, on_event=note, more=more, tell=remark)
-        else:
-            from serotone.experiments.units import Materials, in_this_process
-
-            in_this_process(units, Materials(utterances, remark), on_event=note, more=more)
-
-    progress = StudyProgress(jobs=jobs)
-    with progress:
+    with StudyProgress(jobs=jobs) as progress:
         outcome = run_study(
             wanted,
             utterances,
             out,
-            execute=execute,
+            place=place_of(executor, jobs, threads, gpus, address, corpora),
             rows=chosen_rows,
             folds=chosen_folds,
             log=log or (),
+            more=more,
+            tell=remark,
             on_plan=progress.plan,
             on_event=progress.event,
         )
@@ -156,13 +129,13 @@ def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
     """The scores so far as lines of text, and what is left."""
     from serotone.runs.reading import read_summary
 
-    width = max(map(len, ["row", *(run.row.name for run in runs)])) + 2
+    width = max(map(len, ["row", *(run.row for run in runs)])) + 2
     lines = [f"{'row':<{width}}seed  folds       WA (SD)       UA (SD)"]
     for run in runs:
         scores = read_summary(run.folder)
         done = f"{scores['folds_finished']}/{scores['folds_planned']}"
         cells = [_cell(scores, key) for key in ("wa", "ua")]
-        lines.append(f"{run.row.name:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
+        lines.append(f"{run.row:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
     counts = [f"{outcome.finished} units finished now", f"{outcome.before} before"]
     if outcome.left:
         counts.append(f"{outcome.left} left: the same command goes on")

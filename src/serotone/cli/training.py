@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from serotone.errors import MissingExtraError, RunError
+
+if TYPE_CHECKING:
+    from serotone.experiments.executors import Place
 
 
 class Log(StrEnum):
@@ -29,7 +32,19 @@ FoldsOption = Annotated[str | None, typer.Option(help="Only these folds, such as
 LogOption = Annotated[
     list[Log] | None, typer.Option("--log", help="Log to this tool as well, below each fold's folder; may be repeated.")
 ]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Processor threads; 0 leaves the choice to torch.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Processor threads of a training; 0 leaves that to torch.")]
+ExecutorOption = Annotated[Literal["local", "ray"], typer.Option(help="Where trainings run.")]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Trainings at a time: 1 unless given; on Ray as many as there is room for.")
+]
+GpusOption = Annotated[float, typer.Option(min=0, help="Ray: GPUs, or a share of one, of each training.")]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Ray: the cluster, host:port or auto; none starts one on this machine.")
+]
+CorporaOption = Annotated[
+    Literal["store", "shared"],
+    typer.Option(help="Ray: audio from the object store, or read by each worker from the same path."),
+]
 
 
 def require_train(what: str) -> None:
@@ -61,6 +76,27 @@ def set_threads(threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def place_of(
+    executor: Literal["local", "ray"],
+    jobs: int | None,
+    threads: int,
+    gpus: float,
+    address: str | None,
+    corpora: Literal["store", "shared"],
+) -> "Place":
+    """Where trainings run, from the options of that.
+
+    Raises:
+        RunError: An option is of Ray, and Ray is not to run them.
+    """
+    from serotone.experiments.executors import Place
+
+    given = {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
+    if executor != "ray" and (foreign := [option for option, value in given.items() if value]):
+        raise RunError(f"{foreign[0]} is an option of Ray; give --executor ray, too, or leave it out")
+    return Place(executor, jobs, threads, gpus, address, corpora)
 
 
 def numbers_of(text: str | None, option: str = "--folds") -> list[int] | None:

@@ -2,54 +2,21 @@
 
 import contextlib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
-from serotone.experiments.crossval import summarise, unit_of
+from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import opened, plan
+from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit, reason
 from serotone.recipes import Recipe, load
 from serotone.runs.layout import RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures
 from serotone.runs.writing import held, write_failures, write_study
-from serotone.splits import Split
-from serotone.studies import Row, Study, validated
+from serotone.studies import Row, Study, load_study
 from serotone.training.loggers import require
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A row with one seed: a run folder, and the folds that its protocol deals."""
-
-    row: Row
-    recipe: Recipe
-    folder: Path
-    splits: tuple[Split, ...]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a study: counts of units, and the failures in words."""
-
-    planned: int = 0
-    """Units of the whole study."""
-    chosen: int = 0
-    """Those that this call was asked for."""
-    before: int = 0
-    """Those of them that were finished already."""
-    finished: int = 0
-    """Those that this call finished."""
-    failures: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def left(self) -> int:
-        """Asked for, neither finished nor failed: there was no time."""
-        return self.chosen - self.before - self.finished - sum("fold" in failure for failure in self.failures)
 
 
 def resolve(study: Study, row: Row, seed: int, corpora: Collection[str]) -> Recipe:
@@ -93,25 +60,13 @@ def lay_out(
             except SerotoneError as error:
                 failures.append({"row": row.name, "seed": seed, "error": reason(error)})
                 continue
-            runs.append(Run(row, recipe, seed_folder(out, row.name, seed), splits))
+            runs.append(Run(row.name, recipe, seed_folder(out, row.name, seed), splits))
     return runs, failures
 
 
 def units_of(study: Study, runs: Sequence[Run], utterances: Sequence[Utterance], log: Sequence[str] = ()) -> list[Unit]:
     """All units, fold by fold over the rows: whenever time runs out, the rows have the same folds."""
-    units = [
-        unit_of(
-            run.recipe,
-            split,
-            utterances,
-            run.folder,
-            row=run.row.name,
-            embeddings=study.embeddings,
-            log=log,
-        )
-        for run in runs
-        for split in run.splits
-    ]
+    units = [u for run in runs for u in run.units(utterances, embeddings=study.embeddings, log=log)]
     places = {seed: place for place, seed in enumerate(study.seeds)}
     return sorted(units, key=lambda unit: (places[unit.seed], unit.split.repetition, unit.split.fold))
 
@@ -121,10 +76,12 @@ def run_study(
     utterances: Sequence[Utterance],
     out: Path,
     *,
-    execute: Callable[[Sequence[Unit], Callable[[Event], None]], None],
+    place: Place = HERE,
     rows: Collection[str] | None = None,
     folds: Collection[int] | None = None,
     log: Sequence[str] = (),
+    more: Callable[[], bool] = lambda: True,
+    tell: Callable[[str], None] = lambda line: None,
     on_plan: Callable[[Sequence[Run], Sequence[Unit]], None] = lambda runs, units: None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Outcome:
@@ -135,15 +92,17 @@ def run_study(
             to it.
         utterances: On what.
         out: The study's folder: one run folder ``<row>/seed-<seed>`` each, and ``failures.json``.
-        execute: Who runs units; called with those that wait and with what to tell of each.
+        place: Where units run, and how many at a time.
         rows: Names of the rows to run; None runs all.
         folds: Numbers of the folds to run; None runs all.
         log: Tools that every unit is logged to beside its ``curves.csv``: keys of `serotone.training.loggers.KINDS`.
+        more: Asked before each unit; once it says no, none is started any more.
+        tell: Called with each line there is to say, such as a file that is left out.
         on_plan: Called with the runs and the units asked for before the first starts.
         on_event: Called with what happens to a unit.
 
     Raises:
-        MissingExtraError: A tool in ``log`` is not installed here.
+        MissingExtraError: A tool in ``log``, or Ray, is not installed here.
         RunError: The folder is another study's, in use or damaged, or a row or fold does not exist.
     """
     require(log)
@@ -161,7 +120,7 @@ def run_study(
                 stack.enter_context(opened(run.folder, run.recipe, utterances))
                 usable.append(run)
             except SerotoneError as error:
-                failures.append({"row": run.row.name, "seed": run.recipe.seed, "error": reason(error)})
+                failures.append({"row": run.row, "seed": run.recipe.seed, "error": reason(error)})
         write_study(out, study.to_yaml())
         units = units_of(study, usable, utterances, log)
         outcome.planned = len(units)
@@ -169,32 +128,16 @@ def run_study(
         if folds is not None and units and (unknown := sorted(set(folds) - known)):
             raise RunError(f"folds {unknown} were asked for; this protocol has 0 to {max(known)}")
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
-        waiting = [unit for unit in units if not unit.finished]
-        outcome.chosen, outcome.before = len(units), len(units) - len(waiting)
         others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
         write_failures(out, [*others, *failures])
-        for run in usable:
-            summarise(run.recipe, run.splits, run.folder)
-        on_plan(usable, units)
-        by_folder = {run.folder: run for run in usable}
 
         def note(event: Event) -> None:
-            unit = event.unit
-            if event.kind == "finished":
-                outcome.finished += 1
-                run = by_folder[unit.folder.parent]
-                summarise(run.recipe, run.splits, run.folder)
-            elif event.kind == "failed":
-                split = unit.split
-                failures.append(
-                    {"row": unit.row, "seed": unit.seed, "repetition": split.repetition, "fold": split.fold}
-                    | {"error": event.text}
-                )
+            if event.kind == "failed":
                 write_failures(out, [*others, *failures])
             on_event(event)
 
-        if waiting:
-            execute(waiting, note)
+        work = Work(utterances, out, tell, more)
+        run_units(usable, units, outcome, work, place, on_plan=on_plan, on_event=note)
     return outcome
 
 
@@ -226,11 +169,7 @@ def joined(study: Study, path: Path) -> Study:
     """
     if not path.is_file():
         return study
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: damaged: {error}") from None
-    old = validated(str(path), tree if isinstance(tree, dict) else {})
+    old = load_study(path)
     for what in ("name", "set_"):
         before, now = getattr(old, what), getattr(study, what)
         if before != now:

@@ -1,6 +1,6 @@
 """The unit of an experiment: one recipe on one fold with one seed. Who runs it, and where, is the executor's affair."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,14 +8,11 @@ from typing import Any, Literal
 from serotone.corpora import Utterance
 from serotone.experiments.planning import gather
 from serotone.recipes import Recipe
-from serotone.runs.layout import finished
+from serotone.runs.layout import finished, fold_folder
 from serotone.runs.writing import tidy, write_leaks
-from serotone.splits import Split
+from serotone.splits import Split, leak_report
 from serotone.training.fit import Material, clear, run_fold
 from serotone.training.loggers import listening
-
-KEPT = 2
-"""Decoded corpora held in memory at a time: recipes of one sample rate and one set of labels share theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,29 @@ class Event:
     """Of a finished unit: what its metrics.json says."""
 
 
+def unit_of(
+    recipe: Recipe,
+    split: Split,
+    utterances: Sequence[Utterance],
+    out: Path,
+    *,
+    row: str | None = None,
+    embeddings: bool = False,
+    log: Sequence[str] = (),
+) -> Unit:
+    """One fold of a run folder as something to run."""
+    return Unit(
+        row=row or recipe.name,
+        seed=recipe.seed,
+        recipe=recipe,
+        split=split,
+        folder=fold_folder(out, split.repetition, split.fold),
+        leaks=leak_report(split, utterances).to_dict(),
+        embeddings=embeddings,
+        log=tuple(map(str, log)),
+    )
+
+
 def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
     """Train and test, or take an interrupted unit up again at its last whole epoch; what its metrics.json says."""
     tidy(unit.folder)
@@ -75,12 +95,15 @@ def material_key(recipe: Recipe) -> str:
 
 
 class Materials:
-    """Decoded audio by recipe, the latest few kept.
+    """Decoded audio by recipe, the latest few kept: recipes of one sample rate and one set of labels share theirs.
 
     Args:
         utterances: The corpora.
         tell: Called with one line for each file that had to be left out, once.
     """
+
+    limit = 2
+    """So many are held in memory at a time."""
 
     def __init__(self, utterances: Sequence[Utterance], tell: Callable[[str], None] = lambda line: None) -> None:
         self.utterances = utterances
@@ -93,45 +116,20 @@ class Materials:
         key = material_key(recipe)
         material = self._kept.pop(key, None)
         if material is None:
-            while len(self._kept) >= KEPT:
+            while len(self._kept) >= self.limit:
                 del self._kept[next(iter(self._kept))]
-            material, problems = gather(recipe, self.utterances)
-            self._say(problems)
+            material = self.make(recipe)
         self._kept[key] = material
         return material
 
-    def _say(self, problems: Iterable[str]) -> None:
+    def make(self, recipe: Recipe) -> Material:
+        """The same, decoded now."""
+        material, problems = gather(recipe, self.utterances)
         for problem in problems:
             if problem not in self._told:
                 self._told.add(problem)
                 self.tell(f"left out: {problem}")
-
-
-def in_this_process(
-    units: Sequence[Unit],
-    materials: Materials,
-    *,
-    on_event: Callable[[Event], None],
-    more: Callable[[], bool] = lambda: True,
-) -> None:
-    """Run units one after the other; a failed one is reported and the rest go on.
-
-    Args:
-        units: In their order.
-        materials: The corpora, decoded when they are needed.
-        on_event: Called with what happens, as it happens.
-        more: Asked before each unit; once it says no, none is started any more.
-    """
-    for unit in units:
-        if not more():
-            return
-        on_event(Event("started", unit))
-        try:
-            results = run_unit(unit, materials(unit.recipe))
-        except Exception as error:
-            on_event(Event("failed", unit, text=reason(error)))
-        else:
-            on_event(Event("finished", unit, results=results))
+        return material
 
 
 def reason(error: BaseException) -> str:

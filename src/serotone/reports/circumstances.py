@@ -163,5 +163,13 @@ def not_run(collection: Collection) -> Table | None:
 def failures(collection: Collection) -> Table | None:
     """What ended in an error; None where nothing did."""
     labels = {row.name: row.label for row in collection.rows}
-    lines = [(labels.get(f.row, f.row), f.seed, f.fold, f.error) for f in collection.failures]
+    lines = [
+        (
+            labels.get(f["row"], f["row"]),
+            f["seed"],
+            f"{f['repetition']}-{f['fold']}" if "fold" in f else "all",
+            f["error"],
+        )
+        for f in collection.failures
+    ]
     return literal("failures", "Failures", ("row", "seed", "fold", "error"), lines) if lines else None

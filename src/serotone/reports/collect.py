@@ -83,16 +83,6 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A unit of a study that ended in an error."""
-
-    row: str
-    seed: str
-    fold: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
 class Collection:
     """Rows, and for a study what it asks and what was published."""
 
@@ -107,7 +97,7 @@ class Collection:
     sweeps: tuple[Sweep, ...] = ()
     literature: tuple[Literature, ...] = ()
     notes: tuple[str, ...] = ()
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[Mapping[str, Any], ...] = ()  # units that ended in an error, as failures.json has them
 
 
 def _missing(run: Run) -> str:
@@ -163,7 +153,7 @@ def _study(folder: Path, study: studies.Study) -> Collection:
         sweeps=tuple(sweep if sweep.rows else sweep.model_copy(update={"rows": named}) for sweep in study.sweeps),
         literature=study.literature,
         notes=study.notes,
-        failures=_failures(folder),
+        failures=tuple(read_failures(folder)),
     )
 
 
@@ -192,18 +182,6 @@ def _published(told: studies.schema.Published | None) -> Published | None:
 def share_of(percent: float | None) -> float | None:
     """Percent as a share in [0, 1]."""
     return None if percent is None else percent / 100
-
-
-def _failures(folder: Path) -> tuple[Failure, ...]:
-    return tuple(
-        Failure(
-            row=str(entry.get("row", "")),
-            seed=str(entry.get("seed", "")),
-            fold=f"{entry.get('repetition', 0)}-{entry['fold']}" if "fold" in entry else "all",
-            error=str(entry.get("error", "")),
-        )
-        for entry in read_failures(folder)
-    )
 
 
 def read_run(folder: Path) -> Run:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -44,15 +43,6 @@ def load_study(
         tree["seeds"] = list(seeds)
     if repetitions is not None:
         tree["repetitions"] = repetitions
-    return validated(name, tree)
-
-
-def validated(name: str, tree: dict[str, Any]) -> Study:
-    """A study from plain values.
-
-    Raises:
-        RunError: It is not valid; ``name`` says which.
-    """
     try:
         return Study.model_validate(tree)
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """Units in worker processes of this machine; one that dies takes no unit with it but its own, which runs once more.
 
 The parent hands out units one at a time. It alone hears Ctrl-C, and then ends the workers where they stand: what they
-have on disk are whole epochs. A worker whose parent is gone ends by itself.
+have on disk are whole epochs. A worker whose parent is gone ends by itself. Workers are forks of a server that has
+imported torch and done nothing with it, so that only the first takes seconds to start.
 """
 
 import contextlib
@@ -10,16 +11,16 @@ import os
 import signal
 import sys
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from serotone.corpora import Utterance
 from serotone.errors import RunError
+from serotone.experiments.executors import Place, Queue, Work
 from serotone.experiments.units import Event, Materials, Unit, reason, run_unit
 
 BIRTHS = 3
@@ -29,43 +30,23 @@ DYING_SECONDS = 10
 """How long a process may take to end once its line has."""
 
 
-def run(
-    units: Sequence[Unit],
-    utterances: Sequence[Utterance],
-    *,
-    jobs: int,
-    threads: int,
-    on_event: Callable[[Event], None],
-    more: Callable[[], bool] = lambda: True,
-    tell: Callable[[str], None] = lambda line: None,
-) -> None:
-    """Run units in ``jobs`` processes, each of which decodes the corpora for itself.
-
-    Args:
-        units: Handed out in their order.
-        utterances: The corpora.
-        jobs: Processes at a time.
-        threads: Torch's threads in each; 0 shares out the machine's processors.
-        on_event: Called with what happens, as it happens.
-        more: Asked before each unit; once it says no, none is started any more.
-        tell: Called once with each line that workers have to say: files left out, warnings.
+def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
+    """Run units in ``place.jobs`` processes (:func:`serotone.experiments.executors.run`); each decodes the corpora.
 
     Raises:
         RunError: Workers die as soon as they start.
     """
-    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
-    waiting = deque(units)
-    closed = False
+    jobs = place.jobs or 1
+    threads = place.threads or max(1, (os.cpu_count() or 1) // jobs)
+    queue = Queue(units, work.more)
     workers: list[_Worker] = []
     lost: Counter[Path] = Counter()
     told: set[str] = set()
     births, code = 0, None
     try:
         while True:
-            idle = sum(worker.unit is None for worker in workers)
-            while not closed and len(workers) < jobs and idle < len(waiting) and births < BIRTHS:
-                workers.append(_Worker(threads))
-                idle += 1
+            while len(workers) < jobs and births < BIRTHS and (unit := queue.draw()):
+                workers.append(_Worker(threads, unit))
             if not workers:
                 break
             for worker in _speaking(workers):
@@ -75,40 +56,42 @@ def run(
                 except (EOFError, OSError):
                     workers.remove(worker)
                     code = worker.exit_code()
-                    if unit is None:
+                    if not worker.at_work:
                         births += 1
+                        queue.put_back(unit)
                     elif lost[unit.folder]:
                         why = "; probably out of memory: fewer --jobs" if code == -signal.SIGKILL else ""
-                        on_event(Event("failed", unit, text=f"its worker died twice, exit code {code}{why}"))
+                        yield Event("failed", unit, text=f"its worker died twice, exit code {code}{why}")
                     else:
                         lost[unit.folder] += 1
-                        waiting.appendleft(unit)
-                        on_event(Event("again", unit, text=f"its worker died, exit code {code}"))
+                        queue.put_back(unit)
+                        yield Event("again", unit, text=f"its worker died, exit code {code}")
                     continue
                 if kind == "says":
                     if value not in told:
                         told.add(value)
-                        tell(value)
+                        work.tell(value)
                     continue
-                worker.unit = None
-                if unit is None:
+                if kind == "ready":
                     births = 0
-                    worker.hand(utterances)
+                    worker.hand(work.utterances)
                 else:
-                    on_event(Event(kind, unit, **value))
-                closed = closed or bool(waiting and not more())
-                if closed or not waiting:
-                    workers.remove(worker)
-                    worker.end()
-                elif worker.hand(waiting[0]):
-                    worker.unit = waiting.popleft()
-                    on_event(Event("started", worker.unit))
+                    yield Event(kind, unit, **value)
+                    following = queue.draw()
+                    if following is None:
+                        workers.remove(worker)
+                        worker.end()
+                        continue
+                    worker.unit = following
+                worker.at_work = worker.hand(worker.unit)
+                if worker.at_work:
+                    yield Event("started", worker.unit)
     finally:
         for worker in workers:
             worker.process.kill()
         for worker in workers:
             worker.end()
-    if waiting and not closed:
+    if births >= BIRTHS:
         raise RunError(
             f"{BIRTHS} worker processes in a row died as they started, the last with exit code {code}; what stands on"
             " standard error says why. A script that runs a study must begin to do so under: if __name__ == '__main__'"
@@ -116,13 +99,16 @@ def run(
 
 
 class _Worker:
-    """A process, the line to it, and the unit that it is at."""
+    """A process, the line to it, and the unit that it is for."""
 
-    def __init__(self, threads: int) -> None:
-        context = get_context("spawn")
+    def __init__(self, threads: int, unit: Unit) -> None:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         self.line, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, threads), daemon=True)
-        self.unit: Unit | None = None
+        self.unit = unit
+        self.at_work = False
+        """Whether the unit has reached it."""
         # What is blocked stays blocked in the child: Ctrl-C at a terminal reaches every process of the group.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -162,6 +148,7 @@ def _speaking(workers: Sequence[_Worker]) -> list[_Worker]:
 
 def _work(line: Any, threads: int) -> None:
     """The worker: ask for units, run them, say what came of each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # not blocked where the fork server is older than the first worker
     threading.Thread(target=_end_with_parent, daemon=True).start()
     speaking = threading.Lock()
 

@@ -17,15 +17,17 @@ from serotone.experiments.units import Materials, Unit, reason, run_unit
 from serotone.training.fit import Material
 
 MARKER = ".driver"
-"""The file in a run's folder by which a worker knows that it sees the driver's disk."""
+"""The file in the folder of all by which a worker knows that it sees the driver's disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every task of a study is told."""
+    """What every task of a driver is told."""
 
     token: str
-    """The study's; what the marker holds."""
+    """The driver's; what the marker holds."""
+    out: Path
+    """The folder below which all units have theirs, absolute."""
     threads: int
     shared: bool
     """Whether the worker decodes the corpora itself."""
@@ -42,7 +44,7 @@ class Answer:
     node: str
     host: str
     sees: bool
-    """Whether it writes into the study's folder."""
+    """Whether it writes into the unit's folder itself."""
     lines: tuple[str, ...] = ()
     """What else there is to say: files left out."""
     results: dict[str, Any] | None = None
@@ -52,7 +54,7 @@ class Answer:
 
 
 _CACHES: dict[str, tuple[Materials, list[str]]] = {}
-"""In a worker that decodes for itself: its corpora by the study's token, and what they have to say."""
+"""In a worker that decodes for itself: its corpora by the driver's token, and what they have to say."""
 
 
 def train(unit: Unit, corpora: Material | Sequence[Utterance], terms: Terms) -> Iterator[Answer]:
@@ -61,11 +63,11 @@ def train(unit: Unit, corpora: Material | Sequence[Utterance], terms: Terms) -> 
     Args:
         unit: What to run; its folder is absolute.
         corpora: What it trains on, or the utterances to decode.
-        terms: The study's.
+        terms: The driver's.
     """
     import ray
 
-    here = Answer(ray.get_runtime_context().get_node_id(), socket.gethostname(), _sees(unit, terms.token))
+    here = Answer(ray.get_runtime_context().get_node_id(), socket.gethostname(), _sees(terms))
     yield here
     lines: list[str] = []
     try:
@@ -91,10 +93,10 @@ def train(unit: Unit, corpora: Material | Sequence[Utterance], terms: Terms) -> 
         yield replace(here, error=reason(error), lines=tuple(lines))
 
 
-def _sees(unit: Unit, token: str) -> bool:
-    """Whether the unit's folder here is the driver's."""
+def _sees(terms: Terms) -> bool:
+    """Whether the folder of all is here the driver's."""
     try:
-        return (unit.folder.parent / MARKER).read_text(encoding="utf-8") == token
+        return (terms.out / MARKER).read_text(encoding="utf-8") == terms.token
     except OSError:
         return False
 
