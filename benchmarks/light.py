@@ -24,7 +24,7 @@ from serotone.experiments.planning import gather
 from serotone.files import write_json
 from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import MODEL, load_bundle
-from serotone.recognition.vad import speech_span
+from serotone.recognition.squeeze import squeezed
 from serotone.runs import layout
 from serotone.runs.reading import read_json
 from serotone.splits import Split, make_splits
@@ -207,7 +207,7 @@ def latency() -> dict[str, Any]:
     for _ in range(CALLS):
         for name, session in sessions.items():
             spent[name].append(timed(lambda session=session: session.run(["probabilities"], {"waveform": clip})))
-        spent["speech detector"].append(timed(lambda: speech_span(clip[0])))
+        spent["speech detector"].append(timed(lambda: squeezed(clip[0])))
     for name, values in spent.items():
         processor, clock = (np.array(column) for column in zip(*values, strict=True))
         rows.setdefault(name, {}).update(

@@ -26,8 +26,9 @@ from serotone import audio
 from serotone.corpora.synthetic import EMOTIONS
 from serotone.corpora.voice import speak
 from serotone.errors import SerotoneError
-from serotone.recognition.vad import VoiceMeter, speech_probabilities
-from serotone.recognition.windows import SpeechMeter
+from serotone.recognition.levels import LevelDetector
+from serotone.recognition.squeeze import Detector, Squeezer
+from serotone.recognition.vad import SpeechDetector
 
 RATE = 16000
 SECONDS = 4.0
@@ -52,15 +53,15 @@ def main() -> int:
     print(f"{'share with speech found':34}{'clips':>7}{'silero':>9}{'level':>9}")
     found: dict[str, dict[str, float]] = {}
     for condition, signals in conditions(clips):
-        verdicts = np.array([[VoiceMeter(s).seconds() > 0, SpeechMeter(s, RATE).seconds() > 0] for s in signals])
+        verdicts = np.array([[finds_speech(s, SpeechDetector()), finds_speech(s, LevelDetector(RATE))] for s in signals])
         silero, level = verdicts.mean(axis=0)
         found[condition] = {"clips": len(signals), "silero": float(silero), "level": float(level)}
         print(f"{condition:34}{len(signals):7}{silero:9.3f}{level:9.3f}", flush=True)
 
     three_seconds = np.resize(clips[0], 3 * RATE)
     milliseconds = {
-        "silero": cost(lambda: speech_probabilities(three_seconds)),
-        "level": cost(lambda: SpeechMeter(three_seconds, RATE)),
+        "silero": cost(lambda: finds_speech(three_seconds, SpeechDetector())),
+        "level": cost(lambda: finds_speech(three_seconds, LevelDetector(RATE))),
     }
     for name, value in milliseconds.items():
         print(f"{name + ', CPU ms for 3 s':34}{value:16.2f}")
@@ -76,6 +77,12 @@ def main() -> int:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def finds_speech(samples: Samples, detector: Detector) -> bool:
+    """Whether a recogniser would hear anything of a recording."""
+    squeezer = Squeezer(detector, RATE)
+    return bool([*squeezer.feed(samples), *squeezer.finish()])
 
 
 def real_speech(data: Path, count: int) -> Iterator[Samples]:

@@ -1,4 +1,4 @@
-"""A recipe may ask for clips from first to last speech: cut in training by the function that recognition uses."""
+"""A recipe may ask for the speech of its clips alone: training squeezes them by the function that recognition uses."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import soundfile
 
 from serotone.corpora import Utterance
 from serotone.corpora.voice import speak
-from serotone.recognition.vad import speech_span
+from serotone.recognition.squeeze import squeezed
 from serotone.training.data import decode
 
 
@@ -27,8 +27,7 @@ def surrounded(tmp_path):
 def test_silence_around_speech_does_not_train(surrounded):
     whole, _ = decode(list(surrounded.values()), sample_rate=16000, max_samples=None)
     cut, _ = decode(list(surrounded.values()), sample_rate=16000, max_samples=None, speech=True)
-    start, stop = speech_span(whole["voice"])
-    np.testing.assert_array_equal(cut["voice"], whole["voice"][start:stop])
+    np.testing.assert_array_equal(cut["voice"], squeezed(whole["voice"]))
     assert len(cut["voice"]) <= len(whole["voice"]) - 2 * 28000
 
 

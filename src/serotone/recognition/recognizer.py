@@ -294,7 +294,7 @@ class Recognizer:
     def _meter(self, heard: audio.Audio) -> Meter:
         """How speech is told from the rest, as the bundle asks for; a detector is loaded where one does."""
         if self.bundle.speech == "silero":
-            from serotone.recognition.vad import VoiceMeter
+            from serotone.recognition.meters import VoiceMeter
 
             return VoiceMeter(heard.samples)
         return SpeechMeter(heard.samples, self.bundle.sample_rate)

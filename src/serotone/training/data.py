@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from serotone.audio import read
 from serotone.corpora import Utterance
 from serotone.errors import AudioError, RunError
-from serotone.recognition.vad import speech_span
+from serotone.recognition.squeeze import squeezed
 
 Batches: TypeAlias = DataLoader[Any]
 """A loader whose batches are :class:`Batch`, whatever the items they are collated from."""
@@ -44,7 +44,7 @@ def decode(
 ) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
     """Decode every utterance once, centre-cropped to ``max_samples`` where it is longer.
 
-    With ``speech`` only the span from first to last speech is kept, by the function that recognition uses. A clip in
+    With ``speech`` only what recognition would hear is kept: speech and its margins, long pauses shortened. A clip in
     which no speech is found, such as a whispered one, is kept whole.
 
     Returns:
@@ -66,9 +66,8 @@ def decode(
             problems.append(f"{utterance.path.name}: digital silence; left out")
             continue
         samples = audio.samples
-        span = speech_span(samples) if speech else None
-        if span is not None:
-            samples = samples[span[0] : span[1]].copy()
+        if speech and (heard := squeezed(samples)) is not None:
+            samples = heard
         if max_samples is not None and len(samples) > max_samples:
             first = (len(samples) - max_samples) // 2
             samples = samples[first : first + max_samples].copy()

@@ -1,0 +1,255 @@
+"""What of a recording is heard: speech with a margin on either side; the rest of every pause is left out.
+
+A detector gives each block its probability of speech. Blocks of speech that lie close together are a phrase, and a
+phrase counts when it holds enough of them. All of it is causal and decided block by block, so it makes no difference
+in which pieces a recording comes. Training and recognition both hear through this module.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serotone.recognition.vad import SAMPLE_RATE, SpeechDetector
+
+SPEECH = 0.15
+"""Probability from which on a block may be speech: whispers and sobs hardly reach more."""
+
+SURE = 0.3
+"""Probability from which on a block of ordinary speech lies."""
+
+LEAST_SPEECH, LEAST_SURE = 8, 6
+"""Blocks that a phrase must hold to count: so many that may be speech, or so many sure ones.
+
+Music has a few of either, noise and hum none: ``benchmarks/speech_or_not.py``.
+"""
+
+MARGIN_SECONDS = 0.16
+"""What is kept before speech and after it. A pause of twice as long is kept whole, a longer one shortened to that."""
+
+PHRASE_PAUSE_SECONDS = 0.5
+"""A longer pause ends a phrase."""
+
+
+class Detector(Protocol):
+    """Tells speech in each block of a stream, as it arrives; in which pieces the stream comes makes no difference."""
+
+    block: int
+    """Samples of one block."""
+
+    silence: str
+    """What to tell a person where there is no speech."""
+
+    def feed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probability of speech (N,) in each of the N blocks that are whole now; ``samples`` is (T,) mono."""
+        ...
+
+    def finish(self) -> NDArray[np.float32]:
+        """The probability of the last block, which is not whole: (1,), or (0,) where nothing is left over."""
+        ...
+
+
+class Piece(NamedTuple):
+    """A block of a recording, or part of one: ``samples`` (T,), where the first of them lies, whether it is speech."""
+
+    start: int
+    samples: NDArray[np.float32]
+    speech: bool
+
+    @property
+    def stop(self) -> int:
+        """The sample of the recording that follows it."""
+        return self.start + len(self.samples)
+
+
+class Squeezer:
+    """The pieces of a stream that are heard, as they are known, in order.
+
+    Blocks count from the first sample that is not zero, so that digital silence before a recording changes nothing.
+    A recording with speech keeps at least ``least`` samples, where it has so many: what lies around the speech joins it
+    at the end.
+    """
+
+    def __init__(self, detector: Detector, sample_rate: int, *, least: int = 0) -> None:
+        seconds = detector.block / sample_rate
+        self.total = 0
+        self._detector = detector
+        self._phrases = _Phrases(round(PHRASE_PAUSE_SECONDS / seconds))
+        self._pauses = _Pauses(round(MARGIN_SECONDS / seconds), least)
+        self._waiting = np.zeros(0, np.float32)
+        self._begun = False
+
+    def feed(self, samples: NDArray[np.float32]) -> list[Piece]:
+        """What is known to be heard now; ``samples`` is (T,) mono."""
+        self.total += len(samples)
+        if not self._begun:
+            sounds = samples != 0
+            self._begun = bool(sounds.any())
+            samples = samples[int(sounds.argmax()) :] if self._begun else samples[:0]
+        self._waiting = np.concatenate([self._waiting, samples])
+        return self._pass_on(self._detector.feed(samples))
+
+    def finish(self) -> list[Piece]:
+        """What remains, at the end of the stream; pieces before the first one join it where it is short."""
+        found = self._pass_on(self._detector.finish())
+        for block in self._phrases.finish():
+            found += self._pauses.feed(block)
+        return found + self._pauses.finish()
+
+    def _pass_on(self, probabilities: NDArray[np.float32]) -> list[Piece]:
+        block, start = self._detector.block, self.total - len(self._waiting)
+        found = []
+        for number, probability in enumerate(probabilities.tolist()):
+            samples = self._waiting[number * block : (number + 1) * block]
+            for piece in self._phrases.feed(Piece(start + number * block, samples, False), probability):
+                found += self._pauses.feed(piece)
+        self._waiting = self._waiting[len(probabilities) * block :].copy()
+        return found
+
+
+class _Phrases:
+    """Says of each block whether it is speech: it waits where a phrase may have begun, until it counts or has ended."""
+
+    def __init__(self, pause: int) -> None:
+        self._pause = pause
+        self._held: list[Piece] = []
+        self._speech = self._sure = self._silent = 0
+
+    def feed(self, block: Piece, probability: float) -> list[Piece]:
+        """The blocks that are decided now, in order."""
+        speech = probability >= SPEECH
+        if speech:
+            self._speech += 1
+            self._sure += probability >= SURE
+            self._silent = 0
+        else:
+            self._silent += 1
+        self._held.append(block._replace(speech=speech))
+        if self._speech >= LEAST_SPEECH or self._sure >= LEAST_SURE:
+            held, self._held = self._held, []
+        elif self._speech == 0 or self._silent > self._pause:
+            held = self.finish()
+        else:
+            held = []
+        if self._silent > self._pause:
+            self._speech = self._sure = 0
+        return held
+
+    def finish(self) -> list[Piece]:
+        """The blocks of a phrase that does not count."""
+        held, self._held = self._held, []
+        return [block._replace(speech=False) for block in held]
+
+
+class _Pauses:
+    """Leaves out what lies further from speech than the margin, and digital silence next to what it leaves out."""
+
+    def __init__(self, margin: int, least: int) -> None:
+        self._margin = margin
+        self._least = least
+        self._kept = 0
+        self._speech: Piece | None = None  # the last block of speech, until it is known what follows
+        self._pause: deque[Piece] = deque()  # the blocks after it
+        self._left: list[Piece] = []  # what was left out since, as far as `least` samples may need it
+        self._before: list[Piece] = []  # the same of what came before the first speech
+
+    def feed(self, block: Piece) -> list[Piece]:
+        """The pieces that are kept for certain now."""
+        if block.speech:
+            return self._go_on(block)
+        self._pause.append(block)
+        if self._speech is None:
+            self._leave_out(self._margin)
+        elif len(self._pause) > 2 * self._margin:
+            return self._close()
+        return []
+
+    def finish(self) -> list[Piece]:
+        """The last stretch, and what joins a recording that would be too short."""
+        found = self._close() if self._speech is not None else []
+        self._leave_out(0)
+        missing = self._least - self._kept
+        if not self._kept or missing <= 0:
+            return found
+        before, after = (sum(len(piece.samples) for piece in pieces) for pieces in (self._before, self._left))
+        earlier = min(before, max(missing // 2, missing - after))
+        return [*_last(self._before, earlier), *found, *_first(self._left, missing - earlier)]
+
+    def _go_on(self, block: Piece) -> list[Piece]:
+        """A short pause is kept; a stretch that begins has a margin before it."""
+        if self._speech is not None:
+            stretch = [self._speech, *self._pause, block]
+        else:
+            stretch = _from_sound([*self._pause, block])
+            if not self._kept:
+                self._before = self._left
+            self._left = []
+        self._pause.clear()
+        self._speech = stretch.pop()
+        return self._keep(stretch)
+
+    def _close(self) -> list[Piece]:
+        """The end of a stretch: its last speech and the margin after it."""
+        assert self._speech is not None
+        margin = [self._pause.popleft() for _ in range(min(self._margin, len(self._pause)))]
+        stretch, self._speech = _to_sound([self._speech, *margin]), None
+        found = self._keep(stretch)
+        self._leave_out(self._margin)
+        return found
+
+    def _keep(self, stretch: list[Piece]) -> list[Piece]:
+        self._kept += sum(len(piece.samples) for piece in stretch)
+        return stretch
+
+    def _leave_out(self, but: int) -> None:
+        """Leave out all but so many of the blocks that wait."""
+        while len(self._pause) > but:
+            self._left.append(self._pause.popleft())
+        self._left = _first(self._left, self._least) if self._kept else _last(self._left, self._least)
+
+
+def squeezed(samples: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """What of a clip is heard, joined, by Silero's detector; None without speech. ``samples`` are (T,) at 16 kHz."""
+    squeezer = Squeezer(SpeechDetector(), SAMPLE_RATE)
+    pieces = [*squeezer.feed(samples), *squeezer.finish()]
+    return np.concatenate([piece.samples for piece in pieces]) if pieces else None
+
+
+def _first(pieces: Iterable[Piece], count: int) -> list[Piece]:
+    """The first ``count`` samples of pieces."""
+    found = []
+    for piece in pieces:
+        if count > 0:
+            found.append(piece._replace(samples=piece.samples[:count]))
+            count -= len(piece.samples)
+    return found
+
+
+def _last(pieces: list[Piece], count: int) -> list[Piece]:
+    """The last ``count`` samples of pieces."""
+    found = []
+    for piece in reversed(pieces):
+        if count > 0:
+            skip = max(0, len(piece.samples) - count)
+            found.append(Piece(piece.start + skip, piece.samples[skip:], piece.speech))
+            count -= len(piece.samples)
+    return found[::-1]
+
+
+def _from_sound(pieces: list[Piece]) -> list[Piece]:
+    """Pieces without the zeros that they begin with."""
+    for number, piece in enumerate(pieces):
+        if len(sounds := np.flatnonzero(piece.samples)):
+            cut = Piece(piece.start + int(sounds[0]), piece.samples[sounds[0] :], piece.speech)
+            return [cut, *pieces[number + 1 :]]
+    return []
+
+
+def _to_sound(pieces: list[Piece]) -> list[Piece]:
+    """Pieces without the zeros that they end with."""
+    for number in range(len(pieces) - 1, -1, -1):
+        if len(sounds := np.flatnonzero(pieces[number].samples)):
+            return [*pieces[:number], pieces[number]._replace(samples=pieces[number].samples[: sounds[-1] + 1])]
+    return []
