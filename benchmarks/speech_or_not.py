@@ -53,7 +53,9 @@ def main() -> int:
     print(f"{'share with speech found':34}{'clips':>7}{'silero':>9}{'level':>9}")
     found: dict[str, dict[str, float]] = {}
     for condition, signals in conditions(clips):
-        verdicts = np.array([[finds_speech(s, SpeechDetector()), finds_speech(s, LevelDetector(RATE))] for s in signals])
+        verdicts = np.array(
+            [[finds_speech(s, SpeechDetector()), finds_speech(s, LevelDetector(RATE))] for s in signals]
+        )
         silero, level = verdicts.mean(axis=0)
         found[condition] = {"clips": len(signals), "silero": float(silero), "level": float(level)}
         print(f"{condition:34}{len(signals):7}{silero:9.3f}{level:9.3f}", flush=True)

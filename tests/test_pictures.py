@@ -189,16 +189,16 @@ def test_without_matplotlib_the_command_to_install_it_is_named(toy, tmp_path, mo
 
 
 def test_occlusion_finds_the_half_that_the_answer_comes_from(recognizer):
-    noise = 0.002 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE).astype(np.float32)
-    for samples, speech in ((np.concatenate([tone(3, 0.3), noise]), slice(0, 6)),
-                            (np.concatenate([noise, tone(3, 0.3)]), slice(6, 12))):  # fmt: skip
-        found = explain(recognizer, Audio(samples, SAMPLE_RATE))
+    """What is silenced is left out: without the loud half it is less angry, without the quiet half more so."""
+    loud, quiet = tone(1.5, 0.3), tone(1.5, 0.02)
+    for halves, speech in (((loud, quiet), slice(0, 3)), ((quiet, loud), slice(3, 6))):
+        found = explain(recognizer, Audio(np.concatenate(halves), SAMPLE_RATE))
         assert (found.kind, found.prediction.label) == ("occlusion", "angry")
-        assert found.times.tolist() == np.arange(0, 6.5, 0.5).tolist()
-        inside = np.zeros(12, bool)
+        assert found.times.tolist() == np.arange(0, 3.5, 0.5).tolist()
+        inside = np.zeros(6, bool)
         inside[speech] = True
-        assert found.weights[inside].min() > 0.001
-        assert found.weights[inside].min() > 10 * np.abs(found.weights[~inside]).max()
+        assert found.weights[inside].min() > 0.01
+        assert found.weights[~inside].max() < 0
 
 
 def test_occlusion_is_the_change_in_log_probability(recognizer):

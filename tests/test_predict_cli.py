@@ -155,7 +155,7 @@ def test_table_rows_have_a_bar_per_class(toy, clips):
 def test_one_recording_is_a_block(toy, long):
     lines = run("predict", long, "--bundle", toy, "--timeline").stdout.splitlines()
     assert lines[0].startswith(f"{long}  13.00 s  ")
-    assert "mean of 12 windows" in lines[0]
+    assert "mean of 10 windows" in lines[0]
     assert [line.split()[0] for line in lines[1:4]] == list(LABELS)
     assert "0.00 -     5.00 s  angry" in lines[4]
     assert lines[7].strip() == "of 10.0 s of speech: angry 50%, happy 50%"

@@ -120,7 +120,9 @@ def test_a_damaged_network_is_refused(tmp_path, monkeypatch):
     vad._session.cache_clear()
 
 
-@pytest.mark.parametrize("changes", [{"extra": {"speech": "ears"}}, {"extra": {"speech": "silero"}, "sample_rate": 8000}])
+@pytest.mark.parametrize(
+    "changes", [{"extra": {"speech": "ears"}}, {"extra": {"speech": "silero"}, "sample_rate": 8000}]
+)
 def test_a_bundle_that_hears_otherwise_is_refused(tmp_path, changes):
-    with pytest.raises(BundleError, match="speech: |sample_rate: "):
+    with pytest.raises(BundleError, match=r"speech: |sample_rate: "):
         make_toy_bundle(tmp_path, **changes)

@@ -1,66 +1,94 @@
-"""Windows, the measure of speech, pooling and the timeline, each against a second derivation."""
+"""Windows, seconds of speech, pooling and the timeline, each against a second derivation."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serotone.recognition.squeeze import Piece
 from serotone.recognition.timeline import stretches
-from serotone.recognition.windows import SpeechMeter, pooled, spans
-from toy_bundle import tone
+from serotone.recognition.windows import Cutter, Speech, pooled
 
-RATE = 16000
+RATE = 1000
 
 
+def pieces_of(lengths, gaps, *, speech=True):
+    """Pieces whose samples are their own places in the recording."""
+    found, at = [], 0
+    for length, gap in zip(lengths, gaps, strict=True):
+        at += gap
+        found.append(Piece(at, np.arange(at, at + length, dtype=np.float32), speech))
+        at += length
+    return found
+
+
+def test_a_window_ends_every_hop_and_looks_back_within_its_turn():
+    pieces = pieces_of([10] * 13, [0, *[0] * 7, 60, *[0] * 4])
+    cutter = Cutter(40, 20, 5, 50)
+    found = cutter.feed(pieces) + cutter.finish()
+    assert [(window.start, window.stop, window.speech) for window in found] == [
+        (0, 20, 20),
+        (0, 40, 20),
+        (20, 60, 20),
+        (40, 80, 20),
+        (140, 160, 20),
+        (140, 180, 20),
+        (150, 190, 10),
+    ]
+
+
+def test_a_pause_that_ends_no_turn_is_looked_over():
+    cutter = Cutter(40, 20, 5, 50)
+    found = cutter.feed(pieces_of([10] * 4, [0, 0, 50, 0])) + cutter.finish()
+    assert [(window.start, window.stop) for window in found] == [(0, 20), (0, 90)]
+    np.testing.assert_array_equal(found[1].samples, [*range(20), *range(70, 90)])
+
+
+def test_a_turn_that_is_too_short_is_heard_with_what_came_before():
+    cutter = Cutter(40, 20, 15, 50)
+    found = cutter.feed(pieces_of([10] * 3, [0, 0, 60])) + cutter.finish()
+    assert [(window.start, window.stop, window.speech) for window in found] == [(0, 20, 20), (15, 90, 10)]
+
+
+@settings(deadline=None)
 @given(
-    st.integers(1, 5000),
-    st.integers(1, 300).flatmap(lambda window: st.tuples(st.just(window), st.integers(1, window))),
+    st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0, 0, 0, 7, 60]), st.booleans()), min_size=1, max_size=60),
+    st.integers(1, 40),
+    st.integers(1, 40),
 )
-def test_spans_cover_everything_with_equal_windows(total, sizes):
-    window, hop = sizes
-    found = spans(total, window, hop)
-    covered = np.zeros(total, bool)
-    for start, stop in found:
-        covered[start:stop] = True
-    assert covered.all()
-    assert {stop - start for start, stop in found} == {min(window, total)}
-    starts = [start for start, _ in found]
-    assert starts == sorted(set(starts))
-    assert starts[:-1] == [hop * i for i in range(len(starts) - 1)]
-    assert found[-1][1] == total
+def test_each_second_of_speech_counts_once_and_windows_are_bounded(runs, length, hop):
+    pieces, at = [], 0
+    for size, gap, speech in runs:
+        at += gap
+        pieces.append(Piece(at, np.arange(at, at + size, dtype=np.float32), speech))
+        at += size
+    cutter = Cutter(length, hop, 1, 50)
+    found = cutter.feed(pieces) + cutter.finish()
+    assert sum(window.speech for window in found) == sum(len(p.samples) for p in pieces if p.speech)
+    for window in found:
+        assert 1 <= len(window.samples) <= length
+        assert (window.samples[0], window.samples[-1]) == (window.start, window.stop - 1)
+        assert (np.diff(window.samples) > 0).all()
+    stops = [window.stop for window in found]
+    assert stops == sorted(stops)
 
 
-def brute_seconds(samples, start, stop):
-    """Frame by frame, from the definition; whole frames only."""
-    levels = [np.var(samples[at : at + 320].astype(np.float64)) for at in range(0, len(samples), 320)]
-    threshold = max(max(levels) / 10**3.5, 10**-7)
-    return sum(
-        max(0, min(stop, at * 320 + 320, len(samples)) - max(start, at * 320)) / RATE
-        for at, level in enumerate(levels)
-        if level >= threshold
-    )
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 9000))
-def test_speech_is_counted_as_defined(seed, length):
-    rng = np.random.default_rng(seed)
-    envelope = np.repeat(10.0 ** rng.uniform(-4, 0, length // 500 + 1), 500)[:length]
-    samples = (rng.standard_normal(length) * envelope).astype(np.float32)
-    meter = SpeechMeter(samples, RATE)
-    start, stop = sorted(rng.integers(0, length + 1, 2))
-    assert meter.seconds() == pytest.approx(brute_seconds(samples, 0, length))
-    assert meter.seconds(int(start), int(stop)) == pytest.approx(brute_seconds(samples, start, stop), abs=1e-9)
-
-
-def test_quiet_rooms_and_constants_are_no_speech():
-    assert SpeechMeter(np.zeros(16000, np.float32), RATE).seconds() == 0
-    assert SpeechMeter(np.full(16000, 0.5, np.float32), RATE).seconds() == 0
-    assert SpeechMeter(tone(1, 1e-4), RATE).seconds() == 0
-    assert SpeechMeter(tone(1, 1e-2), RATE).seconds() == pytest.approx(1)
-    assert SpeechMeter(np.concatenate([tone(1, 0.5), tone(1, 0.001)]), RATE).seconds() == pytest.approx(1)
-    assert SpeechMeter(np.zeros(0, np.float32), RATE).seconds() == 0
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 30), st.booleans()), max_size=30), st.integers(0, 2000))
+def test_seconds_of_speech_are_counted_as_defined(runs, place):
+    flags, pieces = [], []
+    for length, gap, speech in runs:
+        flags += [False] * gap
+        pieces.append(Piece(len(flags), np.ones(length, np.float32), speech))
+        flags += [speech] * length
+    speech = Speech(RATE)
+    for piece in pieces:
+        speech.add([piece])
+    edges = np.array(sorted([0, min(place, len(flags)), len(flags)]))
+    expected = [sum(flags[a:b]) / RATE for a, b in pairwise(edges)]
+    np.testing.assert_allclose(speech.between(edges), expected, atol=1e-12)
+    assert speech.total == pytest.approx(sum(flags) / RATE)
 
 
 def test_pooled_by_hand():
@@ -86,40 +114,49 @@ def test_a_certain_window_does_not_silence_the_others():
     assert answer.argmax() == 1
 
 
-def timeline_of(samples, answers, window, hop):
-    """The timeline in seconds and class indices, where ``answers(start, stop)`` is a window's class (of two)."""
-    meter = SpeechMeter(samples, RATE)
-    cuts = spans(len(samples), window, hop)
-    weights = np.array([meter.seconds(*cut) for cut in cuts])
-    rows = np.array([[0.8, 0.2] if answers(*cut) == 0 else [0.2, 0.8] for cut in cuts], np.float32)
-    found = stretches(cuts, rows, weights, meter, hop=hop, sample_rate=RATE)
+def timeline_of(pieces, total, answers, window, hop):
+    """The timeline in seconds and class indices, where ``answers(window)`` is a window's class (of two)."""
+    speech, cutter = Speech(RATE), Cutter(window, hop, 1, RATE // 2)
+    speech.add(pieces)
+    cuts = cutter.feed(pieces) + cutter.finish()
+    rows = np.array([[0.8, 0.2] if answers(cut) == 0 else [0.2, 0.8] for cut in cuts], np.float32).reshape(-1, 2)
+    found = stretches([(cut.start, cut.stop) for cut in cuts], rows, speech, total=total, sample_rate=RATE)
     return [(s.start / RATE, s.stop / RATE, s.answer) for s in found], found
 
 
 def test_a_change_of_emotion_falls_where_it_is():
-    samples = np.concatenate([tone(6, 0.5), tone(6, 0.5, hertz=300)])
-    found, _ = timeline_of(samples, lambda start, stop: int((start + stop) / 2 > 6 * RATE), 2 * RATE, RATE)
+    pieces = pieces_of([20] * 600, [0] * 600)
+    found, _ = timeline_of(pieces, 12 * RATE, lambda cut: int(cut.start + cut.stop > 12 * RATE), 2 * RATE, RATE)
     assert [answer for *_, answer in found] == [0, 1]
-    assert found[0][1] == pytest.approx(6, abs=1)
+    assert found[0][1] == pytest.approx(6, abs=0.5)
+
+
+def test_a_short_outburst_is_not_smeared():
+    """One window of three says otherwise: it is seen where it lies closest to the middle."""
+    pieces = pieces_of([20] * 600, [0] * 600)
+    found, _ = timeline_of(pieces, 12 * RATE, lambda cut: int(cut.start <= 5 * RATE < cut.stop - 1000), 2 * RATE, RATE)
+    assert [answer for *_, answer in found] == [0, 1, 0]
+    assert found[1][1] - found[1][0] <= 1.5
 
 
 def test_silence_has_no_label_and_segments_leave_no_gap():
-    samples = np.concatenate([tone(3, 0.5), np.zeros(3 * RATE, np.float32), tone(3.5, 0.5)])
-    found, parts = timeline_of(samples, lambda start, stop: 0, 2 * RATE, RATE)
+    pieces = pieces_of([20] * 325, [0] * 150 + [3000] + [0] * 174)
+    found, parts = timeline_of(pieces, 9500, lambda cut: 0, 2 * RATE, RATE)
     assert found == [(0, 3, 0), (3, 6, None), (6, 9.5, 0)]
     assert parts[1].probabilities is None
     assert parts[1].speech_seconds == 0
-    assert sum(part.speech_seconds for part in parts) == pytest.approx(SpeechMeter(samples, RATE).seconds())
+    assert sum(part.speech_seconds for part in parts) == pytest.approx(6.5)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40_000))
-def test_segments_tile_any_recording(seed, length):
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300))
+def test_segments_tile_any_recording(seed, count):
     rng = np.random.default_rng(seed)
-    envelope = np.repeat(rng.choice([0.0, 0.3], length // 1600 + 1), 1600)[:length]
-    samples = (rng.standard_normal(length) * envelope).astype(np.float32)
-    found, parts = timeline_of(samples, lambda start, stop: int(rng.integers(2)), 8000, 4000)
-    assert found[0][0] == 0
-    assert parts[-1].stop == length
+    pieces = pieces_of(rng.integers(1, 40, count), rng.choice([0, 0, 0, 100, 900], count))
+    total = (pieces[-1].stop if pieces else 0) + int(rng.integers(1, 3000))
+    _, parts = timeline_of(pieces, total, lambda cut: int(rng.integers(2)), 500, 250)
+    assert parts[0].start == 0
+    assert parts[-1].stop == total
     for before, after in pairwise(parts):
         assert before.stop == after.start
         assert before.answer != after.answer

@@ -63,14 +63,22 @@ class Adaptation:
         return LEVELS[speaker in profile.speakers]
 
     def probabilities(
-        self, embeddings: NDArray[np.floating], profile: Profile, *, speaker: str | None = None
+        self,
+        embeddings: NDArray[np.floating],
+        profile: Profile,
+        *,
+        speaker: str | None = None,
+        shrinkage: float | None = None,
     ) -> NDArray[np.float64]:
-        """Probabilities (N, C) of embeddings (N, D), standardised by the profile."""
+        """Probabilities (N, C) of embeddings (N, D), standardised by the profile.
+
+        ``shrinkage`` of the collection is the bundle's unless it is given, for a profile that is still growing.
+        """
         head = self.heads[self.level(profile, speaker)]
         standardised = profile.apply(
             embeddings,
             speaker=speaker,
-            shrinkage=self.heads["collection"].level.shrinkage,
+            shrinkage=self.heads["collection"].level.shrinkage if shrinkage is None else shrinkage,
             speaker_shrinkage=head.level.shrinkage,
         )
         logits = (standardised @ head.weight.T + head.bias) / head.level.temperature

@@ -22,6 +22,7 @@ MAX_SECONDS = 30.0
 
 _FADE_SECONDS = 0.005  # at the ends of a silenced piece, where a jump would be a click
 _ATTENTION = "attention"
+_LEAST_SECONDS = 0.02  # less than this is not worth calling left out, such as a first sample that is zero
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,7 @@ def explain(recognizer: Recognizer, audio: Audio, *, speaker: str | None = None)
     """What weighed in the answer to ``audio``, which has been read at the bundle's sample rate.
 
     A bundle whose graph has an output ``attention`` (1, T') explains with it the audio that goes through whole and of
-    which nothing is cut away before; everything else is explained by occlusion. Without speech there is no label, and
+    which nothing is left out before; everything else is explained by occlusion. Without speech there is no label, and
     every weight is 0.
 
     Raises AudioTooLongError: longer than `MAX_SECONDS`. Raises AudioError as `Recognizer.predict_audio`.
@@ -58,9 +59,10 @@ def explain(recognizer: Recognizer, audio: Audio, *, speaker: str | None = None)
             f"{audio.name}: {audio.seconds:.1f} s; at most {MAX_SECONDS:g} s are explained. Choose a part of it "
             "(--start and --end, start and end in Python)"
         )
-    prediction = recognizer.predict_audio(audio, speaker=speaker)
-    bundle = recognizer.bundle
-    if bundle.speech is None and audio.seconds <= bundle.max_seconds and prediction.label is not None:
+    hearing = recognizer.hear_audio(audio)
+    prediction, bundle = recognizer.answer(hearing, speaker=speaker), recognizer.bundle
+    left_out = (hearing.total - hearing.kept) / bundle.sample_rate
+    if hearing.whole is not None and left_out <= _LEAST_SECONDS:
         session = onnxruntime.InferenceSession(bundle.read(MODEL), providers=["CPUExecutionProvider"])
         if any(output.name == _ATTENTION for output in session.get_outputs()):
             weights = session.run([_ATTENTION], {"waveform": audio.samples[None]})[0][0].astype(np.float64)

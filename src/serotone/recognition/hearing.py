@@ -1,48 +1,169 @@
 """What a recogniser heard in a recording: all that an answer needs, whatever profile it is adapted to, and no audio."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serotone.recognition.windows import Meter
+from serotone.recognition.bundle import Bundle
+from serotone.recognition.levels import LevelDetector
+from serotone.recognition.squeeze import Piece, Squeezer
+from serotone.recognition.vad import SpeechDetector
+from serotone.recognition.windows import TURN_PAUSE_SECONDS, Cutter, Speech, Window
+
+Graph = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
+"""From a waveform (T,) to its probabilities (C,), and its embedding (D,) where the bundle can be adapted."""
+
+STEP_SECONDS = 10
+"""What goes through the detector in one piece: enough to be fast, and little to hold in memory."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Windows:
-    """What the graph said to N windows of a recording.
+class Row(NamedTuple):
+    """What the graph said to a stretch of a recording, from ``start`` to ``stop`` in samples.
 
-    ``spans`` are their starts and stops in samples, ``weights`` (N,) their seconds of speech, ``probabilities`` (N, C),
-    ``embedded`` the embeddings (N, D) where the bundle can be adapted; rows of weight 0 are zeros.
+    ``weight`` is how many seconds of speech it is the first to hear.
     """
 
-    spans: list[tuple[int, int]]
-    weights: NDArray[np.float64]
-    probabilities: NDArray[np.float32]
-    embedded: NDArray[np.float32] | None
+    start: int
+    stop: int
+    weight: float
+    probabilities: NDArray[np.floating]
+    embedding: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hearing:
-    """What was heard in one recording: ``windows`` for its answer, ``segments`` for its timeline, or None."""
+    """What was heard in one recording of ``total`` samples.
+
+    ``whole`` is what the graph said to all of its speech at once, None where there is more than the bundle takes, or
+    none. ``rows`` are its windows, for the answer where there is no ``whole`` and for the timeline; None where nobody
+    needs them. ``timeline`` says that they were asked for. ``kept`` is how many samples were heard, pauses shortened.
+    ``profile`` names the profile that the probabilities are adapted to already, if any.
+    """
 
     name: str
     silent: bool
     warnings: tuple[str, ...]
-    meter: Meter
-    windows: Windows
-    segments: Windows | None
+    total: int
+    speech: Speech
+    silence: str
+    whole: Row | None
+    rows: tuple[Row, ...] | None
+    timeline: bool
+    kept: int
+    profile: Mapping[str, object] | None = None
+
+    @property
+    def answering(self) -> Sequence[Row]:
+        """What the answer to the recording is made from."""
+        return (self.whole,) if self.whole is not None else self.rows or ()
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
-        """The embeddings (N, D) of the windows with speech; (0, 0) where there is none."""
-        if self.windows.embedded is None:
-            return np.zeros((0, 0), np.float32)
-        return self.windows.embedded[self.windows.weights > 0]
+        """The embeddings (N, D) of what the answer is made from; (0, 0) where there are none."""
+        found = [row.embedding for row in self.answering if row.embedding is not None]
+        return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it takes, about."""
-        parts = [part for part in (self.windows, self.segments) if part is not None]
-        arrays = [array for part in parts for array in (part.weights, part.probabilities, part.embedded)]
-        return self.meter.nbytes + sum(array.nbytes for array in arrays if array is not None)
+        rows = [*([self.whole] if self.whole else []), *(self.rows or ())]
+        arrays = [array for row in rows for array in (row.probabilities, row.embedding) if array is not None]
+        return self.speech.nbytes + sum(array.nbytes for array in arrays)
+
+
+class Listener:
+    """Hears a recording as it comes: the one path of clips, long recordings, timelines and microphones.
+
+    What is heard of a recording goes through the graph at once where it is no longer than the bundle's ``max_seconds``,
+    and in windows where it is longer, or where ``windows`` asks for them. Memory holds ``max_seconds`` of audio at
+    most, and a row a window; without ``embeddings`` those are let go.
+    """
+
+    def __init__(self, bundle: Bundle, graph: Graph, *, windows: bool, embeddings: bool = True) -> None:
+        rate = bundle.sample_rate
+        self._bundle, self._graph, self._windows, self._embeddings = bundle, graph, windows, embeddings
+        self._least, self._most = round(bundle.min_seconds * rate), round(bundle.max_seconds * rate)
+        detector = SpeechDetector() if bundle.speech == "silero" else LevelDetector(rate)
+        self.silence = detector.silence
+        self._squeezer = Squeezer(detector, rate, least=self._least)
+        self._cutter = self._new_cutter()
+        self._speech = Speech(rate)
+        self._whole: list[Piece] | None = []  # until it is too long to go through at once
+        self._size = 0
+        self._waiting: list[Window] = []
+        self._rows: list[Row] = []
+
+    @property
+    def total(self) -> int:
+        """Samples so far."""
+        return self._squeezer.total
+
+    @property
+    def speech_seconds(self) -> float:
+        """Seconds of speech so far."""
+        return self._speech.total
+
+    def feed(self, samples: NDArray[np.float32]) -> list[Row]:
+        """What the graph says to the windows that are whole now; ``samples`` is (T,) mono, at the bundle's rate."""
+        step = STEP_SECONDS * self._bundle.sample_rate
+        found: list[Row] = []
+        for first in range(0, len(samples), step):
+            found += self._take(self._squeezer.feed(samples[first : first + step]))
+        return found
+
+    def finish(self, name: str, *, silent: bool, warnings: tuple[str, ...] = ()) -> tuple[list[Row], Hearing]:
+        """What the graph says to the last windows, and all that was heard."""
+        begun = bool(self._rows or self._waiting)
+        found = self._take(self._squeezer.finish())
+        whole = None
+        if self._whole:
+            pieces = sorted(
+                self._whole, key=lambda piece: piece.start
+            )  # what joins a short recording at its end may lie before the rest
+            if not begun:
+                self._cutter = self._new_cutter()
+                self._waiting = self._cutter.feed(pieces)
+            whole = self._row(_joined(pieces))
+        self._waiting += self._cutter.finish()
+        if self._windows or self._whole is None:
+            found += self._hear_waiting()
+        rows = tuple(self._rows) if self._windows or self._whole is None else None
+        windows, kept, silence = self._windows, self._size, self.silence
+        heard = Hearing(name, silent, warnings, self.total, self._speech, silence, whole, rows, windows, kept)
+        return found, heard
+
+    def _new_cutter(self) -> Cutter:
+        bundle = self._bundle
+        seconds = (bundle.window_seconds, bundle.hop_seconds, bundle.min_seconds, TURN_PAUSE_SECONDS)
+        return Cutter(*(round(value * bundle.sample_rate) for value in seconds))
+
+    def _take(self, pieces: list[Piece]) -> list[Row]:
+        self._speech.add(pieces)
+        self._size += sum(len(piece.samples) for piece in pieces)
+        if self._whole is not None:
+            self._whole = self._whole + pieces if self._size <= self._most else None
+        self._waiting += self._cutter.feed(pieces)
+        if (now := self._squeezer.silent_until) is not None:
+            self._waiting += self._cutter.wait(now)
+        return self._hear_waiting() if self._windows or self._whole is None else []
+
+    def _hear_waiting(self) -> list[Row]:
+        # One at a time: a batch was no faster on one thread.
+        found = [self._row(window) for window in self._waiting]
+        self._waiting = []
+        self._rows += found if self._embeddings else [row._replace(embedding=None) for row in found]
+        return found
+
+    def _row(self, window: Window) -> Row:
+        samples = np.pad(window.samples, (0, max(0, self._least - len(window.samples))))
+        probabilities, embedding = self._graph(samples)
+        return Row(window.start, window.stop, window.speech / self._bundle.sample_rate, probabilities, embedding)
+
+
+def _joined(pieces: list[Piece]) -> Window:
+    """All of the pieces as one window."""
+    speech = sum(len(piece.samples) for piece in pieces if piece.speech)
+    return Window(np.concatenate([piece.samples for piece in pieces]), pieces[0].start, pieces[-1].stop, speech)

@@ -1,7 +1,7 @@
 """What a recogniser answers: one prediction per recording, and its segments where a timeline was asked for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from serotone.errors import MissingExtraError
@@ -49,9 +49,11 @@ class Prediction:
     recogniser's name and version. ``profile`` is None for an answer that depends on the recording and the bundle
     alone; an adapted one has the profile's ``name`` and ``count``, and the ``speaker`` whose own statistics it used,
     or None.
-    ``segments`` is empty unless a timeline was asked for. ``channel`` is the one that was heard, 0 the first, and None
-    where all were. ``warnings`` says what was odd about the recording, ``notes`` what was done that is not odd, such as
-    channels that were mixed. Predictions can be pickled, compared and shared between threads.
+    ``segments`` is empty unless a timeline was asked for. ``shares`` has the share of the speech that each emotion has
+    over time, the largest first; it is empty where a clip went through whole and no timeline was asked for.
+    ``channel`` is the one that was heard, 0 the first, and None where all were. ``warnings`` says what was odd about
+    the recording, ``notes`` what was done that is not odd, such as channels that were mixed. Predictions can be
+    pickled, compared and shared between threads.
     """
 
     name: str
@@ -69,24 +71,12 @@ class Prediction:
     profile: Mapping[str, object] | None = None
     channel: int | None = None
     notes: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         """What people call it: the name, and the channel where one was heard."""
         return self.name if self.channel is None else f"{self.name}, channel {self.channel}"
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """The share of its time in speech that each emotion has by the timeline, the greatest first; they sum to 1.
-
-        Empty without a timeline, or without speech.
-        """
-        seconds: dict[str, float] = {}
-        for segment in self.segments:
-            if segment.label is not None:
-                seconds[segment.label] = seconds.get(segment.label, 0.0) + segment.speech_seconds
-        total = sum(seconds.values())
-        return {label: of / total for label, of in sorted(seconds.items(), key=lambda item: -item[1]) if total}
 
     def to_dict(self) -> dict[str, object]:
         """The prediction as JSON holds it; documented in ``docs/prediction.md``."""
@@ -106,7 +96,7 @@ class Prediction:
             "bundle": self.bundle,
             "channel": self.channel,
             "profile": None if self.profile is None else dict(self.profile),
-            "shares": self.shares,
+            "shares": dict(self.shares),
             "segments": [segment.to_dict() for segment in self.segments],
         }
 

@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from serotone import audio
 from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
-from serotone.recognition.bundle import DEFAULT_BUNDLE, MODEL, Bundle, load_bundle
-from serotone.recognition.hearing import Hearing, Windows
+from serotone.recognition.bundle import DEFAULT_BUNDLE, LEVELS, MODEL, Bundle, load_bundle
+from serotone.recognition.hearing import Hearing, Listener, Row
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
+from serotone.recognition.stream import Stream
 from serotone.recognition.timeline import Stretch, stretches
-from serotone.recognition.windows import Meter, SpeechMeter, pooled
+from serotone.recognition.windows import pooled
 
 Source = str | Path | bytes | BinaryIO | NDArray[np.generic]
 """What can be heard: a path, the bytes of a file, an open file, or an array of samples."""
@@ -188,90 +189,77 @@ class Recognizer:
         max_seconds: float | None = None,
     ) -> Hearing:
         """What this recogniser hears in a recording: all that `answer` needs, and no audio; raises as `predict`."""
-        heard = audio.read(
+        with audio.blocks(
             source,
             sample_rate=self.bundle.sample_rate,
             source_rate=source_rate,
             min_seconds=self.bundle.min_seconds,
-            max_seconds=max_seconds,
+            max_seconds=audio.MAX_SECONDS if max_seconds is None else max_seconds,
             strict=strict,
-        )
-        return self.hear_audio(heard, timeline=timeline)
+        ) as blocks:
+            listener = Listener(self.bundle, self.graph, windows=timeline)
+            for block in blocks:
+                listener.feed(block)
+            return listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
 
     def hear_audio(self, heard: audio.Audio, *, timeline: bool = False) -> Hearing:
         """The same for audio that has been read already, at the bundle's sample rate."""
-        bundle = self.bundle
-        if heard.sample_rate != bundle.sample_rate:
+        if heard.sample_rate != self.bundle.sample_rate:
             raise AudioError(
-                f"{heard.name}: {heard.sample_rate} Hz; {bundle.name} hears {bundle.sample_rate} Hz: "
-                f"read it with sample_rate={bundle.sample_rate}"
+                f"{heard.name}: {heard.sample_rate} Hz; {self.bundle.name} hears {self.bundle.sample_rate} Hz: "
+                f"read it with sample_rate={self.bundle.sample_rate}"
             )
-        window, hop, least, most = (
-            round(seconds * bundle.sample_rate)
-            for seconds in (bundle.window_seconds, bundle.hop_seconds, bundle.min_seconds, bundle.max_seconds)
-        )
-        meter = self._meter(heard)
-        start, stop = meter.whole(least)
-        cuts = meter.windows(window, hop, least)
-        windows = self._listen(heard, [(start, stop)] if stop - start <= most else cuts, meter)
-        segments = None
-        if timeline:
-            segments = windows if cuts == windows.spans else self._listen(heard, cuts, meter)
-        return Hearing(heard.name, heard.silent, heard.warnings, meter, windows, segments)
+        listener = Listener(self.bundle, self.graph, windows=timeline)
+        listener.feed(heard.samples)
+        return listener.finish(heard.name, silent=heard.silent, warnings=heard.warnings)[1]
+
+    def stream(
+        self, *, sample_rate: int, name: str = "stream", speaker: str | None = None, adapt: bool = False
+    ) -> Stream:
+        """A stream of live speech, mono at ``sample_rate`` Hz, in pieces of any size.
+
+        ``adapt`` lets its own profile grow as it hears; see `Stream`. ``speaker`` is whose voice it is, for a profile
+        that knows them.
+
+        Raises BundleError: ``adapt`` is asked of a bundle that cannot be adapted.
+        Raises ValueError: the sample rate is out of range, or this recogniser has a profile already and shall adapt.
+        """
+        return Stream(self, sample_rate=sample_rate, name=name, speaker=speaker, adapt=adapt)
 
     def answer(self, hearing: Hearing, *, speaker: str | None = None) -> Prediction:
         """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`."""
-        bundle, profile = self.bundle, self.current_profile
-        level, known = None, None
-        if profile is not None and self._adaptation is not None:
-            level = self._adaptation.level(profile, speaker)
-            own = speaker if level == "speaker" else None
-            known = {"name": profile.name, "count": profile.count, "speaker": own}
-        threshold = bundle.uncertain_below(level)
-        meter = hearing.meter
-        answer = None
-        if meter.seconds() > 0:
-            weights, probabilities = self._probabilities(hearing.windows, speaker)
-            answer = pooled(probabilities[weights > 0], weights[weights > 0])
-        label, named, confidence, uncertain = self._named(answer, threshold)
+        bundle = self.bundle
+        known = hearing.profile or self.profile_for(speaker)
+        threshold = self.uncertain_below(known)
+        rows, answer = hearing.answering, None
+        if rows:
+            weights = np.array([row.weight for row in rows])
+            answer = pooled(self._answers(hearing, rows, speaker), weights)
+        label, probabilities, confidence, uncertain = self.named(answer, threshold)
         reason = None
         if label is None:
-            reason = "digital silence" if hearing.silent else meter.silence
+            reason = "digital silence" if hearing.silent else hearing.silence
         elif uncertain:
             reason = f"confidence {confidence:.2f} is below {threshold:g}"
+        segments = self._segments(hearing, speaker, threshold)
         return Prediction(
             name=hearing.name,
             label=label,
-            probabilities=named,
+            probabilities=probabilities,
             confidence=confidence,
             uncertain=uncertain,
             reason=reason,
-            speech_seconds=meter.seconds(),
-            duration_seconds=meter.total / bundle.sample_rate,
-            windows=len(hearing.windows.spans),
+            speech_seconds=hearing.speech.total,
+            duration_seconds=hearing.total / bundle.sample_rate,
+            windows=max(1, len(rows)),
             warnings=hearing.warnings,
             bundle=f"{bundle.name} {bundle.version}",
-            segments=tuple(self._segments(hearing, speaker, threshold)),
+            segments=segments if hearing.timeline else (),
             profile=known,
+            shares=_shares(segments),
         )
 
-    def _segments(self, hearing: Hearing, speaker: str | None, threshold: float) -> Iterator[Segment]:
-        """The segments of a recording, where its timeline was asked for."""
-        if hearing.segments is None:
-            return
-        meter, rate = hearing.meter, self.bundle.sample_rate
-        found = [Stretch(0, meter.total, 0.0, None)]
-        if meter.seconds() > 0:
-            weights, probabilities = self._probabilities(hearing.segments, speaker)
-            hop = round(self.bundle.hop_seconds * rate)
-            found = stretches(hearing.segments.spans, probabilities, weights, meter, hop=hop, sample_rate=rate)
-        for stretch in found:
-            label, named, confidence, uncertain = self._named(stretch.probabilities, threshold)
-            yield Segment(
-                stretch.start / rate, stretch.stop / rate, label, named, confidence, uncertain, stretch.speech_seconds
-            )
-
-    def _named(
+    def named(
         self, probabilities: NDArray[np.float64] | None, threshold: float
     ) -> tuple[str | None, dict[str, float], float, bool]:
         """Label, named probabilities, confidence and whether it is uncertain."""
@@ -282,42 +270,78 @@ class Recognizer:
         confidence = float(probabilities[best])
         return self.bundle.labels[best], named, confidence, confidence < threshold
 
-    def _probabilities(self, windows: Windows, speaker: str | None) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
-        """Seconds of speech (N,) and probabilities (N, C) of windows: the graph's, or those of the profile."""
+    def probabilities(self, rows: Sequence[Row], speaker: str | None) -> NDArray[np.floating]:
+        """Probabilities (N, C) of what was heard: the graph's, or those of this recogniser's profile."""
         if self.current_profile is None or self._adaptation is None:
-            return windows.weights, windows.probabilities
-        if windows.embedded is None:
+            return _plain(rows)
+        if any(row.embedding is None for row in rows):
             raise ValueError("heard by another recogniser, whose bundle has no embeddings; use one recogniser for both")
-        answers = self._adaptation.probabilities(windows.embedded, self.current_profile, speaker=speaker)
-        return windows.weights, answers
+        embeddings = np.stack([row.embedding for row in rows if row.embedding is not None])
+        return self._adaptation.probabilities(embeddings, self.current_profile, speaker=speaker)
 
-    def _meter(self, heard: audio.Audio) -> Meter:
-        """How speech is told from the rest, as the bundle asks for; a detector is loaded where one does."""
-        if self.bundle.speech == "silero":
-            from serotone.recognition.meters import VoiceMeter
+    def uncertain_below(self, profile: Mapping[str, object] | None) -> float:
+        """The confidence below which an answer is uncertain, plain or adapted to what `Prediction.profile` says."""
+        level = None if profile is None else LEVELS[profile["speaker"] is not None]
+        return self.bundle.uncertain_below(level)
 
-            return VoiceMeter(heard.samples)
-        return SpeechMeter(heard.samples, self.bundle.sample_rate)
+    def profile_for(self, speaker: str | None) -> dict[str, object] | None:
+        """What a prediction says of the profile that it is adapted to."""
+        profile = self.current_profile
+        if profile is None or self._adaptation is None:
+            return None
+        own = speaker if self._adaptation.level(profile, speaker) == "speaker" else None
+        return {"name": profile.name, "count": profile.count, "speaker": own}
 
-    def _listen(self, heard: audio.Audio, spans: list[tuple[int, int]], meter: Meter) -> Windows:
-        """What the graph says to windows; zeros for one without speech, which it is not shown."""
-        outputs = ["probabilities", "embedding"] if self.bundle.adaptation else ["probabilities"]
-        weights = np.array([meter.seconds(*span) for span in spans])
-        answers: list[NDArray[np.float32]] | None = None
-        for row in np.flatnonzero(weights > 0):  # one at a time: a batch was no faster on one thread
-            start, stop = spans[row]
-            said = self._session.run(outputs, {"waveform": heard.samples[None, start:stop]})
-            if answers is None:
-                answers = [np.zeros((len(spans), values.shape[1]), np.float32) for values in said]
-            for values, kept in zip(said, answers):
-                kept[row] = values[0]
-        if answers is None:
-            answers = [np.zeros((len(spans), len(self.bundle.labels)), np.float32)]
-        if not all(np.isfinite(values).all() for values in answers):
-            raise BundleError(
-                f"{heard.name}: {self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle"
+    def _answers(self, hearing: Hearing, rows: Sequence[Row], speaker: str | None) -> NDArray[np.floating]:
+        """Probabilities (N, C) of rows of a hearing, which may be adapted already."""
+        return self.probabilities(rows, speaker) if hearing.profile is None else _plain(rows)
+
+    def _segments(self, hearing: Hearing, speaker: str | None, threshold: float) -> tuple[Segment, ...]:
+        """The segments of a recording, where its windows are known."""
+        if hearing.rows is None:
+            return ()
+        rate = self.bundle.sample_rate
+        found = [Stretch(0, hearing.total, 0.0, None)]
+        if hearing.rows:
+            answers = self._answers(hearing, hearing.rows, speaker)
+            spans = [(row.start, row.stop) for row in hearing.rows]
+            found = stretches(spans, answers, hearing.speech, total=hearing.total, sample_rate=rate)
+        return tuple(
+            Segment(
+                stretch.start / rate,
+                stretch.stop / rate,
+                *self.named(stretch.probabilities, threshold),
+                stretch.speech_seconds,
             )
-        return Windows(spans, weights, answers[0], answers[1] if len(answers) > 1 else None)
+            for stretch in found
+        )
+
+    def graph(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """What the graph says to a waveform (T,): probabilities (C,), and the embedding (D,) for an adaptable bundle.
+
+        Raises BundleError: it answers NaN or infinity.
+        """
+        outputs = ["probabilities", "embedding"] if self.bundle.adaptation else ["probabilities"]
+        answers = [values[0] for values in self._session.run(outputs, {"waveform": samples[None]})]
+        if not all(np.isfinite(values).all() for values in answers):
+            raise BundleError(f"{self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle")
+        return answers[0], answers[1] if len(answers) > 1 else None
+
+
+def _plain(rows: Sequence[Row]) -> NDArray[np.floating]:
+    """Probabilities (N, C) of rows as they are."""
+    return np.stack([row.probabilities for row in rows])
+
+
+def _shares(segments: Sequence[Segment]) -> dict[str, float]:
+    """The share of the seconds of speech that each label has, to four digits, the largest first."""
+    seconds: dict[str, float] = {}
+    for segment in segments:
+        if segment.label is not None:
+            seconds[segment.label] = seconds.get(segment.label, 0.0) + segment.speech_seconds
+    total = sum(seconds.values())
+    shares = {label: round(value / total, 4) for label, value in seconds.items()}
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) -> Iterator[tuple[Source, str | None]]:

@@ -77,9 +77,18 @@ class Squeezer:
         self.total = 0
         self._detector = detector
         self._phrases = _Phrases(round(PHRASE_PAUSE_SECONDS / seconds))
-        self._pauses = _Pauses(round(MARGIN_SECONDS / seconds), least)
+        margin = round(MARGIN_SECONDS / seconds)
+        self._margin = margin * detector.block
+        self._pauses = _Pauses(margin, least)
         self._waiting = np.zeros(0, np.float32)
         self._begun = False
+
+    @property
+    def silent_until(self) -> int | None:
+        """The sample up to which no further piece can begin; None where speech goes on, or may have begun."""
+        if self._phrases.waiting or self._pauses.speaking:
+            return None
+        return self.total - len(self._waiting) - self._margin  # what comes may be speech, with this margin before it
 
     def feed(self, samples: NDArray[np.float32]) -> list[Piece]:
         """What is known to be heard now; ``samples`` is (T,) mono."""
@@ -116,6 +125,11 @@ class _Phrases:
         self._pause = pause
         self._held: list[Piece] = []
         self._speech = self._sure = self._silent = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether blocks wait for what follows."""
+        return bool(self._held)
 
     def feed(self, block: Piece, probability: float) -> list[Piece]:
         """The blocks that are decided now, in order."""
@@ -154,6 +168,11 @@ class _Pauses:
         self._pause: deque[Piece] = deque()  # the blocks after it
         self._left: list[Piece] = []  # what was left out since, as far as `least` samples may need it
         self._before: list[Piece] = []  # the same of what came before the first speech
+
+    @property
+    def speaking(self) -> bool:
+        """Whether speech goes on, or a pause that may turn out to be short."""
+        return self._speech is not None
 
     def feed(self, block: Piece) -> list[Piece]:
         """The pieces that are kept for certain now."""

@@ -1,9 +1,9 @@
 """Windows become segments.
 
-The recording is cut into cells one hop long. A cell's answer is the mean of the log-probabilities of the windows that
-cover it, each weighted by its speech and by how much of the cell it covers: that averaging is the only smoothing. A
-cell with less than a tenth of speech has no label. Neighbours with the same label are one segment, whose
-probabilities are their speech-weighted mean.
+The recording is cut into cells of half a second. A cell's answer is the mean of the log-probabilities of the windows
+that cover it, each weighted by how close the cell lies to its middle: that averaging is the only smoothing. A cell with
+less than a tenth of speech has no label. Neighbours with the same label are one segment, whose probabilities are their
+speech-weighted mean.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,15 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from serotone.recognition.windows import Meter, pooled
+from serotone.recognition.windows import Speech, pooled
+
+CELL_SECONDS = 0.5
 
 LEAST_SPEECH = 0.1
 """Share of a cell that must be speech for it to have a label."""
+
+LEAST_WEIGHT = 0.05
+"""Weight of a window at its edges, where 1 is that at its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +41,33 @@ class Stretch:
 
 def stretches(
     spans: Sequence[tuple[int, int]],
-    probabilities: NDArray[np.float32],
-    weights: NDArray[np.float64],
-    meter: Meter,
+    probabilities: NDArray[np.floating],
+    speech: Speech,
     *,
-    hop: int,
+    total: int,
     sample_rate: int,
 ) -> list[Stretch]:
-    """Merged stretches that cover a recording without gaps, from its windows.
+    """Merged stretches that cover a recording of ``total`` samples without gaps, from its windows.
 
-    ``spans`` are the N windows in samples, ``probabilities`` (N, C) their answers and ``weights`` (N,) their seconds of
-    speech; rows of weight 0 are not looked at.
+    ``spans`` are the N windows in samples, in order, ``probabilities`` (N, C) their answers.
     """
-    edges = np.array(spans)
-    total = meter.total
+    cell = round(CELL_SECONDS * sample_rate)
+    edges = np.append(np.arange(0, total, cell), total)
+    starts, stops = np.array(spans, np.int64).reshape(-1, 2).T
     cells = []
-    for start in range(0, total, hop):
-        stop = min(start + hop, total)
-        speech = meter.seconds(start, stop)
-        overlap = np.minimum(edges[:, 1], stop) - np.maximum(edges[:, 0], start)
-        weight = np.maximum(overlap, 0) * weights
-        heard = weight > 0
-        silent = speech * sample_rate < LEAST_SPEECH * (stop - start) or not heard.any()
-        cells.append(Stretch(start, stop, speech, None if silent else pooled(probabilities[heard], weight[heard])))
+    for start, stop, seconds in zip(edges[:-1].tolist(), edges[1:].tolist(), speech.between(edges).tolist()):
+        first, last = np.searchsorted(stops, start, "right"), np.searchsorted(starts, stop, "left")
+        heard = slice(int(first), int(last))
+        silent = seconds * sample_rate < LEAST_SPEECH * (stop - start) or first >= last
+        weights = _closeness((start + stop) / 2, starts[heard], stops[heard])
+        cells.append(Stretch(start, stop, seconds, None if silent else pooled(probabilities[heard], weights)))
     return [_merge(list(group)) for _, group in groupby(cells, key=lambda cell: cell.answer)]
+
+
+def _closeness(place: float, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How close a place is to the middle of windows (N,): 1 there, `LEAST_WEIGHT` at their edges and beyond."""
+    lengths = np.maximum(stops - starts, 1)
+    return np.asarray(np.maximum(1 - np.abs(2 * place - starts - stops) / lengths, LEAST_WEIGHT), np.float64)
 
 
 def _merge(cells: Sequence[Stretch]) -> Stretch:

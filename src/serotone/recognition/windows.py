@@ -1,120 +1,119 @@
-"""The one windowing path: where windows lie, how much speech is in each, how their answers become one.
+"""Windows over what is heard of a recording, as it comes; seconds of speech; how the answers of windows become one."""
 
-A frame of 20 ms counts as speech when its level is within 35 dB of the recording's loudest frame and above -70 dBFS.
-That is a measure of energy, no detector of voices: noise and music count too. `serotone.recognition.vad` has one.
-"""
-
-from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-FRAME_SECONDS = 0.02
-RELATIVE_DB = 35.0
-FLOOR_DBFS = -70.0
+from serotone.recognition.squeeze import Piece
+
+TURN_PAUSE_SECONDS = 0.5
+"""A longer pause ends a turn, and no window reaches over it: another emotion or voice may follow."""
 
 PROBABILITY_FLOOR = 1e-7
 """Least probability that enters a mean of logarithms: float32 cannot tell 1 from 1 - 3e-8, so less says no more."""
 
 
-def spans(num_samples: int, window: int, hop: int) -> list[tuple[int, int]]:
-    """Start and stop of each window, in samples: one every ``hop``, and a last one that ends with the recording.
+class Window(NamedTuple):
+    """Samples (T,) that the graph hears at once, from ``start`` to ``stop`` of the recording.
 
-    All are ``window`` long, so they can share a batch; a recording no longer than that is one span.
-
-    >>> spans(10, window=4, hop=2)
-    [(0, 4), (2, 6), (4, 8), (6, 10)]
-    >>> spans(9, window=4, hop=4)
-    [(0, 4), (4, 8), (5, 9)]
-    >>> spans(3, window=4, hop=2)
-    [(0, 3)]
-    """
-    if num_samples <= window:
-        return [(0, num_samples)]
-    starts = list(range(0, num_samples - window + 1, hop))
-    if starts[-1] + window < num_samples:
-        starts.append(num_samples - window)
-    return [(start, start + window) for start in starts]
-
-
-def widened(start: int, stop: int, least: int, total: int) -> tuple[int, int]:
-    """The stretch, made ``least`` samples long about its middle where it is shorter, within 0 and ``total``.
-
-    >>> widened(4, 6, 6, 100), widened(0, 2, 6, 100), widened(0, 2, 6, 3), widened(2, 90, 6, 100)
-    ((2, 8), (0, 6), (0, 3), (2, 90))
-    """
-    length = min(max(stop - start, least), total)
-    start = min(max(0, (start + stop - length) // 2), total - length)
-    return start, start + length
-
-
-class Meter(ABC):
-    """Seconds of speech in any stretch of a recording, and where windows lie in it; how speech is told is a subclass's.
-
-    ``edges`` (N + 1,) are samples in ascending order from 0 to the recording's end, ``speech`` (N,) how many samples
-    between two of them are speech.
+    ``speech`` is how many samples of speech it is the first to hear: each second of speech counts once.
     """
 
-    def __init__(self, edges: NDArray[np.int64], speech: NDArray[np.int64], sample_rate: int) -> None:
-        self.total = int(edges[-1])
+    samples: NDArray[np.float32]
+    start: int
+    stop: int
+    speech: int
+
+
+class Cutter:
+    """Cuts what is heard into windows: one ends every ``hop`` samples of a turn, and one with the turn.
+
+    A window looks back ``length`` samples, or to where its turn began. The first ends after ``least`` samples where
+    that is more than a hop; a turn that ends before is heard with the end of the one before it.
+    """
+
+    def __init__(self, length: int, hop: int, least: int, pause: int) -> None:
+        self._length, self._hop, self._least, self._pause = length, hop, least, pause
+        self._pieces: list[Piece] = []  # as far as the next window may look back
+        self._turn = self._cut = 0  # samples of this turn, and those of them that a window has heard
+        self._speech = 0  # samples of speech that no window has heard
+
+    def feed(self, pieces: Iterable[Piece]) -> list[Window]:
+        """The windows that are whole now."""
+        found = []
+        for piece in pieces:
+            found += self.wait(piece.start)
+            self._pieces.append(piece)
+            self._turn += len(piece.samples)
+            self._speech += len(piece.samples) if piece.speech else 0
+            if self._turn >= max(self._cut + self._hop, self._least):
+                found.append(self._window())
+        return found
+
+    def wait(self, place: int) -> list[Window]:
+        """The window that ends with the turn, where nobody has spoken for so long that it is over; ``place`` is now."""
+        over = self._pieces and place - self._pieces[-1].stop > self._pause
+        return self.finish() if over and self._turn >= self._least else []
+
+    def finish(self) -> list[Window]:
+        """The window that ends with the turn, where it has speech that no other has heard."""
+        found = [self._window()] if self._speech else []
+        self._turn = self._cut = 0
+        return found
+
+    def _window(self) -> Window:
+        missing = min(max(self._turn, self._least), self._length)
+        taken: list[Piece] = []
+        for piece in reversed(self._pieces):
+            if missing <= 0:
+                break
+            skip = max(0, len(piece.samples) - missing)
+            taken.append(Piece(piece.start + skip, piece.samples[skip:], piece.speech))
+            missing -= len(piece.samples)
+        taken.reverse()
+        self._pieces = taken.copy()
+        speech, self._speech = self._speech, 0
+        self._cut = self._turn
+        return Window(np.concatenate([piece.samples for piece in taken]), taken[0].start, taken[-1].stop, speech)
+
+
+class Speech:
+    """Seconds of speech in any stretch of a recording, as its pieces become known."""
+
+    def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
-        self._edges = edges
-        self._speech = np.concatenate([[0], np.cumsum(speech)])
+        self._starts: list[int] = []
+        self._stops: list[int] = []
 
-    def seconds(self, start: int = 0, stop: int | None = None) -> float:
-        """Seconds of speech between two samples; the whole recording where none are given."""
-        low, high = np.interp([start, self.total if stop is None else stop], self._edges, self._speech)
-        return float(high - low) / self._sample_rate
+    def add(self, pieces: Iterable[Piece]) -> None:
+        """Take in further pieces, in order."""
+        for piece in pieces:
+            if not piece.speech:
+                continue
+            if self._stops and self._stops[-1] == piece.start:
+                self._stops[-1] = piece.stop
+            else:
+                self._starts.append(piece.start)
+                self._stops.append(piece.stop)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that it takes."""
-        return self._edges.nbytes + self._speech.nbytes
+        """Bytes of memory that it takes, about."""
+        return 80 * len(self._starts)
 
     @property
-    @abstractmethod
-    def silence(self) -> str:
-        """What to tell a person where there is no speech."""
+    def total(self) -> float:
+        """Seconds of speech in all."""
+        return (sum(self._stops) - sum(self._starts)) / self._sample_rate
 
-    @abstractmethod
-    def whole(self, least: int) -> tuple[int, int]:
-        """Start and stop of what a recogniser hears of the recording where that goes through in one piece."""
-
-    @abstractmethod
-    def windows(self, window: int, hop: int, least: int) -> list[tuple[int, int]]:
-        """Start and stop of the windows, in order, each ``least`` to ``window`` samples long or the whole recording."""
-
-
-class SpeechMeter(Meter):
-    """Speech by level: the measure of this module. All of a recording is heard, with its silence.
-
-    ``samples`` is (T,) mono at ``sample_rate`` Hz; full scale is 1.
-    """
-
-    silence = f"no speech: nothing above {FLOOR_DBFS:g} dBFS"
-
-    def __init__(self, samples: NDArray[np.float32], sample_rate: int) -> None:
-        frame = max(1, round(FRAME_SECONDS * sample_rate))
-        whole = len(samples) // frame
-        frames = samples[: whole * frame].reshape(whole, frame)
-        frames = frames - frames.mean(axis=1, keepdims=True)
-        power = (np.einsum("ij,ij->i", frames, frames) / frame).astype(np.float64)  # var() is four times as slow
-        if rest := samples[whole * frame :].size:
-            power = np.append(power, samples[-rest:].var(dtype=np.float64))
-        loudest = power.max(initial=0.0)
-        threshold = max(loudest * 10 ** (-RELATIVE_DB / 10), 10 ** (FLOOR_DBFS / 10))
-        lengths = np.full(len(power), frame)
-        lengths[whole:] = rest
-        edges = np.concatenate([[0], np.cumsum(lengths)])
-        super().__init__(edges, np.where(power >= threshold, lengths, 0), sample_rate)
-
-    def whole(self, least: int) -> tuple[int, int]:
-        """All of it."""
-        return 0, self.total
-
-    def windows(self, window: int, hop: int, least: int) -> list[tuple[int, int]]:
-        """Windows over all of it, of equal length."""
-        return spans(self.total, window, hop)
+    def between(self, edges: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Seconds of speech (N - 1,) between neighbours of ``edges`` (N,), samples in ascending order."""
+        starts, stops = np.array([0, *self._starts]), np.array([0, *self._stops])
+        after = np.cumsum(stops - starts)
+        known, count = np.column_stack([starts, stops]), np.column_stack([after - (stops - starts), after])
+        return np.asarray(np.diff(np.interp(edges, known.ravel(), count.ravel())) / self._sample_rate, np.float64)
 
 
 def pooled(probabilities: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,152 @@
+"""Live speech: audio in, in pieces of any size and at any rate; an update every hop, and a prediction at the end."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from serotone.errors import AudioNotFiniteError
+from serotone.recognition.hearing import Listener, Row
+from serotone.recognition.prediction import Prediction, Segment
+from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder
+
+if TYPE_CHECKING:
+    from serotone.recognition.recognizer import Recognizer
+
+SHRINKAGE = 15.0
+"""Weight, in windows, of the bundle's training data in the profile that grows: a few windows do not say much yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a stream hears now: the ``segment`` of one window, which ended just before.
+
+    Its label is None where a hop went by in which no window had speech. ``profile`` is as in `Prediction`.
+    """
+
+    segment: Segment
+    profile: dict[str, object] | None
+
+
+class Stream:
+    """Hears live speech; `serotone.Recognizer.stream` makes one. Not to be shared between threads.
+
+    The same audio gives the same answers in whatever pieces it comes, and the same as the recording of it would.
+
+    With ``adapt`` the stream has a profile of its own, a collection of the windows heard so far. From `LEAST_COUNT` of
+    them on each further window is answered adapted to it, and the update says so. What was answered stays as it was.
+    """
+
+    def __init__(
+        self, recognizer: "Recognizer", *, sample_rate: int, name: str, speaker: str | None, adapt: bool
+    ) -> None:
+        bundle = recognizer.bundle
+        if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+            raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
+        if adapt and recognizer.current_profile is not None:
+            raise ValueError("this recogniser is adapted to a profile already; use a plain one, or adapt=False")
+        self._recognizer, self._name, self._speaker, self._rate = recognizer, name, speaker, bundle.sample_rate
+        self._adaptation = recognizer.adaptation() if adapt else None
+        self._builder = ProfileBuilder(name, bundle)
+        keep = recognizer.current_profile is not None
+        self._listener = Listener(bundle, recognizer.graph, windows=True, embeddings=keep)
+        self._resample = None
+        if sample_rate != bundle.sample_rate:
+            self._resample = soxr.ResampleStream(sample_rate, bundle.sample_rate, 1, dtype="float32", quality="HQ")
+        self._hop = round(bundle.hop_seconds * bundle.sample_rate)
+        self._profile: dict[str, object] | None = None  # what is said of the stream's own
+        self._rows: list[Row] = []  # what is adapted to it
+        self._windows, self._before = 0, (0, 0.0)  # windows and seconds of speech, now and a hop ago
+        self._silent, self._finished = True, False
+
+    @property
+    def seconds(self) -> float:
+        """How much of the stream has been heard."""
+        return self._listener.total / self._rate
+
+    def feed(self, samples: NDArray[Any]) -> list[Update]:
+        """The updates that are known now; ``samples`` is (T,) mono, floats of -1 to 1.
+
+        Raises AudioNotFiniteError: a sample is NaN or infinite.
+        Raises ValueError: the array has two axes or holds integers, or the stream is finished.
+        """
+        if self._finished:
+            raise ValueError("this stream is finished; make another one")
+        if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+            raise ValueError(
+                f"samples are {samples.dtype} {samples.shape}; expected floats (T,) of one channel: "
+                "divide integers by their full scale, such as 32768"
+            )
+        if not np.isfinite(samples).all():
+            raise AudioNotFiniteError(f"{self._name}: NaN or infinity {self.seconds:.1f} s in; expected -1 to 1")
+        mono = np.ascontiguousarray(samples, np.float32)
+        return self._hear(mono if self._resample is None else self._resample.resample_chunk(mono))
+
+    def finish(self) -> Prediction:
+        """The answer to all of it, with its timeline; up to ``max_seconds`` of speech go through the graph at once.
+
+        Raises ValueError: the stream is finished already.
+        """
+        if self._finished:
+            raise ValueError("this stream is finished; make another one")
+        if self._resample is not None:
+            self._hear(self._resample.resample_chunk(np.zeros(0, np.float32), last=True))
+        self._finished = True
+        rows, hearing = self._listener.finish(self._name, silent=self._silent)
+        for row in rows:
+            self._update(row)
+        if self._adaptation is not None:
+            whole = None if hearing.whole is None else self._adapted(hearing.whole)
+            hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._profile)
+        return self._recognizer.answer(hearing, speaker=self._speaker)
+
+    def _hear(self, samples: NDArray[np.float32]) -> list[Update]:
+        """Updates from samples at the bundle's rate, taken hop by hop, so that silence is said at the same times."""
+        found: list[Update] = []
+        while len(samples):
+            part, samples = np.split(samples, [self._hop - self._listener.total % self._hop])
+            self._silent = self._silent and not part.any()
+            rows = self._listener.feed(part)
+            found += [self._update(row) for row in rows]
+            self._windows += len(rows)
+            if self._listener.total % self._hop == 0:
+                heard = (self._windows, self._listener.speech_seconds)
+                if heard == self._before:
+                    found.append(self._nothing())
+                self._before = heard
+        return found
+
+    def _update(self, row: Row) -> Update:
+        """The update of one window, which joins the stream's own profile first."""
+        if self._adaptation is not None and row.embedding is not None:
+            self._builder.add(row.embedding[None])
+            if self._builder.count >= LEAST_COUNT:
+                self._profile = {"name": self._name, "count": self._builder.count, "speaker": None}
+            row = self._adapted(row)
+            self._rows.append(row._replace(embedding=None))
+        recognizer, known = self._recognizer, self._known()
+        own = self._adaptation is not None
+        answer = row.probabilities if own else recognizer.probabilities([row], self._speaker)[0]
+        said = recognizer.named(np.asarray(answer, np.float64), recognizer.uncertain_below(known))
+        segment = Segment(row.start / self._rate, row.stop / self._rate, *said, row.weight)
+        return Update(segment, known)
+
+    def _nothing(self) -> Update:
+        """The update of a hop without speech."""
+        end = self.seconds
+        segment = Segment(end - self._hop / self._rate, end, None, {}, 0.0, True, 0.0)
+        return Update(segment, self._known())
+
+    def _known(self) -> dict[str, object] | None:
+        """The profile that answers are adapted to now."""
+        return self._profile if self._adaptation is not None else self._recognizer.profile_for(self._speaker)
+
+    def _adapted(self, row: Row) -> Row:
+        """What the graph said, adapted to the stream's own profile where there is one yet."""
+        if self._adaptation is None or self._profile is None or row.embedding is None:
+            return row
+        answers = self._adaptation.probabilities(row.embedding[None], self._builder.profile(), shrinkage=SHRINKAGE)
+        return row._replace(probabilities=answers[0])

@@ -1,0 +1,241 @@
+"""One path: the same audio gives the same answers in whatever pieces it comes, as a file, an array or a stream."""
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serotone.corpora.voice import speak
+from serotone.errors import AudioNotFiniteError, BundleError
+from serotone.recognition.recognizer import Recognizer
+from serotone.recognition.squeeze import squeezed
+from serotone.recognition.stream import SHRINKAGE, Stream
+from toy_bundle import buzz, make_adaptable_bundle, make_toy_bundle, tone, toy_embedding, toy_probabilities
+
+RATE = 16000
+VOICES = [
+    speak(0, number, "male" if number % 2 else "female", emotion, number).astype(np.float32) / np.float32(32768)
+    for number, emotion in enumerate(("angry", "sad", "happy", "neutral"))
+]
+
+
+def silence(seconds):
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def noise(seconds, dbfs, seed=0):
+    return (10 ** (dbfs / 20) * np.random.default_rng(seed).standard_normal(round(seconds * RATE))).astype(np.float32)
+
+
+CLIP = np.concatenate([noise(0.4, -70), VOICES[0], silence(1), VOICES[1]])
+LONG = np.concatenate([part for voice in (*VOICES, *VOICES) for part in (voice, silence(0.7))])
+"""More speech than goes through whole."""
+
+
+@pytest.fixture(scope="module")
+def recognizers(tmp_path_factory):
+    toys = tmp_path_factory.mktemp("toys")
+    return {
+        "default": Recognizer("default"),
+        "light": Recognizer("light"),
+        "level": Recognizer(make_toy_bundle(toys / "level")),
+        "toy": Recognizer(make_toy_bundle(toys / "silero", extra={"speech": "silero"})),
+        "adaptable": Recognizer(make_adaptable_bundle(toys / "adaptable")),
+    }
+
+
+def run(recognizer, samples, cuts=(), *, rate=RATE, **options):
+    """All updates and the prediction of a stream that gets its samples in pieces of ``cuts``, and then the rest."""
+    stream = recognizer.stream(sample_rate=rate, **options)
+    updates, at = [], 0
+    for cut in cuts:
+        updates += stream.feed(samples[at : at + cut])
+        at += cut
+    updates += stream.feed(samples[at:])
+    return updates, stream.finish()
+
+
+def assert_same(one, other):
+    assert (one.label, one.windows, one.speech_seconds) == (other.label, other.windows, other.speech_seconds)
+    assert one.duration_seconds == other.duration_seconds
+    assert_close(one.probabilities, other.probabilities)
+    assert_close(one.shares, other.shares)
+    assert [(s.start, s.end, s.label) for s in one.segments] == [(s.start, s.end, s.label) for s in other.segments]
+    for a, b in zip(one.segments, other.segments, strict=True):
+        assert_close(a.probabilities, b.probabilities)
+
+
+def assert_close(one, other):
+    assert one.keys() == other.keys()
+    np.testing.assert_allclose(list(one.values()), [other[key] for key in one], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["default", "light", "level"])
+@pytest.mark.parametrize("samples", [CLIP, LONG], ids=["clip", "long"])
+@settings(deadline=None, max_examples=3)
+@given(cuts=st.lists(st.integers(0, 60_000), max_size=12))
+def test_the_same_audio_in_any_pieces_gives_the_same_answers(recognizers, name, samples, cuts):
+    recognizer = recognizers[name]
+    whole = recognizer.predict(samples, source_rate=RATE, timeline=True)
+    expected, _ = run(recognizer, samples)
+    updates, prediction = run(recognizer, samples, cuts)
+    assert_same(prediction, whole)
+    said, wanted = ([(u.segment.start, u.segment.end, u.segment.label) for u in found] for found in (updates, expected))
+    assert said == wanted
+    for one, other in zip(updates, expected, strict=True):
+        assert_close(one.segment.probabilities, other.segment.probabilities)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.tuples(st.floats(0.03, 1.2), st.floats(0.2, 0.9)), min_size=1, max_size=12),
+    st.lists(st.integers(0, 20_000), max_size=20),
+)
+def test_turns_and_pauses_of_any_length_in_any_pieces(recognizers, parts, cuts):
+    samples = np.concatenate([part for tones, pause in parts for part in (buzz(tones, 0.3), silence(pause))])
+    (updates, prediction), (expected, whole) = (run(recognizers["level"], samples, how) for how in (cuts, ()))
+    assert_same(prediction, whole)
+    assert [update.segment for update in updates] == [update.segment for update in expected]
+
+
+def test_samples_one_by_one(recognizers):
+    samples = CLIP[: RATE // 2 + 37]
+    assert_same(run(recognizers["toy"], samples, [1] * len(samples))[1], run(recognizers["toy"], samples)[1])
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_any_rate_is_resampled_as_a_file_is(recognizers, tmp_path, rate):
+    import soxr
+
+    samples = soxr.resample(LONG, RATE, rate).astype(np.float32)
+    path = tmp_path / "long.wav"
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    from_file = recognizers["light"].predict(path, timeline=True)
+    assert_same(run(recognizers["light"], samples, [rate // 7] * 300, rate=rate)[1], from_file)
+
+
+def test_a_file_an_array_and_audio_that_was_read_are_the_same(recognizers, tmp_path):
+    from serotone.audio import read
+
+    path = tmp_path / "long.wav"
+    soundfile.write(path, LONG, RATE, subtype="FLOAT")
+    whole = recognizers["light"].predict(path, timeline=True)
+    assert_same(recognizers["light"].predict(LONG, source_rate=RATE, timeline=True), whole)
+    assert_same(recognizers["light"].predict_audio(read(path), timeline=True), whole)
+    assert recognizers["light"].predict(path).probabilities == whole.probabilities
+
+
+def test_a_clip_is_heard_whole_without_its_silence(recognizers):
+    expected = toy_probabilities(squeezed(VOICES[0]))
+    for samples in (VOICES[0], np.concatenate([silence(1.5), VOICES[0], silence(1.5)])):
+        prediction = recognizers["toy"].predict(samples, source_rate=RATE)
+        assert prediction.windows == 1
+        np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-5)
+        assert prediction.duration_seconds == pytest.approx(len(samples) / RATE)
+
+
+def test_silence_never_enters_the_network(recognizers, monkeypatch):
+    recognizer, heard = recognizers["toy"], []
+    graph = Recognizer.graph
+    monkeypatch.setattr(Recognizer, "graph", lambda self, samples: heard.append(len(samples)) or graph(self, samples))
+    for pause in (0.5, 5.0, 60.0):
+        recognizer.predict(np.concatenate([VOICES[0], silence(pause), VOICES[0]]), source_rate=RATE)
+    recognizer.predict(noise(5, -30), source_rate=RATE)
+    assert len(heard) == 3
+    assert max(heard) - min(heard) <= 4 * 512
+    assert max(heard) <= 2 * len(VOICES[0])
+
+
+def test_a_recording_up_to_the_limit_goes_through_whole_and_a_longer_one_in_windows(recognizers):
+    toy = recognizers["level"]  # takes 4 s, windows of 2 s every second
+    assert toy.predict(np.concatenate([tone(2, 0.5), silence(9), tone(1.9, 0.5)]), source_rate=RATE).windows == 1
+    prediction = toy.predict(np.concatenate([tone(3, 0.9), silence(2), buzz(3, 0.3)]), source_rate=RATE)
+    assert prediction.windows == 6
+    assert prediction.shares == {"angry": pytest.approx(0.5, abs=0.01), "happy": pytest.approx(0.5, abs=0.01)}
+    assert prediction.segments == ()
+    assert prediction.to_dict()["shares"] == prediction.shares
+    assert toy.predict(tone(1, 0.5), source_rate=RATE).shares == {}
+
+
+def test_an_update_every_hop_also_where_nobody_speaks(recognizers):
+    samples = np.concatenate([tone(4, 0.9), silence(6), buzz(3, 0.3)])
+    updates, prediction = run(recognizers["level"], samples, [1600] * 100)
+    assert [update.segment.label for update in updates] == ["angry"] * 4 + [None] * 5 + [
+        "happy"
+    ] * 2  # the last at the end
+    assert np.diff([update.segment.end for update in updates]).max() <= 2
+    assert prediction.segments[0].label == "angry"
+
+
+@pytest.mark.parametrize("kind", ["nothing", "zeros", "noise", "a moment"])
+def test_streams_without_speech_end_without_a_label(recognizers, kind):
+    samples = {"nothing": silence(0), "zeros": silence(3), "noise": noise(3, -30), "a moment": VOICES[0][:900]}[kind]
+    _, prediction = run(recognizers["default"], samples)
+    assert prediction.label is None
+    assert prediction.reason == (
+        "digital silence" if kind in ("nothing", "zeros") else "no speech: noise, music or silence"
+    )
+
+
+def test_a_stream_keeps_no_audio_but_what_a_window_needs(recognizers):
+    import tracemalloc
+
+    stream = recognizers["level"].stream(sample_rate=RATE)
+    second = tone(1, 0.5)
+    for _ in range(30):
+        stream.feed(second)
+    tracemalloc.start()
+    for _ in range(300):
+        stream.feed(second)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 1_500_000  # 300 s are 19 MB of audio
+
+
+def test_adapting_while_listening_by_hand(recognizers):
+    recognizer = recognizers["adaptable"]
+    samples = np.concatenate([tone(1, 0.02 * (1 + number)) for number in range(12)])
+    updates, prediction = run(recognizer, samples, adapt=True)
+    assert [update.profile and update.profile["count"] for update in updates] == [None] * 4 + list(range(5, 12))
+    assert prediction.profile == {"name": "stream", "count": 12, "speaker": None}
+    plain, unadapted = run(recognizer, samples)
+    assert unadapted.profile is None
+    assert [u.segment.probabilities for u in updates[:4]] == [u.segment.probabilities for u in plain[:4]]
+    ends = range(1, 13)
+    embeddings = np.array([toy_embedding(samples[max(0, end - 2) * RATE : end * RATE]) for end in ends])
+    count, seen = 8, embeddings[:8]
+    mean = seen.mean(axis=0) * count / (count + SHRINKAGE)
+    sd = np.sqrt(np.maximum((count * seen.var(axis=0) + SHRINKAGE + 1) / (count + SHRINKAGE), 0.01))
+    expected = recognizer.adaptation().heads["collection"]
+    logits = (expected.weight @ ((embeddings[7] - mean) / sd) + expected.bias) / expected.level.temperature
+    answer = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose(list(updates[7].segment.probabilities.values()), answer, atol=1e-4)
+
+
+def test_a_stream_of_an_adapted_recogniser_answers_adapted(recognizers):
+    adapted = recognizers["adaptable"].adapted_to([tone(1, 0.01 * (1 + i)) for i in range(6)], source_rate=RATE)
+    samples = np.concatenate([tone(4, 0.5), buzz(3, 0.3)])
+    updates, prediction = run(adapted, samples)
+    assert_same(prediction, adapted.predict(samples, source_rate=RATE, timeline=True))
+    assert updates[0].profile == prediction.profile == {"name": "collection", "count": 6, "speaker": None}
+    with pytest.raises(ValueError, match="adapted to a profile already"):
+        adapted.stream(sample_rate=RATE, adapt=True)
+
+
+def test_what_is_no_stream_is_refused(recognizers):
+    stream: Stream = recognizers["level"].stream(sample_rate=RATE)
+    with pytest.raises(ValueError, match="int16"):
+        stream.feed(np.zeros(10, np.int16))
+    with pytest.raises(ValueError, match="one channel"):
+        stream.feed(np.zeros((10, 2), np.float32))
+    with pytest.raises(AudioNotFiniteError, match="NaN or infinity 0"):
+        stream.feed(np.array([0.0, np.nan]))
+    stream.finish()
+    for again in (stream.finish, lambda: stream.feed(silence(1))):
+        with pytest.raises(ValueError, match="is finished"):
+            again()
+    with pytest.raises(ValueError, match="sample_rate is 7"):
+        recognizers["level"].stream(sample_rate=7)
+    with pytest.raises(BundleError, match="cannot be adapted"):
+        recognizers["level"].stream(sample_rate=RATE, adapt=True)
