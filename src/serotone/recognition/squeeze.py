@@ -21,7 +21,7 @@ SURE = 0.3
 """Probability from which on a block of ordinary speech lies."""
 
 LEAST_SPEECH, LEAST_SURE = 8, 6
-"""Blocks that a phrase must hold to count: so many that may be speech, or so many sure ones.
+"""Blocks that a phrase must hold to count: sure ones, or so many that may be speech where nothing surer has come.
 
 Music has a few of either, noise and hum none: ``benchmarks/speech_or_not.py``.
 """
@@ -31,6 +31,9 @@ MARGIN_SECONDS = 0.16
 
 PHRASE_PAUSE_SECONDS = 0.5
 """A longer pause ends a phrase."""
+
+PATIENCE_SECONDS = 2.0
+"""How long blocks that may be speech wait for surer ones before they are taken for a whisper."""
 
 
 class Detector(Protocol):
@@ -76,7 +79,7 @@ class Squeezer:
         seconds = detector.block / sample_rate
         self.total = 0
         self._detector = detector
-        self._phrases = _Phrases(round(PHRASE_PAUSE_SECONDS / seconds))
+        self._phrases = _Phrases(round(PHRASE_PAUSE_SECONDS / seconds), round(PATIENCE_SECONDS / seconds))
         margin = round(MARGIN_SECONDS / seconds)
         self._margin = margin * detector.block
         self._pauses = _Pauses(margin, least)
@@ -119,12 +122,18 @@ class Squeezer:
 
 
 class _Phrases:
-    """Says of each block whether it is speech: it waits where a phrase may have begun, until it counts or has ended."""
+    """Says of each block whether it is speech: it waits where a phrase may have begun, until it counts or has ended.
 
-    def __init__(self, pause: int) -> None:
-        self._pause = pause
-        self._held: list[Piece] = []
-        self._speech = self._sure = self._silent = 0
+    In a phrase of ordinary speech the sure blocks are speech. Until such a phrase has come, one of blocks that only may
+    be speech counts, too: whispers and sobs; where the recording has more than those, they are what lies around speech.
+    """
+
+    def __init__(self, pause: int, patience: int) -> None:
+        self._pause, self._patience = pause, patience
+        self._held: list[tuple[Piece, float]] = []
+        self._threshold: float | None = None  # from which on a block of this phrase is speech; None: not decided
+        self._ordinary = False  # whether a phrase of sure blocks has come
+        self._faint = self._sure = self._silent = 0
 
     @property
     def waiting(self) -> bool:
@@ -133,28 +142,33 @@ class _Phrases:
 
     def feed(self, block: Piece, probability: float) -> list[Piece]:
         """The blocks that are decided now, in order."""
-        speech = probability >= SPEECH
-        if speech:
-            self._speech += 1
-            self._sure += probability >= SURE
-            self._silent = 0
-        else:
-            self._silent += 1
-        self._held.append(block._replace(speech=speech))
-        if self._speech >= LEAST_SPEECH or self._sure >= LEAST_SURE:
-            held, self._held = self._held, []
-        elif self._speech == 0 or self._silent > self._pause:
-            held = self.finish()
-        else:
-            held = []
-        if self._silent > self._pause:
-            self._speech = self._sure = 0
-        return held
+        self._held.append((block, probability))
+        self._faint += probability >= SPEECH
+        self._sure += probability >= SURE
+        self._silent = 0 if probability >= (self._threshold or SPEECH) else self._silent + 1
+        ended = self._silent > self._pause
+        waited = ended or self._faint == 0 or len(self._held) > self._patience
+        if self._sure >= LEAST_SURE:
+            self._threshold, self._ordinary = SURE, True
+        elif self._threshold is None and waited:
+            self._threshold = self._whisper()
+        found = self._release() if self._threshold is not None or waited else []
+        if ended:
+            self._threshold, self._faint, self._sure = None, 0, 0
+        return found
 
     def finish(self) -> list[Piece]:
-        """The blocks of a phrase that does not count."""
+        """The blocks of a phrase that the end of the stream decides."""
+        self._threshold = self._threshold or self._whisper()
+        return self._release()
+
+    def _whisper(self) -> float | None:
+        return SPEECH if self._faint >= LEAST_SPEECH and not self._ordinary else None
+
+    def _release(self) -> list[Piece]:
+        least = 2.0 if self._threshold is None else self._threshold
         held, self._held = self._held, []
-        return [block._replace(speech=False) for block in held]
+        return [block._replace(speech=probability >= least) for block, probability in held]
 
 
 class _Pauses:

@@ -23,7 +23,7 @@ BLOCK = 512
 CONTEXT = 64
 """Samples before a block that the network looks at too."""
 
-LEVEL_DBFS = -20.0
+LEVEL_DBFS = -26.0
 """Root mean square that the loud level is brought to before the network hears a block."""
 
 LEAP_DB = 6.0
