@@ -29,7 +29,15 @@ PUBLISHED = {
     *("dycnn-bilstm", "dycnn-lstm", "dycnn-static-lstm", "dycnn-static-bilstm", "dycnn-bilstm-variable"),
     "dycnn-bilstm-mfcc",
 }
-STRANGERS = {"default", "free", "light", "whisper-focal-attentive", "whisper-am-softmax", "whisper-center"}
+STRANGERS = {
+    "default",
+    "free",
+    "light",
+    "light-teacher",
+    "whisper-focal-attentive",
+    "whisper-am-softmax",
+    "whisper-center",
+}
 """Recipes of ours over several corpora: no paper's, so without its schedule and without classes of IEMOCAP."""
 PAPERS = sorted(set(shipped()) - STRANGERS)
 OWN_SCHEDULE = {"emodb-crnn": "budget"}
@@ -38,7 +46,7 @@ DROPPED = {  # keys of a base that another name, or null, takes away: a spectrog
     "static": {"annealing.start", "annealing.end", "annealing.share"},
     "emodb-crnn": {"protocol.folds"},  # of ten-part
     "light": {  # of Whisper
-        *("encoder.width", "encoder.heads", "encoder.layers", "frontend.reference"),
+        *("encoder.width", "encoder.heads", "encoder.layers", "encoder.loudness", "frontend.reference"),
         *("weights.source", "weights.licence"),
     },
 }
