@@ -167,7 +167,7 @@ def test_frames_are_those_of_a_clip_alone(recipe: Recipe, material: Material) ->
 
 
 def test_a_pupil_comes_nearer_to_its_teacher(recipe: Recipe, material: Material, tmp_path: Path) -> None:
-    fitted(changed(recipe, epochs=8, augmentation=0.0), material, tmp_path)
+    fitted(changed(recipe, epochs=16, augmentation=0.0), material, tmp_path)
     lines = (tmp_path / "curves.csv").read_text(encoding="utf-8").splitlines()
     losses = [float(line.split(",")[1]) for line in lines[1:]]
     assert lines[0] == "epoch,loss_teacher,loss_emotion"
