@@ -1,7 +1,7 @@
-"""The picture of an answer in README.md: `python tools/readme_picture.py RAVDESS`, where RAVDESS is a copy of that corpus.
+"""The picture of an answer in README.md: `python tools/readme_picture.py RAVDESS`, a copy of that corpus.
 
 The demo's clips of each actor, in the order neutral, happy, angry, sad, one after the other with pauses of .7 s, as one
-recording; `docs/answer.svg` is what `serotone predict recording.wav --timeline --plot docs/answer.svg` draws of it.
+recording; `docs/answer.png` is what `serotone predict recording.wav --timeline --plot docs/answer.png` draws of it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from serotone.cli.demo_clips import find_clips
 ORDER = ("neutral", "happy", "angry", "sad")
 PAUSE_SECONDS = 0.7
 RATE = 16000
-OUT = Path(__file__).parent.parent / "docs" / "answer.svg"
+OUT = Path(__file__).parent.parent / "docs" / "answer.png"
 
 
 def main() -> None:
