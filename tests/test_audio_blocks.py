@@ -113,6 +113,7 @@ def test_what_opening_shows_is_raised_by_opening(source, options, error):
         (encoded(np.array([0.0, np.nan]), subtype="FLOAT"), {}, AudioNotFiniteError, 0),
         (encoded(np.zeros(0)), {}, AudioEmptyError, 0),
     ],
+    ids=["short", "truncated", "truncated stereo", "not finite", "empty"],  # of bytes, an id would hold a time stamp
 )
 def test_what_only_the_end_shows_is_raised_there(source, options, error, before):
     with pytest.raises(error) as theirs:
