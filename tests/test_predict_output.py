@@ -236,7 +236,7 @@ def test_other_terms_do_not_go_on(toy, good, many, tmp_path):
         assert result.exit_code == 2
         message = " ".join(result.stderr.split())
         assert reason in message
-        assert "delete answers.jsonl.partial to start anew" in message
+        assert "delete answers.jsonl.partial to start again" in message
     assert partial.read_bytes() == before
     (tmp_path / "answers.jsonl.partial.index").write_text("[]\n[]\n", encoding="utf-8")
     assert "is damaged" in run(*command, "--bundle", toy).stderr

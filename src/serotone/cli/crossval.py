@@ -30,7 +30,7 @@ def crossval(
     corpus: CorpusOption,
     out: Annotated[Path, typer.Option(help="Run folder; finished folds in it are skipped.")],
     changes: SetOption = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol is dealt anew.")] = 1,
+    repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol deals its folds again.")] = 1,
     folds: FoldsOption = None,
     log: LogOption = None,
     executor: ExecutorOption = "local",

@@ -138,7 +138,7 @@ class Partial:
     def _refused(self, problem: str) -> Exception:
         return refused(
             f"{self.path} {problem}; give the interrupted command again to finish it, choose another --out, "
-            f"or delete {self.path.name} to start anew"
+            f"or delete {self.path.name} to start again"
         )
 
     def _lock(self) -> None:

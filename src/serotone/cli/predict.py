@@ -33,7 +33,7 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write to this file. Interrupted, JSON lines and CSV go on with the same command."),
+        typer.Option(help="Write to this file. After an interruption, the same command continues JSON lines and CSV."),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -43,8 +43,8 @@ def predict(
         Path | None,
         typer.Option(help="Draw what weighed in one recording's answer over its spectrogram, as .png or .svg."),
     ] = None,
-    start: Annotated[float | None, typer.Option(min=0, help="Begin so many seconds into each recording.")] = None,
-    end: Annotated[float | None, typer.Option(min=0, help="Stop so many seconds into each recording.")] = None,
+    start: Annotated[float | None, typer.Option(min=0, help="Begin this many seconds into each recording.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="Stop this many seconds into each recording.")] = None,
     channel: Annotated[
         int | None,
         typer.Option(min=0, help="Hear this channel alone, 0 the first; unless given, different channels are mixed."),

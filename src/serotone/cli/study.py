@@ -42,7 +42,7 @@ def study(
     folds: FoldsOption = None,
     seeds: Annotated[str | None, typer.Option(help="Instead of the study's seeds, such as 0,1,2.")] = None,
     repetitions: Annotated[
-        int | None, typer.Option(min=1, help="How often the protocol is dealt anew, instead of the study's.")
+        int | None, typer.Option(min=1, help="How often the protocol deals its folds again, instead of the study's.")
     ] = None,
     executor: ExecutorOption = "local",
     jobs: JobsOption = None,
@@ -54,7 +54,7 @@ def study(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Time a few steps of each row, print hours, stop.")
     ] = False,
-    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no unit after so many hours.")] = None,
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no more units after this many hours.")] = None,
 ) -> None:
     """Run a study's recipes over folds and seeds; `serotone report` then reads its folder."""
     if name == "list":

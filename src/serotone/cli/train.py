@@ -21,7 +21,7 @@ from serotone.errors import RunError
 def train(
     recipe: RecipeArgument,
     corpus: CorpusOption,
-    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run in it is taken up again.")],
+    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run in it continues.")],
     changes: SetOption = None,
     fold: Annotated[
         int, typer.Option(help="Which split of the protocol (--set protocol=all trains on everything).")
