@@ -43,11 +43,11 @@ def good(tmp_path):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """A folder of 200 recordings, one of which is none; long enough for a process to be stopped among them."""
+    """A folder of 400 recordings, one of which is none; long enough for a process to be stopped among them."""
     folder = tmp_path_factory.mktemp("many")
     source = folder.parent / "source.wav"
     soundfile.write(source, np.concatenate([tone(0.5, 0.9), buzz(0.5, 0.2)]), SAMPLE_RATE)
-    for number in range(200):
+    for number in range(400):
         (folder / f"{number:03}.wav").hardlink_to(source)
     (folder / "1_bad.wav").write_text("hello", encoding="utf-8")
     return folder
@@ -153,15 +153,15 @@ def test_the_same_command_goes_on_where_it_was_stopped(toy, many, tmp_path, form
     kept = partial.read_bytes()
     assert whole.read_bytes().startswith(kept)
     answered = len(partial.with_name(f"{partial.name}.index").read_bytes().splitlines()) - 1
-    assert 5 <= answered < 200
+    assert 5 <= answered < 400
     if how != signal.SIGKILL:
         assert errors.splitlines()[-2:] == [
-            f"note: {partial}: {answered} of 201 recordings are answered; the same command goes on from there",
+            f"note: {partial}: {answered} of 401 recordings are answered; the same command goes on from there",
             "note: stopped",
         ]
     again = run(*command)
     assert again.exit_code == 1
-    assert f"note: {partial}: {answered} of 201 recordings are answered; going on" in again.stderr
+    assert f"note: {partial}: {answered} of 401 recordings are answered; going on" in again.stderr
     assert "error: " in again.stderr
     assert listing(out.parent) == [out.name]
     assert out.read_bytes() == whole.read_bytes()
@@ -262,7 +262,7 @@ def test_two_processes_do_not_write_one_file(toy, many, tmp_path):
     assert second.exit_code == 2
     assert "another process is writing" in second.stderr
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as rows:
-        assert len(list(csv.DictReader(rows))) == 200
+        assert len(list(csv.DictReader(rows))) == 400
 
 
 def test_a_recording_named_twice_is_answered_twice(toy, good, tmp_path):
@@ -341,7 +341,7 @@ def test_a_disk_that_fills_keeps_the_lines_that_are_whole(toy, many, tmp_path, f
         return
     assert listing(out.parent) == [f"{out.name}.partial", f"{out.name}.partial.index"]
     assert run("predict", many, "--bundle", toy, "--out", out).exit_code == 1
-    assert out.read_bytes().count(b"\n") == 200 + (format == "csv")
+    assert out.read_bytes().count(b"\n") == 400 + (format == "csv")
 
 
 def closing(*descriptors):

@@ -11,7 +11,6 @@ from serotone.experiments.study import Outcome, Run
 from serotone.recipes import load
 from serotone.reports import published
 from serotone.reports.collect import collect
-from serotone.studies import Row
 
 
 def differences(folder, *, shares=False, **said):
@@ -54,7 +53,7 @@ def test_speakers_heard_in_training(tmp_path, protocol, shares, expected):
 
 
 def test_rows_of_one_letter_leave_the_columns_apart(tmp_path):
-    run = Run(Row(recipe="crnn-mel", name="a"), load("crnn-mel"), Path(tmp_path), ())
+    run = Run("a", load("crnn-mel"), Path(tmp_path), ())
     (tmp_path / "summary.json").write_text(json.dumps({"folds_finished": 0, "folds_planned": 6}))
     header, line, *_ = summary([run], Outcome()).splitlines()
     assert header.split()[:2] == ["row", "seed"]
