@@ -82,6 +82,8 @@ class PipedSound:
             if kind == b"\0\0\0\0" or size > _MOST_HEADER:
                 break
             body = self._read(size + size % 2)
+            if len(body) < size:
+                break
             read += 8 + len(body)
             if kind == b"fmt ":
                 self._describe(body)

@@ -75,9 +75,10 @@ class Line:
                 self._waiting.append(len(samples))
 
     def end(self, problem: Exception | None = None) -> None:
-        """Nothing more comes."""
+        """Nothing more comes. Ending twice changes nothing."""
         with self._changed:
-            self._ended, self._problem = True, problem
+            if not self._ended:
+                self._ended, self._problem = True, problem
             self._changed.notify_all()
 
     def close(self) -> None:

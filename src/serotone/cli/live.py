@@ -137,7 +137,10 @@ class View:
             *rows,
             Text(),
             self._strip.drawn(self._letters, self._state.seconds, min(STRIP_SECONDS, width - 4), dot=self._dot),
-            Text(f"  the last {min(STRIP_SECONDS, width - 4)} s, a letter a second: {self._legend()}", "dim"),
+            Text(
+                f"  the last {min(STRIP_SECONDS, width - 4)} s: capital certain, small uncertain, {self._dot} no speech",
+                "dim",
+            ),
             Text("  " + self._remark(), "dim"),
         ]
         for line in lines:
@@ -175,9 +178,6 @@ class View:
             (f"{bar:<{width}} ", _fill(label)),
             number,
         )
-
-    def _legend(self) -> str:
-        return f"capital certain, small uncertain, {self._dot} no speech"
 
     def _remark(self) -> str:
         """What is to be said now; empty where everything is as it should be."""
