@@ -131,14 +131,15 @@ class View:
             for label in self._bundle.labels
         ]
         width = self._console.width
+        past = min(STRIP_SECONDS, width - 4)
         lines = [
             self._head(segment),
             Text(),
             *rows,
             Text(),
-            self._strip.drawn(self._letters, self._state.seconds, min(STRIP_SECONDS, width - 4), dot=self._dot),
+            self._strip.drawn(self._letters, self._state.seconds, past, dot=self._dot),
             Text(
-                f"  the last {min(STRIP_SECONDS, width - 4)} s: capital certain, small uncertain, {self._dot} no speech",
+                f"  the last {past} s: capital certain, small uncertain, {self._dot} no speech",
                 "dim",
             ),
             Text("  " + self._remark(), "dim"),
