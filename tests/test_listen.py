@@ -311,7 +311,7 @@ def test_the_view_says_all_of_it_without_colour(toy):
         f"  S sad    {'█' * 28:<40} 0.70",
     ]
     assert shown[6] == "  " + " " * 50 + "AAhh···SS "
-    assert shown[8] == "  1.2 s of audio were lost: it arrives faster than it is answered; 2.5"
+    assert shown[8] == "  1.2 s of audio were lost: it arrives faster than it is answered; 2 s"
     assert "adapted to stream (6)" in view._remark()
 
 

@@ -188,7 +188,7 @@ class View:
                 f"{self._state.lost_seconds:.1f} s of audio were lost: it arrives faster than it is answered"
             )
         if self._state.waiting_seconds >= LAG_SECONDS:
-            remarks.append(f"{self._state.waiting_seconds:.1f} s behind")
+            remarks.append(f"{self._state.waiting_seconds:.0f} s behind")
         profile = self._last.profile if self._last else None
         if profile is not None:
             remarks.append(f"adapted to {profile['name']} ({profile['count']})")
