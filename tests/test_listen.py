@@ -332,7 +332,7 @@ def test_a_terminal_gets_the_view_and_ctrl_c_the_summary(toy, call):
     child = process("listen", call, "--bundle", toy, stdout=theirs, env={"TERM": "xterm", "COLUMNS": "80"})
     os.close(theirs)
     shown = b""
-    while b"certain" not in shown:
+    while b", certain" not in shown:
         shown += os.read(ours, 4096)
     child.send_signal(signal.SIGINT)
     while True:
@@ -346,6 +346,17 @@ def test_a_terminal_gets_the_view_and_ctrl_c_the_summary(toy, call):
     assert "100%" in summary
     assert "\x1b[?25h" in shown.decode()  # the cursor is back
     os.close(ours)
+
+
+def test_ctrl_c_before_anything_was_said(toy):
+    child = process("listen", "-", "--bundle", toy, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
+    child.stdin.write(bytes(2 * SAMPLE_RATE))  # a second of silence, for one update
+    assert json.loads(child.stdout.readline())["label"] is None
+    child.send_signal(signal.SIGINT)
+    output, errors = child.communicate(timeout=20)
+    summary = json.loads(output)
+    assert (child.returncode, errors) == (0, b"")
+    assert (summary["label"], summary["reason"], summary["shares"]) == (None, "digital silence", {})
 
 
 def test_sigterm_sums_up_and_ends_with_its_status(toy, call):

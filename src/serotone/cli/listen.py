@@ -73,8 +73,8 @@ def listen(
 
     stream = recognizer.stream(sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt)
     line = incoming.line
-    shown = open_shown(recognizer.bundle, incoming.name)
     with incoming, notes_signals() as signalled:
+        shown = open_shown(recognizer.bundle, incoming.name)
         try:
             while not line.finished and signalled() is None:
                 samples = line.take(TAKE_SECONDS)
