@@ -140,6 +140,7 @@ def test_quick_commands_run(place: Path, monkeypatch: pytest.MonkeyPatch, page: 
 @pytest.mark.parametrize(("page", "line"), LONG)
 def test_commands_that_take_long_are_understood(page: str, line: str) -> None:
     """Every command, option and value is known, and a recipe with its overrides is valid."""
+    line = line.rpartition("|")[2].partition(" > ")[0]  # serotone's own part
     words = shlex.split(re.sub(r"\[(--[^\]]*)\]", r"\1", line).replace("...", ""))[1:]
     if "NAME=ROOT" in words:
         pytest.skip("the form of a command, with the names of its arguments")

@@ -28,6 +28,7 @@ EXTRAS = (
     "ray",
     "safetensors",
     "scipy",
+    "sounddevice",
     "tensorboard",
     "torch",
     "torchmetrics",

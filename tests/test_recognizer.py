@@ -2,6 +2,8 @@
 
 import io
 import json
+import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +19,16 @@ from serotone.audio import Audio
 from serotone.errors import AudioError, AudioMissingError, AudioTooShortError, BundleError
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.recognizer import Recognizer
-from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone, toy_graph, toy_probabilities, write_toy_manifest
+from toy_bundle import (
+    SAMPLE_RATE,
+    buzz,
+    make_adaptable_bundle,
+    make_toy_bundle,
+    tone,
+    toy_graph,
+    toy_probabilities,
+    write_toy_manifest,
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +199,77 @@ def test_one_recogniser_for_many_threads(recognizer):
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda clip: hear(recognizer, clip).probabilities, clips))
     assert together == alone
+
+
+def test_a_closed_recogniser_says_so(tmp_path):
+    samples = tone(1, 0.9)
+    with Recognizer(make_adaptable_bundle(tmp_path / "toy")) as recognizer:
+        profile = recognizer.profile([tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)], source_rate=SAMPLE_RATE)
+        adapted = recognizer.with_profile(profile)
+        stream = recognizer.stream(sample_rate=SAMPLE_RATE)
+    recognizer.close()
+    for use in (
+        lambda: recognizer.predict(samples, source_rate=SAMPLE_RATE),
+        lambda: recognizer.with_profile(profile),
+        lambda: stream.feed(tone(5, 0.9)),
+        lambda: pickle.loads(pickle.dumps(recognizer)).predict(samples, source_rate=SAMPLE_RATE),
+    ):
+        with pytest.raises(ValueError, match="this recogniser \\(toy\\) is closed; make another one"):
+            use()
+    assert adapted.predict(samples, source_rate=SAMPLE_RATE).label  # it shared the graph and is open still
+
+
+def test_recognisers_can_be_pickled(tmp_path):
+    plain = Recognizer(make_adaptable_bundle(tmp_path / "toy"), threads=2)
+    sources = [tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    for recognizer in (plain, plain.adapted_to(sources, source_rate=SAMPLE_RATE)):
+        again = pickle.loads(pickle.dumps(recognizer))
+        answers = [one.predict(sources[0], source_rate=SAMPLE_RATE) for one in (recognizer, again)]
+        assert answers[0] == answers[1]
+    (tmp_path / "toy" / "model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        pickle.loads(pickle.dumps(plain))
+
+
+def test_a_part_of_a_recording(recognizer, tmp_path):
+    path = tmp_path / "two.wav"
+    left, right = (
+        np.concatenate([first, second])
+        for first, second in ((tone(3, 0.9), tone(3, 0.002)), (tone(3, 0.002), tone(3, 0.9)))
+    )
+    soundfile.write(path, np.stack([left, right], axis=1), SAMPLE_RATE)
+    part = recognizer.predict(path, channel=1, start=3.5, end=5.5, timeline=True)
+    assert (part.label, part.channel, part.notes, part.duration_seconds) == ("angry", 1, (), 2.0)
+    assert (part.segments[0].start, part.segments[-1].end) == (3.5, 5.5)
+    assert recognizer.predict(path).notes == ("2 channels mixed to one",)
+
+
+def test_a_long_recording_takes_the_memory_of_a_short_one(recognizer, tmp_path):
+    paths = []
+    for minutes in (1, 20):  # 20 minutes are 77 MB in memory as a whole
+        paths.append(tmp_path / f"{minutes}.wav")
+        with soundfile.SoundFile(paths[-1], "w", SAMPLE_RATE, 1) as file:
+            for _ in range(minutes):
+                file.write(np.concatenate([tone(3, 0.5), np.zeros(57 * SAMPLE_RATE, np.float32)]))
+    process = psutil.Process()
+    recognizer.predict(paths[0], timeline=True)
+    peaks, done = [process.memory_info().rss], threading.Event()
+
+    def watch():
+        while not done.wait(0.01):
+            peaks.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        answer = recognizer.predict(paths[1], timeline=True)
+    finally:
+        done.set()
+        watcher.join()
+    assert answer.duration_seconds == 1200
+    assert len(answer.segments) >= 40
+    assert len(peaks) > 20
+    assert max(peaks) - peaks[0] < 20e6
 
 
 def test_memory_is_flat_over_many_lengths(recognizer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import stat
 import tempfile
@@ -99,7 +100,10 @@ def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
                 spool.seek(0, io.SEEK_END)
             total += len(data)
             if total > most:
-                raise AudioTooLongError(f"{name}: more than {most} bytes; at most {longest:g} s of audio are read here")
+                bound = "" if longest == math.inf else f" for at most {longest:g} s of audio"
+                raise AudioTooLongError(
+                    f"{name}: more than {most} bytes, the most that is read of a pipe{bound}; write it to a file first"
+                )
     except BaseException:
         spool.close()
         raise

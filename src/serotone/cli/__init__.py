@@ -22,6 +22,7 @@ from serotone.errors import SerotoneError, SerotoneWarning
 
 COMMANDS = {
     "predict": "serotone.cli.predict:predict",
+    "listen": "serotone.cli.listen:listen",
     "demo": "serotone.cli.demo:demo",
     "adapt": "serotone.cli.adapt:adapt",
     "corpus": "serotone.cli.corpus:app",

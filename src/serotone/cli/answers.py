@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TextIO
 
 from serotone.cli.formats import BY_LINE, Answers
 from serotone.cli.messages import Progress, complain, remark
-from serotone.cli.recordings import STDIN, Found, Heard, Part
+from serotone.cli.recordings import STDIN, Found, Part
 from serotone.errors import AudioError, SerotoneError
 
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
     from serotone.cli.writers import Writer
+    from serotone.recognition.hearing import Hearing
     from serotone.recognition.prediction import Prediction
     from serotone.recognition.recognizer import Recognizer
 
@@ -34,7 +35,7 @@ class Wish:
     part: Part
     check: Callable[[], None]
     speakers: Mapping[str, str | None]
-    kept: Mapping[str, list[Heard]] = field(default_factory=dict)
+    kept: Mapping[str, list["Hearing"]] = field(default_factory=dict)
     show: Callable[["Prediction"], None] = lambda prediction: None
 
     def terms(self) -> dict[str, object]:
@@ -72,7 +73,7 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
     recognizer.adaptation()  # refuses a bundle that cannot be adapted before hours of reading
     builder = ProfileBuilder("these recordings", recognizer.bundle)
     progress = Progress(len(found), "recordings read")
-    kept: dict[str, list[Heard]] = {}
+    kept: dict[str, list[Hearing]] = {}
     room = KEPT_BYTES
     heard: list[Found] = []
     for name, problem in found:
@@ -80,8 +81,8 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
             try:
                 parts = wish.part.hear(recognizer, name, timeline=wish.timeline)
                 for part in parts:
-                    builder.add(part.hearing.embeddings, wish.speakers.get(name))
-                size = sum(part.hearing.nbytes for part in parts)
+                    builder.add(part.embeddings, wish.speakers.get(name))
+                size = sum(part.nbytes for part in parts)
                 if name == STDIN or size <= room:
                     kept[name] = parts
                     room -= size
@@ -157,7 +158,7 @@ def _write(
                 if problem is not None:
                     raise problem
                 parts = wish.kept.get(name) or wish.part.hear(recognizer, name, timeline=wish.timeline)
-                predictions = [part.answer(recognizer, wish.speakers.get(name)) for part in parts]
+                predictions = [recognizer.answer(part, speaker=wish.speakers.get(name)) for part in parts]
                 wish.check()
             except SerotoneError as error:
                 wish.check()

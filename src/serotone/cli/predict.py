@@ -68,7 +68,9 @@ def predict(
     strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
     max_seconds: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Refuse recordings longer than this; two hours unless given, at 230 MB an hour."),
+        typer.Option(
+            min=0.1, help="Refuse recordings longer than this; any length is heard unless given, in flat memory."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,

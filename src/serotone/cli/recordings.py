@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,7 +10,6 @@ from serotone.errors import AudioError, AudioFormatError, AudioMissingError
 
 if TYPE_CHECKING:
     from serotone.recognition.hearing import Hearing
-    from serotone.recognition.prediction import Prediction
     from serotone.recognition.recognizer import Recognizer
 
 STDIN = "-"
@@ -48,25 +47,6 @@ def _special(name: str) -> AudioError | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was heard of one recording or of one of its channels, and where in the recording it begins, in seconds."""
-
-    hearing: "Hearing"
-    channel: int | None
-    notes: tuple[str, ...]
-    start: float
-
-    def answer(self, recognizer: "Recognizer", speaker: str | None) -> "Prediction":
-        """The answer, with times as the recording counts them."""
-        prediction = recognizer.answer(self.hearing, speaker=speaker)
-        segments = prediction.segments
-        if self.start:
-            shift = self.start
-            segments = tuple(replace(part, start=part.start + shift, end=part.end + shift) for part in segments)
-        return replace(prediction, channel=self.channel, notes=self.notes, segments=segments)
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """What of each recording is heard: from ``start`` to ``end`` in seconds, one ``channel`` or each of them apart."""
 
@@ -88,7 +68,7 @@ class Part:
             "--strict": self.strict,
         }
 
-    def hear(self, recognizer: "Recognizer", name: str, *, timeline: bool) -> list[Heard]:
+    def hear(self, recognizer: "Recognizer", name: str, *, timeline: bool) -> list["Hearing"]:
         """What is heard under a name of the command line: one part, or one for each channel; raises AudioError."""
         from serotone import audio
 
@@ -97,21 +77,18 @@ class Part:
         if self.apart:
             with audio.blocks(source) as opened:
                 channels = range(opened.channels) if opened.channels > 1 else [None]
-        heard = []
-        for channel in channels:
-            sound = audio.read(
+        return [
+            recognizer.hear(
                 source,
-                sample_rate=recognizer.bundle.sample_rate,
-                min_seconds=recognizer.bundle.min_seconds,
+                timeline=timeline,
                 max_seconds=self.max_seconds,
                 strict=self.strict,
                 start=self.start,
                 end=self.end,
                 channel=channel,
             )
-            hearing = recognizer.hear_audio(sound, timeline=timeline)
-            heard.append(Heard(hearing, channel, sound.notes, self.start or 0.0))
-        return heard
+            for channel in channels
+        ]
 
 
 def source_of(name: str) -> str | BinaryIO:

@@ -49,6 +49,36 @@ def ends_in_order() -> Iterator[Callable[[], None]]:
         if received:
             raise SignalledError(received[0])
 
+    with _handled(heed):
+        try:
+            yield check
+        finally:
+            for timer in timers:
+                timer.cancel()
+                timer.join()
+
+
+@contextmanager
+def notes_signals() -> Iterator[Callable[[], int | None]]:
+    """Let Ctrl-C, SIGTERM and SIGHUP only be noted, for work that ends by itself when it sees one.
+
+    Yields a function that gives the exit status that the first one asks for, None before it. The second raises
+    SignalledError, wherever the work is.
+    """
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            raise SignalledError(number)
+
+    with _handled(note):
+        yield lambda: 128 + received[0] if received else None
+
+
+@contextmanager
+def _handled(heed: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let ``heed`` handle the signals that end this process, where nobody ignores or handles them already."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -57,11 +87,8 @@ def ends_in_order() -> Iterator[Callable[[], None]]:
     for number in taken:
         signal.signal(number, heed)
     try:
-        yield check
+        yield
     finally:
-        for timer in timers:
-            timer.cancel()
-            timer.join()
         for number in taken:
             signal.signal(number, before[number])
 

@@ -42,7 +42,7 @@ class TableWriter(Writer):
     def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
         fixed = None if stream.isatty() or os.environ.get("COLUMNS") else ANY_WIDTH
         self._console = PipeConsole(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
-        self._blocks = _can_print(stream, EIGHTHS + "█…")
+        self._blocks = can_print(stream, EIGHTHS + "█…")
         self._labels = bundle.labels
         self._bundle = bundle
         self._uncertain_below: set[float] = set()
@@ -150,7 +150,19 @@ def _windows(prediction: Prediction) -> str:
     return f"mean of {prediction.windows} windows" if prediction.windows > 1 else ""
 
 
-def _can_print(stream: TextIO, characters: str) -> bool:
+def minutes(seconds: float) -> str:
+    """A duration as people write it.
+
+    >>> minutes(75), minutes(4000.4)
+    ('1:15', '1:06:40')
+    """
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
+def can_print(stream: TextIO, characters: str) -> bool:
+    """Whether the stream's encoding has these characters."""
     try:
         characters.encode(stream.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -40,7 +40,8 @@ class Hearing:
     ``whole`` is what the graph said to all of its speech at once, None where there is more than the bundle takes, or
     none. ``rows`` are its windows, for the answer where there is no ``whole`` and for the timeline; None where nobody
     needs them. ``timeline`` says that they were asked for. ``kept`` is how many samples were heard, pauses shortened.
-    ``profile`` names the profile that the probabilities are adapted to already, if any.
+    ``profile`` names the profile that the probabilities are adapted to already, if any. ``notes`` and ``channel`` are
+    those of `Prediction`. ``begin`` is where in its source, in seconds, the recording begins; samples count from there.
     """
 
     name: str
@@ -54,6 +55,9 @@ class Hearing:
     timeline: bool
     kept: int
     profile: Mapping[str, object] | None = None
+    notes: tuple[str, ...] = ()
+    channel: int | None = None
+    begin: float = 0.0
 
     @property
     def answering(self) -> Sequence[Row]:

@@ -1,11 +1,12 @@
 """A bundle at work: audio in, predictions out, with onnxruntime."""
 
-import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from typing import BinaryIO, Literal
+from types import TracebackType
+from typing import BinaryIO, Literal, Self
 
 import numpy as np
 import onnxruntime
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from serotone import audio
 from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
-from serotone.recognition.bundle import DEFAULT_BUNDLE, LEVELS, MODEL, Bundle, load_bundle
+from serotone.recognition.bundle import DEFAULT_BUNDLE, LEVELS, Bundle, load_bundle
 from serotone.recognition.hearing import Hearing, Listener, Row
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
+from serotone.recognition.session import open_session
 from serotone.recognition.stream import Stream
 from serotone.recognition.timeline import Stretch, stretches
 from serotone.recognition.windows import pooled
@@ -30,8 +32,11 @@ class Recognizer:
     """Recognises emotion in speech with a bundle, given by shipped name or path.
 
     ``threads`` is the number of threads that one answer may use. ``sha256`` is the digest of the bundle that the caller
-    expects. One recogniser may be shared between threads. ``current_profile`` is what its answers are adapted to; None
-    for a plain recogniser, whose answers depend on their recording and the bundle alone.
+    expects. ``current_profile`` is what its answers are adapted to; None for a plain recogniser, whose answers depend
+    on their recording and the bundle alone.
+
+    One recogniser may be shared between threads. It can be pickled: the bundle's files must lie at the same path where
+    it is loaded, and its graph is opened there anew. `close`, or the end of a ``with`` statement, lets go of the graph.
 
     Raises BundleError: the bundle is missing, damaged, of an unknown format, or its graph cannot be run here.
     Raises ValueError: ``threads`` is below 1.
@@ -43,7 +48,37 @@ class Recognizer:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, sha256=sha256)
         self.current_profile: Profile | None = None
         self._adaptation: Adaptation | None = None
-        self._session = _open_session(self.bundle, threads)
+        self._threads = threads
+        self._session: onnxruntime.InferenceSession | None = open_session(self.bundle, threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the graph; hearing anything afterwards is a ValueError. Closing twice changes nothing.
+
+        Recognisers that `with_profile` made of this one stay open: the memory is free when all are closed.
+        """
+        self._session = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_session": self._session is not None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._session = open_session(self.bundle, self._threads) if state["_session"] else None
+
+    def _opened(self) -> onnxruntime.InferenceSession:
+        """The graph; raises ValueError where this recogniser is closed."""
+        session = self._session
+        if session is None:
+            raise ValueError(f"this recogniser ({self.bundle.name}) is closed; make another one")
+        return session
 
     def predict(
         self,
@@ -53,18 +88,34 @@ class Recognizer:
         timeline: bool = False,
         strict: bool = False,
         max_seconds: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        channel: int | None = None,
         speaker: str | None = None,
     ) -> Prediction:
         """The emotion of one recording.
 
         ``source_rate`` (Hz) belongs to an array and only to it. ``timeline`` adds the segments. ``strict`` makes a
-        truncated file an error; otherwise what decodes is heard, with a warning. ``speaker`` is whose voice it is, for
-        a profile that knows them; without a profile it changes nothing.
+        truncated file an error; otherwise what decodes is heard, with a warning. ``start`` and ``end``, in seconds, say
+        which part is heard; segments keep the times of the recording. ``channel`` is heard alone, 0 the first. A source
+        longer than ``max_seconds`` is refused; there is no bound unless it is given, and memory is that of a few
+        blocks however long the source is. ``speaker`` is whose voice it is, for a profile that knows them; without a
+        profile it changes nothing.
 
-        Raises AudioError: the source is missing, no audio, empty, not finite, or shorter than the bundle's
-        ``min_seconds``.
+        Raises AudioError: the source is missing, no audio, empty, not finite, longer than ``max_seconds``, or shorter
+        than the bundle's ``min_seconds``, or it has no such part or channel.
+        Raises ValueError: this recogniser is closed.
         """
-        hearing = self.hear(source, source_rate=source_rate, timeline=timeline, strict=strict, max_seconds=max_seconds)
+        hearing = self.hear(
+            source,
+            source_rate=source_rate,
+            timeline=timeline,
+            strict=strict,
+            max_seconds=max_seconds,
+            start=start,
+            end=end,
+            channel=channel,
+        )
         return self.answer(hearing, speaker=speaker)
 
     def predict_many(
@@ -121,7 +172,7 @@ class Recognizer:
         if self._adaptation is not None:
             return self._adaptation
         adaptation = Adaptation(self.bundle)
-        (width,) = (item.shape[-1] for item in self._session.get_outputs() if item.name == "embedding")
+        (width,) = (item.shape[-1] for item in self._opened().get_outputs() if item.name == "embedding")
         if isinstance(width, int) and width != adaptation.width:
             raise BundleError(
                 f"{self.bundle.path}: embeddings of {width} numbers, and heads for {adaptation.width}: export it again"
@@ -138,7 +189,8 @@ class Recognizer:
         profile = profile if isinstance(profile, Profile) else load_profile(profile)
         profile.check(self.bundle)
         adaptation.check(profile)
-        adapted = copy.copy(self)
+        adapted = object.__new__(type(self))  # a copy would open the graph again
+        adapted.__dict__.update(self.__dict__)
         adapted._adaptation, adapted.current_profile = adaptation, profile
         return adapted
 
@@ -187,20 +239,31 @@ class Recognizer:
         timeline: bool = False,
         strict: bool = False,
         max_seconds: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        channel: int | None = None,
     ) -> Hearing:
-        """What this recogniser hears in a recording: all that `answer` needs, and no audio; raises as `predict`."""
+        """What this recogniser hears in a recording: all that `answer` needs, and no audio; arguments as for `predict`.
+
+        Raises as `predict`.
+        """
+        self._opened()  # before anything is decoded
         with audio.blocks(
             source,
             sample_rate=self.bundle.sample_rate,
             source_rate=source_rate,
             min_seconds=self.bundle.min_seconds,
-            max_seconds=audio.MAX_SECONDS if max_seconds is None else max_seconds,
+            max_seconds=max_seconds,
             strict=strict,
+            start=start,
+            end=end,
+            channel=channel,
         ) as blocks:
             listener = Listener(self.bundle, self.graph, windows=timeline)
             for block in blocks:
                 listener.feed(block)
-            return listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
+            hearing = listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
+            return replace(hearing, notes=blocks.notes, channel=channel, begin=start or 0.0)
 
     def hear_audio(self, heard: audio.Audio, *, timeline: bool = False) -> Hearing:
         """The same for audio that has been read already, at the bundle's sample rate."""
@@ -211,7 +274,8 @@ class Recognizer:
             )
         listener = Listener(self.bundle, self.graph, windows=timeline)
         listener.feed(heard.samples)
-        return listener.finish(heard.name, silent=heard.silent, warnings=heard.warnings)[1]
+        hearing = listener.finish(heard.name, silent=heard.silent, warnings=heard.warnings)[1]
+        return replace(hearing, notes=heard.notes)
 
     def stream(
         self, *, sample_rate: int, name: str = "stream", speaker: str | None = None, adapt: bool = False
@@ -256,6 +320,8 @@ class Recognizer:
             bundle=f"{bundle.name} {bundle.version}",
             segments=segments if hearing.timeline else (),
             profile=known,
+            channel=hearing.channel,
+            notes=hearing.notes,
             shares=_shares(segments),
         )
 
@@ -308,8 +374,8 @@ class Recognizer:
             found = stretches(spans, answers, hearing.speech, total=hearing.total, sample_rate=rate)
         return tuple(
             Segment(
-                stretch.start / rate,
-                stretch.stop / rate,
+                hearing.begin + stretch.start / rate,
+                hearing.begin + stretch.stop / rate,
                 *self.named(stretch.probabilities, threshold),
                 stretch.speech_seconds,
             )
@@ -322,7 +388,7 @@ class Recognizer:
         Raises BundleError: it answers NaN or infinity.
         """
         outputs = ["probabilities", "embedding"] if self.bundle.adaptation else ["probabilities"]
-        answers = [values[0] for values in self._session.run(outputs, {"waveform": samples[None]})]
+        answers = [values[0] for values in self._opened().run(outputs, {"waveform": samples[None]})]
         if not all(np.isfinite(values).all() for values in answers):
             raise BundleError(f"{self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle")
         return answers[0], answers[1] if len(answers) > 1 else None
@@ -347,36 +413,3 @@ def _shares(segments: Sequence[Segment]) -> dict[str, float]:
 def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) -> Iterator[tuple[Source, str | None]]:
     """Each source with its speaker; ValueError where they differ in number."""
     yield from zip(sources, repeat(None)) if speakers is None else zip(sources, speakers, strict=True)
-
-
-def _open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; expected at least 1")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Clips differ in length. Memory patterns keep a plan per length, and memory grows with every new one.
-    options.enable_mem_pattern = False
-    where = bundle.path / MODEL
-    try:
-        session = onnxruntime.InferenceSession(bundle.read(MODEL), options, providers=["CPUExecutionProvider"])
-    except BundleError:
-        raise
-    except Exception as error:  # onnxruntime's own errors share no base but Exception
-        problem = " ".join(str(error).split())[:200]
-        raise BundleError(f"{where}: cannot be run here ({problem}); upgrade onnxruntime or export again") from error
-    inputs = {item.name: item.shape for item in session.get_inputs()}
-    outputs = {item.name: item.shape for item in session.get_outputs()}
-    if set(inputs) != {"waveform"} or "probabilities" not in outputs:
-        raise BundleError(
-            f"{where}: inputs {sorted(inputs)}, outputs {sorted(outputs)}; "
-            "a bundle's graph takes waveform and answers probabilities: export it again"
-        )
-    if bundle.adaptation and "embedding" not in outputs:
-        raise BundleError(f"{where}: outputs {sorted(outputs)}; adaptation needs embedding too: export it again")
-    width = outputs["probabilities"][-1]
-    if isinstance(width, int) and width != len(bundle.labels):
-        raise BundleError(f"{where}: {width} classes; the manifest names {len(bundle.labels)}: export it again")
-    return session

@@ -1,0 +1,165 @@
+"""How fast an hour of audio is answered, in how much memory, and how soon live speech is.
+
+    SEROTONE_DATA=/data python benchmarks/live.py [--minutes 60] [--out F]
+
+The audio is EmoDB's clips over and over, with pauses of .3 to 3 s between them; without EmoDB, synthetic voices. Speed:
+`serotone predict --timeline` on one thread, a process of its own, from start to end, for each bundle. Memory: the peak
+resident size of such a process over a sixth of the audio, half of it and all of it. Latency with `default`: pieces of a
+tenth of a second are fed to a stream, and each that completes an update is timed, from its feed to the update. Next to
+it stands how long before that the update's window ended: the detector waits to know that a pause is one. Times by CPU
+are nearer to what an idle machine takes, where other work shares this one. The aims: 30
+times real time with `default` and 200 with `light`; under 300 MB and flat; updates within 150 ms.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from serotone import Recognizer, audio
+from serotone.corpora.voice import speak
+
+RATE = 16000
+PIECE_SECONDS = 0.1
+LATENCY_SECONDS = 300
+AIMS = {"default": 30, "light": 200}
+EMOTIONS = ("angry", "happy", "neutral", "sad")
+
+
+def main() -> int:
+    """Measure, print a table, and write the figures where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("SEROTONE_DATA"), help="default: SEROTONE_DATA")
+    parser.add_argument("--minutes", type=float, default=60, help="length of the audio")
+    parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    arguments = parser.parse_args()
+
+    figures: dict[str, object] = {
+        "schema": 1,
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start",
+        "python": platform.python_version(),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Path(folder) / "recording.wav"
+        figures["audio"] = make_recording(recording, 60 * arguments.minutes, arguments.data)
+        figures["audio_seconds"] = 60 * arguments.minutes
+        print(f"{arguments.minutes:g} minutes of {figures['audio']}")
+        print(
+            f"{'predict --timeline':20}{'minutes':>8}{'seconds':>9}{'CPU':>8}"
+            f"{'x real time':>13}{'by CPU':>9}{'peak MB':>9}"
+        )
+        figures["predict"] = {name: predicted(recording, name, arguments.minutes) for name in AIMS}
+        figures["latency"] = latency(recording, min(LATENCY_SECONDS, 60 * arguments.minutes))
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def make_recording(path: Path, seconds: float, data: Path | None) -> str:
+    """Write so many seconds of clips with pauses between them; what the clips are, in words."""
+    files = (
+        sorted(path for path in (Path(data) / "emodb").rglob("*") if path.suffix in (".flac", ".wav")) if data else []
+    )
+    draw = np.random.default_rng(0)
+    draw.shuffle(files)
+    left = round(seconds * RATE)
+    with soundfile.SoundFile(path, "w", RATE, 1) as out:
+        for clip in clips(files):
+            for part in (clip, np.zeros(round(draw.uniform(0.3, 3) * RATE), np.float32)):
+                out.write(part[:left])
+                left -= min(left, len(part))
+            if not left:
+                break
+    return f"EmoDB ({len(files)} clips)" if files else "synthetic voices"
+
+
+def clips(files: list[Path]) -> Iterator[NDArray[np.float32]]:
+    """Clips without an end, (T,) at 16 kHz."""
+    if files:
+        yield from (audio.read(path, sample_rate=RATE).samples for path in cycle(files))
+    for number in cycle(range(200)):
+        voice = speak(0, number, "male" if number % 2 else "female", EMOTIONS[number % len(EMOTIONS)], number)
+        yield voice.astype(np.float32) / np.float32(32768)
+
+
+def predicted(recording: Path, bundle: str, minutes: float) -> list[dict[str, float]]:
+    """Time and memory of `serotone predict --timeline` over a sixth, half and all of a recording."""
+    rows = []
+    for part in (minutes / 6, minutes / 2, minutes):
+        command = [sys.executable, "-m", "serotone", "predict", str(recording), "--bundle", bundle, "--timeline"]
+        command += ["--end", str(60 * part), "--format", "json"]
+        begun = time.perf_counter()
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - begun
+        if status:
+            sys.exit(f"{' '.join(command)}: exit status {os.waitstatus_to_exitcode(status)}")
+        cpu = used.ru_utime + used.ru_stime
+        row = {
+            "audio_seconds": 60 * part,
+            "wall_seconds": seconds,
+            "cpu_seconds": cpu,
+            "times_real_time": 60 * part / seconds,
+            "times_real_time_by_cpu": 60 * part / cpu,
+            "peak_megabytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
+        }
+        rows.append(row)
+        print(
+            f"{bundle:20}{part:8.0f}{seconds:9.1f}{cpu:8.1f}{row['times_real_time']:13.0f}"
+            f"{row['times_real_time_by_cpu']:9.0f}{row['peak_megabytes']:9.0f}",
+            flush=True,
+        )
+    print(f"{'':20}aim: {AIMS[bundle]} times real time, under 300 MB and flat")
+    return rows
+
+
+def latency(recording: Path, seconds: float) -> dict[str, float]:
+    """How long the feed of a piece takes that completes an update, with `default` on one thread."""
+    stream = Recognizer("default").stream(sample_rate=RATE)
+    size = round(PIECE_SECONDS * RATE)
+    milliseconds, by_cpu, behind = [], [], []
+    with audio.blocks(recording, sample_rate=RATE, end=seconds) as blocks:
+        for block in blocks:
+            for piece in np.split(block, range(size, len(block), size)):
+                begun, cpu = time.perf_counter(), time.thread_time()
+                updates = stream.feed(piece)
+                took, cpu = 1000 * (time.perf_counter() - begun), 1000 * (time.thread_time() - cpu)
+                for update in updates:
+                    if update.segment.label is not None:
+                        milliseconds.append(took)
+                        by_cpu.append(cpu)
+                        behind.append(1000 * (stream.seconds - update.segment.end))
+    figures = {
+        "audio_seconds": seconds,
+        "updates": len(milliseconds),
+        "p50_milliseconds": float(np.percentile(milliseconds, 50)),
+        "p95_milliseconds": float(np.percentile(milliseconds, 95)),
+        "p50_milliseconds_by_cpu": float(np.percentile(by_cpu, 50)),
+        "p95_milliseconds_by_cpu": float(np.percentile(by_cpu, 95)),
+        "window_ended_p50_milliseconds_before": float(np.percentile(behind, 50)),
+        "window_ended_p95_milliseconds_before": float(np.percentile(behind, 95)),
+    }
+    print(f"{len(milliseconds)} updates in {seconds / 60:.0f} minutes, from feed to update:")
+    for share in ("p50", "p95"):
+        print(
+            f"{share:20}{figures[f'{share}_milliseconds']:8.1f} ms, by CPU "
+            f"{figures[f'{share}_milliseconds_by_cpu']:.1f} ms (aim: 150); "
+            f"its window had ended {figures[f'window_ended_{share}_milliseconds_before']:.0f} ms of audio before"
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""``serotone listen``: the emotion of live speech."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serotone.cli.messages import remark, remark_terms
+from serotone.cli.recordings import STDIN
+from serotone.cli.streams import notes_signals
+from serotone.recognition.bundle import DEFAULT_BUNDLE
+
+TAKE_SECONDS = 0.2
+"""How long at most nothing happens."""
+
+INTERRUPTED = 130
+
+
+def listen(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE|-]", help="A file, or - for standard input; the microphone unless given."),
+    ] = None,
+    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Do not wait: hear a file or a pipe as fast as it goes.")
+    ] = False,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Let a profile of this stream grow, and answer adapted to it.")
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(help="Answer adapted to this profile, which serotone adapt wrote.")
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=0, help="Hear this channel alone, 0 the first; unless given, all are mixed.")
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(min=1000, max=768_000, help="Standard input is raw: mono, 16 bits, at so many samples a second."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that an answer may use.")] = 1,
+    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
+) -> None:
+    """Recognise the emotion in live speech, offline: a view on a terminal, JSON lines elsewhere.
+
+    A file, or WAV on standard input, is heard at the pace at which it was spoken. Ctrl-C ends with a summary.
+    """
+    if adapt and profile is not None:
+        raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--adapt")
+    if rate is not None and source != STDIN:
+        raise typer.BadParameter("is for raw samples on standard input; give - as the source", param_hint="--rate")
+    if rate is not None and channel:
+        raise typer.BadParameter("raw samples have one channel, 0", param_hint="--channel")
+    if fast and source is None:
+        raise typer.BadParameter("a microphone gives nothing faster; give a file or -", param_hint="--fast")
+    from serotone.cli import incoming as sounds
+    from serotone.recognition.recognizer import Recognizer
+
+    recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
+    remark_terms(recognizer.bundle)
+    if profile is not None:
+        recognizer = recognizer.with_profile(profile)
+    elif adapt:
+        recognizer.adaptation()  # refuses a bundle that cannot be adapted before anything is opened
+    if source is None:
+        incoming = sounds.open_microphone(channel=channel)
+    elif source == STDIN:
+        incoming = sounds.open_pipe(sounds.standard_input(), rate=rate, channel=channel, fast=fast)
+    else:
+        incoming = sounds.open_file(source, sample_rate=recognizer.bundle.sample_rate, channel=channel, fast=fast)
+    from serotone.cli.live import State, open_shown
+
+    stream = recognizer.stream(sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt)
+    line = incoming.line
+    with incoming, notes_signals() as signalled:
+        shown = open_shown(recognizer.bundle, incoming.name)
+        try:
+            while not line.finished and signalled() is None:
+                samples = line.take(TAKE_SECONDS)
+                updates = stream.feed(samples) if len(samples) else []
+                # Without a pace, what waits says nothing.
+                shown.show(updates, State(stream.seconds, 0.0 if fast else line.waiting_seconds, line.lost_seconds))
+        finally:
+            shown.close()
+    if line.problem is not None and not stream.seconds:
+        raise line.problem
+    lost = line.lost_seconds
+    odd = [f"{lost:.1f} s of audio arrived faster than it was answered, and were lost"] if lost else []
+    prediction = replace(stream.finish(), warnings=(*odd, *incoming.remarks), channel=channel)
+    shown.sum_up(prediction)
+    for warning in prediction.warnings:
+        remark(f"{prediction.title}: {warning}")
+    if line.problem is not None:
+        raise line.problem
+    if (status := signalled()) not in (None, INTERRUPTED):
+        raise typer.Exit(status)

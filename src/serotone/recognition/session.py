@@ -1,0 +1,39 @@
+"""The graph of a bundle, ready to run with onnxruntime."""
+
+import onnxruntime
+
+from serotone.errors import BundleError
+from serotone.recognition.bundle import MODEL, Bundle
+
+
+def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; expected at least 1")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Clips differ in length. Memory patterns keep a plan per length, and memory grows with every new one.
+    options.enable_mem_pattern = False
+    where = bundle.path / MODEL
+    try:
+        session = onnxruntime.InferenceSession(bundle.read(MODEL), options, providers=["CPUExecutionProvider"])
+    except BundleError:
+        raise
+    except Exception as error:  # onnxruntime's own errors share no base but Exception
+        problem = " ".join(str(error).split())[:200]
+        raise BundleError(f"{where}: cannot be run here ({problem}); upgrade onnxruntime or export again") from error
+    inputs = {item.name: item.shape for item in session.get_inputs()}
+    outputs = {item.name: item.shape for item in session.get_outputs()}
+    if set(inputs) != {"waveform"} or "probabilities" not in outputs:
+        raise BundleError(
+            f"{where}: inputs {sorted(inputs)}, outputs {sorted(outputs)}; "
+            "a bundle's graph takes waveform and answers probabilities: export it again"
+        )
+    if bundle.adaptation and "embedding" not in outputs:
+        raise BundleError(f"{where}: outputs {sorted(outputs)}; adaptation needs embedding too: export it again")
+    width = outputs["probabilities"][-1]
+    if isinstance(width, int) and width != len(bundle.labels):
+        raise BundleError(f"{where}: {width} classes; the manifest names {len(bundle.labels)}: export it again")
+    return session

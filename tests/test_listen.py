@@ -1,0 +1,368 @@
+"""``serotone listen``: a file, a pipe and a microphone, live; the view, the JSON lines, and how it ends."""
+
+import io
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import threading
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from serotone.audio.pipes import PipedSound
+from serotone.cli.incoming import Line
+from serotone.cli.live import State, Strip, View, letters
+from serotone.errors import AudioEmptyError, AudioFormatError
+from serotone.recognition.bundle import load_bundle
+from serotone.recognition.prediction import Segment
+from serotone.recognition.recognizer import Recognizer
+from serotone.recognition.stream import Update
+from test_predict_cli import SOURCE, process, run
+from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_adaptable_bundle, tone
+
+QUIET = np.zeros(3 * SAMPLE_RATE, np.float32)
+SAID = np.concatenate([tone(5, 0.9), QUIET, buzz(4, 0.3)])
+"""Angry, nobody, happy."""
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy") / "toy"
+    make_adaptable_bundle(folder)
+    return folder
+
+
+@pytest.fixture
+def call(tmp_path):
+    path = tmp_path / "call.wav"
+    soundfile.write(path, SAID, SAMPLE_RATE, subtype="FLOAT")
+    return path
+
+
+def lines(text):
+    *updates, summary = map(json.loads, text.splitlines())
+    assert [update.pop("kind") for update in updates] == ["update"] * len(updates)
+    assert summary.pop("kind") == "summary"
+    return updates, summary
+
+
+def wav(samples, *, subtype="PCM_16"):
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE, format="WAV", subtype=subtype)
+    return file.getvalue()
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_gives_the_updates_and_the_answer_of_its_stream(toy, call):
+    result = run("listen", call, "--bundle", toy, "--fast")
+    updates, summary = lines(result.stdout)
+    assert (result.exit_code, result.stderr) == (0, "")
+    stream = Recognizer(toy).stream(sample_rate=SAMPLE_RATE)
+    expected = [update.segment.to_dict() for update in stream.feed(SAID)]
+    extra = {"schema": 1, "profile": None, "waiting_seconds": 0.0, "lost_seconds": 0.0}
+    assert updates == [extra | segment for segment in expected]
+    assert {update["label"] for update in updates} == {"angry", "happy", None}
+    assert summary == json.loads(json.dumps(Recognizer(toy).predict(call, timeline=True).to_dict()))
+
+
+def test_a_file_is_heard_at_the_pace_at_which_it_was_spoken(toy, tmp_path):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, tone(3, 0.9), SAMPLE_RATE)
+    begun = time.monotonic()
+    assert run("listen", path, "--bundle", toy).exit_code == 0
+    assert 2.9 < time.monotonic() - begun < 10
+
+
+def test_channels_profiles_and_adapting(toy, tmp_path):
+    path, other = tmp_path / "both.wav", tmp_path / "profile.json"
+    samples = np.stack([tone(14, 0.9), buzz(14, 0.3)], axis=1)
+    soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
+    loud = [tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    Recognizer(toy).profile(loud, source_rate=SAMPLE_RATE, name="loud").save(other)
+
+    mixed = run("listen", path, "--bundle", toy, "--fast")
+    assert mixed.stderr == f"note: {path}: 2 channels mixed to one\n"
+    updates, summary = lines(run("listen", path, "--bundle", toy, "--fast", "--channel", 1, "--adapt").stdout)
+    assert (summary["channel"], summary["label"]) == (1, "happy")
+    assert updates[0]["profile"] is None
+    assert updates[-1]["profile"]["count"] == len(updates)
+    updates, summary = lines(run("listen", path, "--bundle", toy, "--fast", "--profile", other).stdout)
+    assert {update["profile"]["name"] for update in updates} == {summary["profile"]["name"]} == {"loud"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nowhere.wav"], 1, "nowhere.wav: no such file"),
+        (["CALL", "--channel", 3], 1, "has 1 channel, and channel 3 was asked for"),
+        (["CALL", "--rate", 16000], 2, "for raw samples on standard input"),
+        (["--fast"], 2, "a microphone gives nothing faster"),
+        (["CALL", "--adapt", "--profile", "p.json"], 2, "--adapt or --profile, not both"),
+        (["-", "--rate", 16000, "--channel", 1], 2, "raw samples have one channel"),
+    ],
+)
+def test_what_cannot_be_meant(toy, call, arguments, status, message):
+    result = run("listen", *[call if word == "CALL" else word for word in arguments], "--bundle", toy)
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert message in " ".join(result.stderr.split())
+
+
+# Pipes ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gives_what_the_file_gives(toy, call):
+    from_file = lines(run("listen", call, "--bundle", toy, "--fast").stdout)
+    for data, options in (
+        (call.read_bytes(), []),
+        ((SAID * 32767).round().astype("<i2").tobytes(), ["--rate", "16000"]),
+    ):
+        result = run("listen", "-", "--bundle", toy, "--fast", *options, stdin=data)
+        updates, summary = lines(result.stdout)
+        assert result.exit_code == 0
+        assert [update["label"] for update in updates] == [update["label"] for update in from_file[0]]
+        assert (summary["name"], summary["shares"]) == ("<stdin>", from_file[1]["shares"])
+
+
+def test_a_live_pipe_is_answered_before_it_ends(toy):
+    child = process("listen", "-", "--bundle", toy, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
+    child.stdin.write((SAID[: 2 * SAMPLE_RATE] * 32767).astype("<i2").tobytes())  # and it stays open
+    first = json.loads(child.stdout.readline())
+    assert first["label"] == "angry"
+    child.send_signal(signal.SIGINT)
+    rest, errors = child.communicate(timeout=20)  # closes its standard input only after the signal
+    assert (child.returncode, errors) == (0, b"")
+    summary = json.loads(rest.splitlines()[-1])
+    assert (summary["kind"], summary["label"], summary["shares"]) == ("summary", "angry", {"angry": 1.0})
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_every_wav_of_samples(subtype):
+    samples = np.stack([tone(0.3, 0.5), buzz(0.3, 0.25)], axis=1)
+    piped = PipedSound(io.BytesIO(wav(samples, subtype=subtype) + b"LIST\4\0\0\0odd "), "pipe")
+    parts = list(piped.frames(0.05))
+    assert (piped.sample_rate, piped.channels, {len(part) for part in parts}) == (SAMPLE_RATE, 2, {800})
+    np.testing.assert_allclose(np.concatenate(parts), samples, atol=0.01 if subtype == "PCM_U8" else 1e-4)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_header_that_does_not_know_its_size(size):
+    data = wav(tone(0.3, 0.5))
+    assert data[36:40] == b"data"
+    piped = PipedSound(io.BytesIO(data[:40] + struct.pack("<I", size) + data[44:]), "pipe")
+    assert sum(map(len, piped.frames(0.1))) == 4800
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (b"", AudioEmptyError, "empty"),
+        (b"fLaC\0\0\0\0\0\0\0\0\0", AudioFormatError, "expected WAV, or raw 16-bit samples with --rate HZ"),
+        (wav(tone(0.1, 0.5))[:30], AudioFormatError, "without samples behind it"),
+        (b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", AudioFormatError, "without samples behind it"),
+        (wav(tone(0.1, 0.5), subtype="ULAW"), AudioFormatError, "8-bit samples"),
+    ],
+)
+def test_what_is_no_wav(data, error, message):
+    with pytest.raises(error, match=message):
+        PipedSound(io.BytesIO(data), "pipe")
+
+
+# Microphones ----------------------------------------------------------------------------------------------------------
+
+FAKE = """
+import os, signal, threading, types
+import numpy as np
+
+class PortAudioError(Exception):
+    pass
+
+def query_devices(kind):
+    if os.environ["FAKE"] == "none":
+        raise PortAudioError("Error querying device -1")
+    return {"name": "fake", "default_samplerate": 8000.0, "max_input_channels": 2}
+
+class InputStream:
+    def __init__(self, samplerate, channels, dtype, callback, finished_callback):
+        assert (samplerate, dtype) == (8000, "float32")
+        self.channels, self.callback, self.finished = channels, callback, finished_callback
+
+    def start(self):
+        status = types.SimpleNamespace(input_overflow=os.environ["FAKE"] == "overflow")
+        tone = 0.9 * np.sin(2 * np.pi * 200 * np.arange(8000) / 8000)
+        frames = np.stack([tone, 0.002 * tone], axis=1)[:, :self.channels].astype("float32")
+        for _ in range(int(os.environ["SECONDS_AT_ONCE"])):
+            self.callback(frames, len(frames), None, status)
+            frames[:] = frames  # the driver fills the same buffer again
+        if os.environ["FAKE"] == "unplugged":
+            self.finished()
+        else:
+            threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()
+
+    def close(self):
+        self.finished()
+"""
+
+
+def microphone(tmp_path, toy, *arguments, fake="well", seconds=4):
+    (tmp_path / "sounddevice.py").write_text(FAKE)
+    environment = {"PYTHONPATH": f"{SOURCE}{os.pathsep}{tmp_path}", "FAKE": fake, "SECONDS_AT_ONCE": str(seconds)}
+    child = process("listen", "--bundle", toy, *arguments, env=environment, text=True)
+    output, errors = child.communicate(timeout=30)
+    return child.returncode, output, errors
+
+
+def test_the_microphone_until_ctrl_c(tmp_path, toy):
+    status, output, errors = microphone(tmp_path, toy)
+    updates, summary = lines(output)
+    assert (status, errors) == (0, "")
+    assert {update["label"] for update in updates} == {"angry"}
+    assert (summary["name"], summary["label"], summary["duration_seconds"]) == ("microphone (fake)", "angry", 4.0)
+    updates, summary = lines(microphone(tmp_path, toy, "--channel", 1)[1])
+    assert (summary["label"], summary["channel"]) == ("sad", 1)
+
+
+def test_audio_that_is_lost_is_counted_and_said(tmp_path, toy):
+    status, output, errors = microphone(tmp_path, toy, fake="overflow", seconds=45)
+    updates, summary = lines(output)
+    said = "15.0 s of audio arrived faster than it was answered, and were lost"
+    driver = "the microphone's driver reports that it lost some audio; how much is not known"
+    assert (status, summary["duration_seconds"], summary["warnings"]) == (0, 45.0, [said, driver])
+    assert errors == f"note: microphone (fake): {said}\nnote: microphone (fake): {driver}\n"
+    assert updates[-1]["lost_seconds"] == 15.0
+    assert updates[0]["waiting_seconds"] > 20
+    assert 29 < summary["speech_seconds"] < 31  # what was lost is silence, so that times stay right
+
+
+def test_microphones_that_do_not_work(tmp_path, toy):
+    status, output, errors = microphone(tmp_path, toy, fake="none")
+    assert (status, output) == (1, "")
+    assert errors == (
+        "error: microphone: Error querying device -1; plug one in, or give a file: serotone listen call.wav\n"
+    )
+    status, output, errors = microphone(tmp_path, toy, fake="unplugged")
+    assert (status, lines(output)[1]["label"]) == (1, "angry")  # what was heard is summed up
+    assert errors == "error: microphone: it stopped; is it plugged in?\n"
+
+
+def test_without_sounddevice_the_install_command(toy, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
+    result = run("listen", "--bundle", toy)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "pip install 'serotone[live]'" in result.stderr
+
+
+# The line -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_that_is_full_lets_a_file_wait_and_loses_of_a_microphone():
+    line = Line(10, most_seconds=1.0)
+    for value in (1.0, 2.0, 3.0):
+        line.offer(np.full(6, value, np.float32))  # of the third there is no room
+    line.offer(np.full(9, 4.0, np.float32))
+    assert (line.waiting_seconds, line.lost_seconds) == (1.2, 1.5)
+    waiter = threading.Thread(target=line.put, args=[np.full(2, 5.0, np.float32)])
+    waiter.start()
+    waiter.join(0.05)
+    assert waiter.is_alive()
+    taken = [line.take(1.0) for _ in range(5)]
+    waiter.join()
+    assert [(len(part), float(part[0])) for part in taken] == [(6, 1.0), (6, 2.0), (10, 0.0), (5, 0.0), (2, 5.0)]
+    assert len(line.take(0.01)) == 0
+    assert not line.finished
+    line.end()
+    assert line.finished
+    line.close()
+    assert not line.put(np.ones(1, np.float32))
+
+
+# The view -------------------------------------------------------------------------------------------------------------
+
+
+def update(start, end, label, confidence=0.7, *, profile=None):
+    rest = (1 - confidence) / 2
+    probabilities = {} if label is None else {name: confidence if name == label else rest for name in LABELS}
+    uncertain = confidence < 0.5
+    return Update(Segment(start, end, label, probabilities, confidence, uncertain, 1.0), profile)
+
+
+def test_the_view_says_all_of_it_without_colour(toy):
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    console = Console(file=screen, width=70, color_system=None, force_terminal=False)
+    view = View(screen, load_bundle(toy), "call.wav", console=console)
+    view.show([update(0, 2, "angry"), update(1, 4, "happy", 0.4), update(4, 6, None)], State(6.0, 0.0, 0.0))
+    view.show([update(7, 9, "sad", profile={"name": "stream", "count": 6})], State(10.0, 2.5, 1.25))
+    console.print(view.drawing())
+    view.close()
+    screen.seek(0)
+    text = screen.read()
+    shown = text[text.rindex("  sad  0.70, certain") :].splitlines()
+    assert shown[0].endswith("0:10  call.wav")
+    assert shown[2:5] == [
+        f"  A angry  {'█' * 6:<40} 0.15",
+        f"  H happy  {'█' * 6:<40} 0.15",
+        f"  S sad    {'█' * 28:<40} 0.70",
+    ]
+    assert shown[6] == "  " + " " * 50 + "AAhh···SS "
+    assert shown[8] == "  1.2 s of audio were lost: it arrives faster than it is answered; 2 s"
+    assert "adapted to stream (6)" in view._remark()
+
+
+def test_the_strip_keeps_a_minute_and_early_cells():
+    strip = Strip()
+    for second in range(0, 3600, 2):
+        strip.add(update(max(0, second - 2), second + 2, "angry").segment)
+    assert strip.drawn(letters(LABELS), 3600.0, 60, dot=".").plain == "  " + "A" * 60
+    assert len(strip._cells) < 130
+
+
+def test_labels_of_one_letter_are_told_apart():
+    assert letters(["sad", "surprised", "s"]) == {"sad": "S", "surprised": "U", "s": "0"}
+
+
+def test_a_terminal_gets_the_view_and_ctrl_c_the_summary(toy, call):
+    ours, theirs = pty.openpty()
+    child = process("listen", call, "--bundle", toy, stdout=theirs, env={"TERM": "xterm", "COLUMNS": "80"})
+    os.close(theirs)
+    shown = b""
+    while b", certain" not in shown:
+        shown += os.read(ours, 4096)
+    child.send_signal(signal.SIGINT)
+    while True:
+        try:
+            shown += os.read(ours, 4096)
+        except OSError:  # the other side is closed
+            break
+    assert (child.communicate(timeout=20)[1], child.returncode) == (b"", 0)
+    summary = shown.decode().rpartition(f"{call}: ")[2]
+    assert " of speech in 0:0" in summary
+    assert "100%" in summary
+    assert "\x1b[?25h" in shown.decode()  # the cursor is back
+    os.close(ours)
+
+
+def test_ctrl_c_before_anything_was_said(toy):
+    child = process("listen", "-", "--bundle", toy, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
+    child.stdin.write(bytes(2 * SAMPLE_RATE))  # a second of silence, for one update
+    assert json.loads(child.stdout.readline())["label"] is None
+    child.send_signal(signal.SIGINT)
+    output, errors = child.communicate(timeout=20)
+    summary = json.loads(output)
+    assert (child.returncode, errors) == (0, b"")
+    assert (summary["label"], summary["reason"], summary["shares"]) == (None, "digital silence", {})
+
+
+def test_sigterm_sums_up_and_ends_with_its_status(toy, call):
+    child = process("listen", call, "--bundle", toy, text=True)
+    first = child.stdout.readline()
+    child.terminate()
+    output, _ = child.communicate(timeout=20)
+    assert child.returncode == 143
+    assert lines(first + output)[1]["label"] == "angry"
