@@ -79,8 +79,9 @@ def process(*arguments, **options):
 
 
 def heed_interrupts():
-    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
+    """In a child: a test run in the background of a shell, or by nohup, has signals ignored, and would hand that on."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def test_version_and_help():
