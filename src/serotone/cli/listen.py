@@ -37,7 +37,7 @@ def listen(
     ] = None,
     rate: Annotated[
         int | None,
-        typer.Option(min=1000, max=768_000, help="Standard input is raw: mono, 16 bits, at so many samples a second."),
+        typer.Option(min=1000, max=768_000, help="Standard input is raw: mono, 16 bits, this many samples a second."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads that an answer may use.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
