@@ -14,7 +14,7 @@ from serotone.cli.console import PipeConsole
 from serotone.cli.messages import one_line
 from serotone.cli.table import EIGHTHS, can_print, minutes
 from serotone.recognition.bundle import Bundle
-from serotone.recognition.picture import LOOKS
+from serotone.recognition.picture import look_of
 from serotone.recognition.prediction import SCHEMA, Prediction, Segment
 from serotone.recognition.stream import Update
 
@@ -247,7 +247,7 @@ def open_shown(bundle: Bundle, name: str) -> Shown:
 
 
 def _fill(label: str) -> str:
-    return LOOKS.get(label, ("#E69F00", ""))[0]
+    return look_of(label)[0]
 
 
 def _ink(label: str) -> str:

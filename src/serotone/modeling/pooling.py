@@ -112,12 +112,9 @@ class LoudMeanDeviation(Pooling):
         states = zero_beyond(_precise(states), lengths, dim=1)
         states, loud = states[:, :, :-1], states[:, :, -1:].clamp_min(0)
         alike = zero_beyond(torch.ones_like(loud), lengths, dim=1)
-        vectors = []
+        vectors: list[Tensor] = []
         for weights in (alike, loud + 1e-6 * alike):
-            weights = weights / weights.sum(dim=1, keepdim=True)
-            mean = (weights * states).sum(dim=1)
-            variance = (weights * (states - mean.unsqueeze(1)).square()).sum(dim=1)
-            vectors += [mean, variance.clamp_min(1e-6).sqrt()]
+            vectors += _mean_deviation(states, weights / weights.sum(dim=1, keepdim=True))
         return torch.cat(vectors, dim=1)
 
 
@@ -168,9 +165,7 @@ class AttentiveMeanDeviation(AttentiveMean):
         """States (B, T, D), lengths (B,) of at least 1 -> mu and sigma (B, 2 D)."""
         weights = self.weights(states, lengths).unsqueeze(2)  # (B, T, 1)
         states = zero_beyond(_precise(states), lengths, dim=1)
-        mean = (weights * states).sum(dim=1)
-        variance = (weights * (states - mean.unsqueeze(1)).square()).sum(dim=1)
-        return torch.cat([mean, variance.clamp_min(1e-6).sqrt()], dim=1)
+        return torch.cat(_mean_deviation(states, weights), dim=1)
 
 
 POOLINGS: Mapping[str, type[Pooling]] = by_name(
@@ -181,6 +176,13 @@ POOLINGS: Mapping[str, type[Pooling]] = by_name(
     AttentiveMean,
     AttentiveMeanDeviation,
 )
+
+
+def _mean_deviation(states: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and SD (B, D) of states (B, T, D) with weights (B, T, 1) of sum 1; variances are at least 1e-6."""
+    mean = (weights * states).sum(dim=1)
+    variance = (weights * (states - mean.unsqueeze(1)).square()).sum(dim=1)
+    return mean, variance.clamp_min(1e-6).sqrt()
 
 
 def _precise(values: Tensor) -> Tensor:

@@ -124,9 +124,8 @@ class Listener:
         found = self._take(self._squeezer.finish())
         whole = None
         if self._whole:
-            pieces = sorted(
-                self._whole, key=lambda piece: piece.start
-            )  # what joins a short recording at its end may lie before the rest
+            # What joins a short recording at its end may lie before the rest.
+            pieces = sorted(self._whole, key=lambda piece: piece.start)
             if not begun:
                 self._cutter = self._new_cutter()
                 self._waiting = self._cutter.feed(pieces)

@@ -106,7 +106,7 @@ def draw_timeline(prediction: Prediction, wave: Envelope, *, start: float = 0.0)
     most = max(float(np.abs([wave.low, wave.high]).max(initial=0.0)), 1e-6)
     for segment in prediction.segments:
         if segment.label is not None:
-            colour, _ = LOOKS.get(segment.label, _OTHER)
+            colour, _ = look_of(segment.label)
             sound.axvspan(segment.start, segment.end, facecolor=colour, alpha=0.35, linewidth=0)
     sound.fill_between(times, wave.low / most, wave.high / most, step="mid", color="#222222", linewidth=0.3)
     sound.set_ylim(-1.1, 1.1)
@@ -204,7 +204,7 @@ def _segment(axes: "Axes", segment: Segment, seconds: float) -> None:
         if share > 0.07:
             axes.text(middle, 0.5, "no speech", ha="center", va="center", fontsize=8, color="#555555")
         return
-    colour, hatch = LOOKS.get(segment.label, _OTHER)
+    colour, hatch = look_of(segment.label)
     axes.axvspan(segment.start, segment.end, facecolor=colour, hatch=hatch, edgecolor=_ink(colour), linewidth=0.8)
     words = f"{segment.label}{'?' * segment.uncertain}"
     upright = share > 0.009 * len(words)
@@ -213,6 +213,11 @@ def _segment(axes: "Axes", segment: Segment, seconds: float) -> None:
         box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "boxstyle": "round,pad=0.15"}
         turned = 0 if upright else 90
         axes.text(middle, 0.5, text, ha="center", va="center", fontsize=8, bbox=box, linespacing=1.1, rotation=turned)
+
+
+def look_of(label: str) -> tuple[str, str]:
+    """Colour and hatch of an emotion; those that have none of their own share one."""
+    return LOOKS.get(label, _OTHER)
 
 
 def _ink(colour: str) -> str:
@@ -229,7 +234,7 @@ def _chances(figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels
     axes.set_yticks(np.arange(len(labels)) + 0.5, labels)
     axes.tick_params(axis="y", length=0, pad=16)
     for row, label in enumerate(labels):  # the key to colours and hatches, next to each name
-        colour, hatch = LOOKS.get(label, _OTHER)
+        colour, hatch = look_of(label)
         look = {"facecolor": colour, "hatch": hatch, "edgecolor": _ink(colour), "linewidth": 0.6}
         axes.axhspan(row + 0.12, row + 0.88, -0.013, -0.002, clip_on=False, **look)
     if not labels:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from serotone import audio
+from serotone.audio import Source
 from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import DEFAULT_BUNDLE, LEVELS, Bundle, load_bundle
@@ -23,9 +24,6 @@ from serotone.recognition.session import open_session
 from serotone.recognition.stream import Stream
 from serotone.recognition.timeline import Stretch, stretches
 from serotone.recognition.windows import pooled
-
-Source = str | Path | bytes | BinaryIO | NDArray[np.generic]
-"""What can be heard: a path, the bytes of a file, an open file, or an array of samples."""
 
 
 class Recognizer:
