@@ -94,7 +94,8 @@ CASES: dict[str, tuple[str, dict]] = {
         },
     ),
     "whisper": ("whisper-log-mel", {}),
-    "whisper relative": ("whisper-log-mel", {"num_mels": 128, "reference": "maximum", "loudest": 0.5}),
+    "whisper relative": ("whisper-log-mel", {"num_mels": 128, "reference": "maximum", "level": 0.5}),
+    "whisper loud": ("whisper-log-mel", {"reference": "loud", "level": 2.7, "decades": 6.0}),
     "odd hann": ("log-mel", {"window": "hann", "n_fft": 800, "num_mels": 64, "mel_scale": "htk", "centred": False}),
 }
 

@@ -1,5 +1,7 @@
 """Frontends: librosa and Whisper's extractor, two engines, the padding law, short clips."""
 
+import math
+
 import librosa
 import numpy as np
 import pytest
@@ -94,6 +96,28 @@ def test_whisper_relative_to_the_maximum_hears_no_level(engine: str) -> None:
     absolute = alone(made("whisper-log-mel", engine), sweep(1.0))
     shift = (1.5 + 4) / 4 - absolute.max()  # nothing in this clip lies at the absolute floor
     torch.testing.assert_close(values[0], absolute + shift, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whisper_relative_to_the_loud_frames_hears_no_level_and_no_faint_noise(engine: str) -> None:
+    frontend = made("whisper-log-mel", engine, reference="loud", level=2.7, decades=7.2)
+    clip = sweep(1.0)
+    values, _ = frontend(
+        torch.from_numpy(np.stack([clip * gain for gain in (1.0, 1e-4, 10.0)])), torch.full((3,), RATE)
+    )
+    torch.testing.assert_close(values[1:], values[:1].expand(2, -1, -1), rtol=0, atol=1e-4)
+    assert values.min().item() == pytest.approx((2.7 - 7.2 + 4) / 4)
+    power = 10 ** (4 * values[0].double() - 4)  # a second witness: the definition, over what was not cut
+    frames = power.sum(dim=1)
+    assert math.log10(float((frames**2).sum() / frames.sum())) == pytest.approx(2.7, abs=1e-3)
+    hiss = clip + 1e-4 * np.random.default_rng(0).standard_normal(len(clip)).astype(np.float32)
+    changes = {}
+    for decades in (6.0, 8.0):
+        heard = [
+            alone(made("whisper-log-mel", engine, reference="loud", decades=decades), sound) for sound in (clip, hiss)
+        ]
+        changes[decades] = float((heard[1] - heard[0]).abs().mean())
+    assert changes[6.0] < changes[8.0]
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 5, 200, 201, 600])

@@ -71,7 +71,7 @@ def test_the_loud_level_rises_at_once_and_falls_slowly(levels, cut):
     found = np.concatenate([loudness.feed(np.array(part)) for part in (levels[:cut], levels[cut:])])
     expected, loud = [], -90.0
     for level in levels:
-        loud = max(level, loud - 0.5 * FALL_DB, -90.0)
+        loud = max(level, loud - 0.5 * FALL_DB, -150.0)
         expected.append(loud)
     np.testing.assert_allclose(found, expected, atol=1e-9)
 

@@ -108,10 +108,14 @@ class WhisperLogMelOptions(FrontendOptions):
     name: Literal["whisper-log-mel"] = "whisper-log-mel"
     num_mels: Annotated[int, Ge(1), doc("80; 128 from large-v3 on")] = 80
     reference: Annotated[
-        Literal["absolute", "maximum"],
-        doc("absolute as published; maximum puts each clip's maximum at loudest, so that level changes nothing"),
+        Literal["absolute", "maximum", "loud"],
+        doc(
+            "absolute as published; maximum puts each clip's maximum at level, loud the power of its loud frames, so"
+            " that how loud a recording is changes nothing"
+        ),
     ] = "absolute"
-    loudest: Annotated[float, doc("the clip's maximum with reference maximum, as log10 of power")] = 1.5
+    level: Annotated[float, doc("where the reference lies, as log10 of power; nothing with absolute")] = 1.5
+    decades: Annotated[float, Gt(0), doc("what lies further below the reference is cut, as log10 of power")] = 8.0
 
     def hop(self, sample_rate: int) -> int:
         """Samples from one frame to the next."""

@@ -10,8 +10,11 @@ BLOCK_SECONDS = 0.02
 RELATIVE_DB = 35.0
 FLOOR_DBFS = -70.0
 
-SILENT_DBFS = -90.0
-"""A block below this level is silent: little more than what rounding to 16 bits leaves. No network hears it."""
+SILENT_DB = 60.0
+"""A block so far below the loud level is silent, and no network hears it: a noise floor that rounding may remove."""
+
+LEAST_DBFS = -150.0
+"""The loud level is never lower: far below what rounding to 24 bits leaves."""
 
 FALL_DB = 3.0
 """What the loud level loses in each second in which no block reaches it, in dB."""
@@ -32,13 +35,13 @@ class Loudness:
 
     def __init__(self, block_seconds: float) -> None:
         self._fall = FALL_DB * block_seconds
-        self._level = SILENT_DBFS
+        self._level = LEAST_DBFS
 
     def feed(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The loud level (N,) at each of N further blocks, whose own ``levels`` are in dBFS; at least `SILENT_DBFS`."""
+        """The loud level (N,) at each of N further blocks, whose own ``levels`` are in dBFS; at least `LEAST_DBFS`."""
         fallen = self._fall * np.arange(1, len(levels) + 1)
         loud = np.maximum.accumulate(np.maximum(levels + fallen, self._level)) - fallen
-        loud = np.maximum(loud, SILENT_DBFS)
+        loud = np.maximum(loud, LEAST_DBFS)
         self._level = float(loud[-1]) if len(loud) else self._level
         return np.asarray(loud, np.float64)
 

@@ -36,6 +36,13 @@ PATIENCE_SECONDS = 2.0
 """How long blocks that may be speech wait for surer ones before they are taken for a whisper."""
 
 
+FAINT_DB = 50.0
+"""Samples so far below the peak around them are no sound: a recording played quieter loses them to rounding."""
+
+ONSET_SECONDS = 0.5
+"""How much of a recording is read, from its first sample that is not zero, before it is known where its sound begins."""
+
+
 class Detector(Protocol):
     """Tells speech in each block of a stream, as it arrives; in which pieces the stream comes makes no difference."""
 
@@ -70,7 +77,7 @@ class Piece(NamedTuple):
 class Squeezer:
     """The pieces of a stream that are heard, as they are known, in order.
 
-    Blocks count from the first sample that is not zero, so that digital silence before a recording changes nothing.
+    Blocks count from where its sound begins, so that digital silence before a recording changes nothing.
     A recording with speech keeps at least ``least`` samples, where it has so many: what lies around the speech joins it
     at the end.
     """
@@ -85,30 +92,47 @@ class Squeezer:
         self._pauses = _Pauses(margin, least)
         self._waiting = np.zeros(0, np.float32)
         self._begun = False
+        self._onset = np.zeros(0, np.float32)  # what there is until it has
+        self._enough = round(ONSET_SECONDS * sample_rate)
 
     @property
     def silent_until(self) -> int | None:
         """The sample up to which no further piece can begin; None where speech goes on, or may have begun."""
         if self._phrases.waiting or self._pauses.speaking:
             return None
-        return self.total - len(self._waiting) - self._margin  # what comes may be speech, with this margin before it
+        return self.total - len(self._onset) - len(self._waiting) - self._margin  # what comes may be speech, with this margin before it
 
     def feed(self, samples: NDArray[np.float32]) -> list[Piece]:
         """What is known to be heard now; ``samples`` is (T,) mono."""
         self.total += len(samples)
         if not self._begun:
-            sounds = samples != 0
-            self._begun = bool(sounds.any())
-            samples = samples[int(sounds.argmax()) :] if self._begun else samples[:0]
+            samples = self._begin(samples)
         self._waiting = np.concatenate([self._waiting, samples])
         return self._pass_on(self._detector.feed(samples))
 
     def finish(self) -> list[Piece]:
         """What remains, at the end of the stream; pieces before the first one join it where it is short."""
-        found = self._pass_on(self._detector.finish())
+        found = []
+        if not self._begun and len(self._onset):
+            self._waiting = self._from_onset()
+            found += self._pass_on(self._detector.feed(self._waiting))
+        found += self._pass_on(self._detector.finish())
         for block in self._phrases.finish():
             found += self._pauses.feed(block)
         return found + self._pauses.finish()
+
+    def _begin(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The samples from where the sound begins, once enough of them are there; until then none."""
+        if not len(self._onset):
+            samples = samples[int((samples != 0).argmax()) :] if samples.any() else samples[:0]
+        self._onset = np.concatenate([self._onset, samples])
+        return self._from_onset() if len(self._onset) >= self._enough else samples[:0]
+
+    def _from_onset(self) -> NDArray[np.float32]:
+        """What is held back, from its first sound on: louder than `FAINT_DB` below the peak of the first half second."""
+        held, self._onset, self._begun = self._onset, self._onset[:0], True
+        first, _ = _sound([held[: self._enough]])
+        return held[first:]
 
     def _pass_on(self, probabilities: NDArray[np.float32]) -> list[Piece]:
         block, start = self._detector.block, self.total - len(self._waiting)
@@ -272,17 +296,18 @@ def _last(pieces: list[Piece], count: int) -> list[Piece]:
 
 
 def _from_sound(pieces: list[Piece]) -> list[Piece]:
-    """Pieces without the zeros that they begin with."""
-    for number, piece in enumerate(pieces):
-        if len(sounds := np.flatnonzero(piece.samples)):
-            cut = Piece(piece.start + int(sounds[0]), piece.samples[sounds[0] :], piece.speech)
-            return [cut, *pieces[number + 1 :]]
-    return []
+    """Pieces without what is too faint at their beginning."""
+    count = sum(len(piece.samples) for piece in pieces)
+    return _last(pieces, count - _sound([piece.samples for piece in pieces])[0])
 
 
 def _to_sound(pieces: list[Piece]) -> list[Piece]:
-    """Pieces without the zeros that they end with."""
-    for number in range(len(pieces) - 1, -1, -1):
-        if len(sounds := np.flatnonzero(pieces[number].samples)):
-            return [*pieces[:number], pieces[number]._replace(samples=pieces[number].samples[: sounds[-1] + 1])]
-    return []
+    """Pieces without what is too faint at their end."""
+    return _first(pieces, _sound([piece.samples for piece in pieces])[1])
+
+
+def _sound(parts: Iterable[NDArray[np.float32]]) -> tuple[int, int]:
+    """Where the sound in joined ``parts`` begins and ends, in samples; (0, 0) where all of it is zero."""
+    size = np.abs(np.concatenate(list(parts)))
+    loud = np.flatnonzero(size > size.max(initial=0) * np.float32(10 ** (-FAINT_DB / 20)))
+    return (int(loud[0]), int(loud[-1]) + 1) if len(loud) else (0, 0)

@@ -14,7 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serotone.errors import BundleError
-from serotone.recognition.levels import SILENT_DBFS, Loudness, block_levels
+from serotone.recognition.levels import SILENT_DB, Loudness, block_levels
 
 SAMPLE_RATE = 16000
 BLOCK = 512
@@ -76,7 +76,7 @@ class SpeechDetector:
         levels = block_levels(blocks[:, CONTEXT:])
         loud = self._loudness.feed(levels)
         answers = np.zeros(count, np.float32)
-        heard = np.flatnonzero(levels >= SILENT_DBFS)
+        heard = np.flatnonzero(levels >= loud - SILENT_DB)
         leaps = [place for place in heard if self._leaps(loud[place])]
         for part in np.split(heard, np.searchsorted(heard, leaps)):
             if not len(part):

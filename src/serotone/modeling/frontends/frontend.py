@@ -30,7 +30,7 @@ def logarithm_of(options: SpectralOptions) -> Step:
     if options.logarithm == "ln":
         return NaturalLogarithm(amin=options.amin)
     if options.logarithm == "relative":
-        return WhisperLogarithm(reference="maximum", loudest=LOUDEST)
+        return WhisperLogarithm(reference="maximum", level=LOUDEST)
     return Decibels(amin=options.amin, offset=options.offset, top_db=options.top_db)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -135,21 +136,30 @@ def power_to_ln(power: Tensor, lengths: Tensor | None, *, amin: float = 1e-10) -
     return _valid(torch.log(power.clamp_min(amin)), lengths)
 
 
-def power_to_whisper(power: Tensor, lengths: Tensor | None, *, loudest: float | None = None) -> Tensor:
-    """Whisper's log-mel of power (B, T, F): (max(log10 max(power, 1e-10), greatest - 8) + 4) / 4, zero beyond lengths.
+def power_to_whisper(
+    power: Tensor,
+    lengths: Tensor | None,
+    *,
+    reference: Literal["absolute", "maximum", "loud"] = "absolute",
+    level: float = 0.0,
+    decades: float = 8.0,
+) -> Tensor:
+    """Whisper's log-mel of power (B, T, F): (max(log10 max(power, 1e-10), greatest - decades) + 4) / 4, of (B, T, F).
 
     ``greatest`` is the clip's own maximum over its valid frames (Radford et al., "Robust speech recognition via
-    large-scale weak supervision", 2022, and the released code). With ``loudest`` the logarithms are first moved so that
-    ``greatest`` is that, and nothing is cut at 1e-10: the answer is then the same at every level of the recording.
-    Lengths None: every frame is valid.
+    large-scale weak supervision", 2022, and the released code). With another ``reference`` the logarithms are first
+    moved so that it is at ``level``, and nothing is cut at 1e-10: the answer is then the same at every level of the
+    recording. ``maximum`` is ``greatest``; ``loud`` is the mean power of the valid frames, all bands together, each
+    weighted by its own power: the level of vowels, where the maximum is that of one band of one frame. What lies more than ``decades`` below is cut. Lengths
+    None: every frame is valid. It is zero beyond each length.
     """
-    loudness = _greatest(power, lengths)[:, None, None]  # (B, 1, 1)
-    if loudest is None:
-        decades = torch.log10(power.clamp_min(1e-10))
-        floor = torch.log10(loudness.clamp_min(1e-10)) - 8.0
-        return _valid((torch.maximum(decades, floor) + 4.0) / 4.0, lengths)
-    relative = power / loudness.clamp_min(1e-30)  # below that is digital silence
-    return _valid((torch.log10(relative.clamp_min(1e-8)) + (loudest + 4.0)) / 4.0, lengths)
+    if reference == "absolute":
+        logarithms = torch.log10(power.clamp_min(1e-10))
+        floor = torch.log10(_greatest(power, lengths)[:, None, None].clamp_min(1e-10)) - decades
+        return _valid((torch.maximum(logarithms, floor) + 4.0) / 4.0, lengths)
+    at = _greatest(power, lengths) if reference == "maximum" else _loud(power, lengths)  # (B,)
+    relative = power / at[:, None, None].clamp_min(1e-30)  # below that is digital silence
+    return _valid((torch.log10(relative.clamp_min(10**-decades)) + (level + 4.0)) / 4.0, lengths)
 
 
 def cosine_transform(size: int, count: int) -> Tensor:
@@ -192,3 +202,10 @@ def _greatest(power: Tensor, lengths: Tensor | None) -> Tensor:
 def _valid(values: Tensor, lengths: Tensor | None) -> Tensor:
     """Values (B, T, ...), zero beyond each length if there are any."""
     return values if lengths is None else zero_beyond(values, lengths, dim=1)
+
+
+def _loud(power: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each clip's mean power of a frame, weighted by that power: (B,), of power (B, T, F) that is never negative."""
+    frames = _valid(power.sum(dim=2), lengths)  # (B, T)
+    weights = frames / frames.sum(dim=1, keepdim=True).clamp_min(1e-30)
+    return (weights * frames).sum(dim=1)

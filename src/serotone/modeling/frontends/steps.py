@@ -11,6 +11,9 @@ from serotone.modeling.frontends.spectral import cosine_transform, deltas, power
 LOUDEST = 1.5
 """Where the maximum of a clip lies in relative frames, as log10 of power before the compression."""
 
+WHISPER_DECADES = 8.0
+"""What lies further below the loudest is cut, in decades of power."""
+
 
 class Step(nn.Module):
     """One step over frames; the exporter sets ``exported``: every frame is then valid."""
@@ -56,13 +59,17 @@ class NaturalLogarithm(Step):
 class WhisperLogarithm(Step):
     """Whisper's compression: :func:`power_to_whisper`."""
 
-    def __init__(self, *, reference: Literal["absolute", "maximum"], loudest: float) -> None:
+    def __init__(
+        self, *, reference: Literal["absolute", "maximum", "loud"], level: float, decades: float = WHISPER_DECADES
+    ) -> None:
         super().__init__()
-        self.loudest = loudest if reference == "maximum" else None
+        self.reference: Literal["absolute", "maximum", "loud"] = reference
+        self.level, self.decades = level, decades
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Power (B, T, F), lengths (B,) -> values of about -1 to 1.4."""
-        return power_to_whisper(values, None if self.exported else lengths, loudest=self.loudest)
+        valid = None if self.exported else lengths
+        return power_to_whisper(values, valid, reference=self.reference, level=self.level, decades=self.decades)
 
 
 class CosineTransform(Step):

@@ -39,7 +39,7 @@ class WhisperLogMel(SpectralFrontend):
             framing=framing,
             spectrum=spectrum,
             bands=Filters(filters, spectrum.folded),
-            steps=[WhisperLogarithm(reference=options.reference, loudest=options.loudest)],
+            steps=[WhisperLogarithm(reference=options.reference, level=options.level, decades=options.decades)],
             num_features=options.num_mels,
             engine=engine,
         )
