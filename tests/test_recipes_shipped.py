@@ -46,7 +46,8 @@ DROPPED = {  # keys of a base that another name, or null, takes away: a spectrog
     "static": {"annealing.start", "annealing.end", "annealing.share"},
     "emodb-crnn": {"protocol.folds"},  # of ten-part
     "light": {  # of Whisper
-        *("encoder.width", "encoder.heads", "encoder.layers", "encoder.loudness", "frontend.reference"),
+        *("encoder.width", "encoder.heads", "encoder.layers", "encoder.loudness"),
+        *("frontend.reference", "frontend.level", "frontend.decades"),
         *("weights.source", "weights.licence"),
     },
 }

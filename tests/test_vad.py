@@ -69,7 +69,7 @@ def test_long_stretches_go_through_in_several_calls(monkeypatch):
 def test_the_loud_level_rises_at_once_and_falls_slowly(levels, cut):
     loudness = Loudness(0.5)
     found = np.concatenate([loudness.feed(np.array(part)) for part in (levels[:cut], levels[cut:])])
-    expected, loud = [], -90.0
+    expected, loud = [], -150.0
     for level in levels:
         loud = max(level, loud - 0.5 * FALL_DB, -150.0)
         expected.append(loud)
