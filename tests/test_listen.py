@@ -66,10 +66,11 @@ def test_a_file_gives_the_updates_and_the_answer_of_its_stream(toy, call):
     updates, summary = lines(result.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
     stream = Recognizer(toy).stream(sample_rate=SAMPLE_RATE)
-    expected = [update.segment.to_dict() for update in stream.feed(SAID)]
     extra = {"schema": 1, "profile": None, "waiting_seconds": 0.0, "lost_seconds": 0.0}
-    assert updates == [extra | segment for segment in expected]
-    assert {update["label"] for update in updates} == {"angry", "happy", None}
+    expected = [extra | {"final": update.final} | update.segment.to_dict() for update in stream.feed(SAID)]
+    assert updates == [update for update in expected if update["final"]]
+    assert {update["label"] for update in updates} == {"angry", "happy"}
+    assert lines(run("listen", call, "--bundle", toy, "--fast", "--every", 0.5).stdout)[0] == expected
     assert summary == json.loads(json.dumps(Recognizer(toy).predict(call, timeline=True).to_dict()))
 
 
@@ -286,11 +287,11 @@ def test_a_line_that_is_full_lets_a_file_wait_and_loses_of_a_microphone():
 # The view -------------------------------------------------------------------------------------------------------------
 
 
-def update(start, end, label, confidence=0.7, *, profile=None):
+def update(start, end, label, confidence=0.7, *, profile=None, final=True):
     rest = (1 - confidence) / 2
     probabilities = {} if label is None else {name: confidence if name == label else rest for name in LABELS}
     uncertain = confidence < 0.5
-    return Update(Segment(start, end, label, probabilities, confidence, uncertain, 1.0), profile)
+    return Update(Segment(start, end, label, probabilities, confidence, uncertain, 1.0), profile, final)
 
 
 def test_the_view_says_all_of_it_without_colour(toy):
@@ -318,9 +319,24 @@ def test_the_view_says_all_of_it_without_colour(toy):
 def test_the_strip_keeps_a_minute_and_early_cells():
     strip = Strip()
     for second in range(0, 3600, 2):
-        strip.add(update(max(0, second - 2), second + 2, "angry").segment)
+        strip.add(update(max(0, second - 2), second + 2, "angry").segment, final=True)
     assert strip.drawn(letters(LABELS), 3600.0, 60, dot=".").plain == "  " + "A" * 60
     assert len(strip._cells) < 130
+
+
+def test_what_is_final_takes_the_place_of_what_was_said_at_once(toy):
+    strip = Strip()
+    for end in (2, 3, 4):
+        strip.add(update(0, end, "sad").segment, final=False)
+    strip.add(update(4, 5, None).segment, final=False)
+    assert strip.drawn(letters(LABELS), 5.0, 5, dot=".").plain == "  SSSS."
+    strip.add(update(0, 3, "happy").segment, final=True)
+    assert strip.drawn(letters(LABELS), 5.0, 5, dot=".").plain == "  HHHS."
+    screen = io.StringIO()
+    view = View(screen, load_bundle(toy), "call.wav", console=Console(file=screen, width=70))
+    view.show([update(0, 4, "sad", final=False), update(0, 3, "happy")], State(4.0, 0.0, 0.0))
+    assert view._last.segment.label == "sad"  # what ended later
+    view.close()
 
 
 def test_labels_of_one_letter_are_told_apart():

@@ -26,6 +26,13 @@ def listen(
     fast: Annotated[
         bool, typer.Option("--fast", help="Do not wait: hear a file or a pipe as fast as it goes.")
     ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Say every so many seconds what is heard now: .5 unless given, and with --fast only what is final.",
+        ),
+    ] = None,
     adapt: Annotated[
         bool, typer.Option("--adapt", help="Let a profile of this stream grow, and answer adapted to it.")
     ] = False,
@@ -56,6 +63,7 @@ def listen(
         raise typer.BadParameter("a microphone gives nothing faster; give a file or -", param_hint="--fast")
     from serotone.cli import incoming as sounds
     from serotone.recognition.recognizer import Recognizer
+    from serotone.recognition.stream import UPDATE_SECONDS
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
     remark_terms(recognizer.bundle)
@@ -71,7 +79,10 @@ def listen(
         incoming = sounds.open_file(source, sample_rate=recognizer.bundle.sample_rate, channel=channel, fast=fast)
     from serotone.cli.live import State, open_shown
 
-    stream = recognizer.stream(sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt)
+    every_seconds = None if fast and every is None else every or UPDATE_SECONDS
+    stream = recognizer.stream(
+        sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt, every_seconds=every_seconds
+    )
     line = incoming.line
     with incoming, notes_signals() as signalled:
         shown = open_shown(recognizer.bundle, incoming.name)

@@ -105,11 +105,6 @@ class Listener:
         """Samples so far."""
         return self._squeezer.total
 
-    @property
-    def speech_seconds(self) -> float:
-        """Seconds of speech so far."""
-        return self._speech.total
-
     def feed(self, samples: NDArray[np.float32]) -> list[Row]:
         """What the graph says to the windows that are whole now; ``samples`` is (T,) mono, at the bundle's rate."""
         step = STEP_SECONDS * self._bundle.sample_rate
@@ -117,6 +112,14 @@ class Listener:
         for first in range(0, len(samples), step):
             found += self._take(self._squeezer.feed(samples[first : first + step]))
         return found
+
+    def now(self) -> Row | None:
+        """What the graph says to the turn that goes on, as if the recording ended here; None where nobody speaks.
+
+        It changes nothing that is heard. Its weight is how many seconds of speech no window has heard so far.
+        """
+        window = self._cutter.ahead(self._squeezer.ahead(), self._squeezer.total)
+        return None if window is None else self._row(window)
 
     def finish(self, name: str, *, silent: bool, warnings: tuple[str, ...] = ()) -> tuple[list[Row], Hearing]:
         """What the graph says to the last windows, and all that was heard."""

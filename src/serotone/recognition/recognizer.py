@@ -21,7 +21,7 @@ from serotone.recognition.hearing import Hearing, Listener, Row
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
 from serotone.recognition.session import open_session
-from serotone.recognition.stream import Stream
+from serotone.recognition.stream import UPDATE_SECONDS, Stream
 from serotone.recognition.timeline import Stretch, stretches
 from serotone.recognition.windows import pooled
 
@@ -276,17 +276,27 @@ class Recognizer:
         return replace(hearing, notes=heard.notes)
 
     def stream(
-        self, *, sample_rate: int, name: str = "stream", speaker: str | None = None, adapt: bool = False
+        self,
+        *,
+        sample_rate: int,
+        name: str = "stream",
+        speaker: str | None = None,
+        adapt: bool = False,
+        every_seconds: float | None = UPDATE_SECONDS,
     ) -> Stream:
         """A stream of live speech, mono at ``sample_rate`` Hz, in pieces of any size.
 
+        ``every_seconds`` it says what it hears now; with None it gives final updates alone, which takes less time.
         ``adapt`` lets its own profile grow as it hears; see `Stream`. ``speaker`` is whose voice it is, for a profile
         that knows them.
 
         Raises BundleError: ``adapt`` is asked of a bundle that cannot be adapted.
-        Raises ValueError: the sample rate is out of range, or this recogniser has a profile already and shall adapt.
+        Raises ValueError: the sample rate is out of range, ``every_seconds`` is below .1, or this recogniser has a profile
+            already and shall adapt.
         """
-        return Stream(self, sample_rate=sample_rate, name=name, speaker=speaker, adapt=adapt)
+        return Stream(
+            self, sample_rate=sample_rate, name=name, speaker=speaker, adapt=adapt, every_seconds=every_seconds
+        )
 
     def answer(self, hearing: Hearing, *, speaker: str | None = None) -> Prediction:
         """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`."""
