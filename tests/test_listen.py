@@ -104,6 +104,7 @@ def test_channels_profiles_and_adapting(toy, tmp_path):
     [
         (["nowhere.wav"], 1, "nowhere.wav: no such file"),
         (["CALL", "--channel", 3], 1, "has 1 channel, and channel 3 was asked for"),
+        (["CALL", "--device", "2"], 2, "names a microphone"),
         (["CALL", "--rate", 16000], 2, "for raw samples on standard input"),
         (["--fast"], 2, "a microphone gives nothing faster"),
         (["CALL", "--adapt", "--profile", "p.json"], 2, "--adapt or --profile, not both"),
@@ -185,14 +186,27 @@ import numpy as np
 class PortAudioError(Exception):
     pass
 
-def query_devices(kind):
+DEVICES = [
+    {"index": 0, "name": "fake", "default_samplerate": 8000.0, "max_input_channels": 2},
+    {"index": 1, "name": "loudspeaker", "default_samplerate": 8000.0, "max_input_channels": 0},
+    {"index": 2, "name": "USB headset", "default_samplerate": 8000.0, "max_input_channels": 1},
+]
+
+def query_devices(device=None, kind=None):
     if os.environ["FAKE"] == "none":
         raise PortAudioError("Error querying device -1")
-    return {"name": "fake", "default_samplerate": 8000.0, "max_input_channels": 2}
+    if kind is None:
+        return DEVICES
+    if device is None:
+        return DEVICES[0]
+    for one in DEVICES:
+        if device == one["index"] or isinstance(device, str) and device.lower() in one["name"].lower():
+            return one
+    raise ValueError(f"No input device matching {device!r}")
 
 class InputStream:
-    def __init__(self, samplerate, channels, dtype, callback, finished_callback):
-        assert (samplerate, dtype) == (8000, "float32")
+    def __init__(self, device, samplerate, channels, dtype, callback, finished_callback):
+        assert (samplerate, dtype, query_devices(device, "input")["index"]) == (8000, "float32", 2 if device else 0)
         self.channels, self.callback, self.finished = channels, callback, finished_callback
 
     def start(self):
@@ -228,6 +242,22 @@ def test_the_microphone_until_ctrl_c(tmp_path, toy):
     assert (summary["name"], summary["label"], summary["duration_seconds"]) == ("microphone (fake)", "angry", 4.0)
     updates, summary = lines(microphone(tmp_path, toy, "--channel", 1)[1])
     assert (summary["label"], summary["channel"]) == ("sad", 1)
+
+
+@pytest.mark.parametrize("device", ["2", "headset"])
+def test_a_microphone_is_chosen_by_number_or_name(tmp_path, toy, device):
+    status, output, errors = microphone(tmp_path, toy, "--device", device)
+    assert (status, errors, lines(output)[1]["name"]) == (0, "", "microphone (USB headset)")
+
+
+def test_microphones_are_listed(tmp_path, toy):
+    listed = "  0  fake, 2 channels, 8000 Hz (default)\n  2  USB headset, 1 channel, 8000 Hz\n"
+    assert microphone(tmp_path, toy, "--devices") == (0, listed, "")
+    status, output, errors = microphone(tmp_path, toy, "--device", "horn")
+    assert (status, output) == (1, "")
+    assert errors == (
+        "error: microphone horn: No input device matching 'horn'; serotone listen --devices lists those there are\n"
+    )
 
 
 def test_audio_that_is_lost_is_counted_and_said(tmp_path, toy):

@@ -76,10 +76,10 @@ def assert_close(one, other):
 @settings(deadline=None, max_examples=3)
 @given(cuts=st.lists(st.integers(0, 60_000), max_size=12))
 def test_the_same_audio_in_any_pieces_gives_the_same_answers(recognizers, name, samples, cuts):
-    recognizer = recognizers[name]
+    recognizer, every = recognizers[name], 1.7 if samples is LONG else 0.5
     whole = recognizer.predict(samples, source_rate=RATE, timeline=True)
-    expected, _ = run(recognizer, samples)
-    updates, prediction = run(recognizer, samples, cuts)
+    expected, _ = run(recognizer, samples, every_seconds=every)
+    updates, prediction = run(recognizer, samples, cuts, every_seconds=every)
     assert_same(prediction, whole)
     said, wanted = ([(u.segment.start, u.segment.end, u.segment.label) for u in found] for found in (updates, expected))
     assert said == wanted
@@ -205,7 +205,7 @@ def test_streams_without_speech_end_without_a_label(recognizers, kind):
 def test_a_stream_keeps_no_audio_but_what_a_window_needs(recognizers):
     import tracemalloc
 
-    stream = recognizers["level"].stream(sample_rate=RATE)
+    stream = recognizers["level"].stream(sample_rate=RATE, every_seconds=5)
     second = tone(1, 0.5)
     for _ in range(30):
         stream.feed(second)
@@ -215,6 +215,30 @@ def test_a_stream_keeps_no_audio_but_what_a_window_needs(recognizers):
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert grown < 1_500_000  # 300 s are 19 MB of audio
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_prediction_keeps_no_embeddings_of_windows(recognizers, adapted, monkeypatch):
+    """An hour of them takes 40 MB."""
+    recognizer, answered = recognizers["adaptable"], []
+    if adapted:
+        recognizer = recognizer.adapted_to([tone(1, 0.01 * (1 + i)) for i in range(6)], source_rate=RATE)
+    samples = np.concatenate([tone(1, 0.02 * (1 + number)) for number in range(12)])
+    hearing = recognizer.hear(samples, source_rate=RATE, timeline=True)
+    assert all(row.embedding is not None for row in hearing.rows)
+    whole = recognizer.answer(hearing)
+    answer = Recognizer.answer
+    monkeypatch.setattr(
+        Recognizer, "answer", lambda *args, **kwargs: answered.append(args[1]) or answer(*args, **kwargs)
+    )
+    prediction = recognizer.predict(samples, source_rate=RATE, timeline=True)
+    stream = recognizer.stream(sample_rate=RATE)
+    stream.feed(samples)
+    for found in (prediction, stream.finish()):
+        assert_same(found, whole)
+        assert found.profile == whole.profile
+    assert [len(hearing.rows) for hearing in answered] == [12, 12]
+    assert all(row.embedding is None for hearing in answered for row in hearing.rows)
 
 
 def test_adapting_while_listening_by_hand(recognizers):
@@ -238,7 +262,9 @@ def test_adapting_while_listening_by_hand(recognizers):
     said, _ = run(recognizer, samples, adapt=True, every_seconds=1.0)
     assert [u.segment for u in said if u.final] == [u.segment for u in updates]
     now = [u for u in said if not u.final]
-    assert [u.profile and u.profile["count"] for u in now] == [None] * 5 + list(range(5, 12))  # a final one comes a block later
+    assert [u.profile and u.profile["count"] for u in now] == [None] * 5 + list(
+        range(5, 12)
+    )  # a final one comes a block later
 
 
 def test_a_stream_of_an_adapted_recogniser_answers_adapted(recognizers):

@@ -135,7 +135,7 @@ def draw_explanation(explanation: Explanation, audio: Audio, *, start: float = 0
         weights.set_ylabel("share of\nattention", rotation=0, ha="right", va="center")
     else:
         about = (
-            f"Occlusion: how much less probable {prediction.label} becomes when each half second is silenced "
+            f"Occlusion: how much less probable {prediction.label} becomes when each half second is left out "
             "(difference of ln p)."
         )
         weights.set_ylabel("weight", rotation=0, ha="right", va="center")

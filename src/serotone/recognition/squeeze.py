@@ -74,6 +74,15 @@ class Piece(NamedTuple):
         """The sample of the recording that follows it."""
         return self.start + len(self.samples)
 
+    def until(self, place: int) -> "Piece":
+        """What of it lies before ``place`` in the recording."""
+        return self._replace(samples=self.samples[: max(0, place - self.start)])
+
+    def since(self, place: int) -> "Piece":
+        """What of it lies at ``place`` in the recording, and after."""
+        skip = max(0, place - self.start)
+        return self._replace(start=self.start + skip, samples=self.samples[skip:])
+
 
 class Squeezer:
     """The pieces of a stream that are heard, as they are known, in order.

@@ -1,4 +1,4 @@
-"""Live speech: audio in, in pieces of any size and at any rate; updates while it is heard, and a prediction at the end."""
+"""Live speech: audio in, in pieces of any size and at any rate; updates on the way, and a prediction at the end."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from serotone.errors import AudioNotFiniteError
-from serotone.recognition.hearing import Listener, Row
+from serotone.recognition.hearing import Listener, Row, without_embedding
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder
 
@@ -71,14 +71,13 @@ class Stream:
         self._recognizer, self._name, self._speaker, self._rate = recognizer, name, speaker, bundle.sample_rate
         self._adaptation = recognizer.adaptation() if adapt else None
         self._builder = ProfileBuilder(name, bundle)
-        keep = recognizer.current_profile is not None
-        self._listener = Listener(bundle, recognizer.graph, windows=True, embeddings=keep)
+        self._listener = Listener(bundle, recognizer.graph, windows=True, keep=without_embedding)
         self._resample = None
         if sample_rate != bundle.sample_rate:
             self._resample = soxr.ResampleStream(sample_rate, bundle.sample_rate, 1, dtype="float32", quality="HQ")
         self._every = None if every_seconds is None else round(every_seconds * bundle.sample_rate)
         self._profile: dict[str, object] | None = None  # what is said of the stream's own
-        self._rows: list[Row] = []  # what is adapted to it
+        self._rows: list[Row] = []  # the windows of the timeline, answered
         self._silent, self._finished = True, False
 
     @property
@@ -117,9 +116,8 @@ class Stream:
         rows, hearing = self._listener.finish(self._name, silent=self._silent)
         for row in rows:
             self._decided(row)
-        if self._adaptation is not None:
-            whole = None if hearing.whole is None else self._adapted(hearing.whole)
-            hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._profile)
+        whole = None if hearing.whole is None else self._answered(hearing.whole)
+        hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._known())
         return self._recognizer.answer(hearing, speaker=self._speaker)
 
     def _hear(self, samples: NDArray[np.float32]) -> list[Update]:
@@ -140,24 +138,22 @@ class Stream:
             self._builder.add(row.embedding[None])
             if self._builder.count >= LEAST_COUNT:
                 self._profile = {"name": self._name, "count": self._builder.count, "speaker": None}
-            row = self._adapted(row)
-            self._rows.append(row._replace(embedding=None))
-        return self._update(row, final=True)
+        answered = self._answered(row)
+        self._rows.append(answered)
+        return self._update(answered, final=True)
 
     def _now(self, every_seconds: float) -> Update:
         """The update of what is heard now."""
         row = self._listener.now()
         if row is not None:
-            return self._update(self._adapted(row), final=False)
+            return self._update(self._answered(row), final=False)
         end = self.seconds
         return Update(Segment(end - every_seconds, end, None, {}, 0.0, True, 0.0), self._known(), final=False)
 
     def _update(self, row: Row, *, final: bool) -> Update:
-        """The update of one window, adapted already where the stream has a profile of its own."""
+        """The update of one window, answered already."""
         recognizer, known = self._recognizer, self._known()
-        own = self._adaptation is not None
-        answer = row.probabilities if own else recognizer.probabilities([row], self._speaker)[0]
-        said = recognizer.named(np.asarray(answer, np.float64), recognizer.uncertain_below(known))
+        said = recognizer.named(np.asarray(row.probabilities, np.float64), recognizer.uncertain_below(known))
         segment = Segment(row.start / self._rate, row.stop / self._rate, *said, row.weight)
         return Update(segment, known, final)
 
@@ -165,9 +161,11 @@ class Stream:
         """The profile that answers are adapted to now."""
         return self._profile if self._adaptation is not None else self._recognizer.profile_for(self._speaker)
 
-    def _adapted(self, row: Row) -> Row:
-        """What the graph said, adapted to the stream's own profile where there is one yet."""
-        if self._adaptation is None or self._profile is None or row.embedding is None:
-            return row
+    def _answered(self, row: Row) -> Row:
+        """What the graph said, adapted to the recogniser's profile or to the stream's own, where there is one yet."""
+        if self._adaptation is None:
+            return self._recognizer.answered(row, self._speaker)
+        if self._profile is None or row.embedding is None:
+            return without_embedding(row)
         answers = self._adaptation.probabilities(row.embedding[None], self._builder.profile(), shrinkage=SHRINKAGE)
-        return row._replace(probabilities=answers[0])
+        return row._replace(probabilities=answers[0], embedding=None)

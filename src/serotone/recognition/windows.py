@@ -17,15 +17,33 @@ PROBABILITY_FLOOR = 1e-7
 
 
 class Window(NamedTuple):
-    """Samples (T,) that the graph hears at once, from ``start`` to ``stop`` of the recording.
+    """The pieces that the graph hears at once, in order.
 
     ``speech`` is how many samples of speech it is the first to hear: each second of speech counts once.
     """
 
-    samples: NDArray[np.float32]
-    start: int
-    stop: int
+    pieces: tuple[Piece, ...]
     speech: int
+
+    @property
+    def start(self) -> int:
+        """Where in the recording it begins, in samples."""
+        return self.pieces[0].start
+
+    @property
+    def stop(self) -> int:
+        """The sample of the recording that follows it."""
+        return self.pieces[-1].stop
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """What the graph hears, (T,): the pieces, joined."""
+        return np.concatenate([piece.samples for piece in self.pieces])
+
+    def without(self, start: int, stop: int) -> NDArray[np.float32]:
+        """The same but for what lies from ``start`` to ``stop`` in the recording, (T',)."""
+        parts = [part for piece in self.pieces for part in (piece.until(start), piece.since(stop))]
+        return np.concatenate([part.samples for part in parts])
 
 
 class Cutter:
@@ -96,7 +114,7 @@ class Cutter:
         self._pieces = taken.copy()
         speech, self._speech = self._speech, 0
         self._cut = self._turn
-        return Window(np.concatenate([piece.samples for piece in taken]), taken[0].start, taken[-1].stop, speech)
+        return Window(tuple(taken), speech)
 
 
 class Speech:
