@@ -250,7 +250,7 @@ def adapting(recognizer: Recognizer, clips: Clips, count: int) -> dict[str, obje
     for seed in range(count):
         made = clips.conversation(seed, 0.3, clips=5 * CLIPS)
         for adapt in (False, True):
-            stream = recognizer.stream(sample_rate=RATE, adapt=adapt)
+            stream = recognizer.stream(sample_rate=RATE, adapt=adapt, every_seconds=None)
             for update in stream.feed(made.samples):
                 middle = (update.segment.start + update.segment.end) / 2
                 emotion = made.truth[int(middle * 100) :][made.truth[int(middle * 100) :] != ""][:1]

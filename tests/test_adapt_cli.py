@@ -69,8 +69,8 @@ def test_what_is_too_large_to_keep_is_heard_twice(toy, office, monkeypatch):
     kept = answers(office, "--bundle", toy, "--adapt", "--timeline")
     monkeypatch.setattr("serotone.cli.answers.KEPT_BYTES", 0)
     heard = []
-    hear = Part.hear
-    monkeypatch.setattr(Part, "hear", lambda self, by, name, **how: heard.append(name) or hear(self, by, name, **how))
+    each = Part.each
+    monkeypatch.setattr(Part, "each", lambda self, name, *do, **how: heard.append(name) or each(self, name, *do, **how))
     assert answers(office, "--bundle", toy, "--adapt", "--timeline") == kept
     assert len(heard) == 12
 

@@ -66,10 +66,11 @@ def test_a_file_gives_the_updates_and_the_answer_of_its_stream(toy, call):
     updates, summary = lines(result.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
     stream = Recognizer(toy).stream(sample_rate=SAMPLE_RATE)
-    expected = [update.segment.to_dict() for update in stream.feed(SAID)]
     extra = {"schema": 1, "profile": None, "waiting_seconds": 0.0, "lost_seconds": 0.0}
-    assert updates == [extra | segment for segment in expected]
-    assert {update["label"] for update in updates} == {"angry", "happy", None}
+    expected = [extra | {"final": update.final} | update.segment.to_dict() for update in stream.feed(SAID)]
+    assert updates == [update for update in expected if update["final"]]
+    assert {update["label"] for update in updates} == {"angry", "happy"}
+    assert lines(run("listen", call, "--bundle", toy, "--fast", "--every", 0.5).stdout)[0] == expected
     assert summary == json.loads(json.dumps(Recognizer(toy).predict(call, timeline=True).to_dict()))
 
 
@@ -103,6 +104,7 @@ def test_channels_profiles_and_adapting(toy, tmp_path):
     [
         (["nowhere.wav"], 1, "nowhere.wav: no such file"),
         (["CALL", "--channel", 3], 1, "has 1 channel, and channel 3 was asked for"),
+        (["CALL", "--device", "2"], 2, "names a microphone"),
         (["CALL", "--rate", 16000], 2, "for raw samples on standard input"),
         (["--fast"], 2, "a microphone gives nothing faster"),
         (["CALL", "--adapt", "--profile", "p.json"], 2, "--adapt or --profile, not both"),
@@ -184,14 +186,27 @@ import numpy as np
 class PortAudioError(Exception):
     pass
 
-def query_devices(kind):
+DEVICES = [
+    {"index": 0, "name": "fake", "default_samplerate": 8000.0, "max_input_channels": 2},
+    {"index": 1, "name": "loudspeaker", "default_samplerate": 8000.0, "max_input_channels": 0},
+    {"index": 2, "name": "USB headset", "default_samplerate": 8000.0, "max_input_channels": 1},
+]
+
+def query_devices(device=None, kind=None):
     if os.environ["FAKE"] == "none":
         raise PortAudioError("Error querying device -1")
-    return {"name": "fake", "default_samplerate": 8000.0, "max_input_channels": 2}
+    if kind is None:
+        return DEVICES
+    if device is None:
+        return DEVICES[0]
+    for one in DEVICES:
+        if device == one["index"] or isinstance(device, str) and device.lower() in one["name"].lower():
+            return one
+    raise ValueError(f"No input device matching {device!r}")
 
 class InputStream:
-    def __init__(self, samplerate, channels, dtype, callback, finished_callback):
-        assert (samplerate, dtype) == (8000, "float32")
+    def __init__(self, device, samplerate, channels, dtype, callback, finished_callback):
+        assert (samplerate, dtype, query_devices(device, "input")["index"]) == (8000, "float32", 2 if device else 0)
         self.channels, self.callback, self.finished = channels, callback, finished_callback
 
     def start(self):
@@ -227,6 +242,22 @@ def test_the_microphone_until_ctrl_c(tmp_path, toy):
     assert (summary["name"], summary["label"], summary["duration_seconds"]) == ("microphone (fake)", "angry", 4.0)
     updates, summary = lines(microphone(tmp_path, toy, "--channel", 1)[1])
     assert (summary["label"], summary["channel"]) == ("sad", 1)
+
+
+@pytest.mark.parametrize("device", ["2", "headset"])
+def test_a_microphone_is_chosen_by_number_or_name(tmp_path, toy, device):
+    status, output, errors = microphone(tmp_path, toy, "--device", device)
+    assert (status, errors, lines(output)[1]["name"]) == (0, "", "microphone (USB headset)")
+
+
+def test_microphones_are_listed(tmp_path, toy):
+    listed = "  0  fake, 2 channels, 8000 Hz (default)\n  2  USB headset, 1 channel, 8000 Hz\n"
+    assert microphone(tmp_path, toy, "--devices") == (0, listed, "")
+    status, output, errors = microphone(tmp_path, toy, "--device", "horn")
+    assert (status, output) == (1, "")
+    assert errors == (
+        "error: microphone horn: No input device matching 'horn'; serotone listen --devices lists those there are\n"
+    )
 
 
 def test_audio_that_is_lost_is_counted_and_said(tmp_path, toy):
@@ -286,11 +317,11 @@ def test_a_line_that_is_full_lets_a_file_wait_and_loses_of_a_microphone():
 # The view -------------------------------------------------------------------------------------------------------------
 
 
-def update(start, end, label, confidence=0.7, *, profile=None):
+def update(start, end, label, confidence=0.7, *, profile=None, final=True):
     rest = (1 - confidence) / 2
     probabilities = {} if label is None else {name: confidence if name == label else rest for name in LABELS}
     uncertain = confidence < 0.5
-    return Update(Segment(start, end, label, probabilities, confidence, uncertain, 1.0), profile)
+    return Update(Segment(start, end, label, probabilities, confidence, uncertain, 1.0), profile, final)
 
 
 def test_the_view_says_all_of_it_without_colour(toy):
@@ -318,9 +349,24 @@ def test_the_view_says_all_of_it_without_colour(toy):
 def test_the_strip_keeps_a_minute_and_early_cells():
     strip = Strip()
     for second in range(0, 3600, 2):
-        strip.add(update(max(0, second - 2), second + 2, "angry").segment)
+        strip.add(update(max(0, second - 2), second + 2, "angry").segment, final=True)
     assert strip.drawn(letters(LABELS), 3600.0, 60, dot=".").plain == "  " + "A" * 60
     assert len(strip._cells) < 130
+
+
+def test_what_is_final_takes_the_place_of_what_was_said_at_once(toy):
+    strip = Strip()
+    for end in (2, 3, 4):
+        strip.add(update(0, end, "sad").segment, final=False)
+    strip.add(update(4, 5, None).segment, final=False)
+    assert strip.drawn(letters(LABELS), 5.0, 5, dot=".").plain == "  SSSS."
+    strip.add(update(0, 3, "happy").segment, final=True)
+    assert strip.drawn(letters(LABELS), 5.0, 5, dot=".").plain == "  HHHS."
+    screen = io.StringIO()
+    view = View(screen, load_bundle(toy), "call.wav", console=Console(file=screen, width=70))
+    view.show([update(0, 4, "sad", final=False), update(0, 3, "happy")], State(4.0, 0.0, 0.0))
+    assert view._last.segment.label == "sad"  # what ended later
+    view.close()
 
 
 def test_labels_of_one_letter_are_told_apart():

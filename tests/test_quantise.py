@@ -7,14 +7,15 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
-from serotone.errors import BundleError
+from serotone.errors import BundleError, RecipeError
 from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
+from serotone.recognition.session import start_session
 from serotone.training.build import build_system
 from serotone.training.export import check_graph, export, glides, probabilities, reload, write_graph
-from serotone.training.quantise import compact, rounded, to_grid
+from serotone.training.quantise import compact, integer_products, rounded, to_grid
 
 SMALL_WHISPER = (
     "frontend={name: whisper-log-mel}",
@@ -117,6 +118,64 @@ def test_a_bundle_in_8_bits_agrees_with_the_system_that_is_reloaded_from_it(
     answers = probabilities(system, clips), probabilities(again, clips)
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.01
     assert (answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).all()
+
+
+@pytest.fixture(scope="module")
+def graphs(system: System, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """The compact graph, and the one that multiplies integers."""
+    path = tmp_path_factory.mktemp("graphs") / "whole.onnx"
+    write_graph(rounded(system), path, recipe)
+    small = compact(onnx.load(path), system)
+    return small.SerializeToString(), integer_products(small).SerializeToString()
+
+
+def test_products_of_integers_by_hand() -> None:
+    """y = (127 x / m, rounded) W' * m s / 127 for each row of x, whatever stands in the others."""
+    draw = np.random.default_rng(0)
+    integers, scales = to_grid(draw.standard_normal((70, 60)).astype(np.float32), axis=1)
+    nodes = [
+        helper.make_node("Cast", ["w.int8"], ["w.float"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["w.float", "w.scale"], ["w"]),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    stored = [numpy_helper.from_array(integers, "w.int8"), numpy_helper.from_array(scales, "w.scale")]
+    x, y = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, None, n])
+        for name, n in (("x", 70), ("y", 60))
+    )
+    graph = helper.make_model(
+        helper.make_graph(nodes, "one", [x], [y], stored), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    )
+    session = start_session(integer_products(graph).SerializeToString())
+    rows = (draw.standard_normal((2, 5, 70)) * [[[1e-3], [1.0], [300.0], [0.0], [2.0]]]).astype(np.float32)
+    most = np.abs(rows).max(axis=-1, keepdims=True)
+    expected = np.rint(127 * rows / np.maximum(most, 1e-20)) @ integers.astype(np.float64) * scales * most / 127
+    found = session.run(None, {"x": rows})[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
+    np.testing.assert_array_equal(session.run(None, {"x": rows[:1, 1:2]})[0], found[:1, 1:2])
+    assert np.abs(found - rows @ (integers * scales)).max() / np.abs(found).max() < 0.01
+
+
+def test_the_graph_multiplies_integers_and_answers_nearly_the_same(graphs: tuple[bytes, bytes]) -> None:
+    nodes = onnx.load_from_string(graphs[1]).graph.node
+    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 2 * 6  # six matrices a layer
+    assert len(graphs[1]) < 1.1 * len(graphs[0])
+    clips = glides(8, 1.5, sample_rate=16000, seed=1)
+    exact, found = (start_session(graph).run(["probabilities"], {"waveform": clips})[0] for graph in graphs)
+    assert 0 < np.abs(exact - found).max() < 0.02
+    assert (exact.argmax(axis=1) == found.argmax(axis=1)).all()
+    alone = [start_session(graphs[1]).run(["probabilities"], {"waveform": clip[None]})[0][0] for clip in clips]
+    np.testing.assert_allclose(found, alone, atol=1e-5)  # a scale of each step, and none of the batch
+
+
+def test_a_bundle_that_multiplies_integers(system: System, tmp_path: Path) -> None:
+    about = {"data": [], "versions": {}, "card": "", "labels": list("abcd")}
+    both = ["bundle.precision=int8", "bundle.products=int8"]
+    bundle = export(system, load("vlcrnn-variable-length", [*SMALL_WHISPER, *both]), tmp_path / "eight", **about)  # type: ignore[arg-type]
+    kinds = [node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node]
+    assert "MatMulInteger" in kinds
+    with pytest.raises(RecipeError, match="set precision to int8 too"):
+        load("vlcrnn-variable-length", [*SMALL_WHISPER, both[1]])
 
 
 def test_a_graph_that_is_not_the_systems_is_refused(system: System) -> None:

@@ -244,6 +244,16 @@ def test_a_part_of_a_recording(recognizer, tmp_path):
     assert recognizer.predict(path).notes == ("2 channels mixed to one",)
 
 
+def test_a_part_of_many_recordings(recognizer):
+    array = np.stack(
+        [np.concatenate([tone(2, 0.9), tone(1, 0.0)]), np.concatenate([tone(1, 0.0), buzz(2, 0.3)])], axis=1
+    )
+    parts = {"source_rate": SAMPLE_RATE, "start": 1.5, "end": 2.5, "channel": 1}
+    many = list(recognizer.predict_many([array, array], timeline=True, **parts))
+    assert many == [recognizer.predict(array, timeline=True, **parts)] * 2
+    assert (many[0].label, many[0].channel, many[0].segments[0].start) == ("happy", 1, 1.5)
+
+
 def test_a_long_recording_takes_the_memory_of_a_short_one(recognizer, tmp_path):
     paths = []
     for minutes in (1, 20):  # 20 minutes are 77 MB in memory as a whole

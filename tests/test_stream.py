@@ -76,10 +76,10 @@ def assert_close(one, other):
 @settings(deadline=None, max_examples=3)
 @given(cuts=st.lists(st.integers(0, 60_000), max_size=12))
 def test_the_same_audio_in_any_pieces_gives_the_same_answers(recognizers, name, samples, cuts):
-    recognizer = recognizers[name]
+    recognizer, every = recognizers[name], 1.7 if samples is LONG else 0.5
     whole = recognizer.predict(samples, source_rate=RATE, timeline=True)
-    expected, _ = run(recognizer, samples)
-    updates, prediction = run(recognizer, samples, cuts)
+    expected, _ = run(recognizer, samples, every_seconds=every)
+    updates, prediction = run(recognizer, samples, cuts, every_seconds=every)
     assert_same(prediction, whole)
     said, wanted = ([(u.segment.start, u.segment.end, u.segment.label) for u in found] for found in (updates, expected))
     assert said == wanted
@@ -158,14 +158,41 @@ def test_a_recording_up_to_the_limit_goes_through_whole_and_a_longer_one_in_wind
     assert toy.predict(tone(1, 0.5), source_rate=RATE).shares == {}
 
 
-def test_an_update_every_hop_also_where_nobody_speaks(recognizers):
+def test_updates_at_once_and_final_ones_when_they_are_known(recognizers):
     samples = np.concatenate([tone(4, 0.9), silence(6), buzz(3, 0.3)])
-    updates, prediction = run(recognizers["level"], samples, [1600] * 100)
-    assert [update.segment.label for update in updates] == ["angry"] * 4 + [None] * 5 + [
-        "happy"
-    ] * 2  # the last at the end
-    assert np.diff([update.segment.end for update in updates]).max() <= 2
-    assert prediction.segments[0].label == "angry"
+    stream, updates = recognizers["level"].stream(sample_rate=RATE), []
+    for number in range(130):
+        new = stream.feed(samples[1600 * number : 1600 * (number + 1)])
+        assert [update.final for update in new].count(False) == ((number + 1) % 5 == 0)
+        updates += new
+    now = [update.segment.label for update in updates if not update.final]
+    # The pause is no longer part of the turn from .66 s on: the margin, and the pause that ends a turn.
+    # The first half second is held back until it is known where sound begins: the first sample of the tone is none.
+    assert now == [None] + ["angry"] * 8 + [None] * 11 + ["happy"] * 6
+    assert [update.segment.label for update in updates if update.final] == ["angry"] * 4 + ["happy"] * 2
+    assert stream.finish().segments[0].label == "angry"
+    only_final, _ = run(recognizers["level"], samples, every_seconds=None)
+    assert [update.segment for update in only_final] == [update.segment for update in updates if update.final]
+
+
+def test_what_is_said_now_is_what_the_end_would_say(recognizers):
+    """The last window of a recording that ends there; 16 whole blocks apart, as the end would fill one up."""
+    samples = LONG.copy()
+    samples[0] = 0.5  # blocks count from the first sound
+    updates, _ = run(recognizers["toy"], samples, every_seconds=16 * 512 / RATE)
+    compared = 0
+    for number, update in enumerate(update for update in updates if not update.final):
+        until = (number + 1) * 16 * 512
+        heard = recognizers["toy"].hear(samples[:until], source_rate=RATE, timeline=True)
+        if update.segment.label is None:
+            assert heard.total - heard.speech._stops[-1] > 0.5 * RATE
+        elif update.segment.speech_seconds:  # else the turn's last window is final
+            row = heard.rows[-1]
+            assert (update.segment.start, update.segment.end) == (row.start / RATE, row.stop / RATE)
+            assert update.segment.speech_seconds == row.weight
+            np.testing.assert_allclose(list(update.segment.probabilities.values()), row.probabilities, atol=1e-5)
+            compared += 1
+    assert compared > 20
 
 
 @pytest.mark.parametrize("kind", ["nothing", "zeros", "noise", "a moment"])
@@ -181,7 +208,7 @@ def test_streams_without_speech_end_without_a_label(recognizers, kind):
 def test_a_stream_keeps_no_audio_but_what_a_window_needs(recognizers):
     import tracemalloc
 
-    stream = recognizers["level"].stream(sample_rate=RATE)
+    stream = recognizers["level"].stream(sample_rate=RATE, every_seconds=5)
     second = tone(1, 0.5)
     for _ in range(30):
         stream.feed(second)
@@ -193,13 +220,37 @@ def test_a_stream_keeps_no_audio_but_what_a_window_needs(recognizers):
     assert grown < 1_500_000  # 300 s are 19 MB of audio
 
 
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_prediction_keeps_no_embeddings_of_windows(recognizers, adapted, monkeypatch):
+    """An hour of them takes 40 MB."""
+    recognizer, answered = recognizers["adaptable"], []
+    if adapted:
+        recognizer = recognizer.adapted_to([tone(1, 0.01 * (1 + i)) for i in range(6)], source_rate=RATE)
+    samples = np.concatenate([tone(1, 0.02 * (1 + number)) for number in range(12)])
+    hearing = recognizer.hear(samples, source_rate=RATE, timeline=True)
+    assert all(row.embedding is not None for row in hearing.rows)
+    whole = recognizer.answer(hearing)
+    answer = Recognizer.answer
+    monkeypatch.setattr(
+        Recognizer, "answer", lambda *args, **kwargs: answered.append(args[1]) or answer(*args, **kwargs)
+    )
+    prediction = recognizer.predict(samples, source_rate=RATE, timeline=True)
+    stream = recognizer.stream(sample_rate=RATE)
+    stream.feed(samples)
+    for found in (prediction, stream.finish()):
+        assert_same(found, whole)
+        assert found.profile == whole.profile
+    assert [len(hearing.rows) for hearing in answered] == [12, 12]
+    assert all(row.embedding is None for hearing in answered for row in hearing.rows)
+
+
 def test_adapting_while_listening_by_hand(recognizers):
     recognizer = recognizers["adaptable"]
     samples = np.concatenate([tone(1, 0.02 * (1 + number)) for number in range(12)])
-    updates, prediction = run(recognizer, samples, adapt=True)
+    updates, prediction = run(recognizer, samples, adapt=True, every_seconds=None)
     assert [update.profile and update.profile["count"] for update in updates] == [None] * 4 + list(range(5, 12))
     assert prediction.profile == {"name": "stream", "count": 12, "speaker": None}
-    plain, unadapted = run(recognizer, samples)
+    plain, unadapted = run(recognizer, samples, every_seconds=None)
     assert unadapted.profile is None
     assert [u.segment.probabilities for u in updates[:4]] == [u.segment.probabilities for u in plain[:4]]
     ends = range(1, 13)
@@ -211,6 +262,12 @@ def test_adapting_while_listening_by_hand(recognizers):
     logits = (expected.weight @ ((embeddings[7] - mean) / sd) + expected.bias) / expected.level.temperature
     answer = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(list(updates[7].segment.probabilities.values()), answer, atol=1e-4)
+    said, _ = run(recognizer, samples, adapt=True, every_seconds=1.0)
+    assert [u.segment for u in said if u.final] == [u.segment for u in updates]
+    now = [u for u in said if not u.final]
+    assert [u.profile and u.profile["count"] for u in now] == [None] * 5 + list(
+        range(5, 12)
+    )  # a final one comes a block later
 
 
 def test_a_stream_of_an_adapted_recogniser_answers_adapted(recognizers):
@@ -235,6 +292,8 @@ def test_what_is_no_stream_is_refused(recognizers):
     for again in (stream.finish, lambda: stream.feed(silence(1))):
         with pytest.raises(ValueError, match="is finished"):
             again()
+    with pytest.raises(ValueError, match="every_seconds is 0"):
+        recognizers["level"].stream(sample_rate=RATE, every_seconds=0)
     with pytest.raises(ValueError, match="sample_rate is 7"):
         recognizers["level"].stream(sample_rate=7)
     with pytest.raises(BundleError, match="cannot be adapted"):

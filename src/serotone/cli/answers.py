@@ -1,5 +1,6 @@
 """Recordings to answers, in a file or on standard output, each written as soon as it is known."""
 
+import functools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -79,7 +80,7 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
     for name, problem in found:
         if problem is None:
             try:
-                parts = wish.part.hear(recognizer, name, timeline=wish.timeline)
+                parts = wish.part.each(name, recognizer.hear, timeline=wish.timeline)
                 for part in parts:
                     builder.add(part.embeddings, wish.speakers.get(name))
                 size = sum(part.nbytes for part in parts)
@@ -157,8 +158,12 @@ def _write(
             try:
                 if problem is not None:
                     raise problem
-                parts = wish.kept.get(name) or wish.part.hear(recognizer, name, timeline=wish.timeline)
-                predictions = [recognizer.answer(part, speaker=wish.speakers.get(name)) for part in parts]
+                speaker = wish.speakers.get(name)
+                if name in wish.kept:
+                    predictions = [recognizer.answer(part, speaker=speaker) for part in wish.kept[name]]
+                else:
+                    predict = functools.partial(recognizer.predict, speaker=speaker)
+                    predictions = wish.part.each(name, predict, timeline=wish.timeline)
                 wish.check()
             except SerotoneError as error:
                 wish.check()

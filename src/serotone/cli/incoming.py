@@ -16,7 +16,7 @@ from serotone.audio.mixing import Mixer
 from serotone.audio.pipes import PipedSound
 from serotone.errors import AudioError, AudioMissingError, MissingExtraError
 
-CHUNK_SECONDS, FAST_CHUNK_SECONDS = 0.1, 1.0
+CHUNK_SECONDS, FAST_CHUNK_SECONDS = 0.02, 1.0
 """What is passed on at a time: at real-time pace, and without waiting."""
 
 MOST_WAITING_SECONDS = 30.0
@@ -184,24 +184,36 @@ def open_pipe(stream: IO[bytes], *, rate: int | None, channel: int | None, fast:
     return incoming
 
 
-def open_microphone(*, channel: int | None) -> Incoming:
-    """The system's default microphone, at the rate it prefers.
+def microphones() -> list[str]:
+    """A line for each microphone: its number, its name, channels and rate, and which is the system's default.
 
-    Raises MissingExtraError: sounddevice is not installed. Raises AudioError: there is no microphone, or it fails.
+    Raises MissingExtraError, AudioError: as `open_microphone`.
     """
+    sounddevice = _sounddevice()
     try:
-        import sounddevice
-    except ImportError as error:
-        raise MissingExtraError("listening to the microphone", "live") from error
-    except OSError as error:  # it looks for the library when it is imported
-        raise AudioError(
-            f"microphone: {error}; install PortAudio (Debian, Ubuntu: apt install libportaudio2)"
-        ) from error
+        found = [device for device in sounddevice.query_devices() if device["max_input_channels"]]
+        default = sounddevice.query_devices(kind="input")["index"] if found else None
+    except sounddevice.PortAudioError as error:
+        raise _no_microphone(error) from error
+    return [
+        f"{device['index']:>3}  {device['name']}, {_channels(device['max_input_channels'])}, "
+        f"{device['default_samplerate']:.0f} Hz{' (default)' if device['index'] == default else ''}"
+        for device in found
+    ]
+
+
+def open_microphone(*, channel: int | None, device: str | None = None) -> Incoming:
+    """The system's default microphone, or the one with this number or part of a name, at the rate it prefers.
+
+    Raises MissingExtraError: sounddevice is not installed. Raises AudioError: there is no such microphone, or it fails.
+    """
+    sounddevice = _sounddevice()
+    number = int(device) if device is not None and device.isdecimal() else device
     try:
-        device = sounddevice.query_devices(kind="input")
-        rate, most = round(device["default_samplerate"]), int(device["max_input_channels"])
+        found = sounddevice.query_devices(number, kind="input")
+        rate, most = round(found["default_samplerate"]), int(found["max_input_channels"])
         mixer = _mixer("microphone", most if channel is not None else 1, channel)
-        incoming = Incoming(f"microphone ({device['name']})", rate)
+        incoming = Incoming(f"microphone ({found['name']})", rate)
 
         def arrive(frames: NDArray[np.float32], count: int, when: object, status: Any) -> None:
             if status.input_overflow and OVERFLOW not in incoming.remarks:
@@ -214,16 +226,42 @@ def open_microphone(*, channel: int | None) -> Incoming:
             )
 
         microphone = sounddevice.InputStream(
-            samplerate=rate, channels=mixer.channels, dtype="float32", callback=arrive, finished_callback=leave
+            device=number,
+            samplerate=rate,
+            channels=mixer.channels,
+            dtype="float32",
+            callback=arrive,
+            finished_callback=leave,
         )
         microphone.start()
     except (sounddevice.PortAudioError, ValueError) as error:
-        raise AudioError(f"microphone: {error}; plug one in, or give a file: serotone listen call.wav") from error
+        if device is not None:
+            raise AudioError(
+                f"microphone {device}: {error}; serotone listen --devices lists those there are"
+            ) from error
+        raise _no_microphone(error) from error
     incoming.stack.callback(microphone.close)
     return incoming
 
 
 OVERFLOW = "the microphone's driver reports that it lost some audio; how much is not known"
+
+
+def _sounddevice() -> Any:
+    """The library for microphones, which looks for PortAudio when it is imported."""
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise MissingExtraError("listening to the microphone", "live") from error
+    except OSError as error:
+        raise AudioError(
+            f"microphone: {error}; install PortAudio (Debian, Ubuntu: apt install libportaudio2)"
+        ) from error
+    return sounddevice
+
+
+def _no_microphone(error: Exception) -> AudioError:
+    return AudioError(f"microphone: {error}; plug one in, or give a file: serotone listen call.wav")
 
 
 def standard_input() -> IO[bytes]:
@@ -236,9 +274,12 @@ def standard_input() -> IO[bytes]:
 
 def _mixer(name: str, channels: int, channel: int | None) -> Mixer:
     if channel is not None and channel >= channels:
-        count = f"{channels} channel{'s' if channels > 1 else ''}"
-        raise AudioError(f"{name}: has {count}, and channel {channel} was asked for (0 is the first)")
+        raise AudioError(f"{name}: has {_channels(channels)}, and channel {channel} was asked for (0 is the first)")
     return Mixer(channels, channel)
+
+
+def _channels(count: int) -> str:
+    return f"{count} channel{'s' if count > 1 else ''}"
 
 
 def _chunk(sample_rate: int, *, fast: bool) -> int:

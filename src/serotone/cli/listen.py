@@ -26,6 +26,13 @@ def listen(
     fast: Annotated[
         bool, typer.Option("--fast", help="Do not wait: hear a file or a pipe as fast as it goes.")
     ] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Say every so many seconds what is heard now: .5 unless given, and with --fast only what is final.",
+        ),
+    ] = None,
     adapt: Annotated[
         bool, typer.Option("--adapt", help="Let a profile of this stream grow, and answer adapted to it.")
     ] = False,
@@ -35,6 +42,11 @@ def listen(
     channel: Annotated[
         int | None, typer.Option(min=0, help="Hear this channel alone, 0 the first; unless given, all are mixed.")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Hear this microphone: its number, or a part of its name that no other has."),
+    ] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="List the microphones, and end.")] = False,
     rate: Annotated[
         int | None,
         typer.Option(min=1000, max=768_000, help="Standard input is raw: mono, 16 bits, this many samples a second."),
@@ -52,10 +64,18 @@ def listen(
         raise typer.BadParameter("is for raw samples on standard input; give - as the source", param_hint="--rate")
     if rate is not None and channel:
         raise typer.BadParameter("raw samples have one channel, 0", param_hint="--channel")
+    if device is not None and source is not None:
+        raise typer.BadParameter("names a microphone; leave out the file, or this option", param_hint="--device")
     if fast and source is None:
         raise typer.BadParameter("a microphone gives nothing faster; give a file or -", param_hint="--fast")
     from serotone.cli import incoming as sounds
+
+    if devices:
+        found = sounds.microphones()
+        typer.echo("\n".join(found) or "no microphone: plug one in")
+        return
     from serotone.recognition.recognizer import Recognizer
+    from serotone.recognition.stream import UPDATE_SECONDS
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
     remark_terms(recognizer.bundle)
@@ -64,14 +84,17 @@ def listen(
     elif adapt:
         recognizer.adaptation()  # refuses a bundle that cannot be adapted before anything is opened
     if source is None:
-        incoming = sounds.open_microphone(channel=channel)
+        incoming = sounds.open_microphone(channel=channel, device=device)
     elif source == STDIN:
         incoming = sounds.open_pipe(sounds.standard_input(), rate=rate, channel=channel, fast=fast)
     else:
         incoming = sounds.open_file(source, sample_rate=recognizer.bundle.sample_rate, channel=channel, fast=fast)
     from serotone.cli.live import State, open_shown
 
-    stream = recognizer.stream(sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt)
+    every_seconds = None if fast and every is None else every or UPDATE_SECONDS
+    stream = recognizer.stream(
+        sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt, every_seconds=every_seconds
+    )
     line = incoming.line
     with incoming, notes_signals() as signalled:
         shown = open_shown(recognizer.bundle, incoming.name)

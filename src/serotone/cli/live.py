@@ -14,7 +14,7 @@ from serotone.cli.console import PipeConsole
 from serotone.cli.messages import one_line
 from serotone.cli.table import EIGHTHS, can_print, minutes
 from serotone.recognition.bundle import Bundle
-from serotone.recognition.picture import look_of
+from serotone.recognition.picture import ink_on, look_of
 from serotone.recognition.prediction import SCHEMA, Prediction, Segment
 from serotone.recognition.stream import Update
 
@@ -62,6 +62,7 @@ class JsonLines:
                 {
                     "schema": SCHEMA,
                     "kind": "update",
+                    "final": update.final,
                     **update.segment.to_dict(),
                     "profile": update.profile,
                     "waiting_seconds": round(state.waiting_seconds, 3),
@@ -96,10 +97,14 @@ class View:
         self._live.start(refresh=True)
 
     def show(self, updates: Sequence[Update], state: State) -> None:
-        """Take in what is new; draw it with each update and each second, so that the view stays calm."""
+        """Take in what is new; draw it with each update and each second, so that the view stays calm.
+
+        What is final comes late: it stays in the strip, and says what is heard now only where nothing later does.
+        """
         for update in updates:
-            self._strip.add(update.segment)
-            self._last = update
+            self._strip.add(update.segment, final=update.final)
+            if self._last is None or update.segment.end >= self._last.segment.end:
+                self._last = update
         drawn, self._state = (int(self._state.seconds), self._remark()), state
         if updates or drawn != (int(state.seconds), self._remark()):
             self._live.update(self.drawing(), refresh=True)
@@ -196,14 +201,14 @@ class View:
 
 
 class Strip:
-    """The last minute, a cell a second: each holds what the last window over it said that was new."""
+    """The last minute, a cell a second: each holds what was said when it was new, and in the end what is final."""
 
     def __init__(self) -> None:
         self._cells: dict[int, tuple[str | None, bool]] = {}  # by second: the label, whether it is uncertain
-        self._until = 0.0  # where the last window with speech ended
+        self._until = 0.0  # where the last final window ended
 
-    def add(self, segment: Segment) -> None:
-        """Take in an update: a window says only what no earlier window heard; silence fills what is empty."""
+    def add(self, segment: Segment, *, final: bool) -> None:
+        """Take in an update: a window says only what no final one has heard yet; silence fills what is empty."""
         if segment.label is None:
             for second in range(int(segment.start), int(segment.end)):
                 self._cells.setdefault(second, (None, False))
@@ -211,7 +216,7 @@ class Strip:
             first = int(max(segment.start, min(self._until, segment.end - 1)))
             for second in range(first, max(first + 1, round(segment.end))):
                 self._cells[second] = (segment.label, segment.uncertain)
-            self._until = segment.end
+            self._until = segment.end if final else self._until
         for second in [second for second in self._cells if second < segment.end - 2 * STRIP_SECONDS]:
             del self._cells[second]
 
@@ -224,7 +229,7 @@ class Strip:
                 line.append(dot if label is None or 0 <= second < self._until else " ")
                 continue
             letter = named[label]
-            line.append(letter.lower() if uncertain else letter, f"{_ink(label)} on {_fill(label)}")
+            line.append(letter.lower() if uncertain else letter, f"{ink_on(_fill(label))} on {_fill(label)}")
         return line
 
 
@@ -248,9 +253,3 @@ def open_shown(bundle: Bundle, name: str) -> Shown:
 
 def _fill(label: str) -> str:
     return look_of(label)[0]
-
-
-def _ink(label: str) -> str:
-    """Black or white, whichever is read on the label's colour."""
-    red, green, blue = (int(_fill(label)[at : at + 2], 16) for at in (1, 3, 5))
-    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else "#FFFFFF"

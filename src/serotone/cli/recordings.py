@@ -1,18 +1,16 @@
 """Which recordings a command line means, and which part of each is heard."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO, TypeVar
 
 from serotone.errors import AudioError, AudioFormatError, AudioMissingError
 
-if TYPE_CHECKING:
-    from serotone.recognition.hearing import Hearing
-    from serotone.recognition.recognizer import Recognizer
-
 STDIN = "-"
+
+Answer = TypeVar("Answer")
 
 Found = tuple[str, AudioError | None]
 """The name of a recording to hear, or of a path where there is none and why."""
@@ -68,8 +66,11 @@ class Part:
             "--strict": self.strict,
         }
 
-    def hear(self, recognizer: "Recognizer", name: str, *, timeline: bool) -> list["Hearing"]:
-        """What is heard under a name of the command line: one part, or one for each channel; raises AudioError."""
+    def each(self, name: str, do: Callable[..., Answer], *, timeline: bool) -> list[Answer]:
+        """What ``do``, a recogniser's ``hear`` or ``predict``, makes of what a name of the command line means.
+
+        There is one answer, or one for each channel. Raises AudioError.
+        """
         from serotone import audio
 
         source = source_of(name)
@@ -78,7 +79,7 @@ class Part:
             with audio.blocks(source) as opened:
                 channels = range(opened.channels) if opened.channels > 1 else [None]
         return [
-            recognizer.hear(
+            do(
                 source,
                 timeline=timeline,
                 max_seconds=self.max_seconds,

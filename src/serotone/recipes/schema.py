@@ -281,6 +281,19 @@ class BundleChoice(_Frozen):
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
     )
+    products: Literal["float32", "int8"] = Field(
+        "float32",
+        description="of matrices in the exported encoder: int8, which needs precision int8, rounds each time step too; "
+        "faster, and answers change a little",
+    )
+
+    @model_validator(mode="after")
+    def _stored_integers(self) -> "BundleChoice":
+        if self.products == "int8" and self.precision != "int8":
+            raise ValueError(
+                "products int8 multiplies stored integers; set precision to int8 too, or leave out products"
+            )
+        return self
 
 
 # --------------------------------------------------------------------------------------------------------------- recipe

@@ -1,26 +1,28 @@
-"""What weighed in an answer, over time: the graph's own attention, or what changes when a piece is silenced."""
+"""What weighed in an answer, over time: the graph's own attention, or what changes when a piece is left out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from serotone.audio import Audio
 from serotone.errors import AudioTooLongError
 from serotone.recognition.bundle import MODEL
+from serotone.recognition.hearing import Listener, Row
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.recognizer import Recognizer
+from serotone.recognition.session import start_session
+from serotone.recognition.windows import Window, pooled
 
 PIECE_SECONDS = 0.5
-"""What is silenced at a time."""
+"""What is left out at a time."""
 
-MAX_SECONDS = 30.0
-"""The longest audio that is explained: the recogniser hears all of it once for each piece."""
+MAX_SECONDS = 3600.0
+"""The longest audio that is explained: it is held in memory whole, and takes about ten times as long as its answer."""
 
-_FADE_SECONDS = 0.005  # at the ends of a silenced piece, where a jump would be a click
 _ATTENTION = "attention"
 _LEAST_SECONDS = 0.02  # less than this is not worth calling left out, such as a first sample that is zero
 
@@ -33,7 +35,9 @@ class Explanation:
     each weighs. By ``kind`` that is
 
     - ``occlusion``: how much less probable the label is, in natural logarithms of its probability, when the piece is
-      silenced. 0 is no difference; below 0 the piece speaks against the label. Where nothing is left that could be
+      left out of what the graph heard. 0 is no difference; below 0 the piece speaks against the label. Where a
+      recording is answered in windows, it is left out of each window that it lies in, and the more windows there are,
+      the less a piece weighs; a window of which too little is left does not count. Where nothing is left that could be
       answered, the label is taken to be as probable as any other.
     - ``attention``: the share of the graph's attention, which sums to 1. It says where the graph looked, and not what
       it made of it.
@@ -56,40 +60,70 @@ def explain(recognizer: Recognizer, audio: Audio, *, speaker: str | None = None)
     """
     if audio.seconds > MAX_SECONDS:
         raise AudioTooLongError(
-            f"{audio.name}: {audio.seconds:.1f} s; at most {MAX_SECONDS:g} s are explained. Choose a part of it "
+            f"{audio.name}: {audio.seconds:.0f} s; at most {MAX_SECONDS:g} s are explained. Choose a part of it "
             "(--start and --end, start and end in Python)"
         )
-    hearing = recognizer.hear_audio(audio)
-    prediction, bundle = recognizer.answer(hearing, speaker=speaker), recognizer.bundle
+    bundle, notes = recognizer.bundle, _Notes(recognizer)
+    notes.feed(audio.samples)
+    hearing = notes.finish(audio.name, silent=audio.silent, warnings=audio.warnings)[1]
+    prediction = recognizer.answer(replace(hearing, notes=audio.notes), speaker=speaker)
     left_out = (hearing.total - hearing.kept) / bundle.sample_rate
     if hearing.whole is not None and left_out <= _LEAST_SECONDS:
-        session = onnxruntime.InferenceSession(bundle.read(MODEL), providers=["CPUExecutionProvider"])
+        session = start_session(bundle.read(MODEL))
         if any(output.name == _ATTENTION for output in session.get_outputs()):
             weights = session.run([_ATTENTION], {"waveform": audio.samples[None]})[0][0].astype(np.float64)
             times = np.linspace(0.0, audio.seconds, len(weights) + 1)
             return Explanation(prediction, "attention", times, weights / weights.sum())
-    return _occluded(recognizer, audio, prediction, speaker)
-
-
-def _occluded(recognizer: Recognizer, audio: Audio, prediction: Prediction, speaker: str | None) -> Explanation:
-    rate = audio.sample_rate
-    edges = np.append(np.arange(0, len(audio.samples), round(PIECE_SECONDS * rate)), len(audio.samples))
+    heard = [(row, notes.windows[id(row)]) for row in hearing.answering]
+    step = round(PIECE_SECONDS * bundle.sample_rate)
+    edges = np.append(np.arange(0, hearing.total, step), hearing.total)
     weights = np.zeros(len(edges) - 1)
     if prediction.label is not None:
+        weights = _occluded(recognizer, heard, edges, bundle.labels.index(prediction.label), speaker)
+    return Explanation(prediction, "occlusion", edges / bundle.sample_rate, weights)
+
+
+class _Notes(Listener):
+    """Notes which window each row is the answer to."""
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        super().__init__(recognizer.bundle, recognizer.graph, windows=False)
+        self.windows: dict[int, Window] = {}  # by the row's identity
+
+    def row(self, window: Window) -> Row:
+        """What the graph says to a window."""
+        row = super().row(window)
+        self.windows[id(row)] = window
+        return row
+
+
+def _occluded(
+    recognizer: Recognizer,
+    heard: Sequence[tuple[Row, Window]],
+    edges: NDArray[np.int64],
+    label: int,
+    speaker: str | None,
+) -> NDArray[np.float64]:
+    """How far ln p of a label falls without what lies between neighbours of ``edges`` (N + 1,), in samples: (N,)."""
+    least = round(recognizer.bundle.min_seconds * recognizer.bundle.sample_rate)
+    answers = recognizer.probabilities([row for row, _ in heard], speaker)
+    seconds = np.array([row.weight for row, _ in heard])
+    whole = np.log(pooled(answers, seconds)[label])
+    weights = np.zeros(len(edges) - 1)
+    for place, (start, stop) in enumerate(pairwise(edges.tolist())):
+        others, counted = answers.copy(), seconds.copy()
+        for number, (row, window) in enumerate(heard):
+            if stop <= window.start or window.stop <= start:
+                continue
+            left = window.without(start, stop)
+            if len(left) == len(window.samples):
+                continue
+            if len(left) < least:
+                counted[number] = 0
+                continue
+            probabilities, embedding = recognizer.graph(left)
+            other = row._replace(probabilities=probabilities, embedding=embedding)
+            others[number] = recognizer.probabilities([other], speaker)[0]
         chance = 1 / len(recognizer.bundle.labels)
-        whole = np.log(prediction.confidence)
-        for place, (start, stop) in enumerate(pairwise(edges)):
-            without = replace(audio, samples=_silenced(audio.samples, start, stop, round(_FADE_SECONDS * rate)))
-            left = recognizer.predict_audio(without, speaker=speaker).probabilities
-            weights[place] = whole - np.log(max(left.get(prediction.label, chance), 1e-7))
-    return Explanation(prediction, "occlusion", edges / rate, weights)
-
-
-def _silenced(samples: NDArray[np.float32], start: int, stop: int, fade: int) -> NDArray[np.float32]:
-    """The samples (T,) without those from ``start`` to ``stop``, where it fades out and in."""
-    gain = np.ones(len(samples), np.float32)
-    gain[start:stop] = 0
-    before, after = max(0, start - fade), min(len(samples), stop + fade)
-    gain[before:start] = np.linspace(1, 0, start - before, endpoint=False)
-    gain[stop:after] = np.linspace(1, 0, after - stop, endpoint=False)[::-1]
-    return samples * gain
+        weights[place] = whole - np.log(pooled(others, counted)[label] if counted.any() else chance)
+    return weights

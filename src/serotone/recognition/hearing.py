@@ -78,17 +78,27 @@ class Hearing:
         return self.speech.nbytes + sum(array.nbytes for array in arrays)
 
 
+def all_of_it(row: Row) -> Row:
+    """The row as it is."""
+    return row
+
+
+def without_embedding(row: Row) -> Row:
+    """The row without its embedding, so that it cannot be adapted any more."""
+    return row._replace(embedding=None)
+
+
 class Listener:
     """Hears a recording as it comes: the one path of clips, long recordings, timelines and microphones.
 
     What is heard of a recording goes through the graph at once where it is no longer than the bundle's ``max_seconds``,
     and in windows where it is longer, or where ``windows`` asks for them. Memory holds ``max_seconds`` of audio at
-    most, and a row a window; without ``embeddings`` those are let go.
+    most, and of each window what ``keep`` makes of its row: an hour of embeddings takes tens of megabytes.
     """
 
-    def __init__(self, bundle: Bundle, graph: Graph, *, windows: bool, embeddings: bool = True) -> None:
+    def __init__(self, bundle: Bundle, graph: Graph, *, windows: bool, keep: Callable[[Row], Row] = all_of_it) -> None:
         rate = bundle.sample_rate
-        self._bundle, self._graph, self._windows, self._embeddings = bundle, graph, windows, embeddings
+        self._bundle, self._graph, self._windows, self._keep = bundle, graph, windows, keep
         self._least, self._most = round(bundle.min_seconds * rate), round(bundle.max_seconds * rate)
         detector = SpeechDetector() if bundle.speech == "silero" else LevelDetector(rate)
         self.silence = detector.silence
@@ -105,11 +115,6 @@ class Listener:
         """Samples so far."""
         return self._squeezer.total
 
-    @property
-    def speech_seconds(self) -> float:
-        """Seconds of speech so far."""
-        return self._speech.total
-
     def feed(self, samples: NDArray[np.float32]) -> list[Row]:
         """What the graph says to the windows that are whole now; ``samples`` is (T,) mono, at the bundle's rate."""
         step = STEP_SECONDS * self._bundle.sample_rate
@@ -117,6 +122,14 @@ class Listener:
         for first in range(0, len(samples), step):
             found += self._take(self._squeezer.feed(samples[first : first + step]))
         return found
+
+    def now(self) -> Row | None:
+        """What the graph says to the turn that goes on, as if the recording ended here; None where nobody speaks.
+
+        It changes nothing that is heard. Its weight is how many seconds of speech no window has heard so far.
+        """
+        window = self._cutter.ahead(self._squeezer.ahead(), self._squeezer.total)
+        return None if window is None else self.row(window)
 
     def finish(self, name: str, *, silent: bool, warnings: tuple[str, ...] = ()) -> tuple[list[Row], Hearing]:
         """What the graph says to the last windows, and all that was heard."""
@@ -129,7 +142,7 @@ class Listener:
             if not begun:
                 self._cutter = self._new_cutter()
                 self._waiting = self._cutter.feed(pieces)
-            whole = self._row(_joined(pieces))
+            whole = self.row(_joined(pieces))
         self._waiting += self._cutter.finish()
         if self._windows or self._whole is None:
             found += self._hear_waiting()
@@ -155,12 +168,13 @@ class Listener:
 
     def _hear_waiting(self) -> list[Row]:
         # One at a time: a batch was no faster on one thread.
-        found = [self._row(window) for window in self._waiting]
+        found = [self.row(window) for window in self._waiting]
         self._waiting = []
-        self._rows += found if self._embeddings else [row._replace(embedding=None) for row in found]
+        self._rows += map(self._keep, found)
         return found
 
-    def _row(self, window: Window) -> Row:
+    def row(self, window: Window) -> Row:
+        """What the graph says to a window."""
         samples = np.pad(window.samples, (0, max(0, self._least - len(window.samples))))
         probabilities, embedding = self._graph(samples)
         return Row(window.start, window.stop, window.speech / self._bundle.sample_rate, probabilities, embedding)
@@ -169,4 +183,4 @@ class Listener:
 def _joined(pieces: list[Piece]) -> Window:
     """All of the pieces as one window."""
     speech = sum(len(piece.samples) for piece in pieces if piece.speech)
-    return Window(np.concatenate([piece.samples for piece in pieces]), pieces[0].start, pieces[-1].stop, speech)
+    return Window(tuple(pieces), speech)

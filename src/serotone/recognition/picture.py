@@ -135,7 +135,7 @@ def draw_explanation(explanation: Explanation, audio: Audio, *, start: float = 0
         weights.set_ylabel("share of\nattention", rotation=0, ha="right", va="center")
     else:
         about = (
-            f"Occlusion: how much less probable {prediction.label} becomes when each half second is silenced "
+            f"Occlusion: how much less probable {prediction.label} becomes when each half second is left out "
             "(difference of ln p)."
         )
         weights.set_ylabel("weight", rotation=0, ha="right", va="center")
@@ -205,7 +205,7 @@ def _segment(axes: "Axes", segment: Segment, seconds: float) -> None:
             axes.text(middle, 0.5, "no speech", ha="center", va="center", fontsize=8, color="#555555")
         return
     colour, hatch = look_of(segment.label)
-    axes.axvspan(segment.start, segment.end, facecolor=colour, hatch=hatch, edgecolor=_ink(colour), linewidth=0.8)
+    axes.axvspan(segment.start, segment.end, facecolor=colour, hatch=hatch, edgecolor=ink_on(colour), linewidth=0.8)
     words = f"{segment.label}{'?' * segment.uncertain}"
     upright = share > 0.009 * len(words)
     if upright or share > 0.018:
@@ -220,10 +220,14 @@ def look_of(label: str) -> tuple[str, str]:
     return LOOKS.get(label, _OTHER)
 
 
-def _ink(colour: str) -> str:
-    """What can be seen on a fill of this colour, in grey too."""
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is easier to read on this colour, such as ``#D55E00``.
+
+    >>> ink_on("#F0E442"), ink_on("#0072B2")
+    ('#000000', '#FFFFFF')
+    """
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return "#444444" if 0.3 * red + 0.6 * green + 0.1 * blue > 110 else "#EEEEEE"
+    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else "#FFFFFF"
 
 
 def _chances(figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels: Sequence[str]) -> None:
@@ -235,7 +239,7 @@ def _chances(figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels
     axes.tick_params(axis="y", length=0, pad=16)
     for row, label in enumerate(labels):  # the key to colours and hatches, next to each name
         colour, hatch = look_of(label)
-        look = {"facecolor": colour, "hatch": hatch, "edgecolor": _ink(colour), "linewidth": 0.6}
+        look = {"facecolor": colour, "hatch": hatch, "edgecolor": ink_on(colour), "linewidth": 0.6}
         axes.axhspan(row + 0.12, row + 0.88, -0.013, -0.002, clip_on=False, **look)
     if not labels:
         axes.text(0.5, 0.5, "no speech", transform=axes.transAxes, ha="center", va="center")

@@ -1,7 +1,7 @@
 """A bundle at work: audio in, predictions out, with onnxruntime."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -16,17 +16,16 @@ from serotone import audio
 from serotone.audio import Source
 from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
-from serotone.recognition.bundle import DEFAULT_BUNDLE, LEVELS, Bundle, load_bundle
-from serotone.recognition.hearing import Hearing, Listener, Row
-from serotone.recognition.prediction import Prediction, Segment
+from serotone.recognition.answering import Answerer
+from serotone.recognition.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from serotone.recognition.hearing import Hearing, Listener, Row, all_of_it
+from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
 from serotone.recognition.session import open_session
-from serotone.recognition.stream import Stream
-from serotone.recognition.timeline import Stretch, stretches
-from serotone.recognition.windows import pooled
+from serotone.recognition.stream import UPDATE_SECONDS, Stream
 
 
-class Recognizer:
+class Recognizer(Answerer):
     """Recognises emotion in speech with a bundle, given by shipped name or path.
 
     ``threads`` is the number of threads that one answer may use. ``sha256`` is the digest of the bundle that the caller
@@ -44,8 +43,6 @@ class Recognizer:
         self, bundle: str | Path | Bundle = DEFAULT_BUNDLE, *, threads: int = 1, sha256: str | None = None
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, sha256=sha256)
-        self.current_profile: Profile | None = None
-        self._adaptation: Adaptation | None = None
         self._threads = threads
         self._session: onnxruntime.InferenceSession | None = open_session(self.bundle, threads)
 
@@ -113,8 +110,10 @@ class Recognizer:
             start=start,
             end=end,
             channel=channel,
+            keep=lambda row: self.answered(row, speaker),
         )
-        return self.answer(hearing, speaker=speaker)
+        whole = None if hearing.whole is None else self.answered(hearing.whole, speaker)
+        return self.answer(replace(hearing, whole=whole, profile=self.profile_for(speaker)), speaker=speaker)
 
     def predict_many(
         self,
@@ -124,12 +123,16 @@ class Recognizer:
         timeline: bool = False,
         strict: bool = False,
         max_seconds: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        channel: int | None = None,
         speakers: Iterable[str | None] | None = None,
         on_error: Literal["return", "raise"] = "return",
     ) -> Iterator[Prediction | tuple[Source, SerotoneError]]:
         """The emotion of each recording, in order, as it is ready; ``speakers`` has whose voice each is.
 
-        A source that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there.
+        Everything else is as for `predict`, and the same for all: ``start``, ``end`` and ``channel``, too. A source
+        that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there.
         """
         for source, speaker in _paired(sources, speakers):
             try:
@@ -139,6 +142,9 @@ class Recognizer:
                     timeline=timeline,
                     strict=strict,
                     max_seconds=max_seconds,
+                    start=start,
+                    end=end,
+                    channel=channel,
                     speaker=speaker,
                 )
             except SerotoneError as error:
@@ -161,9 +167,21 @@ class Recognizer:
         speakers: Iterable[str | None] | None = None,
         name: str = "collection",
         source_rate: int | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        channel: int | None = None,
     ) -> "Recognizer":
         """A recogniser adapted to a collection of unlabelled recordings, which are read once; see `profile`."""
-        return self.with_profile(self.profile(sources, speakers=speakers, name=name, source_rate=source_rate))
+        profile = self.profile(
+            sources,
+            speakers=speakers,
+            name=name,
+            source_rate=source_rate,
+            start=start,
+            end=end,
+            channel=channel,
+        )
+        return self.with_profile(profile)
 
     def adaptation(self) -> Adaptation:
         """The heads that answer adapted; raises BundleError where the bundle has none."""
@@ -200,14 +218,17 @@ class Recognizer:
         name: str = "collection",
         source_rate: int | None = None,
         strict: bool = False,
+        start: float | None = None,
+        end: float | None = None,
+        channel: int | None = None,
         on_error: Callable[[Source, SerotoneError], None] | None = None,
     ) -> Profile:
         """The profile of a collection of unlabelled recordings, each read once and forgotten.
 
         ``speakers`` has whose voice each recording is, None where that is not known; each gets statistics of their own
-        within the collection. A recording up to ``max_seconds`` counts as one; of a longer one each window with speech
-        does. Recordings that cannot be read are passed over: ``on_error`` is called for each, or else a SerotoneWarning
-        counts them.
+        within the collection. ``start``, ``end`` and ``channel`` are as for `predict`. A recording up to
+        ``max_seconds`` counts as one; of a longer one each window with speech does. Recordings that cannot be read are
+        passed over: ``on_error`` is called for each, or else a SerotoneWarning counts them.
 
         Raises ProfileError: fewer than five clips or windows with speech.
         Raises BundleError: this bundle cannot be adapted.
@@ -217,7 +238,8 @@ class Recognizer:
         failed: list[SerotoneError] = []
         for source, speaker in _paired(sources, speakers):
             try:
-                builder.add(self.hear(source, source_rate=source_rate, strict=strict).embeddings, speaker)
+                heard = self.hear(source, source_rate=source_rate, strict=strict, start=start, end=end, channel=channel)
+                builder.add(heard.embeddings, speaker)
             except AudioError as error:
                 failed.append(error)
                 if on_error is not None:
@@ -240,10 +262,12 @@ class Recognizer:
         start: float | None = None,
         end: float | None = None,
         channel: int | None = None,
+        keep: Callable[[Row], Row] = all_of_it,
     ) -> Hearing:
         """What this recogniser hears in a recording: all that `answer` needs, and no audio; arguments as for `predict`.
 
-        Raises as `predict`.
+        ``keep`` says what is kept of each window. As it is, it can be answered adapted to any profile; without its
+        embedding, it takes next to no memory. Raises as `predict`.
         """
         self._opened()  # before anything is decoded
         with audio.blocks(
@@ -257,7 +281,7 @@ class Recognizer:
             end=end,
             channel=channel,
         ) as blocks:
-            listener = Listener(self.bundle, self.graph, windows=timeline)
+            listener = Listener(self.bundle, self.graph, windows=timeline, keep=keep)
             for block in blocks:
                 listener.feed(block)
             hearing = listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
@@ -276,108 +300,26 @@ class Recognizer:
         return replace(hearing, notes=heard.notes)
 
     def stream(
-        self, *, sample_rate: int, name: str = "stream", speaker: str | None = None, adapt: bool = False
+        self,
+        *,
+        sample_rate: int,
+        name: str = "stream",
+        speaker: str | None = None,
+        adapt: bool = False,
+        every_seconds: float | None = UPDATE_SECONDS,
     ) -> Stream:
         """A stream of live speech, mono at ``sample_rate`` Hz, in pieces of any size.
 
+        ``every_seconds`` it says what it hears now; with None it gives final updates alone, which takes less time.
         ``adapt`` lets its own profile grow as it hears; see `Stream`. ``speaker`` is whose voice it is, for a profile
         that knows them.
 
         Raises BundleError: ``adapt`` is asked of a bundle that cannot be adapted.
-        Raises ValueError: the sample rate is out of range, or this recogniser has a profile already and shall adapt.
+        Raises ValueError: the sample rate is out of range, ``every_seconds`` is below .1, or this recogniser has a
+            profile already and shall adapt.
         """
-        return Stream(self, sample_rate=sample_rate, name=name, speaker=speaker, adapt=adapt)
-
-    def answer(self, hearing: Hearing, *, speaker: str | None = None) -> Prediction:
-        """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`."""
-        bundle = self.bundle
-        known = hearing.profile or self.profile_for(speaker)
-        threshold = self.uncertain_below(known)
-        rows, answer = hearing.answering, None
-        if rows:
-            weights = np.array([row.weight for row in rows])
-            answer = pooled(self._answers(hearing, rows, speaker), weights)
-        label, probabilities, confidence, uncertain = self.named(answer, threshold)
-        reason = None
-        if label is None:
-            reason = "digital silence" if hearing.silent else hearing.silence
-        elif uncertain:
-            reason = f"confidence {confidence:.2f} is below {threshold:g}"
-        segments = self._segments(hearing, speaker, threshold)
-        return Prediction(
-            name=hearing.name,
-            label=label,
-            probabilities=probabilities,
-            confidence=confidence,
-            uncertain=uncertain,
-            reason=reason,
-            speech_seconds=hearing.speech.total,
-            duration_seconds=hearing.total / bundle.sample_rate,
-            windows=max(1, len(rows)),
-            warnings=hearing.warnings,
-            bundle=f"{bundle.name} {bundle.version}",
-            segments=segments if hearing.timeline else (),
-            profile=known,
-            channel=hearing.channel,
-            notes=hearing.notes,
-            shares=_shares(segments),
-        )
-
-    def named(
-        self, probabilities: NDArray[np.float64] | None, threshold: float
-    ) -> tuple[str | None, dict[str, float], float, bool]:
-        """Label, named probabilities, confidence and whether it is uncertain."""
-        if probabilities is None:
-            return None, {}, 0.0, True
-        best = int(probabilities.argmax())
-        named = dict(zip(self.bundle.labels, probabilities.tolist(), strict=True))
-        confidence = float(probabilities[best])
-        return self.bundle.labels[best], named, confidence, confidence < threshold
-
-    def probabilities(self, rows: Sequence[Row], speaker: str | None) -> NDArray[np.floating]:
-        """Probabilities (N, C) of what was heard: the graph's, or those of this recogniser's profile."""
-        if self.current_profile is None or self._adaptation is None:
-            return _plain(rows)
-        if any(row.embedding is None for row in rows):
-            raise ValueError("heard by another recogniser, whose bundle has no embeddings; use one recogniser for both")
-        embeddings = np.stack([row.embedding for row in rows if row.embedding is not None])
-        return self._adaptation.probabilities(embeddings, self.current_profile, speaker=speaker)
-
-    def uncertain_below(self, profile: Mapping[str, object] | None) -> float:
-        """The confidence below which an answer is uncertain, plain or adapted to what `Prediction.profile` says."""
-        level = None if profile is None else LEVELS[profile["speaker"] is not None]
-        return self.bundle.uncertain_below(level)
-
-    def profile_for(self, speaker: str | None) -> dict[str, object] | None:
-        """What a prediction says of the profile that it is adapted to."""
-        profile = self.current_profile
-        if profile is None or self._adaptation is None:
-            return None
-        own = speaker if self._adaptation.level(profile, speaker) == "speaker" else None
-        return {"name": profile.name, "count": profile.count, "speaker": own}
-
-    def _answers(self, hearing: Hearing, rows: Sequence[Row], speaker: str | None) -> NDArray[np.floating]:
-        """Probabilities (N, C) of rows of a hearing, which may be adapted already."""
-        return self.probabilities(rows, speaker) if hearing.profile is None else _plain(rows)
-
-    def _segments(self, hearing: Hearing, speaker: str | None, threshold: float) -> tuple[Segment, ...]:
-        """The segments of a recording, where its windows are known."""
-        if hearing.rows is None:
-            return ()
-        rate = self.bundle.sample_rate
-        found = [Stretch(0, hearing.total, 0.0, None)]
-        if hearing.rows:
-            answers = self._answers(hearing, hearing.rows, speaker)
-            spans = [(row.start, row.stop) for row in hearing.rows]
-            found = stretches(spans, answers, hearing.speech, total=hearing.total, sample_rate=rate)
-        return tuple(
-            Segment(
-                hearing.begin + stretch.start / rate,
-                hearing.begin + stretch.stop / rate,
-                *self.named(stretch.probabilities, threshold),
-                stretch.speech_seconds,
-            )
-            for stretch in found
+        return Stream(
+            self, sample_rate=sample_rate, name=name, speaker=speaker, adapt=adapt, every_seconds=every_seconds
         )
 
     def graph(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -390,22 +332,6 @@ class Recognizer:
         if not all(np.isfinite(values).all() for values in answers):
             raise BundleError(f"{self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle")
         return answers[0], answers[1] if len(answers) > 1 else None
-
-
-def _plain(rows: Sequence[Row]) -> NDArray[np.floating]:
-    """Probabilities (N, C) of rows as they are."""
-    return np.stack([row.probabilities for row in rows])
-
-
-def _shares(segments: Sequence[Segment]) -> dict[str, float]:
-    """The share of the seconds of speech that each label has, to four digits, the largest first."""
-    seconds: dict[str, float] = {}
-    for segment in segments:
-        if segment.label is not None:
-            seconds[segment.label] = seconds.get(segment.label, 0.0) + segment.speech_seconds
-    total = sum(seconds.values())
-    shares = {label: round(value / total, 4) for label, value in seconds.items()}
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) -> Iterator[tuple[Source, str | None]]:

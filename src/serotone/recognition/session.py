@@ -1,4 +1,4 @@
-"""The graph of a bundle, ready to run with onnxruntime."""
+"""Graphs, ready to run with onnxruntime."""
 
 import onnxruntime
 
@@ -6,19 +6,26 @@ from serotone.errors import BundleError
 from serotone.recognition.bundle import MODEL, Bundle
 
 
-def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
-    """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; expected at least 1")
+def start_session(graph: bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A graph of ONNX, ready to run on the processor; raises onnxruntime's own errors."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Clips differ in length. Memory patterns keep a plan per length, and memory grows with every new one.
+    # Recordings differ in length. Memory patterns keep a plan per length, and memory grows with every new one.
     options.enable_mem_pattern = False
+    # Without it, sums of products of integers overflow on x86 processors that have no VNNI.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
+    """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; expected at least 1")
     where = bundle.path / MODEL
     try:
-        session = onnxruntime.InferenceSession(bundle.read(MODEL), options, providers=["CPUExecutionProvider"])
+        session = start_session(bundle.read(MODEL), threads=threads)
     except BundleError:
         raise
     except Exception as error:  # onnxruntime's own errors share no base but Exception

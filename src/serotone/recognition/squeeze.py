@@ -7,6 +7,7 @@ in which pieces a recording comes. Training and recognition both hear through th
 
 from collections import deque
 from collections.abc import Iterable
+from copy import copy
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -73,6 +74,15 @@ class Piece(NamedTuple):
         """The sample of the recording that follows it."""
         return self.start + len(self.samples)
 
+    def until(self, place: int) -> "Piece":
+        """What of it lies before ``place`` in the recording."""
+        return self._replace(samples=self.samples[: max(0, place - self.start)])
+
+    def since(self, place: int) -> "Piece":
+        """What of it lies at ``place`` in the recording, and after."""
+        skip = max(0, place - self.start)
+        return self._replace(start=self.start + skip, samples=self.samples[skip:])
+
 
 class Squeezer:
     """The pieces of a stream that are heard, as they are known, in order.
@@ -120,6 +130,13 @@ class Squeezer:
         for block in self._phrases.finish():
             found += self._pauses.feed(block)
         return found + self._pauses.finish()
+
+    def ahead(self) -> list[Piece]:
+        """The pieces after those given out that would be heard if the stream ended with the last whole block.
+
+        Nothing is decided by it: what comes next may still say otherwise.
+        """
+        return self._pauses.ahead(self._phrases.ahead())
 
     def _begin(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The samples from where the sound begins, once enough of them are there; until then none."""
@@ -186,13 +203,20 @@ class _Phrases:
         self._threshold = self._threshold or self._whisper()
         return self._release()
 
+    def ahead(self) -> list[Piece]:
+        """The same blocks as they look now, undecided."""
+        return self._judge(self._threshold or self._whisper())
+
     def _whisper(self) -> float | None:
         return SPEECH if self._faint >= LEAST_SPEECH and not self._ordinary else None
 
     def _release(self) -> list[Piece]:
-        least = 2.0 if self._threshold is None else self._threshold
-        held, self._held = self._held, []
-        return [block._replace(speech=probability >= least) for block, probability in held]
+        blocks, self._held = self._judge(self._threshold), []
+        return blocks
+
+    def _judge(self, threshold: float | None) -> list[Piece]:
+        least = 2.0 if threshold is None else threshold
+        return [block._replace(speech=probability >= least) for block, probability in self._held]
 
 
 class _Pauses:
@@ -233,6 +257,13 @@ class _Pauses:
         before, after = (sum(len(piece.samples) for piece in pieces) for pieces in (self._before, self._left))
         earlier = min(before, max(missing // 2, missing - after))
         return [*_last(self._before, earlier), *found, *_first(self._left, missing - earlier)]
+
+    def ahead(self, blocks: Iterable[Piece]) -> list[Piece]:
+        """The pieces that would be kept if the stream ended after these further ``blocks``."""
+        other = copy(self)
+        other._pause, other._left = self._pause.copy(), self._left.copy()
+        found = [piece for block in blocks for piece in other.feed(block)]
+        return found + (other._close() if other.speaking else [])
 
     def _go_on(self, block: Piece) -> list[Piece]:
         """A short pause is kept; a stretch that begins has a margin before it."""

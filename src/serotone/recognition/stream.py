@@ -1,4 +1,4 @@
-"""Live speech: audio in, in pieces of any size and at any rate; an update every hop, and a prediction at the end."""
+"""Live speech: audio in, in pieces of any size and at any rate; updates on the way, and a prediction at the end."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from serotone.errors import AudioNotFiniteError
-from serotone.recognition.hearing import Listener, Row
+from serotone.recognition.hearing import Listener, Row, without_embedding
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder
 
@@ -20,46 +20,64 @@ SHRINKAGE = 15.0
 """Weight, in windows, of the bundle's training data in the profile that grows: a few windows do not say much yet."""
 
 
+UPDATE_SECONDS = 0.5
+"""How often a stream says what it hears now: as often as a turn can end."""
+
+LEAST_UPDATE_SECONDS = 0.1
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a stream hears now: the ``segment`` of one window, which ended just before.
+    """What a stream hears: the ``segment`` of one window. ``profile`` is as in `Prediction`.
 
-    Its label is None where a hop went by in which no window had speech. ``profile`` is as in `Prediction`.
+    Where it is ``final``, the window is one of those from which the timeline is made. Otherwise it says what the stream
+    hears now, before it is known where the turn or a pause ends: the last words so far, answered as if they were all.
+    Its label is None where nobody speaks now.
     """
 
     segment: Segment
     profile: dict[str, object] | None
+    final: bool
 
 
 class Stream:
     """Hears live speech; `serotone.Recognizer.stream` makes one. Not to be shared between threads.
 
-    The same audio gives the same answers in whatever pieces it comes, and the same as the recording of it would.
+    Every ``every_seconds`` of the stream an update says what is heard now, at once; it is not final. Each window of the
+    timeline has one that is, as soon as the window is known. The same audio gives the same updates and answers in
+    whatever pieces it comes, and the same answers as the recording of it would.
 
     With ``adapt`` the stream has a profile of its own, a collection of the windows heard so far. From `LEAST_COUNT` of
     them on each further window is answered adapted to it, and the update says so. What was answered stays as it was.
     """
 
     def __init__(
-        self, recognizer: "Recognizer", *, sample_rate: int, name: str, speaker: str | None, adapt: bool
+        self,
+        recognizer: "Recognizer",
+        *,
+        sample_rate: int,
+        name: str,
+        speaker: str | None,
+        adapt: bool,
+        every_seconds: float | None,
     ) -> None:
         bundle = recognizer.bundle
         if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
             raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
+        if every_seconds is not None and not every_seconds >= LEAST_UPDATE_SECONDS:
+            raise ValueError(f"every_seconds is {every_seconds}; expected at least {LEAST_UPDATE_SECONDS}, or None")
         if adapt and recognizer.current_profile is not None:
             raise ValueError("this recogniser is adapted to a profile already; use a plain one, or adapt=False")
         self._recognizer, self._name, self._speaker, self._rate = recognizer, name, speaker, bundle.sample_rate
         self._adaptation = recognizer.adaptation() if adapt else None
         self._builder = ProfileBuilder(name, bundle)
-        keep = recognizer.current_profile is not None
-        self._listener = Listener(bundle, recognizer.graph, windows=True, embeddings=keep)
+        self._listener = Listener(bundle, recognizer.graph, windows=True, keep=without_embedding)
         self._resample = None
         if sample_rate != bundle.sample_rate:
             self._resample = soxr.ResampleStream(sample_rate, bundle.sample_rate, 1, dtype="float32", quality="HQ")
-        self._hop = round(bundle.hop_seconds * bundle.sample_rate)
+        self._every = None if every_seconds is None else round(every_seconds * bundle.sample_rate)
         self._profile: dict[str, object] | None = None  # what is said of the stream's own
-        self._rows: list[Row] = []  # what is adapted to it
-        self._windows, self._before = 0, (0, 0.0)  # windows and seconds of speech, now and a hop ago
+        self._rows: list[Row] = []  # the windows of the timeline, answered
         self._silent, self._finished = True, False
 
     @property
@@ -97,56 +115,57 @@ class Stream:
         self._finished = True
         rows, hearing = self._listener.finish(self._name, silent=self._silent)
         for row in rows:
-            self._update(row)
-        if self._adaptation is not None:
-            whole = None if hearing.whole is None else self._adapted(hearing.whole)
-            hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._profile)
+            self._decided(row)
+        whole = None if hearing.whole is None else self._answered(hearing.whole)
+        hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._known())
         return self._recognizer.answer(hearing, speaker=self._speaker)
 
     def _hear(self, samples: NDArray[np.float32]) -> list[Update]:
-        """Updates from samples at the bundle's rate, taken hop by hop, so that silence is said at the same times."""
+        """Updates from samples at the bundle's rate, cut where one is due, so that each has heard the same."""
         found: list[Update] = []
         while len(samples):
-            part, samples = np.split(samples, [self._hop - self._listener.total % self._hop])
+            due = len(samples) if self._every is None else self._every - self._listener.total % self._every
+            part, samples = np.split(samples, [due])
             self._silent = self._silent and not part.any()
-            rows = self._listener.feed(part)
-            found += [self._update(row) for row in rows]
-            self._windows += len(rows)
-            if self._listener.total % self._hop == 0:
-                heard = (self._windows, self._listener.speech_seconds)
-                if heard == self._before:
-                    found.append(self._nothing())
-                self._before = heard
+            found += [self._decided(row) for row in self._listener.feed(part)]
+            if self._every is not None and self._listener.total % self._every == 0:
+                found.append(self._now(self._every / self._rate))
         return found
 
-    def _update(self, row: Row) -> Update:
-        """The update of one window, which joins the stream's own profile first."""
+    def _decided(self, row: Row) -> Update:
+        """The update of one window of the timeline, which joins the stream's own profile first."""
         if self._adaptation is not None and row.embedding is not None:
             self._builder.add(row.embedding[None])
             if self._builder.count >= LEAST_COUNT:
                 self._profile = {"name": self._name, "count": self._builder.count, "speaker": None}
-            row = self._adapted(row)
-            self._rows.append(row._replace(embedding=None))
-        recognizer, known = self._recognizer, self._known()
-        own = self._adaptation is not None
-        answer = row.probabilities if own else recognizer.probabilities([row], self._speaker)[0]
-        said = recognizer.named(np.asarray(answer, np.float64), recognizer.uncertain_below(known))
-        segment = Segment(row.start / self._rate, row.stop / self._rate, *said, row.weight)
-        return Update(segment, known)
+        answered = self._answered(row)
+        self._rows.append(answered)
+        return self._update(answered, final=True)
 
-    def _nothing(self) -> Update:
-        """The update of a hop without speech."""
+    def _now(self, every_seconds: float) -> Update:
+        """The update of what is heard now."""
+        row = self._listener.now()
+        if row is not None:
+            return self._update(self._answered(row), final=False)
         end = self.seconds
-        segment = Segment(end - self._hop / self._rate, end, None, {}, 0.0, True, 0.0)
-        return Update(segment, self._known())
+        return Update(Segment(end - every_seconds, end, None, {}, 0.0, True, 0.0), self._known(), final=False)
+
+    def _update(self, row: Row, *, final: bool) -> Update:
+        """The update of one window, answered already."""
+        recognizer, known = self._recognizer, self._known()
+        said = recognizer.named(np.asarray(row.probabilities, np.float64), recognizer.uncertain_below(known))
+        segment = Segment(row.start / self._rate, row.stop / self._rate, *said, row.weight)
+        return Update(segment, known, final)
 
     def _known(self) -> dict[str, object] | None:
         """The profile that answers are adapted to now."""
         return self._profile if self._adaptation is not None else self._recognizer.profile_for(self._speaker)
 
-    def _adapted(self, row: Row) -> Row:
-        """What the graph said, adapted to the stream's own profile where there is one yet."""
-        if self._adaptation is None or self._profile is None or row.embedding is None:
-            return row
+    def _answered(self, row: Row) -> Row:
+        """What the graph said, adapted to the recogniser's profile or to the stream's own, where there is one yet."""
+        if self._adaptation is None:
+            return self._recognizer.answered(row, self._speaker)
+        if self._profile is None or row.embedding is None:
+            return without_embedding(row)
         answers = self._adaptation.probabilities(row.embedding[None], self._builder.profile(), shrinkage=SHRINKAGE)
-        return row._replace(probabilities=answers[0])
+        return row._replace(probabilities=answers[0], embedding=None)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from serotone.errors import BundleError
 from serotone.recognition.levels import SILENT_DB, Loudness, block_levels
+from serotone.recognition.session import start_session
 
 SAMPLE_RATE = 16000
 BLOCK = 512
@@ -114,9 +115,4 @@ def _session() -> onnxruntime.InferenceSession:
         raise BundleError(
             f"{MODEL}: missing or damaged; install serotone again (pip install --force-reinstall serotone)"
         )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.enable_mem_pattern = False  # recordings differ in length
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return start_session(content)

@@ -1,6 +1,7 @@
 """Windows over what is heard of a recording, as it comes; seconds of speech; how the answers of windows become one."""
 
 from collections.abc import Iterable
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -16,15 +17,33 @@ PROBABILITY_FLOOR = 1e-7
 
 
 class Window(NamedTuple):
-    """Samples (T,) that the graph hears at once, from ``start`` to ``stop`` of the recording.
+    """The pieces that the graph hears at once, in order.
 
     ``speech`` is how many samples of speech it is the first to hear: each second of speech counts once.
     """
 
-    samples: NDArray[np.float32]
-    start: int
-    stop: int
+    pieces: tuple[Piece, ...]
     speech: int
+
+    @property
+    def start(self) -> int:
+        """Where in the recording it begins, in samples."""
+        return self.pieces[0].start
+
+    @property
+    def stop(self) -> int:
+        """The sample of the recording that follows it."""
+        return self.pieces[-1].stop
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """What the graph hears, (T,): the pieces, joined."""
+        return np.concatenate([piece.samples for piece in self.pieces])
+
+    def without(self, start: int, stop: int) -> NDArray[np.float32]:
+        """The same but for what lies from ``start`` to ``stop`` in the recording, (T',)."""
+        parts = [part for piece in self.pieces for part in (piece.until(start), piece.since(stop))]
+        return np.concatenate([part.samples for part in parts])
 
 
 class Cutter:
@@ -44,24 +63,43 @@ class Cutter:
         """The windows that are whole now."""
         found = []
         for piece in pieces:
-            found += self.wait(piece.start)
-            self._pieces.append(piece)
-            self._turn += len(piece.samples)
-            self._speech += len(piece.samples) if piece.speech else 0
+            found += self._append(piece)
             if self._turn >= max(self._cut + self._hop, self._least):
                 found.append(self._window())
         return found
 
     def wait(self, place: int) -> list[Window]:
         """The window that ends with the turn, where nobody has spoken for so long that it is over; ``place`` is now."""
-        over = self._pieces and place - self._pieces[-1].stop > self._pause
-        return self.finish() if over and self._turn >= self._least else []
+        return self.finish() if self._over(place) and self._turn >= self._least else []
 
     def finish(self) -> list[Window]:
         """The window that ends with the turn, where it has speech that no other has heard."""
         found = [self._window()] if self._speech else []
         self._turn = self._cut = 0
         return found
+
+    def ahead(self, pieces: Iterable[Piece], place: int) -> Window | None:
+        """The window that would end with the turn after these further ``pieces``; None where it is over by ``place``.
+
+        Its ``speech`` is what none of the windows that were cut has heard. Nothing is cut by it.
+        """
+        other = copy(self)
+        other._pieces = self._pieces.copy()
+        for piece in pieces:
+            other._append(piece)
+        return None if other._over(place) else other._window()
+
+    def _append(self, piece: Piece) -> list[Window]:
+        """Take in a piece; the window that ends with the turn before, where this one begins another."""
+        found = self.wait(piece.start)
+        self._pieces.append(piece)
+        self._turn += len(piece.samples)
+        self._speech += len(piece.samples) if piece.speech else 0
+        return found
+
+    def _over(self, place: int) -> bool:
+        """Whether nobody has spoken for so long before ``place`` that the turn is over, or nobody yet."""
+        return not self._pieces or place - self._pieces[-1].stop > self._pause
 
     def _window(self) -> Window:
         missing = min(max(self._turn, self._least), self._length)
@@ -76,7 +114,7 @@ class Cutter:
         self._pieces = taken.copy()
         speech, self._speech = self._speech, 0
         self._cut = self._turn
-        return Window(np.concatenate([piece.samples for piece in taken]), taken[0].start, taken[-1].stop, speech)
+        return Window(tuple(taken), speech)
 
 
 class Speech:

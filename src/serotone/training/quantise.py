@@ -4,11 +4,13 @@ A weight is rounded to int8 times a scale of its output channel, symmetric about
 of a system, which is then the system in every respect: it is what is evaluated, calibrated and exported. In its graph
 the weights lie on the grid already, so that :func:`compact`, which stores them as integers, loses nothing. A graph
 multiplies them out once, when a session is opened: onnxruntime folds a ``Cast`` and a ``Mul`` of constants, where it
-would keep a ``DequantizeLinear`` and run it at every call. Activations stay in float32.
+would keep a ``DequantizeLinear`` and run it at every call. Activations stay in float32, unless
+:func:`integer_products` lets the graph multiply integers: it rounds each time step of what enters a matrix product to 8
+bits, by a scale of that step alone, so that neither its neighbours nor a batch change it.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -84,6 +86,60 @@ def compact(graph: onnx.ModelProto, system: System) -> onnx.ModelProto:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a graph that :func:`compact` made whose matrix products multiply integers, and add them up exactly.
+
+    A product x W, x being (..., T, K), becomes round(127 x / m) W' times m s / 127: m is the largest absolute value of
+    the step, W' the stored integers and s their scales. Integers are unsigned about 128, which processors multiply
+    fastest; the session must ask for exact sums where a processor's own would overflow (``session.x64quantprecision``).
+    Convolutions and products without stored weights stay as they are.
+    """
+    model = copy.deepcopy(graph)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants = {"least": np.float32(1e-20), "levels": np.float32(LEVELS), "middle": np.float32(128)}
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(v), f"step.{k}") for k, v in constants.items())
+    model.graph.initializer.append(numpy_helper.from_array(np.array(128, np.uint8), "step.zero"))
+    nodes: list[onnx.NodeProto] = []
+    steps: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type != "MatMul" or f"{node.input[1]}.int8" not in stored:
+            nodes.append(node)
+            continue
+        (x, weight), (y,) = node.input, node.output
+        if x not in steps:  # what several products share is rounded once
+            steps.add(x)
+            nodes += [
+                helper.make_node("Abs", [x], [f"{x}.size"]),
+                helper.make_node("ReduceMax", [f"{x}.size"], [f"{x}.largest"], axes=[-1], keepdims=1),
+                helper.make_node("Max", [f"{x}.largest", "step.least"], [f"{x}.most"]),
+                helper.make_node("Div", ["step.levels", f"{x}.most"], [f"{x}.gain"]),
+                helper.make_node("Mul", [x, f"{x}.gain"], [f"{x}.scaled"]),
+                helper.make_node("Round", [f"{x}.scaled"], [f"{x}.rounded"]),
+                helper.make_node("Add", [f"{x}.rounded", "step.middle"], [f"{x}.moved"]),
+                helper.make_node("Cast", [f"{x}.moved"], [f"{x}.uint8"], to=onnx.TensorProto.UINT8),
+                helper.make_node("Div", [f"{x}.most", "step.levels"], [f"{x}.unit"]),
+            ]
+        nodes += [
+            helper.make_node("MatMulInteger", [f"{x}.uint8", f"{weight}.int8", "step.zero"], [f"{y}.int32"], node.name),
+            helper.make_node("Cast", [f"{y}.int32"], [f"{y}.sums"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{y}.sums", f"{x}.unit"], [f"{y}.units"]),
+            helper.make_node("Mul", [f"{y}.units", f"{weight}.scale"], [y]),
+        ]
+    del model.graph.node[:]
+    model.graph.node.extend(_needed(nodes, [output.name for output in model.graph.output]))
+    return model
+
+
+def _needed(nodes: list[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.NodeProto]:
+    """The nodes, in order, from which the outputs are computed."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]
 
 
 def _weights(encoder: nn.Module) -> Iterator[torch.Tensor]:
