@@ -41,11 +41,12 @@ def _answer(link: Connection, asked: dict[str, Any], memory_bytes: int) -> bytes
     name = asked["name"]
     try:
         about = _decode(link, **asked)
-    except MemoryError:
-        message = f"{name}: decoding it takes more than {memory_bytes >> 20} MiB of memory; send it as WAV or FLAC"
-        return ERROR + json.dumps({"error": "DecoderFailedError", "message": message}).encode()
-    except SerotoneError as error:
-        return ERROR + json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
+    except (MemoryError, SerotoneError) as error:
+        kind, message = type(error).__name__, str(error)
+        if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):  # in a decoder's callback
+            message = f"{name}: decoding it takes more than {memory_bytes >> 20} MiB of memory; send it as WAV or FLAC"
+            kind = "DecoderFailedError"
+        return ERROR + json.dumps({"error": kind, "message": message}).encode()
     return END + json.dumps(about).encode()
 
 

@@ -196,9 +196,12 @@ class Decoders:
 
     def _let_go(self, child: Decoder, sound: Decoded) -> bool:
         """Bring a child to where it can take the next recording; False, and its end, where it does not come there."""
-        if sound.finished and child.alive():
+        alive = child.alive()
+        if alive and sound.finished:
             return True
         with suppress(_DiedError):
+            if not alive:
+                raise _DiedError
             child.send(None)
             until = time.monotonic() + STOP_SECONDS
             while child.receive(until - time.monotonic())[0] == decoder.BLOCK:
