@@ -163,7 +163,13 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ("POST", "/v1/recognize", {"content": iter([bytes(90_000)] * 5)}, 413, "more than 0.4 MB"),
         ("POST", "/v1/recognize", {"files": {"sound": LOUD}}, 422, "other parts: sound"),
         ("POST", "/v1/recognize", {"files": [("file", LOUD), ("file", LOUD)]}, 413, "2 recordings"),
-        ("POST", "/v1/recognize", {"content": LOUD, "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
+        (
+            "POST",
+            "/v1/recognize",
+            {"content": LOUD, "headers": {"Content-Type": "multipart/form-data"}},
+            400,
+            "boundary",
+        ),
         ("POST", "/v1/profiles", {"files": [("file", LOUD)] * 4}, 422, "needs at least 5"),
         ("POST", "/v1/profiles", {"files": [("file", b"x")] * 13}, 413, "at most 12"),
         ("POST", "/v1/profiles?bundle=bound", {"files": [("file", LOUD)] * 5}, 422, "cannot be adapted"),
@@ -258,7 +264,9 @@ def test_a_full_queue_is_said_with_when_to_ask_again(client, monkeypatch):
     desk = client.app.state.desk
     begun, go_on = held(desk.service, monkeypatch)
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(client.post("/v1/recognize", content=LOUD))) for _ in "123"]
+    threads = [
+        threading.Thread(target=lambda: answers.append(client.post("/v1/recognize", content=LOUD))) for _ in "123"
+    ]
     for thread in threads:
         thread.start()
     try:

@@ -7,8 +7,8 @@ import asyncio
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,8 +18,8 @@ from serotone.serving.problems import ProblemError, response
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-OPEN_TO_ALL = ("/", "/page/", "/healthz", "/readyz", "/openapi.json")
-"""Paths that need no token: the page, which asks for one, and what says nothing of anybody; those in ``/`` begin so."""
+OPEN_TO_ALL = re.compile(r"/|/page/[^/]*|/healthz|/readyz|/openapi\.json")
+"""Paths that need no token: the page, which asks for one, and what says nothing of anybody."""
 
 BEARER = "bearer."
 """How a WebSocket of a browser gives the token, base64url without padding: it cannot set a header of its own."""
@@ -77,11 +77,11 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         """Raise ProblemError where a request is to be refused for what its head says."""
         headers = Headers(scope=scope)
-        host = urlsplit(f"//{headers.get('host', '')}")
-        if self._hosts is not None and _name(host.netloc) not in self._hosts:
-            raise ProblemError(421, f"this server answers as {' or '.join(self._hosts)}, not as {host.netloc[:80]!r}")
+        host = headers.get("host", "").lower()
+        if self._hosts is not None and _name(host) not in self._hosts:
+            raise ProblemError(421, f"this server answers as {' or '.join(self._hosts)}, not as {host[:80]!r}")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host.netloc:
+        if origin is not None and origin.lower().partition("://")[2] != host:
             raise ProblemError(403, f"a page of {origin[:80]!r} may not use this server; only its own page may")
         self._check_token(scope["path"], headers)
         size = headers.get("content-length", "0")
@@ -89,9 +89,7 @@ class Guard:
             raise self._too_large()
 
     def _check_token(self, path: str, headers: Headers) -> None:
-        if self._token is None or any(
-            path == open_ or (open_ == "/page/" and path.startswith(open_)) for open_ in OPEN_TO_ALL
-        ):
+        if self._token is None or OPEN_TO_ALL.fullmatch(path):
             return
         given = _given_token(headers)
         if given is None or not hmac.compare_digest(given, self._token):
@@ -129,12 +127,13 @@ class Guard:
         )
 
 
-def _name(netloc: str) -> str:
-    """The name in ``name:port``, without the brackets of an IPv6 address."""
-    try:
-        return urlsplit(f"//{netloc}").hostname or ""
-    except ValueError:
-        return ""
+def _name(host: str) -> str:
+    """The name in ``name:port``, without the brackets of an IPv6 address.
+
+    >>> _name("localhost:8000"), _name("[::1]:8000"), _name("::1")
+    ('localhost', '::1', '')
+    """
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def _given_token(headers: Headers) -> bytes | None:
