@@ -56,10 +56,11 @@ class Process:
                 break
         else:
             raise AssertionError("".join(self.log))
-        threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
+        self.reading = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
+        self.reading.start()
 
-    def client(self, **options):
-        return httpx.Client(base_url=self.url, timeout=60, **options)
+    def client(self, timeout=60):
+        return httpx.Client(base_url=self.url, timeout=timeout)
 
     def ask_to_end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -77,6 +78,8 @@ def running(*arguments, **environment):
     finally:
         server.process.kill()
         server.process.wait()
+        server.reading.join()
+        server.process.stderr.close()
 
 
 def until(holds, *, seconds=20.0):

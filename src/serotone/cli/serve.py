@@ -76,7 +76,7 @@ def serve(
     from serotone.serving.app import make_app
     from serotone.serving.guard import LOOPBACK
     from serotone.serving.limits import Limits
-    from serotone.serving.running import run
+    from serotone.serving.running import bind, run
     from serotone.serving.service import Service
 
     limits = Limits(
@@ -90,11 +90,12 @@ def serve(
         idle_seconds=idle_seconds,
         grace_seconds=grace_seconds,
     )
+    bound = bind(host, port)
     service = Service(bundle or [DEFAULT_BUNDLE], limits=limits, profiles=profiles, threads=threads)
     for recognizer in service.recognizers.values():
         remark_terms(recognizer.bundle)
     hosts = {*LOOPBACK, host, *(name or ())} if loopback or name else None
-    run(make_app(service, token=token, hosts=hosts), host=host, port=port)
+    run(make_app(service, token=token, hosts=hosts), bound)
 
 
 def _token(file: Path | None) -> str | None:

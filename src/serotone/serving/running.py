@@ -1,12 +1,14 @@
 """The server as a process: uvicorn, told to end in order."""
 
 import logging
+import os
 import socket
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from serotone.errors import SerotoneError
 from serotone.serving.app import Desk
 from serotone.serving.streams import MESSAGE_BYTES
 
@@ -63,13 +65,30 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(app: FastAPI, *, host: str, port: int, access_log: bool = True) -> None:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at an address, before anything is loaded; raises SerotoneError where it cannot be had."""
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        bound = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # elsewhere it would let two processes share the port
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise SerotoneError(
+            f"{host}, port {port}: cannot be listened at ({error.strerror}); give another --port or --host"
+        ) from error
+    return bound
+
+
+def run(app: FastAPI, bound: socket.socket) -> None:
     """Serve until a signal asks to end; a second one ends at once."""
     desk: Desk = app.state.desk
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         loop="asyncio",  # the same everywhere, whatever else is installed
         http="h11",
         ws="websockets-sansio",
@@ -79,8 +98,7 @@ def run(app: FastAPI, *, host: str, port: int, access_log: bool = True) -> None:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=round(desk.limits.grace_seconds),
         log_config=LOGGING,
-        access_log=access_log,
         server_header=False,
         proxy_headers=False,
     )
-    Server(config, desk).run()
+    Server(config, desk).run([bound])
