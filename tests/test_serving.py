@@ -147,7 +147,7 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ("GET", "/nothing", {}, 404, "openapi.json"),
         ("GET", "/v1/bundles/", {}, 404, "nothing at"),
         ("GET", "/page/../../etc/passwd", {}, 404, "nothing at"),
-        ("GET", "/v1/recognize", {}, 405, "does not take GET"),
+        ("GET", "/v1/recognize", {}, 405, "does not take GET, but POST"),
         ("POST", "/v1/recognize?timeline=perhaps", {"content": LOUD}, 422, "query.timeline"),
         ("POST", "/v1/recognize?start=2&end=1", {"content": LOUD}, 422, "expected more than start"),
         ("POST", "/v1/recognize?start=nan", {"content": LOUD}, 422, "query.start"),
@@ -174,6 +174,7 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ("POST", "/v1/profiles", {"files": [("file", b"x")] * 13}, 413, "at most 12"),
         ("POST", "/v1/profiles?bundle=bound", {"files": [("file", LOUD)] * 5}, 422, "cannot be adapted"),
         ("POST", "/v1/profiles?name=../x", {"files": [("file", LOUD)] * 5}, 422, "query.name"),
+        ("PATCH", "/v1/profiles/x", {}, 405, "but DELETE, GET"),
         ("GET", "/v1/profiles/-x", {}, 422, "path.name"),
     ],
 )

@@ -99,10 +99,11 @@ def test_a_stream_over_the_network_is_heard(server):
         messages = [json.loads(message) for message in stream]
     assert [message["kind"] for message in messages[-2:]] == ["update", "summary"]
     assert messages[-1]["label"] == "angry"
-    with connect(address) as stream, pytest.raises(ConnectionClosed) as closed:
+    with connect(address) as stream:
         stream.recv()
         stream.send(bytes(2 << 20))
-        stream.recv()
+        with pytest.raises(ConnectionClosed) as closed:
+            stream.recv()
     assert closed.value.rcvd.code == 1009
 
 

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from serotone.errors import AudioTooLongError, SerotoneError
 from serotone.serving.decoding import GoneError
@@ -79,11 +80,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> Response:
-        detail = {
-            404: f"there is nothing at {request.url.path}; /openapi.json lists what there is",
-            405: f"{request.url.path} does not take {request.method}",
-        }.get(error.status_code, error.detail)
-        return response(error.status_code, detail, headers=error.headers)
+        path, headers = request.url.path, dict(error.headers or {})
+        detail = error.detail
+        if error.status_code == 404:
+            detail = f"there is nothing at {path}; /openapi.json lists what there is"
+        elif error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
+            detail = f"{path} does not take {request.method}, but {headers['Allow']}"
+        return response(error.status_code, detail, headers=headers)
 
     @app.exception_handler(GoneError)
     @app.exception_handler(ClientDisconnect)
@@ -95,3 +99,9 @@ def install(app: FastAPI) -> None:
         # What went wrong is in the log; a stranger learns nothing of it.
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return response(500, "the server failed on this request; its log has the reason", error="InternalError")
+
+
+def _methods(request: Request) -> list[str]:
+    """What the address of a request takes, whichever of the routes has it."""
+    here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})
