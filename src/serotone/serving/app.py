@@ -56,9 +56,11 @@ SCHEMA = 1
 class Desk:
     """Where requests are taken in: the service, the pool that answers, the streams, and what is being received."""
 
-    def __init__(self, service: Service, folder: Path) -> None:
+    def __init__(self, service: Service) -> None:
         limits = service.limits
-        self.service, self.limits, self.folder = service, limits, folder
+        self.service, self.limits = service, limits
+        self._place = tempfile.TemporaryDirectory(prefix="serotone-")
+        self.folder = Path(self._place.name)
         self.pool = Pool(limits.workers, limits.queue)
         self.metrics = Metrics()
         self.streams = Streams(limits, self.metrics)
@@ -110,10 +112,12 @@ class Desk:
         await self.streams.drain(self.limits.grace_seconds)
 
     def close(self) -> None:
-        """Let go of the threads, the children and the recognisers."""
+        """Let go of the threads, the children, the recognisers and the folder of what is received."""
+        self.draining = True
         self.pool.close()
         self.streams.close()
         self.service.close()
+        self._place.cleanup()
 
 
 def make_app(service: Service, *, token: str | None = None, hosts: Collection[str] | None = None) -> FastAPI:
@@ -122,17 +126,14 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
     ``token`` is asked of everything but the page and the probes; None asks for none. ``hosts`` are the names under
     which the server may be called; None allows any.
     """
-    place = tempfile.TemporaryDirectory(prefix="serotone-")
-    desk = Desk(service, Path(place.name))
+    desk = Desk(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            desk.draining = True
             await asyncio.to_thread(desk.close)
-            place.cleanup()
 
     app = FastAPI(
         title="serotone",
