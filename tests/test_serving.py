@@ -286,6 +286,14 @@ def test_a_full_queue_is_said_with_when_to_ask_again(client, monkeypatch):
     assert client.get("/readyz").status_code == 200
 
 
+def test_a_server_that_is_about_to_end_takes_nothing_new(client, monkeypatch):
+    monkeypatch.setattr(client.app.state.desk, "draining", True)
+    for answer in (client.post("/v1/recognize", content=LOUD), client.get("/readyz")):
+        assert check_problem(answer)["status"] == 503
+        assert answer.headers["retry-after"]
+    assert client.get("/healthz").status_code == 200
+
+
 def test_metrics_count_by_route_and_not_by_path(client):
     client.get("/somewhere/else")
     recognised(client, LOUD)

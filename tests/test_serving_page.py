@@ -195,6 +195,9 @@ def test_a_segment_is_played_and_the_keyboard_is_enough(page, folder):
 def test_several_files_are_adapted_to_and_the_answers_say_so(page, folder, server):
     give(page, *(folder / f"clip{number}.wav" for number in range(5)))
     answered(page, 5)
+    page.find_elements(By.CSS_SELECTOR, "#rows button")[1].send_keys(Keys.ENTER)
+    until(lambda: part(page, "detail-title").text == "clip1.wav")
+    assert "clip1.wav" in page.switch_to.active_element.text
     part(page, "adapt").click()
     until(lambda: "adapted to profile-" in part(page, "facts").text)
     assert "made of 5 clips" in part(page, "adapted").text

@@ -75,6 +75,26 @@ def test_a_client_that_stops_sending_is_told(server):
     assert b"application/problem+json" in answer
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost:"])
+def test_a_connection_that_asks_nothing_is_closed(server, sent):
+    with raw(server) as connection:
+        connection.sendall(sent)
+        begun = time.monotonic()
+        assert connection.makefile("rb").read() == b""
+        assert 1 < time.monotonic() - begun < 15
+
+
+def test_what_is_no_http_gets_a_problem(server):
+    for sent in (b"hello\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n" + b"x" * 100_000):
+        with raw(server) as connection:
+            connection.sendall(sent)
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert b"application/problem+json" in head
+        assert json.loads(content)["status"] == 400
+
+
 def test_a_body_without_an_end_is_stopped_at_the_bound(server):
     with raw(server) as connection:
         connection.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -107,6 +127,7 @@ def test_a_stream_over_the_network_is_heard(server):
     assert closed.value.rcvd.code == 1009
 
 
+@pytest.mark.slow
 def test_it_ends_in_order_with_a_request_and_a_stream_in_flight(bundle):
     with running("--bundle", bundle, "--workers", "1") as server:
         answers = []

@@ -1,5 +1,6 @@
 """The server as a process: uvicorn, told to end in order."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -10,6 +11,7 @@ from fastapi import FastAPI
 
 from serotone.errors import SerotoneError
 from serotone.serving.app import Desk
+from serotone.serving.protocol import patient
 from serotone.serving.streams import MESSAGE_BYTES
 
 LOGGING: dict[str, Any] = {
@@ -59,9 +61,12 @@ class Server(uvicorn.Server):
                 )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is held, and end."""
+        """Finish what is held, and end; a second signal ends at once."""
         _log.info("ending: %d requests and %d streams are held", self._desk.pool.held, self._desk.streams.live)
-        await self._desk.drain()
+        draining = asyncio.ensure_future(self._desk.drain())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        draining.cancel()
         await super().shutdown(sockets)
 
 
@@ -90,7 +95,7 @@ def run(app: FastAPI, bound: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         loop="asyncio",  # the same everywhere, whatever else is installed
-        http="h11",
+        http=patient(desk.limits.idle_seconds),
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES,
         ws_ping_interval=desk.limits.idle_seconds,

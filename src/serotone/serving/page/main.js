@@ -105,7 +105,9 @@ function list() {
     button.addEventListener("click", () => (problem ? complain(problem.message) : found && select(recording)));
     return make("li", {}, button);
   });
+  const focused = [...part("rows").children].findIndex((row) => row.contains(document.activeElement));
   part("rows").replaceChildren(...rows);
+  rows[focused]?.firstChild.focus(); // the row is a new one
   part("adapt").hidden = !bundle()?.adaptable || state.profile !== null;
   part("plain").hidden = state.profile === null;
   const first = state.recordings.find(({ problem }) => problem)?.problem;
