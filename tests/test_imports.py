@@ -16,6 +16,7 @@ CORE_PYTHON = ROOT / ".venv-core" / "bin" / "python"
 EXTRAS = (
     "audformat",
     "av",
+    "fastapi",
     "jinja2",
     "lightning",
     "matplotlib",
@@ -23,6 +24,7 @@ EXTRAS = (
     "onnx",
     "optuna",
     "pandas",
+    "prometheus_client",
     "pyarrow",
     "pytorch_lightning",
     "ray",
@@ -32,7 +34,9 @@ EXTRAS = (
     "tensorboard",
     "torch",
     "torchmetrics",
+    "uvicorn",
     "wandb",
+    "websockets",
     "yaml",
 )
 """Top-level modules that the core install does not bring. It brings pydantic, which typer asks for; that serotone's own
@@ -111,6 +115,8 @@ def test_contracts_are_kept():
         ("training/__init__.py", "import serotone.recognition.recognizer", "Training writes bundles"),
         ("recipes/reading.py", "import torch", "Recipes and studies are read without torch"),
         ("runs/reading.py", "import yaml", "The core needs no training library"),
+        ("serving/service.py", "import torch", "The server needs recognition and no training library"),
+        ("recognition/stream.py", "import fastapi", "The core needs no server"),
     ],
 )
 def test_contracts_notice_a_wrong_import(tmp_path, module, line, contract):
@@ -155,10 +161,14 @@ def test_core_verifies_bundles():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_missing_extra_names_its_install_command(tmp_path):
-    done = serotone_core("train", "crnn-mel", "--corpus", f"synthetic={tmp_path}", "--out", tmp_path / "run")
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [(("train", "crnn-mel", "--corpus", "synthetic=corpus", "--out", "run"), "train"), (("serve",), "serve")],
+)
+def test_a_missing_extra_names_its_install_command(arguments, extra):
+    done = serotone_core(*arguments)
     assert done.returncode == 1
-    assert "pip install 'serotone[train]'" in done.stderr
+    assert f"pip install 'serotone[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

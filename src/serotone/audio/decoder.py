@@ -118,8 +118,8 @@ class _Link:
             faulthandler.dump_traceback_later(STALL_SECONDS, exit=True, file=nowhere)
 
 
-def limit_memory() -> None:
-    """Bound this process's address space. Windows has no such limit, and macOS does not enforce it."""
+def limit_memory(most_bytes: int = MEMORY_BYTES) -> None:
+    """Bound what this process may take from now on. Windows has no such limit, and macOS does not enforce it."""
     try:
         import resource
     except ImportError:
@@ -129,7 +129,7 @@ def limit_memory() -> None:
             taken = int(file.read().split()[0]) * resource.getpagesize()
     except OSError:
         taken = 2**33  # macOS maps this much for its shared libraries
-    for kind, most in ((resource.RLIMIT_AS, taken + MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+    for kind, most in ((resource.RLIMIT_AS, taken + most_bytes), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
         with suppress(ValueError, OSError):
             resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

@@ -50,9 +50,9 @@ class Blocks(Iterator[NDArray[np.float32]]):
     decoded twice, first to measure its channels. A stream that cannot seek is copied first, to its end: into memory, or
     from 64 MiB on into a temporary file.
 
-    ``name``, ``sample_rate`` (Hz) and ``channels`` are known from the start. ``notes`` and ``warnings`` are those of
-    `Audio`, as far as they are known yet. ``silent`` says that all samples so far are exactly zero, ``seconds`` how
-    long the blocks so far are.
+    ``name``, ``sample_rate`` (Hz), ``channels`` and ``source_rate`` (Hz) are known from the start. ``notes`` and
+    ``warnings`` are those of `Audio`, as far as they are known yet. ``silent`` says that all samples so far are exactly
+    zero, ``seconds`` how long the blocks so far are.
 
     >>> tone = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
     >>> with Blocks(tone, source_rate=44100) as blocks:
@@ -109,7 +109,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
     def _check_header(self, begin: float, channel: int | None) -> None:
         """What the header alone can tell, and the frames that are asked for."""
         name, track, end = self.name, self._track, self._end
-        self.channels, self._rate = track.channels, track.rate
+        self.channels, self.source_rate = track.channels, track.rate
         rate = track.rate
         if channel is not None and channel >= track.channels:
             count = f"{track.channels} channel{'s' if track.channels > 1 else ''}"
@@ -184,7 +184,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
             self._conclude()
 
     def _gathered(self) -> NDArray[np.float32]:
-        known, rate = self._known, self._rate
+        known, rate = self._known, self.source_rate
         expected = _START_VALUES if known is None else math.ceil(known / rate * self.sample_rate) + 1
         out = np.empty(min(expected, _START_VALUES), np.float32)
         filled = 0
@@ -206,13 +206,13 @@ class Blocks(Iterator[NDArray[np.float32]]):
                 yield block
 
     def _at_rate(self) -> Iterator[NDArray[np.float32]]:
-        if self._rate == self.sample_rate:
+        if self.source_rate == self.sample_rate:
             for block in self._decoded():
                 yield block.copy()  # decoders fill the same buffer again
             return
         import soxr  # here: not every read needs it
 
-        stream = soxr.ResampleStream(self._rate, self.sample_rate, 1, dtype="float32", quality="HQ")
+        stream = soxr.ResampleStream(self.source_rate, self.sample_rate, 1, dtype="float32", quality="HQ")
         for block in self._decoded():
             yield stream.resample_chunk(np.ascontiguousarray(block))
         if self._frames:
@@ -231,7 +231,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
                 self._check_values(block)
             self._frames += len(block)
             yield block
-        if self._frames > self._longest * self._rate + _ROUNDING:
+        if self._frames > self._longest * self.source_rate + _ROUNDING:
             raise self._too_long(f"more than {self._longest:g} s")
         if self._content is not None:
             self._content.check(self.name)
@@ -240,7 +240,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         extreme = max(abs(float(block.min())), abs(float(block.max())))  # NaN where there is one
         if not extreme <= _LOUDEST:
             bad = ~(np.abs(block) <= _LOUDEST)
-            seconds, value = (self._frames + int(bad.argmax())) / self._rate, float(block[bad.argmax()])
+            seconds, value = (self._frames + int(bad.argmax())) / self.source_rate, float(block[bad.argmax()])
             what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
             raise AudioNotFiniteError(f"{self.name}: {what} {seconds:.3f} s in; expected samples of about -1 to 1")
         self._peak = max(self._peak, extreme)
@@ -261,12 +261,12 @@ class Blocks(Iterator[NDArray[np.float32]]):
 
     def _reopen(self) -> None:
         self._track = self._open()
-        if (self._track.rate, self._track.channels) != (self._rate, self.channels):
+        if (self._track.rate, self._track.channels) != (self.source_rate, self.channels):
             raise AudioError(f"{self.name}: changed while it was read; read it again")
 
     def _conclude(self) -> None:
         """What only the end can show."""
-        name, rate, frames, track = self.name, self._rate, self._frames, self._track
+        name, rate, frames, track = self.name, self.source_rate, self._frames, self._track
         least = f"{self._min_seconds or 1 / self.sample_rate:.3g} s"
         damaged = bool(track.warnings)
         if frames == 0:

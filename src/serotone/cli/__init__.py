@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": "serotone.cli.predict:predict",
     "listen": "serotone.cli.listen:listen",
     "demo": "serotone.cli.demo:demo",
+    "serve": "serotone.cli.serve:serve",
     "adapt": "serotone.cli.adapt:adapt",
     "corpus": "serotone.cli.corpus:app",
     "train": "serotone.cli.train:train",

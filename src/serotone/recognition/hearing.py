@@ -1,8 +1,8 @@
 """What a recogniser heard in a recording: all that an answer needs, whatever profile it is adapted to, and no audio."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,32 @@ Graph = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.fl
 
 STEP_SECONDS = 10
 """What goes through the detector in one piece: enough to be fast, and little to hold in memory."""
+
+
+class Sound(Protocol):
+    """Mono float32 blocks (T,) at one rate, and what is known of their source once they have been taken.
+
+    `serotone.audio.Blocks` is one.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the source is called in messages."""
+
+    @property
+    def silent(self) -> bool:
+        """Whether every sample is exactly zero."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the source."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done that is not odd."""
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """The blocks, once."""
 
 
 class Row(NamedTuple):

@@ -18,7 +18,7 @@ from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarn
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.answering import Answerer
 from serotone.recognition.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from serotone.recognition.hearing import Hearing, Listener, Row, all_of_it
+from serotone.recognition.hearing import Hearing, Listener, Row, Sound, all_of_it
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
 from serotone.recognition.session import open_session
@@ -281,11 +281,26 @@ class Recognizer(Answerer):
             end=end,
             channel=channel,
         ) as blocks:
-            listener = Listener(self.bundle, self.graph, windows=timeline, keep=keep)
-            for block in blocks:
-                listener.feed(block)
-            hearing = listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
-            return replace(hearing, notes=blocks.notes, channel=channel, begin=start or 0.0)
+            return self.hear_blocks(blocks, timeline=timeline, start=start or 0.0, channel=channel, keep=keep)
+
+    def hear_blocks(
+        self,
+        blocks: Sound,
+        *,
+        timeline: bool = False,
+        start: float = 0.0,
+        channel: int | None = None,
+        keep: Callable[[Row], Row] = all_of_it,
+    ) -> Hearing:
+        """The same for sound that comes block by block at the bundle's sample rate, decoded wherever that may be.
+
+        ``start``, in seconds of the source, and ``channel`` say what the blocks are.
+        """
+        listener = Listener(self.bundle, self.graph, windows=timeline, keep=keep)
+        for block in blocks:
+            listener.feed(block)
+        hearing = listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
+        return replace(hearing, notes=blocks.notes, channel=channel, begin=start)
 
     def hear_audio(self, heard: audio.Audio, *, timeline: bool = False) -> Hearing:
         """The same for audio that has been read already, at the bundle's sample rate."""

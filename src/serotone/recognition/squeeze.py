@@ -41,7 +41,7 @@ FAINT_DB = 50.0
 """Samples so far below the peak around them are no sound: a recording played quieter loses them to rounding."""
 
 ONSET_SECONDS = 0.5
-"""How much of a recording is read, from its first sample that is not zero, before it is known where its sound begins."""
+"""How much of a recording is read, from its first sample that is not zero, to know where its sound begins."""
 
 
 class Detector(Protocol):
@@ -110,7 +110,8 @@ class Squeezer:
         """The sample up to which no further piece can begin; None where speech goes on, or may have begun."""
         if self._phrases.waiting or self._pauses.speaking:
             return None
-        return self.total - len(self._onset) - len(self._waiting) - self._margin  # what comes may be speech, with this margin before it
+        undecided = len(self._onset) + len(self._waiting)
+        return self.total - undecided - self._margin  # what comes may be speech, with this margin before it
 
     def feed(self, samples: NDArray[np.float32]) -> list[Piece]:
         """What is known to be heard now; ``samples`` is (T,) mono."""
@@ -146,7 +147,7 @@ class Squeezer:
         return self._from_onset() if len(self._onset) >= self._enough else samples[:0]
 
     def _from_onset(self) -> NDArray[np.float32]:
-        """What is held back, from its first sound on: louder than `FAINT_DB` below the peak of the first half second."""
+        """What is held back, from its first sound on: what is within `FAINT_DB` of the peak of the first half second."""
         held, self._onset, self._begun = self._onset, self._onset[:0], True
         first, _ = _sound([held[: self._enough]])
         return held[first:]

@@ -150,8 +150,8 @@ def power_to_whisper(
     large-scale weak supervision", 2022, and the released code). With another ``reference`` the logarithms are first
     moved so that it is at ``level``, and nothing is cut at 1e-10: the answer is then the same at every level of the
     recording. ``maximum`` is ``greatest``; ``loud`` is the mean power of the valid frames, all bands together, each
-    weighted by its own power: the level of vowels, where the maximum is that of one band of one frame. What lies more than ``decades`` below is cut. Lengths
-    None: every frame is valid. It is zero beyond each length.
+    weighted by its own power: the level of vowels, where the maximum is that of one band of one frame. What lies more
+    than ``decades`` below is cut. Lengths None: every frame is valid. It is zero beyond each length.
     """
     if reference == "absolute":
         logarithms = torch.log10(power.clamp_min(1e-10))

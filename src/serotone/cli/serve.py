@@ -1,0 +1,122 @@
+"""``serotone serve``: recognisers over HTTP and WebSocket, and a page that uses them."""
+
+import ipaddress
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serotone.cli.messages import remark, remark_terms
+from serotone.errors import MissingExtraError, SerotoneError
+from serotone.recognition.bundle import DEFAULT_BUNDLE
+
+TOKEN_VARIABLE = "SEROTONE_TOKEN"
+SHORTEST_TOKEN = 16
+"""Characters of a token; fewer might be guessed."""
+
+
+def serve(
+    bundle: Annotated[
+        list[str] | None,
+        typer.Option(help="A recogniser to serve; may be repeated. The first answers unless another is asked for."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="The address to listen at; others than this machine's need a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name under which this server may be called, such as emotion.example.org; may be repeated."
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help=f"Ask for the token in this file; unless given, for that in the variable {TOKEN_VARIABLE}."),
+    ] = None,
+    open_to_all: Annotated[
+        bool, typer.Option("--open", help="Serve other machines without a token: whoever reaches it may use it.")
+    ] = False,
+    profiles: Annotated[
+        Path | None, typer.Option(help="Keep profiles in this folder; unless given, in memory until the server ends.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Recordings at a time; unless given, one per core.")
+    ] = None,
+    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; the next one is answered with 503.")] = 16,
+    streams: Annotated[int, typer.Option(min=0, help="Live streams at a time.")] = 8,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="The longest recording.")] = 3600,
+    max_megabytes: Annotated[float, typer.Option(min=0.001, help="The largest body of a request.")] = 100,
+    decode_seconds: Annotated[float, typer.Option(min=0.1, help="How long decoding one recording may take.")] = 60,
+    decode_megabytes: Annotated[int, typer.Option(min=32, help="Memory that decoding one recording may take.")] = 512,
+    idle_seconds: Annotated[float, typer.Option(min=0.1, help="How long a client may send nothing.")] = 30,
+    grace_seconds: Annotated[float, typer.Option(min=1, help="How long requests are waited for at the end.")] = 30,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
+) -> None:
+    """Serve recognisers: an API and a page, on this machine unless told otherwise.
+
+    The page is at /, the API below /v1 and described at /openapi.json; docs/serving.md explains both. SIGTERM and
+    Ctrl-C finish what is being answered.
+    """
+    needed = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
+    if not all(map(find_spec, needed)):
+        raise MissingExtraError("a server", "serve")
+    token = _token(token_file)
+    loopback = _is_loopback(host)
+    if token is None and not loopback and not open_to_all:
+        raise typer.BadParameter(
+            f"{host} can be reached from other machines; set {TOKEN_VARIABLE} or give --token-file, or give --open to "
+            "serve whoever reaches it",
+            param_hint="--host",
+        )
+    if token is None and not loopback:
+        remark(f"{host} can be reached from other machines, and no token is asked for")
+    from serotone.serving.app import make_app
+    from serotone.serving.guard import LOOPBACK
+    from serotone.serving.limits import Limits
+    from serotone.serving.running import bind, run
+    from serotone.serving.service import Service
+
+    limits = Limits(
+        **({} if workers is None else {"workers": workers}),
+        queue=queue,
+        body_bytes=round(max_megabytes * 1e6),
+        max_seconds=max_seconds,
+        decode_seconds=decode_seconds,
+        decode_bytes=decode_megabytes << 20,
+        streams=streams,
+        idle_seconds=idle_seconds,
+        grace_seconds=grace_seconds,
+    )
+    bound = bind(host, port)
+    service = Service(bundle or [DEFAULT_BUNDLE], limits=limits, profiles=profiles, threads=threads)
+    for recognizer in service.recognizers.values():
+        remark_terms(recognizer.bundle)
+    hosts = {*LOOPBACK, host, *(name or ())} if loopback or name else None
+    run(make_app(service, token=token, hosts=hosts), bound)
+
+
+def _token(file: Path | None) -> str | None:
+    """The token that is asked for, None for none; raises SerotoneError where it is too short to be one."""
+    if file is not None:
+        token, where = file.read_text(encoding="utf-8").strip(), str(file)
+    else:
+        token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
+        if not token:
+            return None
+    if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise SerotoneError(
+            f"{where}: a token of {len(token)} characters; expected at least {SHORTEST_TOKEN} of ASCII without spaces, "
+            "such as those of: openssl rand -hex 32"
+        )
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

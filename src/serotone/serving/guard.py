@@ -1,0 +1,152 @@
+"""What every request passes first: who may ask, from where, and how much may be sent.
+
+One middleware in front of all routes, so that none can be added without it.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serotone.serving.limits import Limits
+from serotone.serving.problems import ProblemError, response
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+OPEN_TO_ALL = re.compile(r"/|/page/[^/]*|/healthz|/readyz|/openapi\.json")
+"""Paths that need no token: the page, which asks for one, and what says nothing of anybody."""
+
+BEARER = "bearer."
+"""How a WebSocket of a browser gives the token, base64url without padding: it cannot set a header of its own."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+        "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'"
+    ),
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What every answer carries. There is no CORS: pages of other origins cannot read any."""
+
+_HANG_UP = {"Connection": "close"}  # what is still being sent is not read
+
+
+class Guard:
+    """Refuses what may not be asked, bounds what is sent, and adds `HEADERS` to every answer.
+
+    ``token`` is asked of all but `OPEN_TO_ALL`; None asks for none. ``hosts`` are the names under which the server may
+    be called, which keeps out pages that point a name of their own at this machine; None allows any.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str] | None, limits: Limits) -> None:
+        self._app, self._hosts, self._limits = app, hosts, limits
+        self._token = None if token is None else token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with a problem."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            self._check(scope)
+        except ProblemError as error:
+            answer = response(error.status, error.detail, headers=error.headers)
+            await answer(scope, receive, send_with_headers)
+            return
+        bounded = self._bounded(receive) if scope["type"] == "http" else receive
+        await self._app(scope, bounded, send_with_headers)
+
+    def _check(self, scope: Scope) -> None:
+        """Raise ProblemError where a request is to be refused for what its head says."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        if self._hosts is not None and _name(host) not in self._hosts:
+            raise ProblemError(421, f"this server answers as {' or '.join(self._hosts)}, not as {host[:80]!r}")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower().partition("://")[2] != host:
+            raise ProblemError(403, f"a page of {origin[:80]!r} may not use this server; only its own page may")
+        self._check_token(scope["path"], headers)
+        size = headers.get("content-length", "0")
+        if size.isdecimal() and int(size) > self._limits.body_bytes:
+            raise self._too_large()
+
+    def _check_token(self, path: str, headers: Headers) -> None:
+        if self._token is None or OPEN_TO_ALL.fullmatch(path):
+            return
+        given = _given_token(headers)
+        if given is None or not hmac.compare_digest(given, self._token):
+            what = "this server asks for a token" if given is None else "this is not the server's token"
+            raise ProblemError(
+                401, f"{what}; send the header: Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"}
+            )
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """The same body, in which ProblemError is raised where it is too large, or does not come."""
+        size, whole = 0, False
+
+        async def receive_within() -> Message:
+            nonlocal size, whole
+            if whole:  # what comes now is that the client goes away
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), self._limits.idle_seconds)
+            except TimeoutError:
+                raise ProblemError(
+                    408, f"nothing came for {self._limits.idle_seconds:g} s; send the body again", headers=_HANG_UP
+                ) from None
+            size += len(message.get("body", b""))
+            if size > self._limits.body_bytes:
+                raise self._too_large()
+            whole = not message.get("more_body", False)
+            return message
+
+        return receive_within
+
+    def _too_large(self) -> ProblemError:
+        most = self._limits.body_bytes / 1e6
+        return ProblemError(
+            413, f"a body of more than {most:g} MB; send less at once, or a compressed format", headers=_HANG_UP
+        )
+
+
+def _name(host: str) -> str:
+    """The name in ``name:port``, without the brackets of an IPv6 address.
+
+    >>> _name("localhost:8000"), _name("[::1]:8000"), _name("::1")
+    ('localhost', '::1', '')
+    """
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _given_token(headers: Headers) -> bytes | None:
+    """The token that a request gives, in its header or as a protocol of its WebSocket."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip().encode()
+    for protocol in headers.get("sec-websocket-protocol", "").split(","):
+        text = protocol.strip()
+        if text.startswith(BEARER):
+            encoded = text.removeprefix(BEARER)
+            try:
+                return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+            except (binascii.Error, ValueError):
+                return b""
+    return None

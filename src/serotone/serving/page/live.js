@@ -1,0 +1,117 @@
+// Live mode: the microphone to the server, and what it says at once.
+
+import * as api from "./api.js";
+import { bars, doubt, dress, make, share } from "./looks.js";
+import { Microphone, wav } from "./sound.js";
+
+const STRIP_SECONDS = 60;
+const KEPT_PIECES = 18000; // of a tenth of a second
+const MOST_WAITING = 4e6; // bytes that may wait to be sent
+
+const part = (id) => document.getElementById(id);
+
+export class Live {
+  // Listen until `end` is called or the server ends; then `done(summary, file)` or `failed(error)`.
+  constructor(bundle, profile, { done, failed }) {
+    Object.assign(this, { bundle, profile, done, failed });
+    this.pieces = []; // what can be played afterwards
+    this.unsent = [];
+    this.lost = 0;
+    this.cells = [];
+    this.until = 0;
+    this.summary = null;
+    this.problem = null;
+  }
+
+  async begin() {
+    this.microphone = await Microphone.open((piece) => this.take(piece));
+    this.socket = api.stream({ bundle: this.bundle.name, profile: this.profile, rate: this.microphone.rate });
+    this.socket.onopen = () => this.send();
+    this.socket.onmessage = (event) => this.hear(JSON.parse(event.data));
+    this.socket.onclose = () => this.close();
+    this.draw(null);
+    part("live").hidden = false;
+  }
+
+  take(piece) {
+    if (this.pieces.length < KEPT_PIECES) {
+      this.pieces.push(piece);
+    }
+    this.unsent.push(piece);
+    this.send();
+  }
+
+  send() {
+    if (this.socket?.readyState !== WebSocket.OPEN) {
+      return;
+    }
+    for (const piece of this.unsent.splice(0)) {
+      if (this.socket.bufferedAmount < MOST_WAITING) {
+        this.socket.send(piece);
+      } else {
+        this.lost += piece.length;
+      }
+    }
+  }
+
+  hear(message) {
+    if (message.kind === "update") {
+      this.place(message);
+      this.draw(message);
+    } else if (message.kind === "summary") {
+      this.summary = message;
+    } else if (message.kind === "problem") {
+      this.problem = new api.Problem(message);
+    }
+  }
+
+  // A window says only what no earlier one heard: a cell a second, as `serotone listen` shows them.
+  place(update) {
+    const first = Math.floor(update.label === null ? update.start : Math.max(update.start, Math.min(this.until, update.end - 1)));
+    for (let second = Math.max(0, first); second < Math.max(first + 1, Math.round(update.end)); second += 1) {
+      if (update.label !== null || !this.cells[second]) {
+        this.cells[second] = update;
+      }
+    }
+    this.until = update.label === null ? this.until : update.end;
+  }
+
+  draw(update) {
+    const silent = !update || update.label === null;
+    part("live-label").textContent = update ? update.label ?? "no speech" : "listening";
+    part("live-doubt").textContent = silent ? "" : `probability ${share(update.confidence)}, ${doubt(update)}`;
+    bars(part("live-bars"), this.bundle, silent ? null : update);
+    const end = Math.max(STRIP_SECONDS, this.cells.length);
+    const cells = Array.from({ length: STRIP_SECONDS }, (_, i) => {
+      const cell = make("i");
+      const said = this.cells[end - STRIP_SECONDS + i];
+      if (said?.label) {
+        dress(cell, this.bundle, said.label);
+        cell.className = doubt(said);
+      }
+      return cell;
+    });
+    part("live-strip").replaceChildren(...cells);
+  }
+
+  async end() {
+    await this.microphone.close();
+    if (this.socket.readyState === WebSocket.OPEN) {
+      this.socket.send(JSON.stringify({ kind: "end" }));
+    }
+  }
+
+  async close() {
+    await this.microphone.close().catch(() => {}); // it may be closed already
+    part("live").hidden = true;
+    if (this.summary) {
+      if (this.lost) {
+        const seconds = (this.lost / this.microphone.rate).toFixed(1);
+        this.summary.warnings.push(`${seconds} s were lost: the server or the way to it is too slow`);
+      }
+      this.done(this.summary, wav(this.pieces, this.microphone.rate));
+    } else {
+      this.failed(this.problem ?? new Error("the server ended the stream; try again"));
+    }
+  }
+}

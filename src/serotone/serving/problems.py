@@ -1,0 +1,107 @@
+"""Every error as RFC 9457 has it: ``application/problem+json``, whatever part of the server it comes from.
+
+``type`` is ``about:blank``, so ``title`` is the phrase of the status; ``error`` is the name of the class, the same that
+``serotone predict --format json`` gives under ``failures``; ``detail`` says what was given, what was expected, and what
+to do.
+"""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Match
+
+from serotone.errors import AudioTooLongError, SerotoneError
+from serotone.serving.decoding import GoneError
+
+MEDIA_TYPE = "application/problem+json"
+
+GONE = 499
+"""The status that the log and the metrics have where the client went away before its answer; nobody receives it."""
+
+_log = logging.getLogger("serotone.serving")
+
+
+class ProblemError(Exception):
+    """A request that is refused: the status, what to tell the client, and headers of the answer."""
+
+    def __init__(self, status: int, detail: str, *, error: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.error, self.headers = status, detail, error, dict(headers or {})
+
+    def to_dict(self) -> dict[str, object]:
+        """The problem as JSON holds it."""
+        return body(self.status, self.detail, error=self.error)
+
+
+def body(status: int, detail: str, *, error: str = "", **members: object) -> dict[str, object]:
+    """The members of a problem; ``error`` is left out where there is no class to name."""
+    named = {"error": error} if error else {}
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **named, **members}
+
+
+def response(
+    status: int, detail: str, *, error: str = "", headers: Mapping[str, str] | None = None, **members: object
+) -> JSONResponse:
+    """A problem as an answer."""
+    content = body(status, detail, error=error, **members)
+    return JSONResponse(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def of_error(error: SerotoneError) -> ProblemError:
+    """The problem that an error of the package is: what the client sent cannot be used."""
+    status = 413 if isinstance(error, AudioTooLongError) else 422
+    return ProblemError(status, str(error), error=type(error).__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of an application be a problem."""
+
+    @app.exception_handler(ProblemError)
+    def problem(request: Request, error: ProblemError) -> Response:
+        return response(error.status, error.detail, error=error.error, headers=error.headers)
+
+    @app.exception_handler(SerotoneError)
+    def foreseen(request: Request, error: SerotoneError) -> Response:
+        return problem(request, of_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        found = [{"where": ".".join(map(str, item["loc"])), "message": str(item["msg"])} for item in error.errors()]
+        detail = "; ".join(f"{item['where']}: {item['message']}" for item in found)
+        return response(422, detail, errors=found)
+
+    @app.exception_handler(HTTPException)
+    def refused(request: Request, error: HTTPException) -> Response:
+        path, headers = request.url.path, dict(error.headers or {})
+        detail = error.detail
+        if error.status_code == 404:
+            detail = f"there is nothing at {path}; /openapi.json lists what there is"
+        elif error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(request))
+            detail = f"{path} does not take {request.method}, but {headers['Allow']}"
+        return response(error.status_code, detail, headers=headers)
+
+    @app.exception_handler(GoneError)
+    @app.exception_handler(ClientDisconnect)
+    def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=GONE)  # to nobody
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> Response:
+        # What went wrong is in the log; a stranger learns nothing of it.
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return response(500, "the server failed on this request; its log has the reason", error="InternalError")
+
+
+def _methods(request: Request) -> list[str]:
+    """What the address of a request takes, whichever of the routes has it."""
+    here = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in getattr(route, "methods", None) or ()})

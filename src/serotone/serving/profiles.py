@@ -1,0 +1,88 @@
+"""Profiles that the server keeps: a bounded number, in memory, or in a folder where they outlive it."""
+
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from serotone.errors import SerotoneError
+from serotone.recognition.profile import load_profile
+from serotone.recognition.recognizer import Recognizer
+from serotone.serving.problems import ProblemError
+
+SUFFIX = ".profile.json"
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a profile may be called: its name is part of an address, and of a file's name."""
+
+_log = logging.getLogger("serotone.serving")
+
+
+class Profiles:
+    """Adapted recognisers by the names of their profiles; may be shared between threads.
+
+    In a folder, ``NAME.profile.json`` is what ``serotone adapt`` writes, so that one can be put there by hand. Those
+    that cannot be used are passed over with a line in the log.
+    """
+
+    def __init__(self, most: int, recognizers: Mapping[str, Recognizer], folder: Path | None = None) -> None:
+        self._most, self._folder = most, folder
+        self._kept: dict[str, Recognizer] = {}
+        self._lock = threading.Lock()
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        plain = {recognizer.bundle.sha256: recognizer for recognizer in recognizers.values()}
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            name = path.name.removesuffix(SUFFIX)
+            try:
+                profile = load_profile(path)
+                if profile.bundle_sha256 not in plain:
+                    raise ProblemError(404, f"{path}: a profile of {profile.bundle}, which is not served here")
+                if not re.fullmatch(NAME, name) or len(self._kept) >= most:
+                    raise ProblemError(409, f"{path}: not a name that is served, or more than {most} profiles")
+                self._kept[name] = plain[profile.bundle_sha256].with_profile(profile)
+            except (SerotoneError, ProblemError) as error:
+                _log.warning("passed over: %s", error)
+
+    def names(self) -> list[str]:
+        """Those that there are, sorted."""
+        with self._lock:
+            return sorted(self._kept)
+
+    def get(self, name: str) -> Recognizer:
+        """The recogniser that is adapted to a profile; raises ProblemError where there is none of that name."""
+        with self._lock:
+            if name in self._kept:
+                return self._kept[name]
+        raise ProblemError(404, f"no profile {name}; make it with POST /v1/profiles, or ask GET /v1/profiles")
+
+    def check(self, name: str) -> None:
+        """Raise ProblemError where no profile can be added under this name."""
+        with self._lock:
+            self._check(name)
+
+    def add(self, name: str, recognizer: Recognizer) -> None:
+        """Keep an adapted recogniser; raises ProblemError as `check`."""
+        profile = recognizer.current_profile
+        assert profile is not None
+        with self._lock:
+            self._check(name)
+            if self._folder is not None:
+                profile.save(self._folder / f"{name}{SUFFIX}")
+            self._kept[name] = recognizer
+
+    def remove(self, name: str) -> None:
+        """Forget a profile; raises ProblemError where there is none of that name."""
+        self.get(name)
+        with self._lock:
+            self._kept.pop(name, None)
+            if self._folder is not None:
+                (self._folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+
+    def _check(self, name: str) -> None:
+        if name in self._kept:
+            raise ProblemError(409, f"there is a profile {name} already; delete it, or choose another name")
+        if len(self._kept) >= self._most:
+            raise ProblemError(409, f"{len(self._kept)} profiles are kept, and no more can be: delete one")

@@ -1,0 +1,109 @@
+"""The server as a process: uvicorn, told to end in order."""
+
+import asyncio
+import logging
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from serotone.errors import SerotoneError
+from serotone.serving.app import Desk
+from serotone.serving.protocol import patient
+from serotone.serving.streams import MESSAGE_BYTES
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "filters": {"paths": {"()": "serotone.serving.running.PathsOnly"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths"]}},
+    "loggers": {
+        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "uvicorn.access": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "serotone.serving": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}
+"""All of the log on standard error; names of recordings are not in it."""
+
+
+class PathsOnly(logging.Filter):
+    """Leaves the options of a request out of the log: they may name a recording."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten a line of uvicorn's about a request: client, method, path, version, status."""
+        if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == 5:
+            client, method, path, version, status = record.args
+            record.args = (client, method, str(path).partition("?")[0], version, status)
+        return True
+
+
+_log = logging.getLogger("serotone.serving")
+
+
+class Server(uvicorn.Server):
+    """Ends in order: streams send their summaries, requests get their answers, and only then connections close."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say where."""
+        await super().startup(sockets)
+        if self.started:
+            for listening in self.servers[0].sockets:
+                host, port = listening.getsockname()[:2]
+                _log.info(
+                    "serotone listens at http://%s:%d (Ctrl-C ends it)", f"[{host}]" if ":" in host else host, port
+                )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what is held, and end; a second signal ends at once."""
+        _log.info("ending: %d requests and %d streams are held", self._desk.pool.held, self._desk.streams.live)
+        draining = asyncio.ensure_future(self._desk.drain())
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait({draining}, timeout=0.1)
+        draining.cancel()
+        await super().shutdown(sockets)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket at an address, before anything is loaded; raises SerotoneError where it cannot be had."""
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        bound = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # elsewhere it would let two processes share the port
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise SerotoneError(
+            f"{host}, port {port}: cannot be listened at ({error.strerror}); give another --port or --host"
+        ) from error
+    return bound
+
+
+def run(app: FastAPI, bound: socket.socket) -> None:
+    """Serve until a signal asks to end; a second one ends at once."""
+    desk: Desk = app.state.desk
+    config = uvicorn.Config(
+        app,
+        loop="asyncio",  # the same everywhere, whatever else is installed
+        http=patient(desk.limits.idle_seconds),
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
+        ws_ping_interval=desk.limits.idle_seconds,
+        ws_ping_timeout=desk.limits.idle_seconds,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=round(desk.limits.grace_seconds),
+        log_config=LOGGING,
+        server_header=False,
+        proxy_headers=False,
+    )
+    Server(config, desk).run([bound])

@@ -1,0 +1,84 @@
+"""What a client sends, in temporary files: one recording as the body itself, or several as parts of a form."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from serotone.serving.problems import ProblemError
+
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A recording: what its sender calls it, and the file that holds it."""
+
+    name: str
+    path: Path
+
+
+@asynccontextmanager
+async def received(
+    request: Request, folder: Path, *, most: int, name: str | None = None
+) -> AsyncIterator[list[Upload]]:
+    """The recordings in the body of a request, at most ``most``; their files are gone afterwards.
+
+    A body that is no form is one recording, called ``name``.
+
+    Raises ProblemError: there is none, or one too many.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
+            yield await _parts(request, Path(place), most, name)
+        else:
+            yield [await _whole(request, Path(place), name)]
+
+
+async def _whole(request: Request, place: Path, name: str | None) -> Upload:
+    path, size = place / "0", 0
+    with path.open("wb") as file:
+        async for piece in request.stream():
+            file.write(piece)
+            size += len(piece)
+    if not size:
+        raise ProblemError(422, "the body is empty; send a recording: its bytes, or a form with a part named file")
+    return Upload(clean(name), path)
+
+
+async def _parts(request: Request, place: Path, most: int, name: str | None) -> list[Upload]:
+    async with request.form(max_files=most + 1, max_fields=most + 1) as form:
+        files = [(key, value) for key, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not files or len(files) != len(form.multi_items()) or {key for key, _ in files} != {"file"}:
+            others = ", ".join(sorted({clean(key) for key in form if key != "file"})) or "none"
+            raise ProblemError(422, f"expected parts named file that hold recordings; other parts: {others}")
+        if len(files) > most:
+            raise ProblemError(413, f"{len(files)} recordings in one request; at most {most}: send the others apart")
+        uploads = []
+        for number, (_, value) in enumerate(files):
+            path = place / str(number)
+            await asyncio.to_thread(_copy, value, path)
+            uploads.append(Upload(clean(name or value.filename), path))
+        return uploads
+
+
+def _copy(upload: UploadFile, path: Path) -> None:
+    upload.file.seek(0)
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+
+
+def clean(name: str | None) -> str:
+    """A name fit for messages: no folders, nothing that cannot be printed, not too long.
+
+    >>> clean("calls/monday" + chr(10) + ".wav"), clean(None)
+    ('monday?.wav', 'upload')
+    """
+    last = PureWindowsPath(PurePosixPath(name or "").name).name
+    return "".join(c if c.isprintable() else "?" for c in last)[:LONGEST_NAME] or "upload"

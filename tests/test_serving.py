@@ -1,0 +1,311 @@
+"""The server's API: recordings, bundles, profiles, probes, and every error as a problem."""
+
+import json
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+from starlette.testclient import TestClient
+
+from made_server import make_server, until, wav
+from serotone import Recognizer
+from serotone.recognition.profile import load_profile
+from serotone.serving import schemas
+from serotone.serving.decoding import Decoder
+from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
+
+LOUD, QUIET = wav(tone(1, 0.9)), wav(tone(1, 0.02))
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles")
+    make_adaptable_bundle(folder / "toy")
+    data = [{"name": "toy", "licence": "CC BY-NC 4.0", "utterances": 3, "non_commercial": True}]
+    make_toy_bundle(folder / "bound", name="bound", data=data)
+    return folder / "toy", folder / "bound"
+
+
+@pytest.fixture(scope="module")
+def client(bundles):
+    app = make_server(*bundles, body_bytes=400_000, max_seconds=6.0, files=12, profiles=None)
+    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield client
+
+
+def recognised(client, content, *, status=200, name="clip.wav", **options):
+    answer = client.post("/v1/recognize", params=options, files={"file": (name, content)})
+    assert answer.status_code == status, answer.text
+    if status == 200:
+        schemas.Recognition.model_validate(answer.json())
+    else:
+        check_problem(answer)
+    return answer.json()
+
+
+def check_problem(answer):
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    schemas.Problem.model_validate(problem)
+    assert problem["status"] == answer.status_code
+    assert problem["detail"]
+    return problem
+
+
+def test_an_upload_is_recognised(client):
+    answer = recognised(client, LOUD, name="call.wav")
+    assert (answer["name"], answer["label"], answer["bundle"]) == ("call.wav", "angry", "toy 1")
+    assert answer["segments"] == []
+    assert answer["non_commercial"] is False
+
+
+def test_a_raw_body_is_recognised_whatever_its_type_says(client):
+    for kind in ("application/octet-stream", "audio/wav", "application/x-www-form-urlencoded"):
+        answer = client.post("/v1/recognize?name=raw", content=QUIET, headers={"Content-Type": kind})
+        assert (answer.json()["name"], answer.json()["label"]) == ("raw", "sad")
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"timeline": True}, {"start": 0.5, "end": 4.5, "timeline": True}, {"channel": 1}, {"start": 2.0}]
+)
+def test_the_server_answers_as_the_recogniser_does(client, bundles, tmp_path, options):
+    said = np.concatenate([tone(2, 0.9), np.zeros(SAMPLE_RATE, np.float32), buzz(2, 0.3)])
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav(np.stack([said, said[::-1]], axis=1), subtype="PCM_16"))
+    answer = recognised(client, path.read_bytes(), name="call.wav", **options)
+    offline = Recognizer(bundles[0]).predict(path, **options).to_dict()
+    assert answer.pop("non_commercial") is False
+    for key in ("probabilities",):
+        assert answer.pop(key) == pytest.approx(offline.pop(key), abs=1e-4)
+    assert [s["label"] for s in answer["segments"]] == [s["label"] for s in offline["segments"]]
+    assert answer == offline | {"name": "call.wav"}
+
+
+def test_another_bundle_answers_when_asked_and_says_its_terms(client):
+    answer = recognised(client, LOUD, bundle="bound")
+    assert (answer["bundle"], answer["non_commercial"]) == ("bound 1", True)
+
+
+def test_bundles_are_listed_with_colours_and_terms(client):
+    listed = schemas.Bundles.model_validate(client.get("/v1/bundles").json())
+    assert [(b.name, b.adaptable, b.non_commercial) for b in listed.bundles] == [
+        ("toy", True, False),
+        ("bound", False, True),
+    ]
+    assert listed.bundles[0].colours["angry"] == "#D55E00"
+
+
+def test_a_profile_is_made_used_read_and_forgotten(client, bundles, tmp_path):
+    files = [("file", (f"{i}.wav", wav(tone(1, 0.05 + 0.02 * i)))) for i in range(6)]
+    files.append(("file", ("notes.txt", b"not audio at all")))
+    made = client.post("/v1/profiles?name=office", files=files)
+    assert made.status_code == 201
+    assert made.headers["location"] == "/v1/profiles/office"
+    assert made.json()["count"] == 6
+    assert [failure["name"] for failure in made.json()["failures"]] == ["notes.txt"]
+    schemas.NewProfile.model_validate(made.json())
+    answer = recognised(client, LOUD, profile="office")
+    assert answer["profile"] == {"name": "office", "count": 6, "speaker": None}
+
+    written = tmp_path / "office.profile.json"
+    written.write_text(client.get("/v1/profiles/office").text, encoding="utf-8")
+    clip = tmp_path / "clip.wav"
+    clip.write_bytes(LOUD)
+    offline = Recognizer(bundles[0]).with_profile(load_profile(written)).predict(clip)
+    assert answer["probabilities"] == pytest.approx(offline.probabilities, abs=1e-4)
+
+    assert [row["name"] for row in client.get("/v1/profiles").json()["profiles"]] == ["office"]
+    assert check_problem(client.post("/v1/profiles?name=office", files=files))["status"] == 409
+    recognised(client, LOUD, profile="office", bundle="bound", status=422)
+    assert client.delete("/v1/profiles/office").status_code == 204
+    assert check_problem(client.delete("/v1/profiles/office"))["status"] == 404
+    recognised(client, LOUD, profile="office", status=404)
+
+
+def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
+    files = [("file", (f"{i}.wav", LOUD)) for i in range(5)]
+    (tmp_path / "broken.profile.json").write_text("{", encoding="utf-8")
+    with TestClient(make_server(*bundles, profiles=tmp_path, workers=1, max_seconds=6.0)) as client:
+        assert client.post("/v1/profiles?name=kept", files=files).status_code == 201
+    with TestClient(make_server(*bundles, profiles=tmp_path, profiles_kept=1)) as client:
+        assert [row["name"] for row in client.get("/v1/profiles").json()["profiles"]] == ["kept"]
+        full = client.post("/v1/profiles?name=more", files=files)
+        assert check_problem(full)["status"] == 409
+        assert "kept" in full.json()["detail"]
+        client.delete("/v1/profiles/kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.profile.json"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "words"),
+    [
+        ("GET", "/nothing", {}, 404, "openapi.json"),
+        ("GET", "/v1/bundles/", {}, 404, "nothing at"),
+        ("GET", "/page/../../etc/passwd", {}, 404, "nothing at"),
+        ("GET", "/v1/recognize", {}, 405, "does not take GET, but POST"),
+        ("POST", "/v1/recognize?timeline=perhaps", {"content": LOUD}, 422, "query.timeline"),
+        ("POST", "/v1/recognize?start=2&end=1", {"content": LOUD}, 422, "expected more than start"),
+        ("POST", "/v1/recognize?start=nan", {"content": LOUD}, 422, "query.start"),
+        ("POST", "/v1/recognize?timelines=true", {"content": LOUD}, 422, "query.timelines"),
+        ("POST", "/v1/recognize?bundle=tyo", {"content": LOUD}, 404, "did you mean toy?"),
+        ("POST", "/v1/recognize?profile=none", {"content": LOUD}, 404, "no profile none"),
+        ("POST", "/v1/recognize?channel=3", {"content": LOUD}, 422, "channel 3 was asked for"),
+        ("POST", "/v1/recognize", {"content": b""}, 422, "the body is empty"),
+        ("POST", "/v1/recognize", {"content": b"hello, I am text"}, 422, "upload: not audio"),
+        ("POST", "/v1/recognize", {"content": LOUD[:2000]}, 422, "upload: "),
+        ("POST", "/v1/recognize", {"content": wav(tone(7, 0.5), subtype="PCM_U8")}, 413, "at most 6 s"),
+        ("POST", "/v1/recognize", {"content": bytes(400_001)}, 413, "more than 0.4 MB"),
+        ("POST", "/v1/recognize", {"content": iter([bytes(90_000)] * 5)}, 413, "more than 0.4 MB"),
+        ("POST", "/v1/recognize", {"files": {"sound": LOUD}}, 422, "other parts: sound"),
+        ("POST", "/v1/recognize", {"files": [("file", LOUD), ("file", LOUD)]}, 413, "2 recordings"),
+        (
+            "POST",
+            "/v1/recognize",
+            {"content": LOUD, "headers": {"Content-Type": "multipart/form-data"}},
+            400,
+            "boundary",
+        ),
+        ("POST", "/v1/profiles", {"files": [("file", LOUD)] * 4}, 422, "needs at least 5"),
+        ("POST", "/v1/profiles", {"files": [("file", b"x")] * 13}, 413, "at most 12"),
+        ("POST", "/v1/profiles?bundle=bound", {"files": [("file", LOUD)] * 5}, 422, "cannot be adapted"),
+        ("POST", "/v1/profiles?name=../x", {"files": [("file", LOUD)] * 5}, 422, "query.name"),
+        ("PATCH", "/v1/profiles/x", {}, 405, "but DELETE, GET"),
+        ("GET", "/v1/profiles/-x", {}, 422, "path.name"),
+    ],
+)
+def test_every_error_is_a_problem(client, method, path, options, status, words):
+    answer = client.request(method, path, **options)
+    assert answer.status_code == status, answer.text
+    assert words in check_problem(answer)["detail"]
+
+
+def test_a_failure_of_the_server_tells_a_stranger_nothing(client, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise RuntimeError("the secret reason")
+
+    monkeypatch.setattr(client.app.state.desk.service, "predict", fail, raising=False)
+    answer = client.post("/v1/recognize", content=LOUD)
+    assert answer.status_code == 500
+    assert "secret" not in json.dumps(check_problem(answer))
+    assert "the secret reason" in caplog.text
+
+
+def stopped(monkeypatch, then):
+    """Let children stop before they decode anything; ``then`` is called with the number of each."""
+    send = Decoder.send
+
+    def stop_and_send(self, request):
+        os.kill(self.pid, signal.SIGSTOP)
+        send(self, request)
+        then(self.pid)
+
+    monkeypatch.setattr(Decoder, "send", stop_and_send)
+
+
+def test_a_decoder_that_is_killed_is_one_error(client, monkeypatch):
+    decoders = client.app.state.desk.service.decoders
+    before = decoders.failures
+    with monkeypatch.context() as patch:
+        stopped(patch, lambda pid: os.kill(pid, signal.SIGKILL))
+        problem = recognised(client, LOUD, status=422)
+    assert problem["error"] == "DecoderFailedError"
+    assert "exit code -9" in problem["detail"]
+    assert decoders.failures == before + 1
+    assert recognised(client, LOUD)["label"] == "angry"
+
+
+def test_a_bomb_of_silence_is_refused_without_decoding_it(bundles):
+    app = make_server(bundles[0], decoded_values=3 * SAMPLE_RATE)
+    with TestClient(app) as client:
+        bomb = wav(np.zeros((2 * SAMPLE_RATE, 2), np.float32), format="FLAC", subtype="PCM_16")
+        assert len(bomb) < 10_000
+        answer = client.post("/v1/recognize", content=bomb)
+        assert answer.status_code == 413
+        assert "2 channels at 16000 Hz" in check_problem(answer)["detail"]
+        assert client.post("/v1/recognize", content=LOUD).status_code == 200
+
+
+def test_a_decoder_that_takes_too_long_is_ended(bundles, monkeypatch):
+    with TestClient(make_server(bundles[0], decode_seconds=0.2)) as client:
+        with monkeypatch.context() as patch:
+            stopped(patch, lambda pid: None)
+            answer = client.post("/v1/recognize", content=LOUD)
+        assert answer.status_code == 422
+        assert "did not finish in time" in check_problem(answer)["detail"]
+
+
+def test_a_decoder_that_takes_too_much_memory_is_one_error(bundles):
+    with TestClient(make_server(bundles[0], decode_bytes=1 << 20)) as client:
+        wide = wav(np.zeros((3000, 900), np.float32), subtype="FLOAT")
+        answer = client.post("/v1/recognize", content=wide)
+        assert answer.status_code == 422
+        assert "1 MiB of memory" in check_problem(answer)["detail"]
+        assert client.get("/healthz").status_code == 200
+
+
+def held(service, monkeypatch):
+    """Let answers wait for an event."""
+    begun, go_on, predict = threading.Semaphore(0), threading.Event(), type(service).predict
+
+    def wait(self, *arguments):
+        begun.release()
+        assert go_on.wait(30)
+        return predict(self, *arguments)
+
+    monkeypatch.setattr(type(service), "predict", wait)
+    return begun, go_on
+
+
+def test_a_full_queue_is_said_with_when_to_ask_again(client, monkeypatch):
+    desk = client.app.state.desk
+    begun, go_on = held(desk.service, monkeypatch)
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(client.post("/v1/recognize", content=LOUD))) for _ in "123"
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        assert begun.acquire(timeout=20)
+        until(lambda: desk.pool.held == 3)
+        busy = client.post("/v1/recognize", content=LOUD)
+        assert check_problem(busy)["status"] == 503
+        assert int(busy.headers["retry-after"]) >= 1
+        assert check_problem(client.get("/readyz"))["status"] == 503
+        assert client.get("/healthz").json()["status"] == "alive"
+    finally:
+        go_on.set()
+        for thread in threads:
+            thread.join()
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_server_that_is_about_to_end_takes_nothing_new(client, monkeypatch):
+    monkeypatch.setattr(client.app.state.desk, "draining", True)
+    for answer in (client.post("/v1/recognize", content=LOUD), client.get("/readyz")):
+        assert check_problem(answer)["status"] == 503
+        assert answer.headers["retry-after"]
+    assert client.get("/healthz").status_code == 200
+
+
+def test_metrics_count_by_route_and_not_by_path(client):
+    client.get("/somewhere/else")
+    recognised(client, LOUD)
+    text = client.get("/metrics").text
+    assert 'serotone_requests_total{method="GET",route="other",status="404"}' in text
+    assert 'serotone_requests_total{method="POST",route="/v1/recognize",status="200"}' in text
+    assert 'serotone_answers_total{adapted="false",bundle="toy"}' in text
+    assert "serotone_requests_held 0.0" in text
+    assert "somewhere" not in text
+
+
+def test_nothing_is_left_behind(client):
+    desk = client.app.state.desk
+    until(lambda: not list(desk.folder.iterdir()))
+    assert (desk.uploads, desk.pool.held, desk.streams.live) == (0, 0, 0)

@@ -1,0 +1,199 @@
+"""The server as a process: how it begins, how it ends, and clients that vanish or send without end."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from made_server import SOURCE, running, until, wav
+from toy_bundle import make_toy_bundle, tone
+
+LOUD = wav(tone(1, 0.9))
+LONG = wav(np.tile(tone(10, 0.9), 120), subtype="PCM_16")  # twenty minutes
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "toy"
+    make_toy_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(bundle):
+    with running("--bundle", bundle, "--workers", "1", "--idle-seconds", "2", "--max-megabytes", "50") as server:
+        yield server
+
+
+def figure(server, name):
+    """A figure of /metrics."""
+    with server.client() as client:
+        rows = client.get("/metrics").text.splitlines()
+    return float(next(row for row in rows if row.startswith(f"{name} ")).split()[1])
+
+
+def test_it_listens_on_this_machine_only_and_answers(server):
+    assert server.url.startswith("http://127.0.0.1:")
+    with server.client() as client:
+        assert client.post("/v1/recognize", content=LOUD).json()["label"] == "angry"
+
+
+def raw(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def test_clients_that_vanish_cost_nothing(server):
+    head = b"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+    for sent in (b"", head[:20], head, head + LOUD[:1000]):
+        with raw(server) as connection:
+            connection.sendall(sent)
+    with server.client(timeout=0.3) as client, pytest.raises(httpx.ReadTimeout):
+        client.post("/v1/recognize", content=LONG, params={"timeline": True})
+    until(lambda: figure(server, "serotone_uploads") == 0 and figure(server, "serotone_requests_held") == 0)
+    assert figure(server, "serotone_decoder_failures") == 0
+    with server.client() as client:
+        assert client.post("/v1/recognize", content=LOUD).json()["label"] == "angry"
+
+
+def test_a_client_that_stops_sending_is_told(server):
+    with raw(server) as connection:
+        connection.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nRIFF")
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost:"])
+def test_a_connection_that_asks_nothing_is_closed(server, sent):
+    with raw(server) as connection:
+        connection.sendall(sent)
+        begun = time.monotonic()
+        assert connection.makefile("rb").read() == b""
+        assert 1 < time.monotonic() - begun < 15
+
+
+def test_what_is_no_http_gets_a_problem(server):
+    for sent in (b"hello\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n" + b"x" * 100_000):
+        with raw(server) as connection:
+            connection.sendall(sent)
+            answer = connection.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert b"application/problem+json" in head
+        assert json.loads(content)["status"] == 400
+
+
+def test_a_body_without_an_end_is_stopped_at_the_bound(server):
+    with raw(server) as connection:
+        connection.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sent, piece = 0, bytes(1 << 20)
+        try:
+            while sent < 200:
+                connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+                sent += 1
+        except OSError:
+            pass  # it hung up
+        assert sent < 100
+    until(lambda: figure(server, "serotone_uploads") == 0)
+
+
+def test_a_stream_over_the_network_is_heard(server):
+    address = server.url.replace("http", "ws") + "/v1/stream?encoding=f32le"
+    with connect(address) as stream:
+        assert json.loads(stream.recv())["kind"] == "ready"
+        for piece in np.split(tone(5, 0.9), 50):
+            stream.send(piece.tobytes())
+        stream.send(json.dumps({"kind": "end"}))
+        messages = [json.loads(message) for message in stream]
+    assert [message["kind"] for message in messages[-2:]] == ["update", "summary"]
+    assert messages[-1]["label"] == "angry"
+    with connect(address) as stream:
+        stream.recv()
+        stream.send(bytes(2 << 20))
+        with pytest.raises(ConnectionClosed) as closed:
+            stream.recv()
+    assert closed.value.rcvd.code == 1009
+
+
+@pytest.mark.slow
+def test_it_ends_in_order_with_a_request_and_a_stream_in_flight(bundle):
+    with running("--bundle", bundle, "--workers", "1") as server:
+        answers = []
+        with (
+            server.client() as client,
+            connect(server.url.replace("http", "ws") + "/v1/stream?encoding=f32le") as stream,
+        ):
+            stream.send(tone(3, 0.9).tobytes())
+            assert json.loads(stream.recv())["kind"] == "ready"
+            assert json.loads(stream.recv())["kind"] == "update"
+            asking = threading.Thread(
+                target=lambda: answers.append(client.post("/v1/recognize?timeline=true", content=LONG))
+            )
+            asking.start()
+            until(lambda: figure(server, "serotone_requests_held") == 1)
+            server.ask_to_end()
+            messages = [json.loads(message) for message in stream]
+            asking.join()
+        assert messages[-1]["kind"] == "summary"
+        assert stream.close_code == 1001
+        assert answers[0].status_code == 200
+        assert answers[0].json()["duration_seconds"] == 1200
+        assert server.wait() in (0, -15, 143)
+        server.reading.join()
+        assert "Traceback" not in "".join(server.log)
+
+
+def serve(*arguments, **environment):
+    command = [sys.executable, "-m", "serotone", "serve", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        env={"PATH": "", "PYTHONPATH": str(SOURCE)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "status", "words"),
+    [
+        (("--host", "0.0.0.0"), {}, 2, "can be reached from other machines"),
+        (("--host", "192.0.2.1"), {}, 2, "SEROTONE_TOKEN"),
+        ((), {"SEROTONE_TOKEN": "short"}, 1, "at least 16"),
+        (("--bundle", "nothing-of-this-name"), {}, 1, "nothing-of-this-name"),
+    ],
+)
+def test_what_is_not_safe_or_not_there_is_refused_at_the_start(arguments, environment, status, words):
+    done = serve(*arguments, **environment)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_told(server):
+    port = server.url.rsplit(":", 1)[1]
+    done = serve("--port", port)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert port in done.stderr
+
+
+def test_the_log_holds_paths_and_no_options(server):
+    with server.client() as client:
+        client.post("/v1/recognize?name=secret-name", content=LOUD)
+    until(lambda: any("POST /v1/recognize" in line for line in server.log))
+    time.sleep(0.1)
+    assert "secret-name" not in "".join(server.log)
