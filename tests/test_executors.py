@@ -22,9 +22,10 @@ from typing import Any
 import psutil
 import pytest
 
+from serotone import cluster
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError
-from serotone.experiments.executors import Place, Work, cluster, processes, ray_task, run
+from serotone.experiments.executors import Place, Work, processes, ray_task, run
 from serotone.experiments.executors import ray as on_ray
 from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Unit, unit_of
@@ -312,7 +313,7 @@ def tree(root: subprocess.Popen[str]) -> Iterator[Callable[[], list[psutil.Proce
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_ray, "find_spec", lambda name: None)
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"training on a Ray cluster .* 'serotone\[ray\]'"):
         Diary().follow([], [], Place("ray"))
 
@@ -321,7 +322,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("ray://head:10001", "run the study on a machine of the cluster"),
+        ("ray://head:10001", "run this on a machine of the cluster"),
         ("head", "no Ray at head: ValueError: expected host:port"),
         ("127.0.0.1:1", "no Ray at 127.0.0.1:1: ConnectionRefusedError.* ray start --head"),
     ],
@@ -487,7 +488,7 @@ def test_a_disk_that_workers_do_not_see_is_written_by_the_driver(
     unit = study(utterances, Path("relative"))[0]
     unit.folder.mkdir(parents=True)
     (unit.folder / CHECKPOINT).write_text("of another run: whoever reads it fails")
-    monkeypatch.setattr(cluster, "write_text", lambda path, text: path.write_text("another token"))
+    monkeypatch.setattr(on_ray, "write_text", lambda path, text: path.write_text("another token"))
     diary = Diary()
     diary.follow([unit], utterances, Place("ray", address=nodes.address, corpora="shared"))
     assert diary.kinds(unit) == ["started", "finished"]

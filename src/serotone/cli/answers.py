@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from serotone.cli.formats import BY_LINE, Answers
 from serotone.cli.messages import Progress, complain, remark
-from serotone.cli.recordings import STDIN, Found, Part
+from serotone.cli.recordings import STDIN, Found, source_of
 from serotone.errors import AudioError, SerotoneError
 
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
     from serotone.cli.writers import Writer
     from serotone.recognition.hearing import Hearing
+    from serotone.recognition.part import Part
     from serotone.recognition.prediction import Prediction
     from serotone.recognition.recognizer import Recognizer
 
@@ -32,7 +33,7 @@ class Wish:
 
     format: Answers
     timeline: bool
-    part: Part
+    part: "Part"
     check: Callable[[], None]
     speakers: Mapping[str, str | None]
     kept: Mapping[str, list["Hearing"]] = field(default_factory=dict)
@@ -79,7 +80,7 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
     for name, problem in found:
         if problem is None:
             try:
-                parts = wish.part.hear(recognizer, name, timeline=wish.timeline)
+                parts = wish.part.hear(recognizer, source_of(name), timeline=wish.timeline)
                 for part in parts:
                     builder.add(part.embeddings, wish.speakers.get(name))
                 size = sum(part.nbytes for part in parts)
@@ -157,7 +158,7 @@ def _write(
             try:
                 if problem is not None:
                     raise problem
-                parts = wish.kept.get(name) or wish.part.hear(recognizer, name, timeline=wish.timeline)
+                parts = wish.kept.get(name) or wish.part.hear(recognizer, source_of(name), timeline=wish.timeline)
                 predictions = [recognizer.answer(part, speaker=wish.speakers.get(name)) for part in parts]
                 wish.check()
             except SerotoneError as error:

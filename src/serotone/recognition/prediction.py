@@ -103,7 +103,7 @@ class Prediction:
     def to_pandas(self) -> "DataFrame":
         """The segments as a table: a row for each, empty without a timeline.
 
-        The columns are those of the CSV file that ``serotone predict --timeline`` writes; probabilities are ``p_<label>``.
+        The columns are those of the CSV file that ``serotone predict --timeline`` writes.
         What is unknown is missing (None or NaN).
 
         Raises MissingExtraError: pandas is not installed.
