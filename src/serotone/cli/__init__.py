@@ -25,6 +25,7 @@ COMMANDS = {
     "listen": "serotone.cli.listen:listen",
     "demo": "serotone.cli.demo:demo",
     "adapt": "serotone.cli.adapt:adapt",
+    "score": "serotone.cli.score:score",
     "corpus": "serotone.cli.corpus:app",
     "train": "serotone.cli.train:train",
     "crossval": "serotone.cli.crossval:crossval",
