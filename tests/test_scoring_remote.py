@@ -12,7 +12,7 @@ from serotone.recognition.recognizer import Recognizer
 from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
-from pyarrow import dataset  # noqa: E402
+from pyarrow import dataset
 
 NAMES = {"calls/a.wav": tone(1, 0.9), "calls/deep/b.flac": buzz(1, 0.2), "other/c.wav": tone(1, 0.9)}
 

@@ -7,17 +7,20 @@ and paths must be the same there; URLs need no shared disk.
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from serotone.cluster import cluster, reason, require_ray, set_aside, signals_kept
+from serotone.cluster import cluster, reason, require_ray, room, set_aside, signals_kept
 from serotone.errors import AudioMissingError, RunError
 from serotone.scoring.pool import Worker
 from serotone.scoring.terms import Outcome, Recording, Terms
 
 BATCH = 16
 """Recordings that are sent to an actor at a time, and heard again where it is lost."""
+
+LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
 
 FAILURES = 3
 """How often Ray Data may give up before anything has come of it."""
@@ -34,7 +37,7 @@ def run(recordings: Sequence[Recording], terms: Terms, jobs: int | None, address
     """
     require_ray("scoring on a Ray cluster")
     left = {recording.name: recording for recording in recordings}
-    with signals_kept(), set_aside(), cluster(address):
+    with signals_kept(), set_aside(), _quiet(), cluster(address):
         failures = 0
         while left:
             before = len(left)
@@ -50,6 +53,18 @@ def run(recordings: Sequence[Recording], terms: Terms, jobs: int | None, address
                     raise RunError(cause or f"Ray gave up {failures} times: {reason(error)}") from error
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Ray's own processes from printing what they do about actors that may restart."""
+    before = os.environ.get(LOG_LEVEL)
+    os.environ.setdefault(LOG_LEVEL, "fatal")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(LOG_LEVEL, None)
+
+
 def _heard(recordings: Sequence[Recording], terms: Terms, jobs: int | None) -> Iterator[Outcome]:
     """One pass over recordings by Ray Data."""
     import ray.data
@@ -58,11 +73,13 @@ def _heard(recordings: Sequence[Recording], terms: Terms, jobs: int | None) -> I
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     items = [{"recording": recording.to_json()} for recording in recordings]
-    heard = ray.data.from_items(items, override_num_blocks=-(-len(items) // BATCH)).map_batches(
+    blocks = -(-len(items) // BATCH)
+    actors = max(1, min(jobs or room(1, 0), blocks))  # at first; without --jobs the pool grows with the cluster
+    heard = ray.data.from_items(items, override_num_blocks=blocks).map_batches(
         _Actor,
         fn_constructor_args=(terms.to_json(),),
         batch_size=BATCH,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=jobs),
+        compute=ray.data.ActorPoolStrategy(min_size=actors, max_size=jobs),
         num_cpus=1,
     )
     for batch in heard.iter_batches(batch_size=None, prefetch_batches=1):
