@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psutil
+import pytest
 
 
 def until(condition: Callable[[], bool], seconds: float = 600) -> None:
@@ -19,6 +21,15 @@ def until(condition: Callable[[], bool], seconds: float = 600) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def own_token() -> Iterator[None]:
+    """Nodes and drivers of a file of tests know each other by it; Ray would keep one in the home directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+        yield
 
 
 @contextlib.contextmanager

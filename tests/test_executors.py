@@ -4,7 +4,6 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ray_nodes import Nodes, tree, two_nodes, until
+from ray_nodes import Nodes, own_token, tree, two_nodes, until
 from serotone import cluster
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError
@@ -47,10 +46,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not inst
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_token() -> Iterator[None]:
-    """Nodes and drivers of these tests know each other by it; Ray would keep one in the home directory."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    with own_token():
         yield
 
 

@@ -67,7 +67,12 @@ def recordings(folder: Path) -> set[str]:
         found |= {f"{place}/{name}" for name in names if name.lower().endswith((".wav", ".flac", ".ogg", ".mp3"))}
         assert "up" not in Path(place).parts
         assert folders is not None
-    return {name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for name in found}
+    return set(map(as_text, found))
+
+
+def as_text(name: str) -> str:
+    """A name as a table holds it."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +81,9 @@ def predicted(hostile, toy, tmp_path_factory):
     out = tmp_path_factory.mktemp("predicted") / "answers.json"
     done = serotone("predict", hostile, "--bundle", toy, "--max-seconds", 60, "--out", out)
     assert done.returncode == 1
-    report = json.loads(out.read_text(encoding="utf-8", errors="backslashreplace"))
-    answers = {entry["name"]: entry for entry in report["predictions"]}
-    return answers, {entry["name"]: entry["error"] for entry in report["failures"]}
+    report = json.loads(out.read_text(encoding="utf-8"))
+    answers = {as_text(entry["name"]): entry for entry in report["predictions"]}
+    return answers, {as_text(entry["name"]): entry["error"] for entry in report["failures"]}
 
 
 def test_predict_answers_or_refuses_each(hostile, predicted):

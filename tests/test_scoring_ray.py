@@ -5,23 +5,26 @@ import logging
 import os
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
 import soundfile
 
-from ray_nodes import two_nodes, until
+from ray_nodes import own_token, two_nodes, until
 from serotone.scoring import on_ray
 from serotone.scoring.inputs import find
 from serotone.scoring.scoring import Place, score, terms_of
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, tone
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'serotone[ray]'")
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
-from pyarrow import dataset  # noqa: E402
+from pyarrow import dataset
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'serotone[ray]'"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ if any("serotone.scoring.worker" in word for word in sys.orig_argv):
 def nodes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slow")
     (folder / "sitecustomize.py").write_text(SLOW)
-    with two_nodes(PYTHONPATH=os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])) as cluster:
+    with own_token(), two_nodes(PYTHONPATH=os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])) as cluster:
         yield cluster
 
 
@@ -72,6 +75,8 @@ def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
     recordings = find([str(calls)])
     loaded, terms = terms_of(toy, embeddings=True)
     score(recordings, tmp_path / "here", loaded, terms, Place(jobs=1))
+    import ray  # not sooner: it reads the token's mode once
+
     struck = []
 
     def hearing() -> list[psutil.Process]:
