@@ -81,6 +81,7 @@ def two_nodes(**variables: str) -> Iterator[Nodes]:
         "RAY_health_check_failure_threshold": "2",
         "RAY_health_check_timeout_ms": "5000",
         "RAY_raylet_start_wait_time_s": "300",  # on a machine that is busy with other things
+        "RAY_agent_register_timeout_ms": "300000",
         "OMP_NUM_THREADS": "1",
         **variables,
     }
