@@ -97,7 +97,14 @@ def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
                 struck.append("node")
 
     blow = threading.Thread(target=strike, daemon=True)
-    ray.init(nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+
+    def joined() -> bool:
+        """Whether the driver has found the head, which takes its time to start."""
+        with contextlib.suppress(ConnectionError):
+            ray.init(nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+        return bool(ray.is_initialized())
+
+    until(joined)
     try:
         until(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
         blow.start()

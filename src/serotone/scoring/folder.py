@@ -167,8 +167,8 @@ def opened(
     with held(out):
         _same_or_new(out, about)
         answers = SEGMENTS if timeline else CLIPS
-        for folder in (out, out / answers, out / ERRORS):
-            tidy(folder)
+        for place in (out, out / answers, out / ERRORS):
+            tidy(place)
         folder = Folder(out, answers, schema(labels, about, timeline=timeline, embeddings=embeddings))
         try:
             yield folder

@@ -8,7 +8,7 @@ and paths must be the same there; URLs need no shared disk.
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ FAILURES = 3
 """How often Ray Data may give up before anything has come of it."""
 
 
-def run(recordings: Sequence[Recording], terms: Terms, jobs: int | None, address: str | None) -> Iterator[Outcome]:
+def run(recordings: Sequence[Recording], terms: Terms, jobs: int | None, address: str | None) -> Generator[Outcome]:
     """What comes of each recording, in the order in which it is known, as `serotone.scoring.pool.run`.
 
     A Ray that this process has joined already is used as it is; one that is started here is stopped in the end.
@@ -65,7 +65,7 @@ def _quiet() -> Iterator[None]:
             os.environ.pop(LOG_LEVEL, None)
 
 
-def _heard(recordings: Sequence[Recording], terms: Terms, jobs: int | None) -> Iterator[Outcome]:
+def _heard(recordings: Sequence[Recording], terms: Terms, jobs: int | None) -> Generator[Outcome]:
     """One pass over recordings by Ray Data."""
     import ray.data
 
@@ -109,7 +109,8 @@ def _demand_file(outcome: Outcome) -> None:
 def _ray_errors() -> type[BaseException]:
     from ray.exceptions import RayError
 
-    return RayError
+    base: type[BaseException] = RayError
+    return base
 
 
 def _own(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from queue import SimpleQueue
@@ -157,7 +157,7 @@ def _ending(process: "subprocess.Popen[str]") -> str:
     return known.get(-status, f"signal {-status}")
 
 
-def run(recordings: Iterable[Recording], terms: Terms, jobs: int) -> Iterator[Outcome]:
+def run(recordings: Iterable[Recording], terms: Terms, jobs: int) -> Generator[Outcome]:
     """What comes of each recording, heard by ``jobs`` processes of this machine, in the order in which it is known.
 
     Close it (`contextlib.closing`) where it may not be read to its end: that ends the processes.

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,7 +112,7 @@ def score(
     return Tally(*before, answered, failed)
 
 
-def _outcomes(todo: Iterable[Recording], terms: Terms, place: Place) -> Iterator[Outcome]:
+def _outcomes(todo: Iterable[Recording], terms: Terms, place: Place) -> Generator[Outcome]:
     """What comes of each recording, those first that need not be heard."""
     sound = []
     for recording in todo:
