@@ -16,6 +16,7 @@ CORE_PYTHON = ROOT / ".venv-core" / "bin" / "python"
 EXTRAS = (
     "audformat",
     "av",
+    "fsspec",
     "jinja2",
     "lightning",
     "matplotlib",
@@ -111,6 +112,8 @@ def test_contracts_are_kept():
         ("training/__init__.py", "import serotone.recognition.recognizer", "Training writes bundles"),
         ("recipes/reading.py", "import torch", "Recipes and studies are read without torch"),
         ("runs/reading.py", "import yaml", "The core needs no training library"),
+        ("audio/reading.py", "def f():\n    import fsspec", "The core needs no training library"),
+        ("scoring/pool.py", "import torch", "Scoring runs bundles and trains nothing"),
     ],
 )
 def test_contracts_notice_a_wrong_import(tmp_path, module, line, contract):
@@ -153,6 +156,13 @@ def test_core_verifies_bundles():
     assert "emodb-crnn" in listed.stdout
     done = serotone_core("bundle", "verify", "emodb-crnn")
     assert done.returncode == 0, done.stderr
+
+
+def test_scoring_without_its_extra_names_the_install_command(voices, tmp_path):
+    done = serotone_core("score", voices, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "pip install 'serotone[score]'" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_extra_names_its_install_command(tmp_path):

@@ -22,6 +22,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'se
 from pyarrow import dataset
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning:ray"),  # of Ray Data by itself
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'serotone[ray]'"),
 ]
@@ -80,7 +81,12 @@ def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
     struck = []
 
     def hearing() -> list[psutil.Process]:
-        return [process for process in nodes.everyone() if "scoring.worker" in " ".join(process.cmdline())]
+        found = []
+        for process in nodes.everyone():
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if "scoring.worker" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     def strike() -> None:
         """Kill a worker process that hears, then every process of the second node."""
