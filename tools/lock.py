@@ -5,7 +5,7 @@
 
     pip install --require-hashes -r requirements/core.txt && pip install --no-deps dist/serotone-*.whl
 
-The lock holds for Python 3.11 to 3.14 on every system (``uv pip compile --universal``). It needs uv and a package index.
+The lock holds for Python 3.11 to 3.14 on every system (``uv pip compile --universal``); it needs uv and an index.
 """
 
 import argparse
