@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from serotone.scoring import pool
 from serotone.scoring.folder import ERRORS, Folder, schema
 from serotone.scoring.inputs import find
 from serotone.scoring.scoring import Place, score, terms_of
@@ -29,6 +30,21 @@ from serotone.scoring.terms import Outcome, Recording
 
 MILLION_HOURS = 1_000_000
 CALL_SECONDS = 300
+ECHO = """
+import sys
+from serotone import __version__
+sys.stdin.readline()
+print('{"ready": "%s"}' % __version__, flush=True)
+row = {"label": "neutral", "confidence": 0.5, "uncertain": False, "windows": 1, "p_neutral": 0.5, "speech_seconds": 1.0}
+import json
+for line in sys.stdin:
+    name = json.loads(line)[0]
+    print(json.dumps({"name": name, "rows": [row | {"name": name}], "error": "", "message": ""}), flush=True)
+"""
+"""A worker that hears nothing: what is left is what the driver does."""
+
+ECHOES = 5000
+
 NAMES = 200_000
 """Recordings of the measurement of what grows with their number."""
 
@@ -45,6 +61,7 @@ def main() -> int:
         "--gigabyte-month", type=float, default=0.023, help="assumed price of a gigabyte for a month, in dollars"
     )
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
+    parser.add_argument("--cases", type=Path, metavar="F", help="keep what an earlier run measured of the workers")
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("no recordings: set SEROTONE_DATA, or give --data, a folder with FLAC files in it")
@@ -52,17 +69,21 @@ def main() -> int:
     files = every[:: max(1, len(every) // arguments.clips)][: arguments.clips]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        calls = joined(files, folder / "calls")
-        cases = {
-            "clips, light": measure(files, folder, "light"),
-            "clips, default": measure(files, folder, "default"),
-            "clips with embeddings, default": measure(files, folder, "default", embeddings=True),
-            "calls, default": measure(calls, folder, "default"),
-            "calls with a timeline, default": measure(calls, folder, "default", timeline=True),
-        }
+        if arguments.cases:
+            kept = json.loads(arguments.cases.read_text(encoding="utf-8"))["cases"]
+            cases = {name: {key: case[key] for key in MEASURED} for name, case in kept.items()}
+        else:
+            calls = joined(files, folder / "calls")
+            cases = {
+                "clips, light": measure(files, folder, "light"),
+                "clips, default": measure(files, folder, "default"),
+                "clips with embeddings, default": measure(files, folder, "default", embeddings=True),
+                "calls, default": measure(calls, folder, "default"),
+                "calls with a timeline, default": measure(calls, folder, "default", timeline=True),
+            }
         growth = growing(folder / "growth")
     for name, figures in cases.items():
-        figures |= reckoned(figures, arguments.core_hour, arguments.gigabyte_month)
+        figures |= reckoned(figures, growth, arguments.core_hour, arguments.gigabyte_month)
         print(f"{name}: {figures['recordings']} recordings, {figures['audio_hours']:.2f} h of audio")
         for key, value in figures.items():
             if key not in ("recordings", "audio_hours"):
@@ -101,7 +122,7 @@ def joined(files: list[Path], folder: Path) -> list[Path]:
 
 
 def measure(files: list[Path], folder: Path, bundle: str, **options: bool) -> dict[str, float]:
-    """CPU seconds of the worker and of the driver, peak memory so far, and bytes on disk.
+    """CPU seconds of the worker, peak memory so far, and bytes on disk.
 
     The first recording is heard by itself before, and what that takes is left out: it is the start of a worker.
     """
@@ -109,28 +130,25 @@ def measure(files: list[Path], folder: Path, bundle: str, **options: bool) -> di
     loaded, terms = terms_of(bundle, **options)
     recordings = find(map(str, files))
 
-    def spent(name: str, some: list[Recording]) -> tuple[float, float]:
-        """CPU seconds of the worker and of the driver."""
-        usage = resource.getrusage
-        worker, driver = seconds(usage(resource.RUSAGE_CHILDREN)), seconds(usage(resource.RUSAGE_SELF))
+    def spent(name: str, some: list[Recording]) -> float:
+        """CPU seconds of the worker."""
+        before = seconds(resource.getrusage(resource.RUSAGE_CHILDREN))
         tally = score(some, out / name, loaded, terms, Place(jobs=1))
         if tally.answered != len(some):
             sys.exit(f"{tally.failed} of {len(some)} recordings failed; the figures would not be those of answers")
-        return seconds(usage(resource.RUSAGE_CHILDREN)) - worker, seconds(usage(resource.RUSAGE_SELF)) - driver
+        return seconds(resource.getrusage(resource.RUSAGE_CHILDREN)) - before
 
-    first, all_of_them = spent("first", recordings[:1]), spent("run", recordings)
-    worker_seconds, driver_seconds = (more - less for more, less in zip(all_of_them, first, strict=True))
+    first = spent("first", recordings[:1])
+    worker_seconds = spent("run", recordings) - first
     abouts = [soundfile.info(path) for path in files]
     hours = [about.frames / about.samplerate / 3600 for about in abouts]
-    audio, count = sum(hours[1:]), len(files) - 1
+    audio = sum(hours[1:])
     size = sum(path.stat().st_size for path in (out / "run").rglob("*.parquet"))
     return {
         "recordings": len(files),
         "audio_hours": sum(hours),
-        "start_cpu_seconds": sum(first),
         "worker_cpu_seconds_per_audio_hour": worker_seconds / audio,
         "times_real_time_per_core": 3600 * audio / worker_seconds,
-        "driver_cpu_milliseconds_per_recording": 1000 * driver_seconds / count,
         "worker_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000,
         "output_bytes_per_recording": size / len(files),
         "output_mb_per_audio_hour": size / sum(hours) / 1e6,
@@ -143,11 +161,25 @@ def seconds(usage: resource.struct_rusage) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def reckoned(figures: dict[str, float], core_hour: float, gigabyte_month: float) -> dict[str, float]:
+MEASURED = (
+    "recordings",
+    "audio_hours",
+    "worker_cpu_seconds_per_audio_hour",
+    "times_real_time_per_core",
+    "worker_peak_mb",
+    "output_bytes_per_recording",
+    "output_mb_per_audio_hour",
+    "recordings_per_audio_hour",
+)
+
+
+def reckoned(
+    figures: dict[str, float], growth: dict[str, float], core_hour: float, gigabyte_month: float
+) -> dict[str, float]:
     """The same for a million hours of audio; the driver is one core."""
     core_hours = figures["worker_cpu_seconds_per_audio_hour"] * MILLION_HOURS / 3600
     recordings = figures["recordings_per_audio_hour"] * MILLION_HOURS
-    driver_hours = figures["driver_cpu_milliseconds_per_recording"] / 1000 * recordings / 3600
+    driver_hours = growth["driver_cpu_milliseconds_per_recording"] / 1000 * recordings / 3600
     gigabytes = figures["output_mb_per_audio_hour"] * MILLION_HOURS / 1000
     return {
         "million_hours_core_hours": core_hours,
@@ -157,6 +189,22 @@ def reckoned(figures: dict[str, float], core_hour: float, gigabyte_month: float)
         "million_hours_output_gb": gigabytes,
         "million_hours_output_dollars_a_month": gigabytes * gigabyte_month,
     }
+
+
+def driver_seconds(folder: Path) -> float:
+    """CPU seconds of the driver for a recording: to hand it out, take in the answer and write it."""
+    loaded, terms = terms_of("light")
+    recordings = [Recording(f"/archive/{number:010}.flac") for number in range(ECHOES)]
+    program, pool.PROGRAM = pool.PROGRAM, "import sys; sys.path[:] = sys.argv[1:]" + ECHO
+    try:
+        before = seconds(resource.getrusage(resource.RUSAGE_SELF))
+        tally = score(recordings, folder, loaded, terms, Place(jobs=1))
+        after = seconds(resource.getrusage(resource.RUSAGE_SELF))
+    finally:
+        pool.PROGRAM = program
+    if tally.answered != ECHOES:
+        sys.exit("the worker that hears nothing did not answer everything")
+    return (after - before) / ECHOES
 
 
 def growing(folder: Path) -> dict[str, float]:
@@ -180,6 +228,7 @@ def growing(folder: Path) -> dict[str, float]:
         sys.exit("the folder does not hold what was written to it")
     return {
         "driver_bytes_per_recording": memory / NAMES,
+        "driver_cpu_milliseconds_per_recording": 1000 * driver_seconds(folder / "driver"),
         "seconds_to_write_a_million_rows": (middle - began) / NAMES * 1e6,
         "seconds_to_continue_after_a_million": (end - middle) / NAMES * 1e6,
     }
