@@ -3,7 +3,7 @@
 make bench        or        python benchmarks/run_all.py [--out-folder F] [NAME ...]
 
 Those that need real recordings find them in the folder SEROTONE_DATA, and are left out, with a line that says so, where
-it is not set. Those that need corpora by name and train for minutes to hours are run by hand: docs/bundles.md and
+it is not set. Those that need corpora by name or run for minutes to hours are run by hand: docs/bundles.md and
 results/README.md have their commands.
 """
 
@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BY_HAND = ("eight_bits", "light", "schedules", "strangers", "tables")
-ON_RECORDINGS = ("conversations", "robustness", "speech_or_not")
+BY_HAND = ("eight_bits", "kills", "light", "schedules", "strangers", "tables")
+ON_RECORDINGS = ("conversations", "robustness", "scoring", "speech_or_not")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from serotone.cli import app
-from serotone.cli.recordings import Part
+from serotone.recognition.part import Part
 from serotone.recognition.profile import load_profile
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone

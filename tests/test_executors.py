@@ -4,15 +4,11 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -22,9 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
+from ray_nodes import Nodes, own_token, tree, two_nodes, until
+from serotone import cluster
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import MissingExtraError, RunError
-from serotone.experiments.executors import Place, Work, cluster, processes, ray_task, run
+from serotone.experiments.executors import Place, Work, processes, ray_task, run
 from serotone.experiments.executors import ray as on_ray
 from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Unit, unit_of
@@ -48,10 +46,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not inst
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_token() -> Iterator[None]:
-    """Nodes and drivers of these tests know each other by it; Ray would keep one in the home directory."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    with own_token():
         yield
 
 
@@ -140,13 +135,6 @@ def whole(unit: Unit, expected: dict[str, dict[str, bytes]]) -> bool:
         and names == {*FILES, "metrics.json", "versions.json"}
         and written(unit) == expected[unit.folder.name]
     )
-
-
-def until(condition: Callable[[], bool], seconds: float = 600) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.01)
 
 
 # ------------------------------------------------------------------------------------------------------------ processes
@@ -280,39 +268,11 @@ def test_nothing_survives_the_parent(how: str, blow: signal.Signals, voices: Pat
     assert not (folder / "metrics.json").exists()
 
 
-@contextlib.contextmanager
-def tree(root: subprocess.Popen[str]) -> Iterator[Callable[[], list[psutil.Process]]]:
-    """Yields what lists a process with all below it, and all of its session; nothing of that is left in the end."""
-    seen: set[psutil.Process] = set()
-
-    def everyone() -> list[psutil.Process]:
-        found = set()
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-                above = {parent.pid for parent in process.parents()}
-                if root.pid in {process.pid, os.getsid(process.pid), *above} or seen & set(process.parents()):
-                    found.add(process)
-        seen.update(found)
-        return [process for process in found if process.is_running()]
-
-    try:
-        yield everyone
-    finally:
-        for process in {*everyone(), *seen}:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(seen, timeout=30)
-        root.wait(timeout=30)
-        for stream in (root.stdout, root.stderr):
-            if stream is not None:
-                stream.close()
-
-
 # ------------------------------------------------------------------------------------------------------------------ Ray
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_ray, "find_spec", lambda name: None)
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"training on a Ray cluster .* 'serotone\[ray\]'"):
         Diary().follow([], [], Place("ray"))
 
@@ -321,7 +281,7 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("ray://head:10001", "run the study on a machine of the cluster"),
+        ("ray://head:10001", "run this on a machine of the cluster"),
         ("head", "no Ray at head: ValueError: expected host:port"),
         ("127.0.0.1:1", "no Ray at 127.0.0.1:1: ConnectionRefusedError.* ray start --head"),
     ],
@@ -423,61 +383,16 @@ def task_processes(name: str) -> list[psutil.Process]:
     return found
 
 
-@dataclass
-class Cluster:
-    """Two nodes of one processor each; the driver joins the head."""
-
-    address: str
-    everyone: Callable[[], list[psutil.Process]]
-    """The processes of the second node."""
-
-
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Cluster]:
-    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # Ray's sockets allow no long path
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    settings = {
-        "RAY_health_check_period_ms": "500",  # a dead node is seen after one second, not fifteen
-        "RAY_health_check_failure_threshold": "2",
-        "RAY_health_check_timeout_ms": "5000",
-        "OMP_NUM_THREADS": "1",
-    }
-
-    def start(*more: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
-        node = ["--num-cpus=1", "--num-gpus=0", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
-        return subprocess.Popen(
-            [*command, *node, "--disable-usage-stats", *more],
-            env=os.environ | settings,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-
-    try:
-        head = start("--head", f"--port={address.split(':')[1]}", f"--temp-dir={place}", "--include-dashboard=false")
-        with tree(head):
-            until(lambda: listens(address))
-            second = start(f"--address={address}")
-            with tree(second) as everyone:
-                yield Cluster(address, everyone)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def listens(address: str) -> bool:
-    with socket.socket() as line:
-        host, port = address.split(":")
-        return line.connect_ex((host, int(port))) == 0
+def nodes() -> Iterator[Nodes]:
+    with two_nodes() as cluster:
+        yield cluster
 
 
 @needs_ray
 @pytest.mark.slow
 def test_a_disk_that_workers_do_not_see_is_written_by_the_driver(
-    nodes: Cluster,
+    nodes: Nodes,
     utterances: list[Utterance],
     expected: dict[str, dict[str, bytes]],
     tmp_path: Path,
@@ -487,7 +402,7 @@ def test_a_disk_that_workers_do_not_see_is_written_by_the_driver(
     unit = study(utterances, Path("relative"))[0]
     unit.folder.mkdir(parents=True)
     (unit.folder / CHECKPOINT).write_text("of another run: whoever reads it fails")
-    monkeypatch.setattr(cluster, "write_text", lambda path, text: path.write_text("another token"))
+    monkeypatch.setattr(on_ray, "write_text", lambda path, text: path.write_text("another token"))
     diary = Diary()
     diary.follow([unit], utterances, Place("ray", address=nodes.address, corpora="shared"))
     assert diary.kinds(unit) == ["started", "finished"]
@@ -501,7 +416,7 @@ def test_a_disk_that_workers_do_not_see_is_written_by_the_driver(
 @needs_ray
 @pytest.mark.slow
 def test_a_study_outlives_a_node(
-    nodes: Cluster, utterances: list[Utterance], expected: dict[str, dict[str, bytes]], tmp_path: Path
+    nodes: Nodes, utterances: list[Utterance], expected: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
     units = study(utterances, tmp_path)
 

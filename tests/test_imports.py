@@ -17,6 +17,7 @@ EXTRAS = (
     "audformat",
     "av",
     "fastapi",
+    "fsspec",
     "jinja2",
     "lightning",
     "matplotlib",
@@ -117,6 +118,8 @@ def test_contracts_are_kept():
         ("runs/reading.py", "import yaml", "The core needs no training library"),
         ("serving/service.py", "import torch", "The server needs recognition and no training library"),
         ("recognition/stream.py", "import fastapi", "The core needs no server"),
+        ("audio/reading.py", "def f():\n    import fsspec", "The core needs no training library"),
+        ("scoring/pool.py", "import torch", "Scoring runs bundles and trains nothing"),
     ],
 )
 def test_contracts_notice_a_wrong_import(tmp_path, module, line, contract):
@@ -159,6 +162,13 @@ def test_core_verifies_bundles():
     assert "emodb-crnn" in listed.stdout
     done = serotone_core("bundle", "verify", "emodb-crnn")
     assert done.returncode == 0, done.stderr
+
+
+def test_scoring_without_its_extra_names_the_install_command(voices, tmp_path):
+    done = serotone_core("score", voices, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "pip install 'serotone[score]'" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ FFmpeg crashes on some damaged files. Decoding, mixing and resampling run in blo
 """
 
 from serotone.audio.decoding import Blocks, Source
-from serotone.audio.folders import FolderScan, scan_folder
+from serotone.audio.folders import FolderScan, audio_in, scan_folder
 from serotone.audio.formats import AUDIO_SUFFIXES
 from serotone.audio.reading import MAX_SECONDS, Audio, read
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
@@ -24,6 +24,7 @@ __all__ = [
     "Blocks",
     "FolderScan",
     "Source",
+    "audio_in",
     "blocks",
     "read",
     "scan_folder",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from serotone.audio.formats import AUDIO_SUFFIXES
+from serotone.errors import AudioError, AudioFormatError, AudioMissingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +52,28 @@ def _is_regular(path: str) -> bool:
         return stat.S_ISREG(Path(path).stat().st_mode)
     except OSError:
         return False
+
+
+def audio_in(folder: str | Path) -> Iterator[tuple[str, AudioError | None]]:
+    """The names in a folder that end like audio, sorted, each with why it is not heard, if it is not.
+
+    A pipe, say, would be waited for, and nobody named it. A folder without audio is itself named, with the error.
+    """
+    inside = scan_folder(folder)
+    if not inside.files and not inside.irregular:
+        known = ", ".join(sorted(AUDIO_SUFFIXES))
+        passed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in inside.others.items())
+        over = f" (passed over: {passed})" if passed else ""
+        yield (
+            str(folder),
+            AudioMissingError(f"{folder}: no audio in this folder{over}; expected files that end in {known}"),
+        )
+    found = dict.fromkeys(inside.files) | {name: _special(name) for name in inside.irregular}
+    yield from sorted(found.items(), key=lambda item: item[0])
+
+
+def _special(name: str) -> AudioError | None:
+    """Why something irregular in a folder is not heard."""
+    if not Path(name).exists():  # a link to nothing: hearing it says so
+        return None
+    return AudioFormatError(f"{name}: a pipe, socket or device; a folder's files are heard, name this one to hear it")

@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": "serotone.cli.demo:demo",
     "serve": "serotone.cli.serve:serve",
     "adapt": "serotone.cli.adapt:adapt",
+    "score": "serotone.cli.score:score",
     "corpus": "serotone.cli.corpus:app",
     "train": "serotone.cli.train:train",
     "crossval": "serotone.cli.crossval:crossval",

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from serotone.cli.formats import BY_LINE, Answers
 from serotone.cli.messages import Progress, complain, remark
-from serotone.cli.recordings import STDIN, Found, Part
+from serotone.cli.recordings import STDIN, Found, source_of
 from serotone.errors import AudioError, SerotoneError
 
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
     from serotone.cli.writers import Writer
     from serotone.recognition.hearing import Hearing
+    from serotone.recognition.part import Part
     from serotone.recognition.prediction import Prediction
     from serotone.recognition.recognizer import Recognizer
 
@@ -33,7 +34,7 @@ class Wish:
 
     format: Answers
     timeline: bool
-    part: Part
+    part: "Part"
     check: Callable[[], None]
     speakers: Mapping[str, str | None]
     kept: Mapping[str, list["Hearing"]] = field(default_factory=dict)
@@ -80,7 +81,7 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
     for name, problem in found:
         if problem is None:
             try:
-                parts = wish.part.each(name, recognizer.hear, timeline=wish.timeline)
+                parts = wish.part.each(source_of(name), recognizer.hear, timeline=wish.timeline)
                 for part in parts:
                     builder.add(part.embeddings, wish.speakers.get(name))
                 size = sum(part.nbytes for part in parts)
@@ -163,7 +164,7 @@ def _write(
                     predictions = [recognizer.answer(part, speaker=speaker) for part in wish.kept[name]]
                 else:
                     predict = functools.partial(recognizer.predict, speaker=speaker)
-                    predictions = wish.part.each(name, predict, timeline=wish.timeline)
+                    predictions = wish.part.each(source_of(name), predict, timeline=wish.timeline)
                 wish.check()
             except SerotoneError as error:
                 wish.check()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from serotone.cli.output import check_out
-from serotone.cli.recordings import STDIN, Part
+from serotone.cli.recordings import STDIN
 from serotone.errors import MissingExtraError
+from serotone.recognition.part import Part
 
 if TYPE_CHECKING:
     from serotone.recognition.prediction import Prediction

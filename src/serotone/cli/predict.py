@@ -9,10 +9,11 @@ import typer
 
 from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answers
 from serotone.cli.messages import remark, remark_terms
-from serotone.cli.recordings import STDIN, Part, find_recordings
+from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.part import Part
 
 MANY = 20
 """Recordings from which on a hint says that they can be answered adapted."""

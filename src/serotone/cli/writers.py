@@ -11,7 +11,8 @@ from typing import TextIO
 
 from serotone.cli.formats import OF_SEGMENTS, Answers
 from serotone.recognition.bundle import Bundle
-from serotone.recognition.prediction import SCHEMA, Prediction, Segment
+from serotone.recognition.prediction import SCHEMA, Prediction
+from serotone.recognition.rows import columns, rows
 
 
 class Writer(ABC):
@@ -102,7 +103,7 @@ class CsvWriter(Writer):
     """One row per recording, or per segment of a timeline; the header names the columns."""
 
     def __init__(self, stream: TextIO, bundle: Bundle, *, timeline: bool) -> None:
-        self._labels = bundle.labels
+        self._columns = columns(bundle.labels, timeline=timeline)
         self._timeline = timeline
         self.tells_remarks = not timeline
         self._stream = stream
@@ -110,40 +111,24 @@ class CsvWriter(Writer):
 
     def start(self) -> None:
         """Write the header."""
-        middle = ["start", "end"] if self._timeline else ["duration_seconds", "windows", "reason", "warnings", "notes"]
-        common = ["label", "confidence", "uncertain", "speech_seconds"]
-        self._rows.writerow(["name", *common, *middle, "channel", *(f"p_{label}" for label in self._labels)])
+        self._rows.writerow(self._columns)
 
     def add(self, prediction: Prediction) -> None:
         """Write one row, or one for each segment, and let whatever reads see it at once."""
-        if self._timeline:
-            for segment in prediction.segments:
-                self._row(prediction, segment, [f"{segment.start:.3f}", f"{segment.end:.3f}"])
-        else:
-            details = [
-                f"{prediction.duration_seconds:.3f}",
-                str(prediction.windows),
-                prediction.reason or "",
-                "; ".join(prediction.warnings),
-                "; ".join(prediction.notes),
-            ]
-            self._row(prediction, prediction, details)
+        for row in rows(prediction, timeline=self._timeline):
+            self._rows.writerow([_cell(column, row.get(column)) for column in self._columns])
         self._stream.flush()
 
-    def _row(self, prediction: Prediction, answer: Prediction | Segment, details: list[str]) -> None:
-        named = answer.probabilities
-        self._rows.writerow(
-            [
-                prediction.name,
-                answer.label or "",
-                f"{answer.confidence:.6f}",
-                "true" if answer.uncertain else "false",
-                f"{answer.speech_seconds:.3f}",
-                *details,
-                "" if prediction.channel is None else str(prediction.channel),
-                *(f"{named[label]:.6f}" if label in named else "" for label in self._labels),
-            ]
-        )
+
+def _cell(column: str, value: object) -> str:
+    """A value as CSV holds it: seconds to the millisecond, probabilities to six digits, nothing where it is unknown."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6f}" if column == "confidence" or column.startswith("p_") else f"{value:.3f}"
+    if isinstance(value, list):
+        return "; ".join(value)
+    return "" if value is None else str(value)
 
 
 def _dump(value: object) -> str:

@@ -133,7 +133,7 @@ def examine(corpus: Corpus, root: Path, *, on_file: Callable[[int, int], object]
         official=corpus.official,
         deviations=tuple(deviations(utterances, corpus.official)) if corpus.official else (),
         unreadable=tuple(unreadable),
-        identical=_identical(utterances),
+        identical=_identical([u for u in utterances if u.id in seconds]),
         warnings=tuple(odd),
         oddities=corpus.oddities,
         counts=counts,
@@ -141,7 +141,7 @@ def examine(corpus: Corpus, root: Path, *, on_file: Callable[[int, int], object]
 
 
 def _identical(utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], ...]:
-    """Groups of ids whose files hold the same bytes; stretches of one file are none."""
+    """Groups of ids whose files hold the same bytes, for files that can be read; stretches of one file are none."""
     ids = {u.path: u.id for u in reversed(utterances)}
     by_size: dict[int, list[Path]] = defaultdict(list)
     for path in ids:
@@ -150,5 +150,6 @@ def _identical(utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], ...]:
     for paths in by_size.values():
         if len(paths) > 1:
             for path in paths:
-                by_content[hashlib.sha256(path.read_bytes()).digest()].append(ids[path])
+                with path.open("rb") as file:
+                    by_content[hashlib.file_digest(file, "sha256").digest()].append(ids[path])
     return tuple(sorted(tuple(sorted(group)) for group in by_content.values() if len(group) > 1))

@@ -53,10 +53,31 @@ def read(root: Path) -> list[Utterance]:
         table = next((t for f in (root, *neighbours(root)) for t in _tables(f)), None)
         guess = f" Did you mean {table}?" if table else " Give the file, not its folder."
         raise CorpusError(f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}.{guess}")
-    rows = _parquet_rows(root) if root.suffix.lower() in _PARQUET else _text_rows(root)
+    return from_rows(read_table(root), source=root, corpus="manifest")
+
+
+def read_table(root: Path, required: Sequence[str] = _REQUIRED) -> list[Row]:
+    """The rows of a CSV, TSV or Parquet file, as they are.
+
+    Raises CorpusError: it is not such a file, has no rows or not every required column; MissingExtraError for Parquet
+    where its extra is not installed.
+    """
+    reader = _parquet_rows if root.suffix.lower() in _PARQUET else _text_rows
+    rows = reader(root, required)
     if not rows:
         raise CorpusError(f"{root}: has column names and no rows; add a row for each clip")
-    return from_rows(rows, source=root, corpus="manifest")
+    return rows
+
+
+def stretch_of(where: str, row: dict[str, str]) -> tuple[float | None, float | None]:
+    """The columns ``start`` and ``end`` of a row, in seconds, None where they are empty; ``where`` is for messages.
+
+    Raises CorpusError: they are no seconds, or it ends before it starts.
+    """
+    start, end = _seconds(where, row, "start"), _seconds(where, row, "end")
+    if end is not None and end <= (start or 0.0):
+        raise CorpusError(f"{where}: ends at {end} s, which is not after its start at {start or 0.0} s")
+    return start, end
 
 
 def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utterance]:
@@ -88,7 +109,7 @@ def _tables(folder: Path) -> list[Path]:
     return [p for p in entries(folder) if p.suffix.lower() in SUFFIXES and p.is_file()]
 
 
-def _text_rows(root: Path) -> list[Row]:
+def _text_rows(root: Path, required: Sequence[str]) -> list[Row]:
     try:
         with root.open(encoding="utf-8-sig", newline="") as lines:
             header = lines.readline()
@@ -96,7 +117,7 @@ def _text_rows(root: Path) -> list[Row]:
             lines.seek(0)
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
-            _demand_columns(root, columns)
+            _demand_columns(root, columns, required)
             return [
                 (f"line {reader.line_num}", {name: value.strip() for name, value in zip(columns, values)})
                 for values in reader
@@ -106,7 +127,7 @@ def _text_rows(root: Path) -> list[Row]:
         raise CorpusError(f"{root}: not a CSV or TSV file in UTF-8: {error}") from error
 
 
-def _parquet_rows(root: Path) -> list[Row]:
+def _parquet_rows(root: Path, required: Sequence[str]) -> list[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -116,7 +137,7 @@ def _parquet_rows(root: Path) -> list[Row]:
     except (ArrowException, OSError) as error:
         raise CorpusError(f"{root}: not a Parquet file: {error}") from error
     columns = [name.strip().lower() for name in table.column_names]
-    _demand_columns(root, columns)
+    _demand_columns(root, columns, required)
     wanted = [(column, name) for column, name in zip(columns, table.column_names) if column in _COLUMNS]
     values = [(column, table.column(name).to_pylist()) for column, name in wanted]
     return [
@@ -136,11 +157,11 @@ def _text(value: object) -> str:
     return str(value).strip()
 
 
-def _demand_columns(root: Path, columns: Sequence[str]) -> None:
-    absent = [name for name in _REQUIRED if name not in columns]
+def _demand_columns(root: Path, columns: Sequence[str], required: Sequence[str]) -> None:
+    absent = [name for name in required if name not in columns]
     if absent:
         raise CorpusError(
-            f"{root}: no column {', '.join(absent)}; the first line must name path and emotion, "
+            f"{root}: no column {', '.join(absent)}; the first line must name {' and '.join(required)}, "
             f"got: {', '.join(columns) or 'nothing'}"
         )
 
@@ -164,9 +185,7 @@ def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus:
     gender = row.get("gender", "").lower()
     if gender not in _GENDERS:
         raise CorpusError(f"{where}: gender {row['gender']!r}; use female, male or nothing")
-    start, end = _seconds(where, row, "start"), _seconds(where, row, "end")
-    if end is not None and end <= (start or 0.0):
-        raise CorpusError(f"{where}: ends at {end} s, which is not after its start at {start or 0.0} s")
+    start, end = stretch_of(where, row)
     return Utterance(
         id=name,
         path=source.parent / Path(row["path"]).expanduser(),

@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from serotone.cluster import reason
 from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import opened, plan
 from serotone.experiments.running import Outcome, Run, run_units
-from serotone.experiments.units import Event, Unit, reason
+from serotone.experiments.units import Event, Unit
 from serotone.recipes import Recipe, load
 from serotone.runs.layout import RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures

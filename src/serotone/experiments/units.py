@@ -130,9 +130,3 @@ class Materials:
                 self._told.add(problem)
                 self.tell(f"left out: {problem}")
         return material
-
-
-def reason(error: BaseException) -> str:
-    """An error in a line: its words alone where they are serotone's own, else with its type."""
-    words = " ".join(str(error).split())
-    return words if type(error).__module__.startswith("serotone") else f"{type(error).__name__}: {words}"

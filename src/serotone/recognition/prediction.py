@@ -103,8 +103,8 @@ class Prediction:
     def to_pandas(self) -> "DataFrame":
         """The segments as a table: a row for each, empty without a timeline.
 
-        Columns are name, channel, start and end in seconds, label, confidence, uncertain, speech_seconds, and
-        p_<label> for each label that has a probability. What is unknown is missing (None or NaN).
+        The columns are those of the CSV file that ``serotone predict --timeline`` writes.
+        What is unknown is missing (None or NaN).
 
         Raises MissingExtraError: pandas is not installed.
         """
@@ -112,12 +112,8 @@ class Prediction:
             import pandas
         except ImportError as error:
             raise MissingExtraError("to_pandas", "pandas") from error
-        columns = ["start", "end", "label", "confidence", "uncertain", "speech_seconds"]
-        rows = [
-            {"name": self.name, "channel": self.channel}
-            | {column: getattr(segment, column) for column in columns}
-            | {f"p_{label}": probability for label, probability in segment.probabilities.items()}
-            for segment in self.segments
-        ]
-        named = dict.fromkeys(key for row in rows for key in row) or ["name", "channel", *columns]
-        return pandas.DataFrame(rows, columns=list(named))
+        from serotone.recognition.rows import columns, rows
+
+        found = rows(self, timeline=True)
+        labels = dict.fromkeys(label for segment in self.segments for label in segment.probabilities)
+        return pandas.DataFrame(found, columns=columns(list(labels), timeline=True))

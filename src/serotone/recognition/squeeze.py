@@ -147,7 +147,7 @@ class Squeezer:
         return self._from_onset() if len(self._onset) >= self._enough else samples[:0]
 
     def _from_onset(self) -> NDArray[np.float32]:
-        """What is held back, from its first sound on: what is within `FAINT_DB` of the peak of the first half second."""
+        """What is held back, from its first sound on: within `FAINT_DB` of the peak of the first half second."""
         held, self._onset, self._begun = self._onset, self._onset[:0], True
         first, _ = _sound([held[: self._enough]])
         return held[first:]

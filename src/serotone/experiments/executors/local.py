@@ -4,8 +4,9 @@ from collections.abc import Generator, Iterable
 
 import torch
 
+from serotone.cluster import reason
 from serotone.experiments.executors import Place, Work
-from serotone.experiments.units import Event, Materials, Unit, reason, run_unit
+from serotone.experiments.units import Event, Materials, Unit, run_unit
 
 
 def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:

@@ -5,23 +5,22 @@ have on disk are whole epochs. A worker whose parent is gone ends by itself. Wor
 imported torch and done nothing with it, so that only the first takes seconds to start.
 """
 
-import contextlib
-import io
 import os
 import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from serotone.cluster import Lines, reason
 from serotone.errors import RunError
 from serotone.experiments.executors import Place, Queue, Work
-from serotone.experiments.units import Event, Materials, Unit, reason, run_unit
+from serotone.experiments.units import Event, Materials, Unit, run_unit
 
 BIRTHS = 3
 """So many workers in a row may die before they ask for a unit; then no more are started."""
@@ -176,28 +175,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-class Lines(io.TextIOBase):
-    """A text stream that hands on whole lines, and is no terminal: a progress bar draws nothing there.
-
-    Args:
-        tell: Called with each line that is not blank.
-    """
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._begun = ""
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Take text in; its last line waits for its end."""
-        *lines, self._begun = (self._begun + text).split("\n")
-        with contextlib.suppress(OSError):  # at exit there may be nobody left to hear
-            for line in lines:
-                if line.strip():
-                    self._tell(line)
-        return len(text)

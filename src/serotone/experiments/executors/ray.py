@@ -12,18 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from serotone import __version__
+from serotone.cluster import cluster, reason, require_ray, room, set_aside, signals_kept
 from serotone.corpora import Utterance
-from serotone.errors import MissingExtraError, RunError
+from serotone.errors import RunError
 from serotone.experiments.executors import Place, Queue, Work
-from serotone.experiments.executors.cluster import cluster, marked, room, set_aside, signals_kept
-from serotone.experiments.executors.ray_task import Answer, Terms, missing, train
-from serotone.experiments.units import Event, Materials, Unit, reason
-from serotone.files import write_whole
+from serotone.experiments.executors.ray_task import MARKER, Answer, Terms, missing, train
+from serotone.experiments.units import Event, Materials, Unit
+from serotone.files import write_text, write_whole
 from serotone.recipes import Recipe
 from serotone.runs.layout import METRICS
 from serotone.training.fit import clear
@@ -49,8 +48,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
         MissingExtraError: Ray is not installed.
         RunError: There is no cluster at the address, or a unit needs more than this machine has.
     """
-    if find_spec("ray") is None:
-        raise MissingExtraError("training on a Ray cluster", "ray")
+    require_ray("training on a Ray cluster")
     told: set[str] = set()
 
     def once(line: str) -> None:
@@ -69,7 +67,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
         stack.enter_context(cluster(place.address))
         if alone and not room(threads, gpus):
             raise RunError(f"this machine does not have the {needs} that a unit is to have; ask for fewer")
-        stack.enter_context(marked(work.out, terms.token))
+        stack.enter_context(_marked(work.out, terms.token))
         store = _Everything(utterances) if shared else _Store(utterances, once)
         flights = _Flights(terms, gpus, work.out, once)
         stack.callback(flights.cancel)
@@ -103,6 +101,17 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
                 yield event
             for line in said():
                 once(line)
+
+
+@contextlib.contextmanager
+def _marked(folder: Path, token: str) -> Iterator[None]:
+    """Let workers find out whether they see this folder."""
+    marker = folder / MARKER
+    try:
+        write_text(marker, token)
+        yield
+    finally:
+        marker.unlink(missing_ok=True)
 
 
 class _Store(Materials):

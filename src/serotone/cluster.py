@@ -1,4 +1,4 @@
-"""What a driver needs of Ray: a cluster, how much room it has, and quiet."""
+"""What a driver of Ray needs, for studies and for scoring: a cluster, how much room it has, and quiet."""
 
 import contextlib
 import io
@@ -9,19 +9,31 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from importlib.util import find_spec
 from queue import SimpleQueue
 from typing import Any
 
-from serotone.errors import RunError
-from serotone.experiments.executors.processes import Lines
-from serotone.experiments.executors.ray_task import MARKER
-from serotone.experiments.units import reason
-from serotone.files import write_text
+from serotone.errors import MissingExtraError, RunError
+
+
+def require_ray(what: str) -> None:
+    """Name the extra to install where it is not.
+
+    Raises:
+        MissingExtraError: Ray is missing.
+    """
+    if find_spec("ray") is None:
+        raise MissingExtraError(what, "ray")
+
+
+def reason(error: BaseException) -> str:
+    """An error in a line: its words alone where they are serotone's own, else with its type."""
+    words = " ".join(str(error).split())
+    return words if type(error).__module__.startswith("serotone") else f"{type(error).__name__}: {words}"
 
 
 def room(threads: int, gpus: float) -> int:
-    """How many units the cluster can hold at a time."""
+    """How many tasks of so many processors and GPUs the cluster can hold at a time."""
     import ray
 
     number = 0
@@ -53,7 +65,7 @@ def cluster(address: str | None) -> Iterator[None]:
     if address is None:
         own = {"include_dashboard": False}
     elif address.startswith("ray://"):
-        raise RunError(f"{address}: run the study on a machine of the cluster, and give host:port of its head, or auto")
+        raise RunError(f"{address}: run this on a machine of the cluster, and give host:port of its head, or auto")
     try:
         if address not in (None, "auto"):
             _knock(address)
@@ -81,17 +93,6 @@ def _knock(address: str) -> None:
     if not host or not port.isdecimal():
         raise ValueError("expected host:port, or auto")
     socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
-@contextlib.contextmanager
-def marked(folder: Path, token: str) -> Iterator[None]:
-    """Let workers find out whether they see this folder."""
-    marker = folder / MARKER
-    try:
-        write_text(marker, token)
-        yield
-    finally:
-        marker.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -135,3 +136,28 @@ class _OfThisThread:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class Lines(io.TextIOBase):
+    """A text stream that hands on whole lines, and is no terminal: a progress bar draws nothing there.
+
+    Args:
+        tell: Called with each line that is not blank.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._begun = ""
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take text in; its last line waits for its end."""
+        *lines, self._begun = (self._begun + text).split("\n")
+        with contextlib.suppress(OSError):  # at exit there may be nobody left to hear
+            for line in lines:
+                if line.strip():
+                    self._tell(line)
+        return len(text)

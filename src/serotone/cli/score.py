@@ -1,0 +1,131 @@
+"""``serotone score``: many recordings to Parquet."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from serotone.cli.messages import Progress, complain, remark, remark_terms
+from serotone.cli.output import check_out_folder
+from serotone.errors import MissingExtraError, RunError
+from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.part import Part
+
+if TYPE_CHECKING:
+    from serotone.scoring.terms import Outcome
+
+SHOWN_ERRORS = 20
+"""Errors that are printed; the others stand in the error table."""
+
+
+def score(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Audio files, folders, manifests (.csv, .tsv, .parquet with a column path), URLs (s3://, gs://, "
+            "https://), or - for a list of paths or URLs on standard input.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of the answers. The same command continues it.")],
+    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    timeline: Annotated[bool, typer.Option("--timeline", help="A row a segment instead of a row a recording.")] = False,
+    embeddings: Annotated[
+        bool, typer.Option("--embeddings", help="Add the embedding of each recording as a column.")
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(help="Answer adapted to this profile, which serotone adapt wrote.")
+    ] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help="Hear this channel alone, 0 the first.")] = None,
+    channels: Annotated[bool, typer.Option("--channels", help="Answer each channel apart, with a row each.")] = False,
+    max_seconds: Annotated[float | None, typer.Option(min=0.1, help="Refuse recordings longer than this.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Recordings at a time: a processor each unless given; on Ray as there is room."),
+    ] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where recordings are heard.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Ray: the cluster, host:port or auto; none starts one on this machine.")
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=1, help="Seconds that one recording may take; then it is an error.")
+    ] = 3600.0,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Hear again what failed before, such as on a network.")
+    ] = False,
+    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
+) -> None:
+    """Recognise the emotion in many recordings, into a folder of Parquet files.
+
+    OUT/clips (or OUT/segments) has the answers, OUT/errors what could not be heard; docs/scaling.md describes both.
+    What is in the folder already is skipped, so after an interruption the same command goes on.
+    """
+    if timeline and embeddings:
+        raise typer.BadParameter("are of whole recordings; leave out --timeline", param_hint="--embeddings")
+    if channels and channel is not None:
+        raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
+    if address is not None and executor != "ray":
+        raise RunError("--address is an option of Ray; give --executor ray, too, or leave it out")
+    check_out_folder(out)
+    if find_spec("pyarrow") is None:
+        raise MissingExtraError("serotone score", "score")
+    from serotone.cli.streams import ends_in_order
+    from serotone.scoring.inputs import STDIN, find
+    from serotone.scoring.scoring import Place, terms_of
+    from serotone.scoring.scoring import score as run
+
+    part = Part(channel=channel, apart=channels, max_seconds=max_seconds, strict=strict)
+    loaded, terms = terms_of(
+        bundle,
+        sha256=sha256,
+        timeline=timeline,
+        embeddings=embeddings,
+        part=part,
+        profile=profile,
+        time_limit=time_limit,
+    )
+    remark_terms(loaded)
+    with ends_in_order():
+        recordings = find(inputs, sys.stdin.buffer.read() if STDIN in inputs else b"")
+        progress = Progress(0, "recordings")
+        shown = 0
+
+        def plan(answered: int, failed: int, todo: int) -> None:
+            nonlocal progress
+            progress = Progress(todo, "recordings")
+            if answered or failed:
+                remark(f"{out}: {answered} of {len(recordings)} recordings are answered, {failed} failed; {todo} to do")
+
+        def tell(outcome: "Outcome") -> None:
+            nonlocal shown
+            if outcome.error and shown <= SHOWN_ERRORS:
+                progress.clear()
+                last = shown == SHOWN_ERRORS
+                remark(f"further errors are only in {out / 'errors'}") if last else complain(outcome.message)
+                shown += 1
+            progress.step()
+
+        try:
+            tally = run(
+                recordings,
+                out,
+                loaded,
+                terms,
+                Place(jobs, executor, address),
+                retry_errors=retry_errors,
+                on_plan=plan,
+                on_outcome=tell,
+            )
+        finally:
+            progress.clear()
+    counts = f"{tally.answered} recordings answered, {tally.failed} failed"
+    if tally.answered_before or tally.failed_before:
+        counts += f"; before: {tally.answered_before} answered, {tally.failed_before} failed"
+    typer.echo(f"{out}: {counts}")
+    if tally.failed_before:
+        remark("--retry-errors hears again what failed before")
+    if tally.failed or tally.failed_before:
+        raise typer.Exit(1)

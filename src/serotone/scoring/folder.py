@@ -1,0 +1,212 @@
+"""The folder that answers go to: Parquet in parts, each whole or not there, and what it may be continued with.
+
+    DIR/score.json                         what answered, and with which options; also in the metadata of every part
+    DIR/clips/part-000000.parquet ...      a row a recording; in DIR/segments/ with a timeline, a row a segment
+    DIR/errors/part-000000.parquet ...     a row for each recording that could not be heard
+
+A recording is in one part of one of the two tables, or in none. So what is in the folder is done, and what was being
+heard when a process was killed is heard again.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from serotone.errors import RunError
+from serotone.files import write_json, write_whole
+from serotone.recognition.rows import columns
+from serotone.runs.writing import held, tidy
+from serotone.scoring.terms import Outcome
+
+ABOUT = "score.json"
+KEY = b"serotone"
+"""The key of the same in the metadata of a part."""
+
+CLIPS, SEGMENTS, ERRORS = "clips", "segments", "errors"
+
+PART_ROWS, PART_SECONDS = 100_000, 60.0
+"""A part is written when so many rows wait, or the oldest has waited so long: what a kill loses at most."""
+
+
+def schema(labels: Sequence[str], about: Mapping[str, object], *, timeline: bool, embeddings: bool) -> Any:
+    """The columns of the answers: those of ``recognition.rows``, and ``embedding`` where it is asked for."""
+    import pyarrow as pa
+
+    kinds = {
+        "confidence": pa.float32(),
+        "uncertain": pa.bool_(),
+        "windows": pa.int32(),
+        "channel": pa.int32(),
+        "warnings": pa.list_(pa.string()),
+        "notes": pa.list_(pa.string()),
+        **dict.fromkeys(("speech_seconds", "duration_seconds", "start", "end"), pa.float64()),
+        **{f"p_{label}": pa.float32() for label in labels},
+    }
+    fields = [pa.field(name, kinds.get(name, pa.string())) for name in columns(labels, timeline=timeline)]
+    if embeddings:
+        fields.append(pa.field("embedding", pa.list_(pa.float32())))
+    return pa.schema(fields, metadata={KEY: json.dumps(about)})
+
+
+class Folder:
+    """The folder, held by this process: see `opened`. ``answered`` and ``failed`` are the names that are in it."""
+
+    def __init__(self, path: Path, answers: str, schema: Any) -> None:
+        import pyarrow as pa
+
+        self.path = path
+        fields = [pa.field(name, pa.string()) for name in ("name", "error", "message")]
+        self._tables = {
+            answers: _Table(path / answers, schema),
+            ERRORS: _Table(path / ERRORS, pa.schema(fields, metadata=schema.metadata)),
+        }
+        self._answers = self._tables[answers]
+        self._errors = self._tables[ERRORS]
+        self.answered = self._answers.names()
+        self.failed = self._errors.names()
+        self._since = time.monotonic()
+
+    def forget_errors(self) -> None:
+        """Take the error table away: its recordings count as not heard."""
+        self._errors.clear()
+        self.failed = set()
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome in; it is on disk after the next `flush`, which follows by itself."""
+        if not self._answers.waiting and not self._errors.waiting:
+            self._since = time.monotonic()
+        if outcome.error:
+            self._errors.waiting.append({"name": outcome.name, "error": outcome.error, "message": outcome.message})
+            self.failed.add(outcome.name)
+        else:
+            self._answers.waiting.extend(outcome.rows)
+            self.answered.add(outcome.name)
+        waiting = len(self._answers.waiting) + len(self._errors.waiting)
+        if waiting >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises OSError: it cannot be written, on a full disk for example; nothing of it is then there.
+        """
+        for table in self._tables.values():
+            table.flush()
+
+
+class _Table:
+    """One of the two tables; ``waiting`` has rows that are on no disk yet."""
+
+    def __init__(self, folder: Path, schema: Any) -> None:
+        self.waiting: list[Mapping[str, object]] = []
+        self._folder = folder
+        self._schema = schema
+        self._next = 1 + max((int(path.stem.partition("-")[2]) for path in self._parts()), default=-1)
+
+    def _parts(self) -> list[Path]:
+        return sorted(self._folder.glob("part-*.parquet"))
+
+    def names(self) -> set[str]:
+        """The names in it.
+
+        Raises RunError: a part is damaged, or of something else.
+        """
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        found: set[str] = set()
+        for path in self._parts():
+            try:
+                with parquet.ParquetFile(path) as part:
+                    kept = part.schema_arrow
+                    same = kept.names == self._schema.names and kept.metadata.get(KEY) == self._schema.metadata[KEY]
+                    found.update(part.read(columns=["name"]).column("name").unique().to_pylist() if same else ())
+            except (pa.ArrowException, OSError) as error:
+                raise RunError(
+                    f"{path}: damaged: {error}; delete it, and the same command hears its recordings again"
+                ) from None
+            if not same:
+                raise RunError(f"{path}: was made by another bundle or with other options; use another --out")
+        return found
+
+    def flush(self) -> None:
+        """Write what waits as one more part."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        if not self.waiting:
+            return
+        rows = sorted(self.waiting, key=lambda row: (row["name"], row.get("channel") or 0, row.get("start") or 0.0))
+        table = pa.Table.from_pylist(rows, schema=self._schema)
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / f"part-{self._next:06}.parquet"
+        write_whole(path, partial(parquet.write_table, table, compression="zstd"))
+        self._next += 1
+        self.waiting = []
+
+    def clear(self) -> None:
+        """Remove every part."""
+        for path in self._parts():
+            path.unlink()
+
+
+@contextlib.contextmanager
+def opened(
+    out: Path, about: Mapping[str, Any], labels: Sequence[str], *, timeline: bool, embeddings: bool
+) -> Iterator[Folder]:
+    """Hold a folder for this process, a new one or one that a command with the same ``about`` made.
+
+    What waits is written when it is left, by Ctrl-C, too.
+
+    Raises RunError: another process holds it, or it holds something else. Raises OSError: it cannot be written.
+    """
+    with held(out):
+        _same_or_new(out, about)
+        answers = SEGMENTS if timeline else CLIPS
+        for place in (out, out / answers, out / ERRORS):
+            tidy(place)
+        folder = Folder(out, answers, schema(labels, about, timeline=timeline, embeddings=embeddings))
+        try:
+            yield folder
+        except OSError:  # of the disk: what waits cannot be written either
+            raise
+        except BaseException:
+            folder.flush()
+            raise
+        folder.flush()
+
+
+def _same_or_new(out: Path, about: Mapping[str, Any]) -> None:
+    """Write ``score.json`` into an empty folder, or make sure that the one there says the same."""
+    path = out / ABOUT
+    if not path.is_file():
+        strangers = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith("."))
+        if strangers:
+            raise RunError(f"{out}: holds {strangers[0]} and no {ABOUT}; give a new or empty folder as --out")
+        write_json(path, about)
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        former, present = _flat(before), _flat(about)
+    except (ValueError, AttributeError):
+        raise RunError(f"{path}: damaged; use another --out") from None
+    for key in {**former, **present}:
+        if former.get(key) != present.get(key):
+            raise RunError(
+                f"{out}: was made with {key} {former.get(key)}, and this command has {key} {present.get(key)}; "
+                "give the same bundle and options, or another --out"
+            )
+
+
+def _flat(about: Mapping[str, Any]) -> dict[str, object]:
+    """Every value by the name that a message gives it."""
+    options = {f"--{name.replace('_', '-')}": value for name, value in about["options"].items()}
+    return (
+        {f"bundle {name}": value for name, value in about["bundle"].items()}
+        | options
+        | {name: value for name, value in about.items() if name not in ("bundle", "options")}
+    )

@@ -1,0 +1,72 @@
+"""Which recordings the inputs of ``serotone score`` mean: files, folders, manifests, lists and URLs."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from serotone.audio import audio_in
+from serotone.corpora.manifest import SUFFIXES as MANIFESTS
+from serotone.corpora.manifest import read_table, stretch_of
+from serotone.errors import AudioError, AudioMissingError
+from serotone.scoring.remote import is_url, list_remote
+from serotone.scoring.terms import Recording
+
+STDIN = "-"
+
+
+def find(inputs: Iterable[str], listing: bytes = b"") -> list[Recording]:
+    """The recordings, in order, each once; ``listing`` is what standard input holds, for the input ``-``.
+
+    A listing has a path or URL a line, or, where it holds zero bytes (``find -print0``), between those. Paths become
+    absolute, so that a name means one file wherever the command is given.
+
+    Raises CorpusError: a manifest cannot be read.
+    """
+    found: dict[str, Recording] = {}
+    for given in inputs:
+        for recording in _listed(listing) if given == STDIN else _meant(given):
+            found.setdefault(recording.name, recording)
+    return list(found.values())
+
+
+def _meant(given: str) -> Iterator[Recording]:
+    path = Path(given)
+    if not given:
+        yield _refused(given, AudioMissingError("an INPUT is empty; give a file, a folder, a manifest or a URL"))
+    elif is_url(given):
+        try:
+            yield from map(Recording, list_remote(given))
+        except AudioError as error:
+            yield _refused(given, error)
+    elif path.is_dir():
+        for name, problem in audio_in(os.path.abspath(given)):  # noqa: PTH100 - links in the user's words stay
+            yield Recording(name) if problem is None else _refused(name, problem)
+    elif path.suffix.lower() in MANIFESTS:
+        yield from _in_manifest(path)
+    else:
+        yield _absolute(given)
+
+
+def _listed(listing: bytes) -> Iterator[Recording]:
+    for line in listing.split(b"\0") if b"\0" in listing else listing.splitlines():
+        if line.strip():
+            yield _absolute(os.fsdecode(line))
+
+
+def _in_manifest(manifest: Path) -> Iterator[Recording]:
+    for place, row in read_table(manifest, required=("path",)):
+        where = f"{manifest}, {place}"
+        if not row.get("path"):
+            yield _refused(where, AudioMissingError(f"{where}: no path"))
+            continue
+        start, end = stretch_of(where, row)
+        name = row["path"] if is_url(row["path"]) else str(manifest.parent / Path(row["path"]).expanduser())
+        yield _absolute(name, start, end)
+
+
+def _absolute(name: str, start: float | None = None, end: float | None = None) -> Recording:
+    return Recording(name if is_url(name) else os.path.abspath(name), start, end)  # noqa: PTH100
+
+
+def _refused(name: str, error: AudioError) -> Recording:
+    return Recording(name, problem=(type(error).__name__, str(error)))

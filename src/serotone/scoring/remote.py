@@ -1,0 +1,71 @@
+"""Recordings in object stores and on web servers, through fsspec: ``s3://``, ``gs://``, ``https://`` and others."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from serotone.audio import AUDIO_SUFFIXES
+from serotone.cluster import reason
+from serotone.errors import AudioError, AudioMissingError, MissingExtraError
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
+
+
+def is_url(source: str) -> bool:
+    """Whether a name is a URL and no path."""
+    return _URL.match(source) is not None
+
+
+def list_remote(url: str) -> list[str]:
+    """The URLs of the audio files below a folder of a store, sorted; another URL is itself the only one.
+
+    Raises AudioError: the store cannot be reached, or the folder holds no audio. Raises MissingExtraError: fsspec is
+    not installed.
+    """
+    if url.startswith(("http://", "https://")):  # a web server has no folders
+        return [url]
+    store, path = _store(url)
+    try:
+        if not store.isdir(path):
+            return [url]
+        names = [name for name in store.find(path) if PurePosixPath(name).suffix.lower() in AUDIO_SUFFIXES]
+    except Exception as error:  # every store has errors of its own
+        raise AudioError(f"{url}: cannot be listed: {reason(error)}") from error
+    if not names:
+        raise AudioMissingError(f"{url}: no audio below it; expected names that end in, such as, .wav or .flac")
+    return [str(store.unstrip_protocol(name)) for name in sorted(names)]
+
+
+@contextlib.contextmanager
+def open_remote(url: str) -> Iterator[BinaryIO]:
+    """An object of a store, open for reading; its name is the URL.
+
+    Raises AudioError: it is not there or cannot be read.
+    """
+    store, path = _store(url)
+    try:
+        file = store.open(path, "rb")
+    except FileNotFoundError as error:
+        raise AudioMissingError(f"{url}: no such object") from error
+    except Exception as error:
+        raise AudioError(f"{url}: cannot be opened: {reason(error)}") from error
+    with file:
+        with contextlib.suppress(AttributeError):  # a local file has a name of its own
+            file.name = url
+        yield cast("BinaryIO", file)
+
+
+def _store(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtraError(f"{url}: reading from a store", "score") from error
+    try:
+        store, path = fsspec.url_to_fs(url)
+    except ImportError as error:  # it names the package to install
+        raise AudioError(f"{url}: {reason(error)}") from error
+    except ValueError as error:
+        raise AudioError(f"{url}: no store that fsspec knows: {reason(error)}") from error
+    return store, str(path)

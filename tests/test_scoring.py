@@ -1,0 +1,306 @@
+"""``serotone score`` on one machine: the rows of predict in Parquet, each recording once, whatever is killed."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from made_audio import env
+from serotone.cli import app
+from serotone.errors import RunError
+from serotone.recognition.part import Part
+from serotone.recognition.recognizer import Recognizer
+from serotone.recognition.rows import rows
+from serotone.runs.writing import held
+from serotone.scoring import folder as scored_folder
+from serotone.scoring import pool
+from serotone.scoring.inputs import find
+from serotone.scoring.scoring import Place, score, terms_of
+from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_adaptable_bundle, tone
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
+from pyarrow import dataset  # noqa: E402
+
+ROW_PROBABILITIES = [f"p_{label}" for label in LABELS]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "toy"
+    make_adaptable_bundle(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    """Five recordings and one that is none: short, long, silent, of two channels, with a name that is no UTF-8."""
+    folder = tmp_path_factory.mktemp("calls")
+    soundfile.write(folder / "angry.wav", tone(1, 0.9), SAMPLE_RATE)
+    soundfile.write(folder / "long.flac", np.concatenate([tone(5, 0.9), buzz(5, 0.2)]), SAMPLE_RATE)
+    soundfile.write(folder / "silent.wav", np.zeros(SAMPLE_RATE), SAMPLE_RATE)
+    soundfile.write(folder / "two.wav", np.stack([tone(1, 0.9), buzz(1, 0.2)], axis=1), SAMPLE_RATE)
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/odd-\xff.wav"))
+    odd.write_bytes((folder / "angry.wav").read_bytes())
+    (folder / "bad.wav").write_text("hello", encoding="utf-8")
+    return folder
+
+
+def command(*arguments, stdin=None):
+    return CliRunner().invoke(app, ["score", *map(str, arguments)], input=stdin)
+
+
+def table(out, name="clips"):
+    return sorted(
+        dataset.dataset(out / name).to_table().to_pylist(),
+        key=lambda row: (row["name"], row.get("channel") or 0, row.get("start") or 0),
+    )
+
+
+def expected(toy, paths, *, timeline=False, **part):
+    """The same rows by the recogniser in this process, as Parquet keeps them."""
+    recognizer = Recognizer(toy)
+    found = []
+    for path in sorted(map(str, paths)):
+        for hearing in Part(**part).hear(recognizer, path, timeline=timeline):
+            found += rows(recognizer.answer(hearing), timeline=timeline)
+    for row in found:
+        row["name"] = row["name"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        for column in ("confidence", *ROW_PROBABILITIES):
+            row[column] = float(np.float32(row[column])) if column in row else None
+    return found
+
+
+def good(calls):
+    return [path for path in calls.iterdir() if path.name != "bad.wav"]
+
+
+# Rows -----------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_those_of_predict_and_a_second_command_does_nothing(toy, calls, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    first = command(calls, "--bundle", toy, "--out", out, "--jobs", 2, "--embeddings")
+    assert first.exit_code == 1, first.output
+    assert f"{out}: 5 recordings answered, 1 failed" in first.output
+    found = table(out)
+    embeddings = [row.pop("embedding") for row in found]
+    assert found == expected(toy, good(calls))
+    by_name = {Path(row["name"]).name: embedding for row, embedding in zip(found, embeddings, strict=True)}
+    assert by_name["silent.wav"] is None
+    hearing = Recognizer(toy).hear(calls / "long.flac")
+    weights = [row.weight for row in hearing.answering]
+    assert len(weights) > 1
+    assert by_name["long.flac"] == pytest.approx(weights @ hearing.embeddings / np.sum(weights))
+    (error,) = table(out, "errors")
+    assert error["name"] == str(calls / "bad.wav")
+    assert error["error"] == "AudioFormatError"
+    assert error["message"].startswith(f"{calls / 'bad.wav'}: not audio")
+    (part,) = (out / "clips").iterdir()
+    about = json.loads(pa.parquet.read_schema(part).metadata[b"serotone"])
+    assert about == json.loads((out / "score.json").read_text())
+    assert about["bundle"]["sha256"] == Recognizer(toy).bundle.sha256
+    assert about["options"]["embeddings"] is True
+
+    monkeypatch.setattr(pool, "PROGRAM", "raise SystemExit('nothing is to be heard')")
+    monkeypatch.chdir(calls)
+    second = command(".", "--bundle", toy, "--out", out, "--embeddings")  # however the folder is called
+    assert second.exit_code == 1
+    assert "5 of 6 recordings are answered, 1 failed; 0 to do" in second.output
+    assert sorted(path.name for path in out.rglob("*.parquet")) == ["part-000000.parquet"] * 2
+
+    for changed, words in {
+        ("--bundle", toy): "was made with --embeddings True, and this command has --embeddings False",
+        ("--bundle", toy, "--embeddings", "--strict"): "was made with --strict False",
+        ("--bundle", "light", "--embeddings"): "was made with bundle name toy, and this command has bundle name light",
+    }.items():
+        refused = command(calls, "--out", out, *changed)
+        assert refused.exit_code == 1
+        assert words in " ".join(refused.output.split())
+    with held(out):
+        busy = command(calls, "--bundle", toy, "--out", out, "--embeddings")
+    assert busy.exit_code == 1
+    assert "another serotone process is running here" in busy.output
+
+
+def test_segments_channels_and_stretches(toy, calls, tmp_path, monkeypatch):
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(f"path,start,end\n{calls / 'long.flac'},2,\n{calls / 'long.flac'},0.5,7.25\ngone.wav,,\n")
+    loaded, terms = terms_of(str(toy), timeline=True, part=Part(apart=True))
+    recordings = find(["-", str(manifest), "-"], listing=f"{calls / 'two.wav'}\n".encode())
+    assert len(recordings) == 4
+    tally = score(recordings, tmp_path / "out", loaded, terms, Place(jobs=1))
+    assert (tally.answered, tally.failed) == (3, 1)
+    found = table(tmp_path / "out", "segments")
+    heard = expected(toy, [calls / "two.wav"], timeline=True, apart=True)
+    for start, end in ((0.5, 7.25), (2.0, None)):
+        stretch = expected(toy, [calls / "long.flac"], timeline=True, start=start, end=end)
+        name = f"{calls / 'long.flac'}#t={start:g}{'' if end is None else f',{end:g}'}"
+        heard += [row | {"name": name} for row in stretch]
+    assert found == sorted(heard, key=lambda row: (row["name"], row["channel"] or 0, row["start"]))
+    assert {row["channel"] for row in found} == {None, 0, 1}
+    assert [row["error"] for row in table(tmp_path / "out", "errors")] == ["AudioMissingError"]
+
+    soundfile.write(tmp_path / "gone.wav", tone(1, 0.9), SAMPLE_RATE)  # it has come
+    options = {"retry_errors": True}
+    assert score(recordings, tmp_path / "out", loaded, terms, Place(jobs=1), **options).answered == 1
+    assert not list((tmp_path / "out" / "errors").iterdir())
+    assert len({row["name"] for row in table(tmp_path / "out", "segments")}) == 4
+
+
+def test_inputs(tmp_path, calls):
+    listing = b"a.wav\0" + os.fsencode(next(calls.glob("odd*"))) + b"\0s3://bucket/b.wav\0a.wav\0"
+    names = [recording.source for recording in find(["-", "", "https://host/x.wav"], listing)]
+    assert names == [
+        str(Path.cwd() / "a.wav"),
+        str(next(calls.glob("odd*"))),
+        "s3://bucket/b.wav",
+        "",
+        "https://host/x.wav",
+    ]
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (recording,) = find([str(tmp_path)])
+    assert recording.problem is not None
+    assert recording.problem[0] == "AudioFormatError"
+    refused = command(calls, "--out", tmp_path / "out", "--timeline", "--embeddings")
+    assert refused.exit_code == 2
+    foreign = command(calls, "--out", tmp_path)
+    assert "loop and no score.json" in " ".join(foreign.output.split())
+
+
+# Deaths ---------------------------------------------------------------------------------------------------------------
+
+DEADLY = """
+import os, sys, time
+sys.path[:] = sys.argv[1:]
+from serotone.scoring import worker
+hear = worker.answer
+def answer(recognizer, recording, terms):
+    if "two" in recording.source:
+        os.kill(os.getpid(), 11)
+    if "long" in recording.source:
+        time.sleep(60)
+    return hear(recognizer, recording, terms)
+worker.answer = answer
+worker.main()
+"""
+
+
+def test_a_file_that_kills_or_holds_its_worker_is_one_error(toy, calls, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "PROGRAM", DEADLY)
+    loaded, terms = terms_of(str(toy), time_limit=4.0)
+    tally = score(find([str(calls)]), tmp_path / "out", loaded, terms, Place(jobs=2))
+    assert (tally.answered, tally.failed) == (3, 3)
+    messages = {Path(row["name"]).name: row["message"] for row in table(tmp_path / "out", "errors")}
+    assert "ended 2 times the process that hears it (SIGSEGV)" in messages["two.wav"]
+    assert "is not heard within 4 s" in messages["long.flac"]
+    quiet = {"angry.wav", "odd-\\xff.wav", "silent.wav"}
+    assert {Path(row["name"]).name for row in table(tmp_path / "out")} == quiet
+
+    monkeypatch.setattr(pool, "PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(RunError, match="could not start \\(exit status 3\\)"):
+        score(find([str(calls)]), tmp_path / "other", loaded, terms, Place(jobs=2))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory, calls):
+    """A folder of 60 recordings, two of which are none."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(60):
+        (folder / f"{number:02}.wav").hardlink_to(calls / ("bad.wav" if number in (7, 41) else "angry.wav"))
+    return folder
+
+
+SLOW = (
+    "import sys, time; sys.path[:] = sys.argv[1:]; from serotone.scoring import worker; hear = worker.answer; "
+    "worker.answer = lambda *all: time.sleep(0.05) or hear(*all); worker.main()"
+)
+DRIVER = f"""
+from serotone.cli import main
+from serotone.scoring import folder, pool
+folder.PART_ROWS, pool.PROGRAM = 3, {SLOW!r}
+main()
+"""
+
+
+def test_killed_drivers_and_workers_lose_and_double_nothing(toy, many, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    dice = random.Random(4)
+    out = tmp_path / "out"
+    arguments = [sys.executable, "-c", DRIVER, "score", many, "--bundle", toy, "--out", out, "--jobs", "2"]
+    for last in (False, False, True):
+        driver = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env())
+        parts = len(list(out.rglob("*.parquet")))
+        for victim in ("worker", "driver"):
+            parts += dice.randint(1, 4)
+            while driver.poll() is None and len(list(out.rglob("*.parquet"))) < parts:
+                time.sleep(0.005)
+            assert driver.poll() is None
+            if victim == "worker":
+                dice.choice(psutil.Process(driver.pid).children()).kill()
+            elif not last:
+                driver.kill()
+        output = driver.communicate(timeout=120)[0]
+    assert driver.returncode == 1, output
+    assert table(out) == expected(toy, [path for path in many.iterdir() if path.stem not in ("07", "41")])
+    assert [Path(row["name"]).stem for row in table(out, "errors")] == ["07", "41"]
+    assert not [path for path in out.rglob(".*") if path.name.endswith(".tmp")]
+
+
+@contextlib.contextmanager
+def small_disk(folder, options):
+    """A disk of a few kilobytes; the test is skipped where it cannot be mounted."""
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mount.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(toy, many, tmp_path):
+    with small_disk(tmp_path / "disk", "size=64k") as disk:
+        out = disk / "out"
+        assert command(many / "07.wav", "--bundle", toy, "--out", out).exit_code == 1
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+            while True:
+                ballast.write(bytes(1 << 10))
+        full = command(many, "--bundle", toy, "--out", out, "--jobs", 1)
+        assert full.exit_code == 1
+        assert re.search(r"error: .*out/clips/part-000000.parquet: .*[Nn]o space left", " ".join(full.output.split()))
+        assert [path.parent.name for path in out.rglob("*part*")] == ["errors"]
+        (disk / "ballast").unlink()
+        assert command(many, "--bundle", toy, "--out", out, "--jobs", 1).exit_code == 1
+        assert (len(table(out)), len(table(out, "errors"))) == (58, 2)
+
+
+def test_a_disk_that_is_read_only_is_a_clear_error(toy, many, tmp_path):
+    with small_disk(tmp_path / "disk", "ro,size=64k") as disk:
+        refused = command(many, "--bundle", toy, "--out", disk / "out")
+        assert refused.exit_code == 2
+        assert "nothing may be written there" in " ".join(refused.output.split())
+
+
+def test_a_damaged_part_is_named(tmp_path):
+    about = {"bundle": {}, "options": {}}
+    options = {"timeline": False, "embeddings": False}
+    with scored_folder.opened(tmp_path / "out", about, LABELS, **options):
+        pass
+    part = tmp_path / "out" / "clips" / "part-000003.parquet"
+    part.parent.mkdir()
+    part.write_bytes(b"PAR1 torn")
+    words = r"part-000003\.parquet: damaged: .*delete it"
+    with pytest.raises(RunError, match=words), scored_folder.opened(tmp_path / "out", about, LABELS, **options):
+        pass

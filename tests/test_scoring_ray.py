@@ -1,0 +1,122 @@
+"""``serotone score`` on Ray Data: the rows of one machine, on two nodes, one of which is killed."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import pytest
+import soundfile
+
+from ray_nodes import own_token, two_nodes, until
+from serotone.scoring import on_ray
+from serotone.scoring.inputs import find
+from serotone.scoring.scoring import Place, score, terms_of
+from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, tone
+
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
+from pyarrow import dataset
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning:ray"),  # of Ray Data by itself
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'serotone[ray]'"),
+]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "toy"
+    make_adaptable_bundle(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    """96 recordings of two kinds, two of them none."""
+    folder = tmp_path_factory.mktemp("calls")
+    soundfile.write(folder / "000.wav", tone(1, 0.9), SAMPLE_RATE)
+    soundfile.write(folder / "001.wav", buzz(1, 0.2), SAMPLE_RATE)
+    (folder / "002.wav").write_text("hello", encoding="utf-8")
+    for number in range(3, 96):
+        (folder / f"{number:03}.wav").hardlink_to(folder / ("002.wav" if number == 70 else f"{number % 2:03}.wav"))
+    return folder
+
+
+SLOW = """
+import json, sys, time
+if any("serotone.scoring.worker" in word for word in sys.orig_argv):
+    loads = json.loads
+    json.loads = lambda *given: time.sleep(0.25) or loads(*given)
+"""
+"""Run by every Python that starts on the nodes: a worker takes its time over each recording, so that it can be hit."""
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slow")
+    (folder / "sitecustomize.py").write_text(SLOW)
+    with own_token(), two_nodes(PYTHONPATH=os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])) as cluster:
+        yield cluster
+
+
+def tables(out: Path) -> list[list[dict]]:
+    found = [dataset.dataset(out / name).to_table().to_pylist() for name in ("clips", "errors")]
+    return [sorted(rows, key=lambda row: row["name"]) for rows in found]
+
+
+def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
+    nodes, toy, calls, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(on_ray, "BATCH", 4)
+    recordings = find([str(calls)])
+    loaded, terms = terms_of(toy, embeddings=True)
+    score(recordings, tmp_path / "here", loaded, terms, Place(jobs=1))
+    import ray  # not sooner: it reads the token's mode once
+
+    struck = []
+
+    def hearing() -> list[psutil.Process]:
+        found = []
+        for process in nodes.everyone():
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                if "scoring.worker" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def strike() -> None:
+        """Kill a worker process that hears, then every process of the second node."""
+        until(lambda: bool(hearing()))
+        workers = hearing()
+        time.sleep(1.0)
+        for process in workers:
+            process.kill()
+            struck.append("worker")
+        time.sleep(1.0)
+        for process in nodes.everyone():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                struck.append("node")
+
+    blow = threading.Thread(target=strike, daemon=True)
+
+    def joined() -> bool:
+        """Whether the driver has found the head, which takes its time to start."""
+        with contextlib.suppress(ConnectionError):
+            ray.init(nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+        return bool(ray.is_initialized())
+
+    until(joined)
+    try:
+        until(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
+        blow.start()
+        tally = score(recordings, tmp_path / "there", loaded, terms, Place(executor="ray", address=nodes.address))
+    finally:
+        ray.shutdown()
+    assert {"worker", "node"} <= set(struck)
+    assert (tally.answered, tally.failed) == (94, 2)
+    assert tables(tmp_path / "there") == tables(tmp_path / "here")

@@ -1,0 +1,105 @@
+"""``serotone score`` of object stores and web servers, on servers of this machine."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from file_server import serving
+from serotone.cli import app
+from serotone.recognition.recognizer import Recognizer
+from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
+
+pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
+from pyarrow import dataset
+
+NAMES = {"calls/a.wav": tone(1, 0.9), "calls/deep/b.flac": buzz(1, 0.2), "other/c.wav": tone(1, 0.9)}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("remote")
+    for name, samples in NAMES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, samples, SAMPLE_RATE)
+    contents = {name: (folder / name).read_bytes() for name in NAMES}
+    return contents | {"calls/bad.wav": b"hello", "calls/notes.txt": b"no audio"}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle") / "toy"
+    make_toy_bundle(folder)
+    return folder
+
+
+def score(*arguments, stdin=None):
+    return CliRunner().invoke(app, ["score", *map(str, arguments), "--jobs", "1"], input=stdin)
+
+
+def labels(out: Path) -> dict[str, str]:
+    return {row["name"]: row["label"] for row in dataset.dataset(out / "clips").to_table().to_pylist()}
+
+
+def errors(out: Path) -> dict[str, str]:
+    return {row["name"]: row["error"] for row in dataset.dataset(out / "errors").to_table().to_pylist()}
+
+
+@pytest.fixture
+def bucket(files, monkeypatch):
+    """A bucket on an S3 server of this machine."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    server_module = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[s3,server]'")
+    boto3 = pytest.importorskip("boto3")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "NO_PROXY": "127.0.0.1",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    try:
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="speech")
+        for name, content in files.items():
+            client.put_object(Bucket="speech", Key=name, Body=content)
+        yield client
+    finally:
+        server.stop()
+
+
+def test_a_bucket_is_scored_and_continued(bucket, toy, tmp_path):
+    out = tmp_path / "out"
+    first = score("s3://speech/calls", "s3://speech/gone.wav", "--bundle", toy, "--out", out)
+    assert first.exit_code == 1, first.output
+    assert labels(out) == {"s3://speech/calls/a.wav": "angry", "s3://speech/calls/deep/b.flac": "happy"}
+    assert errors(out) == {"s3://speech/calls/bad.wav": "AudioFormatError", "s3://speech/gone.wav": "AudioMissingError"}
+    again = score("s3://speech/", "--bundle", toy, "--out", out)
+    assert "2 of 4 recordings are answered, 1 failed; 1 to do" in again.output
+    assert labels(out)["s3://speech/other/c.wav"] == "angry"
+    assert len(dataset.dataset(out / "clips").to_table()) == 3
+
+
+def test_a_web_server_and_what_is_no_store(files, toy, tmp_path):
+    out = tmp_path / "out"
+    with serving() as web:
+        web.contents.update({f"/{name}": content for name, content in files.items()})
+        listing = "".join(f"{web.address}/{name}\n" for name in ("calls/a.wav", "calls/gone.wav", "calls/bad.wav"))
+        done = score("-", "nowhere://x/a.wav", "--bundle", toy, "--out", out, stdin=listing)
+    assert done.exit_code == 1, done.output
+    assert labels(out) == {f"{web.address}/calls/a.wav": "angry"}
+    assert errors(out) == {
+        f"{web.address}/calls/gone.wav": "AudioMissingError",
+        f"{web.address}/calls/bad.wav": "AudioFormatError",
+        "nowhere://x/a.wav": "AudioError",
+    }
+    (path,) = (out / "clips").iterdir()
+    (tmp_path / "a.wav").write_bytes(files["calls/a.wav"])
+    (row,) = dataset.dataset(path).to_table().to_pylist()
+    assert row["confidence"] == pytest.approx(Recognizer(toy).predict(tmp_path / "a.wav").confidence, abs=1e-7)
