@@ -71,8 +71,8 @@ def expected(toy, paths, *, timeline=False, **part):
     recognizer = Recognizer(toy)
     found = []
     for path in sorted(map(str, paths)):
-        for hearing in Part(**part).hear(recognizer, path, timeline=timeline):
-            found += rows(recognizer.answer(hearing), timeline=timeline)
+        for prediction in Part(**part).each(path, recognizer.predict, timeline=timeline):
+            found += rows(prediction, timeline=timeline)
     for row in found:
         row["name"] = row["name"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         for column in ("confidence", *ROW_PROBABILITIES):

@@ -62,10 +62,15 @@ def answer(recognizer: "Recognizer", recording: Recording, terms: Terms) -> Outc
     name = recording.name
     try:
         with _opened(recording.source) as source:
-            found = []
-            for hearing in terms.part_of(recording).each(source, recognizer.hear, timeline=terms.timeline):
-                more = {"name": name} | ({"embedding": _embedding(hearing)} if terms.embeddings else {})
-                found += [row | more for row in rows(recognizer.answer(hearing), timeline=terms.timeline)]
+            found: list[dict[str, object]] = []
+            part = terms.part_of(recording)
+            if terms.embeddings:
+                for hearing in part.each(source, recognizer.hear, timeline=False):
+                    more = {"name": name, "embedding": _embedding(hearing)}
+                    found += [row | more for row in rows(recognizer.answer(hearing), timeline=False)]
+            else:  # nothing is kept of a long recording but its answer
+                for prediction in part.each(source, recognizer.predict, timeline=terms.timeline):
+                    found += [row | {"name": name} for row in rows(prediction, timeline=terms.timeline)]
         return Outcome(name, tuple(found))
     except SerotoneError as error:
         return Outcome(name, error=type(error).__name__, message=_text(error))
