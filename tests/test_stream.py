@@ -163,12 +163,13 @@ def test_updates_at_once_and_final_ones_when_they_are_known(recognizers):
     stream, updates = recognizers["level"].stream(sample_rate=RATE), []
     for number in range(130):
         new = stream.feed(samples[1600 * number : 1600 * (number + 1)])
-        assert [update.final for update in new].count(False) == ((number + 1) % 5 == 0)
+        at_once = (number + 1) % 5 == 0 and number > 4  # the first half second is read before anything is said
+        assert [update.final for update in new].count(False) == at_once
         updates += new
     now = [update.segment.label for update in updates if not update.final]
     # The pause is no longer part of the turn from .66 s on: the margin, and the pause that ends a turn.
     # The first half second is held back until it is known where sound begins: the first sample of the tone is none.
-    assert now == [None] + ["angry"] * 8 + [None] * 11 + ["happy"] * 6
+    assert now == ["angry"] * 8 + [None] * 11 + ["happy"] * 6
     assert [update.segment.label for update in updates if update.final] == ["angry"] * 4 + ["happy"] * 2
     assert stream.finish().segments[0].label == "angry"
     only_final, _ = run(recognizers["level"], samples, every_seconds=None)

@@ -149,6 +149,11 @@ class Listener:
             found += self._take(self._squeezer.feed(samples[first : first + step]))
         return found
 
+    @property
+    def opening(self) -> bool:
+        """Whether the first half second of sound is still being read, of which nothing is known before it is whole."""
+        return self._squeezer.opening
+
     def now(self) -> Row | None:
         """What the graph says to the turn that goes on, as if the recording ended here; None where nobody speaks.
 

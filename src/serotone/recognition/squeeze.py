@@ -106,6 +106,11 @@ class Squeezer:
         self._enough = round(ONSET_SECONDS * sample_rate)
 
     @property
+    def opening(self) -> bool:
+        """Whether sound has come, and too little of it to know where it begins."""
+        return len(self._onset) > 0
+
+    @property
     def silent_until(self) -> int | None:
         """The sample up to which no further piece can begin; None where speech goes on, or may have begun."""
         if self._phrases.waiting or self._pauses.speaking:

@@ -128,7 +128,7 @@ class Stream:
             part, samples = np.split(samples, [due])
             self._silent = self._silent and not part.any()
             found += [self._decided(row) for row in self._listener.feed(part)]
-            if self._every is not None and self._listener.total % self._every == 0:
+            if self._every is not None and self._listener.total % self._every == 0 and not self._listener.opening:
                 found.append(self._now(self._every / self._rate))
         return found
 
