@@ -1,8 +1,11 @@
 """``serotone score`` on Ray Data: the rows of one machine, on two nodes, one of which is killed."""
 
 import contextlib
+import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from importlib.util import find_spec
@@ -64,19 +67,37 @@ def nodes(tmp_path_factory):
         yield cluster
 
 
+DRIVE = "import sys, test_scoring_ray as t; t.drive(*sys.argv[1:])"
+
+
+def drive(address: str, bundle: str, folder: str, out: str) -> None:
+    """Score on the cluster, and note how many were answered and how many failed: in a process of its own, since Ray
+    reads the way nodes know each other once, and another test may have imported it."""
+    import ray
+
+    def joined() -> bool:
+        """Whether the driver has found the head, which takes its time to start."""
+        with contextlib.suppress(ConnectionError):
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        return bool(ray.is_initialized())
+
+    on_ray.BATCH = 4
+    until(joined, 300)
+    until(lambda: sum(node["Alive"] for node in ray.nodes()) == 2, 300)
+    loaded, terms = terms_of(bundle, embeddings=True)
+    tally = score(find([folder]), Path(out), loaded, terms, Place(executor="ray", address=address))
+    Path(out, "tally.json").write_text(json.dumps([tally.answered, tally.failed]), encoding="utf-8")
+
+
 def tables(out: Path) -> list[list[dict]]:
     found = [dataset.dataset(out / name).to_table().to_pylist() for name in ("clips", "errors")]
     return [sorted(rows, key=lambda row: row["name"]) for rows in found]
 
 
-def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
-    nodes, toy, calls, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(on_ray, "BATCH", 4)
+def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(nodes, toy, calls, tmp_path):
     recordings = find([str(calls)])
     loaded, terms = terms_of(toy, embeddings=True)
     score(recordings, tmp_path / "here", loaded, terms, Place(jobs=1))
-    import ray  # not sooner: it reads the token's mode once
 
     struck = []
 
@@ -102,21 +123,18 @@ def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
                 process.kill()
                 struck.append("node")
 
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVE, nodes.address, toy, str(calls), str(tmp_path / "there")],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        stdout=subprocess.DEVNULL,
+    )
     blow = threading.Thread(target=strike, daemon=True)
-
-    def joined() -> bool:
-        """Whether the driver has found the head, which takes its time to start."""
-        with contextlib.suppress(ConnectionError):
-            ray.init(nodes.address, log_to_driver=False, logging_level=logging.ERROR)
-        return bool(ray.is_initialized())
-
-    until(joined)
     try:
-        until(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
         blow.start()
-        tally = score(recordings, tmp_path / "there", loaded, terms, Place(executor="ray", address=nodes.address))
+        assert driver.wait(timeout=500) == 0
     finally:
-        ray.shutdown()
+        driver.kill()
+    blow.join(timeout=60)
     assert {"worker", "node"} <= set(struck)
-    assert (tally.answered, tally.failed) == (94, 2)
+    assert json.loads((tmp_path / "there" / "tally.json").read_text(encoding="utf-8")) == [94, 2]
     assert tables(tmp_path / "there") == tables(tmp_path / "here")
