@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -176,6 +177,10 @@ def test_other_commands_name_what_is_there(page: str, line: str) -> None:
         compile(arguments[1], line, "exec")
     elif program == "cp":
         assert (ROOT / arguments[-1]).is_dir()
+    elif program == "curl":
+        api = (ROOT / "src" / "serotone" / "serving" / "app.py").read_text(encoding="utf-8")
+        (path,) = [urlsplit(word).path for word in arguments if word.startswith("http")]
+        assert f'"{path}"' in api
     else:
         assert program in ("ray", "cat"), program
 
@@ -191,6 +196,8 @@ def test_python_examples_run(place: Path, monkeypatch: pytest.MonkeyPatch, page:
         return
     paths = sorted((place / "recordings").rglob("*.wav"))
     monkeypatch.chdir(place)
+    if "scores/" in code and not Path("scores").exists():
+        run(place, "serotone score recordings --bundle light --jobs 1 --out scores")
     exec(compile(code, page, "exec"), {"paths": paths, "names": [path.parent.name for path in paths]})
 
 

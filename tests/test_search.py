@@ -17,6 +17,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from serotone.cluster import reason
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RecipeError, RunError
 from serotone.recipes import Recipe, load
@@ -215,7 +216,7 @@ def side_by_side(jobs: int) -> Callable[..., Iterator[Event]]:
             try:
                 yield Event("finished", unit, results=units.run_unit(unit, None))
             except RunError as error:
-                yield Event("failed", unit, text=units.reason(error))
+                yield Event("failed", unit, text=reason(error))
 
     return run
 
