@@ -171,7 +171,7 @@ def test_a_pupil_comes_nearer_to_its_teacher(recipe: Recipe, material: Material,
     lines = (tmp_path / "curves.csv").read_text(encoding="utf-8").splitlines()
     losses = [float(line.split(",")[1]) for line in lines[1:]]
     assert lines[0] == "epoch,loss_teacher,loss_emotion"
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 def test_a_killed_training_ends_as_an_unbroken_one_and_a_seed_decides(

@@ -193,8 +193,7 @@ class Listener:
         if self._whole is not None:
             self._whole = self._whole + pieces if self._size <= self._most else None
         self._waiting += self._cutter.feed(pieces)
-        if (now := self._squeezer.silent_until) is not None:
-            self._waiting += self._cutter.wait(now)
+        self._waiting += self._cutter.wait(self._squeezer.silent_until)
         return self._hear_waiting() if self._windows or self._whole is None else []
 
     def _hear_waiting(self) -> list[Row]:

@@ -104,19 +104,13 @@ class Squeezer:
         self._begun = False
         self._onset = np.zeros(0, np.float32)  # what there is until it has
         self._enough = round(ONSET_SECONDS * sample_rate)
+        self.silent_until = 0
+        """The sample up to which no further piece can begin, as of the last block in which nobody spoke."""
 
     @property
     def opening(self) -> bool:
         """Whether sound has come, and too little of it to know where it begins."""
         return len(self._onset) > 0
-
-    @property
-    def silent_until(self) -> int | None:
-        """The sample up to which no further piece can begin; None where speech goes on, or may have begun."""
-        if self._phrases.waiting or self._pauses.speaking:
-            return None
-        undecided = len(self._onset) + len(self._waiting)
-        return self.total - undecided - self._margin  # what comes may be speech, with this margin before it
 
     def feed(self, samples: NDArray[np.float32]) -> list[Piece]:
         """What is known to be heard now; ``samples`` is (T,) mono."""
@@ -164,6 +158,9 @@ class Squeezer:
             samples = self._waiting[number * block : (number + 1) * block]
             for piece in self._phrases.feed(Piece(start + number * block, samples, False), probability):
                 found += self._pauses.feed(piece)
+            if not self._phrases.waiting and not self._pauses.speaking:
+                # What comes may be speech, with this margin before it.
+                self.silent_until = start + (number + 1) * block - self._margin
         self._waiting = self._waiting[len(probabilities) * block :].copy()
         return found
 
