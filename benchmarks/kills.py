@@ -6,7 +6,7 @@ Each command runs once unbroken. Then it is started again and again in another f
 killed at a moment drawn evenly from the time that the unbroken run took, until it has been killed as often as asked; a
 run that ends sooner is compared, and the next begins in a new folder. The last is left to its end. Every folder that
 was finished must hold what the unbroken one holds: the predictions and curves of each fold to the byte, or the same
-rows of Parquet. Exit status 1 where one does not. `make test` has short versions of all three.
+rows of Parquet. Exit status 1 where one does not. `make test` has short versions for training and scoring.
 """
 
 import argparse
