@@ -62,9 +62,7 @@ class JsonLines:
                 {
                     "schema": SCHEMA,
                     "kind": "update",
-                    "final": update.final,
-                    **update.segment.to_dict(),
-                    "profile": update.profile,
+                    **update.to_dict(),
                     "waiting_seconds": round(state.waiting_seconds, 3),
                     "lost_seconds": round(state.lost_seconds, 3),
                 }

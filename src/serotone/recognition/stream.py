@@ -39,6 +39,10 @@ class Update:
     profile: dict[str, object] | None
     final: bool
 
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON: that of the segment, ``final`` and ``profile``."""
+        return {"final": self.final, **self.segment.to_dict(), "profile": self.profile}
+
 
 class Stream:
     """Hears live speech; `serotone.Recognizer.stream` makes one. Not to be shared between threads.

@@ -1,4 +1,4 @@
-"""``WS /v1/stream``: live speech in, an update every hop out, and a summary at the end.
+"""``WS /v1/stream``: live speech in, updates out, and a summary at the end.
 
 The client sends samples in binary messages of any size, and the text ``{"kind": "end"}`` when there are no more. The
 server sends ``ready``, ``update`` and ``summary`` as JSON objects with that ``kind``, and ``problem`` before it closes
@@ -205,4 +205,4 @@ async def _refuse(socket: WebSocket, error: ProblemError) -> None:
 
 def _json(update: Update) -> dict[str, object]:
     """An update, as `serotone listen` prints it."""
-    return {"schema": SCHEMA, "kind": "update", **update.segment.to_dict(), "profile": update.profile}
+    return {"schema": SCHEMA, "kind": "update", **update.to_dict()}
