@@ -11,9 +11,13 @@ from serotone.options.base import Options, by_name
 
 MelScale = Literal["slaney", "htk"]
 MelNorm = Literal["slaney"]
+WhisperReference = Literal["absolute", "maximum", "loud"]
 
 WHISPER_HOP = 160
 """Samples from one frame of Whisper's to the next, at 16 kHz."""
+
+WHISPER_DECADES = 8.0
+"""What lies further below the loudest is cut in Whisper's log-mel, in decades of power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +112,16 @@ class WhisperLogMelOptions(FrontendOptions):
     name: Literal["whisper-log-mel"] = "whisper-log-mel"
     num_mels: Annotated[int, Ge(1), doc("80; 128 from large-v3 on")] = 80
     reference: Annotated[
-        Literal["absolute", "maximum", "loud"],
+        WhisperReference,
         doc(
             "absolute as published; maximum puts each clip's maximum at level, loud the power of its loud frames, so"
             " that how loud a recording is changes nothing"
         ),
     ] = "absolute"
     level: Annotated[float, doc("where the reference lies, as log10 of power; nothing with absolute")] = 1.5
-    decades: Annotated[float, Gt(0), doc("what lies further below the reference is cut, as log10 of power")] = 8.0
+    decades: Annotated[float, Gt(0), doc("what lies further below the reference is cut, as log10 of power")] = (
+        WHISPER_DECADES
+    )
 
     def hop(self, sample_rate: int) -> int:
         """Samples from one frame to the next."""

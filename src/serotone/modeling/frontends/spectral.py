@@ -3,13 +3,12 @@
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from serotone.modeling.lengths import mask, zero_beyond
-from serotone.options.frontends import MelNorm, MelScale
+from serotone.options.frontends import WHISPER_DECADES, MelNorm, MelScale, WhisperReference
 
 WINDOWS: Mapping[str, float] = MappingProxyType({"hamming": 0.54, "hann": 0.5})
 """Window name -> its first cosine coefficient."""
@@ -140,9 +139,9 @@ def power_to_whisper(
     power: Tensor,
     lengths: Tensor | None,
     *,
-    reference: Literal["absolute", "maximum", "loud"] = "absolute",
+    reference: WhisperReference = "absolute",
     level: float = 0.0,
-    decades: float = 8.0,
+    decades: float = WHISPER_DECADES,
 ) -> Tensor:
     """Whisper's log-mel of power (B, T, F): (max(log10 max(power, 1e-10), greatest - decades) + 4) / 4, of (B, T, F).
 

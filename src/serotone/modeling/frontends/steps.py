@@ -1,18 +1,15 @@
 """The steps after the bands: logarithms, then what is made of their values. Each takes and returns (B, T, F)."""
 
 from abc import abstractmethod
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from serotone.modeling.frontends.spectral import cosine_transform, deltas, power_to_db, power_to_ln, power_to_whisper
+from serotone.options.frontends import WHISPER_DECADES, WhisperReference
 
 LOUDEST = 1.5
 """Where the maximum of a clip lies in relative frames, as log10 of power before the compression."""
-
-WHISPER_DECADES = 8.0
-"""What lies further below the loudest is cut, in decades of power."""
 
 
 class Step(nn.Module):
@@ -59,12 +56,9 @@ class NaturalLogarithm(Step):
 class WhisperLogarithm(Step):
     """Whisper's compression: :func:`power_to_whisper`."""
 
-    def __init__(
-        self, *, reference: Literal["absolute", "maximum", "loud"], level: float, decades: float = WHISPER_DECADES
-    ) -> None:
+    def __init__(self, *, reference: WhisperReference, level: float, decades: float = WHISPER_DECADES) -> None:
         super().__init__()
-        self.reference: Literal["absolute", "maximum", "loud"] = reference
-        self.level, self.decades = level, decades
+        self.reference, self.level, self.decades = reference, level, decades
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Power (B, T, F), lengths (B,) -> values of about -1 to 1.4."""
