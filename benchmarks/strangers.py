@@ -112,7 +112,7 @@ def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[list[dict[
     with tempfile.TemporaryDirectory() as folder:
         load_weights(system, recipe, Path(folder))
     if recipe.bundle.precision == "int8":
-        system = rounded(system)
+        system = rounded(system, recipe.bundle.scale_group)
     clips = material.clips([u.id for u in utterances])
     memory: Memory = {}
     clean = dict(vectors_of(system, recipe, clips, memory))

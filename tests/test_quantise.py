@@ -55,6 +55,40 @@ def test_no_weight_moves_by_more_than_half_a_step_and_the_second_time_by_nothing
     np.testing.assert_allclose(same, scales, rtol=1e-6)
 
 
+def test_a_scale_for_each_group_by_hand() -> None:
+    weight = np.array([[1.27, -0.636, 127.0, 32.4]], dtype=np.float32)
+    integers, scales = to_grid(weight, axis=0, group=2)
+    assert integers.tolist() == [[[127, -64], [127, 32]]]
+    np.testing.assert_allclose(scales, [[[0.01], [1.0]]], rtol=1e-3)
+    assert scales.dtype == np.float16
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("shape", [(6, 32, 3), (5, 7), (48, 16)])
+def test_groups_lie_nearer_to_the_weights_and_the_second_time_nothing_moves(shape: tuple[int, ...], axis: int) -> None:
+    weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    weight *= np.geomspace(1e-6, 1, shape[-1], dtype=np.float32)
+    integers, scales = to_grid(weight, axis=axis, group=16)
+    inputs = weight.size // shape[axis]
+    assert scales.size == shape[axis] * (inputs // 16 if inputs % 16 == 0 else 1)
+    on_grid = (integers * scales.astype(np.float32)).reshape(shape)
+    plain, wide = to_grid(weight, axis=axis)
+    assert np.square(on_grid - weight).sum() <= 1.05 * np.square(plain * wide - weight).sum()
+    again, same = to_grid(on_grid, axis=axis, group=16)
+    np.testing.assert_array_equal(again, integers)
+    np.testing.assert_array_equal(same, scales)
+
+
+def test_a_matrix_and_its_transpose_are_rounded_alike() -> None:
+    weight = np.random.default_rng(1).standard_normal((8, 48)).astype(np.float32)
+    values = [
+        (integers * scales.astype(np.float32)).reshape(matrix.shape)
+        for matrix, axis in ((weight, 0), (weight.T.copy(), -1))
+        for integers, scales in [to_grid(matrix, axis=axis, group=16)]
+    ]
+    np.testing.assert_array_equal(values[0], values[1].T)
+
+
 def test_a_rounded_system_is_a_copy_with_few_values_in_each_row_of_its_encoders_weights(system: System) -> None:
     before = system.encoder.conv2.weight.clone()  # type: ignore[union-attr, operator]
     copied = rounded(system)
@@ -69,13 +103,14 @@ def test_a_rounded_system_is_a_copy_with_few_values_in_each_row_of_its_encoders_
         torch.testing.assert_close(steps, steps.round(), rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("group", [None, 16])
 def test_the_compact_graph_is_the_rounded_system_in_a_third_of_the_size(
-    system: System, recipe: Recipe, tmp_path: Path
+    system: System, recipe: Recipe, tmp_path: Path, group: int | None
 ) -> None:
     whole, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
-    write_graph(rounded(system), whole, recipe)
-    onnx.save(compact(onnx.load(whole), system), small)
-    assert check_graph(rounded(system), small, recipe) <= 1e-5
+    write_graph(rounded(system, group), whole, recipe)
+    onnx.save(compact(onnx.load(whole), system, group), small)
+    assert check_graph(rounded(system, group), small, recipe) <= 1e-5
     stored = {tensor.name: tensor for tensor in onnx.load(small).graph.initializer}
     integers = [tensor for tensor in stored.values() if tensor.data_type == onnx.TensorProto.INT8]
     assert len(integers) == 2 + 2 * 6  # two convolutions, six matrices a layer
@@ -86,11 +121,12 @@ def test_the_compact_graph_is_the_rounded_system_in_a_third_of_the_size(
     assert small.stat().st_size < 0.6 * whole.stat().st_size
 
 
+@pytest.mark.parametrize("group", [None, 16])
 def test_integers_are_expanded_when_the_session_is_opened_and_not_at_every_call(
-    system: System, recipe: Recipe, tmp_path: Path
+    system: System, recipe: Recipe, tmp_path: Path, group: int | None
 ) -> None:
     write_graph(system, tmp_path / "whole.onnx", recipe)
-    onnx.save(compact(onnx.load(tmp_path / "whole.onnx"), system), tmp_path / "small.onnx")
+    onnx.save(compact(onnx.load(tmp_path / "whole.onnx"), system, group), tmp_path / "small.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "opened.onnx")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -98,7 +134,7 @@ def test_integers_are_expanded_when_the_session_is_opened_and_not_at_every_call(
     assert session.run(None, {"waveform": glides(1, 1.0, sample_rate=16000, seed=0)})
     opened = onnx.load(tmp_path / "opened.onnx").graph
     names = {value for node in opened.node for value in node.input}
-    assert not {name for name in names if name.endswith((".int8", ".scale"))}
+    assert not {name for name in names if name.endswith((".int8", ".scale", ".groups"))}
     assert not [tensor for tensor in opened.initializer if tensor.data_type == onnx.TensorProto.INT8]
 
 

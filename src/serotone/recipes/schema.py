@@ -281,6 +281,9 @@ class BundleChoice(_Frozen):
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
     )
+    scale_group: int | None = Field(
+        None, ge=8, description="weights of precision int8 that share a scale; null: all those of an output channel"
+    )
     products: Literal["float32", "int8"] = Field(
         "float32",
         description="of matrices in the exported encoder: int8, which needs precision int8, rounds each time step too; "
@@ -289,6 +292,8 @@ class BundleChoice(_Frozen):
 
     @model_validator(mode="after")
     def _stored_integers(self) -> "BundleChoice":
+        if self.products == "int8" and self.scale_group is not None:
+            raise ValueError("products int8 takes one scale per output channel; set scale_group to null")
         if self.products == "int8" and self.precision != "int8":
             raise ValueError(
                 "products int8 multiplies stored integers; set precision to int8 too, or leave out products"

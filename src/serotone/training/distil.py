@@ -118,7 +118,7 @@ def teacher_of(choice: Distil) -> tuple[System, Recipe, Loaded]:
             f"distil.teacher {recipe.name} has no pretrained weights to teach; name a recipe with weights"
         )
     loaded = load_pretrained(system.encoder, recipe.weights)
-    system = rounded(system) if recipe.bundle.precision == "int8" else system
+    system = rounded(system, recipe.bundle.scale_group) if recipe.bundle.precision == "int8" else system
     return system.eval(), recipe, loaded
 
 

@@ -58,7 +58,7 @@ def export(
             its answers by more than .1.
     """
     if recipe.bundle.precision == "int8":
-        system = rounded(system)
+        system = rounded(system, recipe.bundle.scale_group)
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -124,7 +124,7 @@ def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: floa
             dynamo=False,
         )
     if recipe.bundle.precision == "int8":
-        onnx.save(compact(onnx.load(path), system), path)
+        onnx.save(compact(onnx.load(path), system, recipe.bundle.scale_group), path)
 
 
 def check_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> float:

@@ -176,7 +176,7 @@ def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, s
 
         curve = distil(system, recipe, train, by_teacher, folder, seed=seed)
     if recipe.bundle.precision == "int8":
-        system = rounded(system)  # heads are fitted on what the bundle will compute
+        system = rounded(system, recipe.bundle.scale_group)  # heads are fitted on what the bundle will compute
     solve(system, recipe, training_table(recipe, system, train, material), folder)
     writing.write_training(folder, curve, step=0, monitor=recipe.monitor, score=None)
     return system

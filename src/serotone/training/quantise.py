@@ -1,12 +1,14 @@
 """Weights in 8 bits: a quarter of the size on disk, at the speed and in the arithmetic of float32.
 
-A weight is rounded to int8 times a scale of its output channel, symmetric about 0. :func:`rounded` does that to a copy
+A weight is rounded to int8 times a scale, symmetric about 0. All weights of an output channel share a scale, or, more
+exactly and some bytes larger, each ``group`` of those that follow each other in it. :func:`rounded` does that to a copy
 of a system, which is then the system in every respect: it is what is evaluated, calibrated and exported. In its graph
 the weights lie on the grid already, so that :func:`compact`, which stores them as integers, loses nothing. A graph
 multiplies them out once, when a session is opened: onnxruntime folds a ``Cast`` and a ``Mul`` of constants, where it
 would keep a ``DequantizeLinear`` and run it at every call. Activations stay in float32, unless
-:func:`integer_products` lets the graph multiply integers: it rounds each time step of what enters a matrix product to 8
-bits, by a scale of that step alone, so that neither its neighbours nor a batch change it.
+:func:`integer_products` lets the graph multiply integers, which takes one scale per channel: it rounds each time step
+of what enters a matrix product to 8 bits, by a scale of that step alone, so that neither its neighbours nor a batch
+change it.
 """
 
 import copy
@@ -32,32 +34,50 @@ ENCODER = "/system/encoder/"
 """Where the encoder's nodes are in an exported system. The tables of a frontend and the head stay in float32."""
 
 
-def to_grid(weight: NDArray[np.float32], *, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Nearest integers q, and a scale s for each index along ``axis``, so that q * s is near ``weight``.
+def to_grid(
+    weight: NDArray[np.float32], *, axis: int, group: int | None = None
+) -> tuple[NDArray[np.int8], NDArray[np.floating]]:
+    """Nearest integers q, and scales s, so that q * s is near ``weight``; ``axis`` is that of the output channels.
 
-    q has the weight's shape and is between -127 and 127; s broadcasts over it. A channel of zeros has the scale 1. A
-    weight that was made by q * s comes back as the same q and, to a rounding of float32, the same s.
+    q is between -127 and 127. Without ``group`` it has the weight's shape, and s is a float32 for each channel,
+    broadcasting over it; a channel of zeros has the scale 1. With it, the weights of each of the C channels are taken
+    as one row of n groups, and s is a float16 for each group: q is (C, n, group) and s (C, n, 1), or (n, group, C) and
+    (n, 1, C) where the channels are the last axis; q * s reshaped is near the weight. Where a row does not divide into
+    groups, each channel is one. A weight that was made by q * s comes back as the same q and, to a rounding, the same
+    s.
     """
-    others = tuple(index for index in range(weight.ndim) if index != axis % weight.ndim)
-    largest = np.abs(weight).max(axis=others, keepdims=True)
-    scales = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
-    return np.rint(weight / scales).astype(np.int8), scales
+    axis = axis % weight.ndim
+    if group is None:
+        others = tuple(index for index in range(weight.ndim) if index != axis)
+        largest = np.abs(weight).max(axis=others, keepdims=True)
+        scales = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+        return np.rint(weight / scales).astype(np.int8), scales
+    channels, inputs = weight.shape[axis], weight.size // weight.shape[axis]
+    width = inputs if inputs % group else group
+    if axis == 0:
+        grouped, along = weight.reshape(channels, -1, width), 2
+    else:
+        grouped, along = weight.reshape(-1, width, channels), 1
+    largest = np.abs(grouped).max(axis=along, keepdims=True)
+    # No smaller than the smallest float16 of full precision: of weights that small, fewer levels are enough.
+    narrow = np.maximum(largest / LEVELS, np.finfo(np.float16).smallest_normal).astype(np.float16)
+    return np.rint(grouped / narrow.astype(np.float32)).clip(-LEVELS, LEVELS).astype(np.int8), narrow
 
 
-def rounded(system: System) -> System:
-    """A copy of a system whose encoder's weights lie on an 8-bit grid, one scale per output channel."""
+def rounded(system: System, group: int | None = None) -> System:
+    """A copy of a system whose encoder's weights lie on an 8-bit grid: a scale per output channel, or per group."""
     whole = copy.deepcopy(system)
     with torch.no_grad():
         for weight in _weights(whole.encoder):
-            integers, scales = to_grid(weight.detach().cpu().numpy(), axis=0)
-            weight.copy_(torch.from_numpy(integers * scales))
+            integers, scales = to_grid(weight.detach().cpu().numpy(), axis=0, group=group)
+            weight.copy_(torch.from_numpy((integers * scales.astype(np.float32)).reshape(weight.shape)))
     return whole
 
 
-def compact(graph: onnx.ModelProto, system: System) -> onnx.ModelProto:
+def compact(graph: onnx.ModelProto, system: System, group: int | None = None) -> onnx.ModelProto:
     """A copy of a system's exported graph that stores the encoder's weights as int8 and expands them when it is loaded.
 
-    Weights of fewer than ``SMALLEST`` elements stay as they are.
+    Weights of fewer than ``SMALLEST`` elements stay as they are. ``group`` is that by which the system was rounded.
 
     Raises:
         BundleError: The graph has not as many weights to store so as the system's encoder has.
@@ -73,19 +93,30 @@ def compact(graph: onnx.ModelProto, system: System) -> onnx.ModelProto:
         )
     for name, axis in found:
         tensor = stored.pop(name)
-        integers, scales = to_grid(numpy_helper.to_array(tensor), axis=axis)
+        integers, scales = to_grid(numpy_helper.to_array(tensor), axis=axis, group=group)
         model.graph.initializer.remove(tensor)
-        model.graph.initializer.extend(
-            [numpy_helper.from_array(integers, f"{name}.int8"), numpy_helper.from_array(scales, f"{name}.scale")]
-        )
-        expanding += [
-            helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=onnx.TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]),
-        ]
+        parts = {"int8": integers, "scale": scales}
+        if group is not None:
+            parts["shape"] = np.array(tensor.dims, dtype=np.int64)
+        model.graph.initializer.extend(numpy_helper.from_array(value, f"{name}.{key}") for key, value in parts.items())
+        expanding += _expanding(name, grouped=group is not None)
     nodes = [*expanding, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
+
+
+def _expanding(name: str, *, grouped: bool) -> list[onnx.NodeProto]:
+    """The nodes that make a float32 weight of its integers and scales."""
+    cast = helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=onnx.TensorProto.FLOAT)
+    if not grouped:
+        return [cast, helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name])]
+    return [
+        cast,
+        helper.make_node("Cast", [f"{name}.scale"], [f"{name}.scale.float"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}.float", f"{name}.scale.float"], [f"{name}.groups"]),
+        helper.make_node("Reshape", [f"{name}.groups", f"{name}.shape"], [name]),
+    ]
 
 
 def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -95,9 +126,14 @@ def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
     the step, W' the stored integers and s their scales. Integers are unsigned about 128, which processors multiply
     fastest; the session must ask for exact sums where a processor's own would overflow (``session.x64quantprecision``).
     Convolutions and products without stored weights stay as they are.
+
+    Raises:
+        BundleError: Groups of weights have scales of their own, which a product of integers cannot carry.
     """
     model = copy.deepcopy(graph)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in stored.values()):
+        raise BundleError("groups of weights have scales of their own; export with bundle.scale_group=null")
     constants = {"least": np.float32(1e-20), "levels": np.float32(LEVELS), "middle": np.float32(128)}
     model.graph.initializer.extend(numpy_helper.from_array(np.array(v), f"step.{k}") for k, v in constants.items())
     model.graph.initializer.append(numpy_helper.from_array(np.array(128, np.uint8), "step.zero"))
