@@ -5,6 +5,10 @@
 `serotone train light` on other corpora than those tested, whose encoder every fold starts from. A fold then distils on
 its own training speakers, and on nobody else, and its head is solved on them: teacher and pupil never heard the test
 speakers, with labels or without. Folds that are finished are kept in --runs; a killed one is taken up again.
+
+The section `corpora` asks RUN's encoder about whole corpora that it never heard, with a head solved on those that it
+did: UA, the temperature that these answers ask for, and how many times the one fitted on the heard corpora that is. It
+needs both kinds of corpora as --corpus.
 """
 
 import argparse
@@ -18,23 +22,34 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 import torch
+from scipy.special import softmax
 
 from serotone.corpora import Utterance, fingerprint, parse_corpora
 from serotone.experiments.planning import gather
 from serotone.files import write_json
+from serotone.metrics import expected_calibration_error
 from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import MODEL, load_bundle
 from serotone.recognition.squeeze import squeezed
 from serotone.runs import layout
 from serotone.runs.reading import read_json
 from serotone.splits import Split, make_splits
+from serotone.training.calibrate import fit_temperature
 from serotone.training.distil import STUDENT
 from serotone.training.export import glides
 from serotone.training.fit import Material, clear, fit
 from serotone.training.pretrained import digest
-from serotone.training.solving import table_of, vectors_of
-from serotone.training.strangers import Shrinkage, Table, accuracy_among, at_level, fit_heads
-from strangers import BY_SPEAKER, scored
+from serotone.training.solving import table_of, terms_of, vectors_of
+from serotone.training.strangers import (
+    Shrinkage,
+    Table,
+    accuracy_among,
+    at_level,
+    fit_heads,
+    fit_levels,
+    shared_accuracies,
+)
+from strangers import BY_SPEAKER, FOUR, Study, scored, vectors
 
 FOLD = (
     "distil.batch_size=16",
@@ -50,6 +65,7 @@ FOLD = (
 EPOCHS = {"emodb": 20, "ravdess": 10}
 """Of a fold: as many steps in either corpus."""
 
+SECTIONS = ("emodb", "ravdess", "corpora", "latency")
 STRENGTHS = (0.003, 0.01, 0.03)
 SECONDS = 3.0
 CALLS = 60
@@ -72,12 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/light"), help="where folds are kept")
     parser.add_argument("--teacher-weights", help="a copy of the teacher's weights, instead of the hub's")
     parser.add_argument("--out", type=Path, default=Path("results/strangers"))
-    parser.add_argument("--only", action="append", choices=("emodb", "ravdess", "latency"), help="all unless given")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="all unless given")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     utterances = parse_corpora(given.corpus) if given.corpus else []
     asked = Given(utterances, given.start, given.runs, given.teacher_weights)
-    for name in given.only or ("emodb", "ravdess", "latency"):
+    for name in given.only or SECTIONS:
         header = {"schema": 1, "date": f"{datetime.now(UTC):%Y-%m-%d}", "section": f"light-{name}"}
         path = given.out / f"light-{name}.json"
         write_json(path, header | measured(name, asked))
@@ -86,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measured(name: str, given: Given) -> dict[str, Any]:
     """One section."""
-    return latency() if name == "latency" else speakers(given, name)
+    if name == "latency":
+        return latency()
+    return strangers(given) if name == "corpora" else speakers(given, name)
 
 
 def speakers(given: Given, corpus: str) -> dict[str, Any]:
@@ -122,6 +140,60 @@ def speakers(given: Given, corpus: str) -> dict[str, Any]:
         "clips": len(ids),
         "seed": recipe.seed,
         "data_sha256": fingerprint(mine),
+    }
+
+
+def strangers(given: Given) -> dict[str, Any]:
+    """UA and calibration on corpora that RUN's encoder never heard, by heads solved on those that it did."""
+    if given.start is None:
+        raise SystemExit("--start RUN is missing; section corpora asks its encoder")
+    heard_before = corpora_of(given.start)
+    weights = f"weights={{source: {given.start / STUDENT}, licence: of the corpora it was trained on}}"
+    recipe = load("light", [weights]).model_copy(update={"held_out_speakers": ()})
+    assert recipe.convex is not None
+    labels = load(given.start / layout.RECIPE).labels
+    rows, key = vectors(recipe, given.utterances)
+    table = Study(recipe, given.utterances, rows[0], key).table(labels or FOUR)
+    heard = np.isin(table.corpora, heard_before)
+    if heard.all() or not heard.any():
+        raise SystemExit(
+            f"--corpus has {sorted(set(table.corpora))}; section corpora needs some of {heard_before} and some others"
+        )
+    training, unseen = table.part(heard), table.part(~heard)
+    shrinkage, manner = terms_of(recipe)
+    standardised = training.standard().apply(unseen.vectors)
+    found: dict[str, Any] = {}
+    for level, fitted in fit_levels(
+        training, strengths=recipe.convex.choices, shrinkage=shrinkage, manner=manner, seed=recipe.seed
+    ).items():
+        values = at_level(standardised, unseen.corpora, unseen.speakers, level=level, shrinkage=shrinkage)
+        scores = fitted.linear.logits(values)
+        wanted = fit_temperature(scores, unseen.targets)
+        used = fitted.calibration.temperature
+        classes = range(len(unseen.labels))
+        found[level] = {
+            "ua_among_four": shared_accuracies(unseen, scores, among=[unseen.labels.index(e) for e in FOUR]),
+            "temperature_fitted_on_heard_corpora": used,
+            "temperature_wanted": wanted.temperature,
+            "factor": wanted.temperature / used,
+            "ece_at_fitted": expected_calibration_error(
+                softmax(scores / used, axis=1), unseen.targets.tolist(), labels=classes
+            ),
+            "ece_at_wanted": wanted.ece_after,
+        }
+        row = found[level]
+        print(
+            f"  {level:11} "
+            + "  ".join(f"{name} {ua:.1%}" for name, ua in row["ua_among_four"].items())
+            + f"  temperature {wanted.temperature:.2f}, {row['factor']:.2f} times that of heard corpora;"
+            f" ECE {row['ece_at_wanted']:.1%}, else {row['ece_at_fitted']:.1%}"
+        )
+    return {
+        "recipe": "light",
+        "start": provenance(given.start),
+        "clips": {str(name): int((unseen.corpora == name).sum()) for name in np.unique(unseen.corpora)},
+        "seed": recipe.seed,
+        "levels": found,
     }
 
 

@@ -45,6 +45,15 @@ def test_it_is_what_gradient_descent_finds_and_scaling_is_undone() -> None:
     assert found.ece_after < found.ece_before
 
 
+def test_a_factor_moves_the_temperature_and_the_errors_are_those_there() -> None:
+    logits, truth = [[2.0, 0.0]] * 4, [0, 0, 0, 1]
+    best, raised = fit_temperature(logits, truth), fit_temperature(logits, truth, factor=1.5)
+    assert raised.temperature == pytest.approx(1.5 * best.temperature)
+    p = 1 / (1 + math.exp(-2.0 / raised.temperature))
+    assert raised.ece_after == pytest.approx(0.75 - p, abs=1e-6)
+    assert raised.nll_after == pytest.approx(-0.75 * math.log(p) - 0.25 * math.log(1 - p), rel=1e-6)
+
+
 def test_answers_that_are_all_right_or_all_wrong_stop_at_the_bounds() -> None:
     right = fit_temperature([[5.0, 0.0]] * 3, [0] * 3)  # from some point on, certainty is 1 to the last bit
     assert LOWEST <= right.temperature < 0.2

@@ -75,5 +75,5 @@ def test_a_distilled_encoder_has_heard_what_its_heads_have_not() -> None:
         calibration=Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041),
     )
     assert "distilled on the same utterances in 40 epochs" in text
-    assert "frozen encoder of recipe `light-teacher`" in text
-    assert "fitted on 90 clips that trained the encoder, but not the heads that answered: there" in text
+    assert "frozen encoder of recipe `default`" in text
+    assert "temperature 1.82, fitted on 90 clips that trained the encoder, but not the heads that answered: there" in text

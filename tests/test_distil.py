@@ -36,7 +36,7 @@ from serotone.training.strangers import Table
 
 TEACHER: dict[str, Any] = {
     "schema": 1,
-    "extends": "light-teacher",
+    "extends": "default",
     "description": "a Whisper of no size",
     "labels": ["angry", "happy", "neutral", "sad"],
     "encoder": {"width": 16, "heads": 4, "layers": [1, 2]},

@@ -33,7 +33,6 @@ STRANGERS = {
     "default",
     "free",
     "light",
-    "light-teacher",
     "whisper-focal-attentive",
     "whisper-am-softmax",
     "whisper-center",

@@ -445,6 +445,6 @@ def test_every_published_recipe_is_in_a_study() -> None:
         "cnn-blstm-attention-32",  # another reading of the baseline's width
         "dycnn-bilstm-variable",  # ours
         "emodb-crnn",  # the recogniser that ships
-        *("default", "free", "light", "light-teacher"),  # ours, for strangers
+        *("default", "free", "light"),  # ours, for strangers
         *("whisper-focal-attentive", "whisper-am-softmax", "whisper-center"),  # ours too
     }

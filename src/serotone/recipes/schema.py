@@ -180,6 +180,10 @@ class Convex(_Frozen):
         15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
     )
 
+    temperature_factor: float = Field(
+        1.0, gt=0, description="times the fitted temperature; over 1 where the frozen parts learned from these corpora"
+    )
+
     @property
     def choices(self) -> tuple[float, ...]:
         """The strengths that are tried."""

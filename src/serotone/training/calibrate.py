@@ -20,7 +20,7 @@ class Calibration:
     """A temperature, what it was fitted on, and what it changed there.
 
     ``nll`` is the mean negative log-likelihood in nats, ``ece`` the expected calibration error in [0, 1]; both at
-    temperature 1 (``before``) and at the fitted one (``after``).
+    temperature 1 (``before``) and at the one that is stated (``after``).
     """
 
     temperature: float
@@ -31,8 +31,8 @@ class Calibration:
     ece_after: float
 
 
-def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64]) -> Calibration:
-    """The temperature T between 0.05 and 20 of least mean negative log-likelihood of softmax(logits / T).
+def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64], *, factor: float = 1.0) -> Calibration:
+    """The temperature T between 0.05 and 20 of least mean negative log-likelihood of softmax(logits / T), times factor.
 
     Reference: Guo et al., "On calibration of modern neural networks", ICML 2017, section 4.2. The likelihood is convex
     in 1 / T, so that a search over one number finds it.
@@ -40,6 +40,7 @@ def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64])
     Args:
         logits: (N, C), of clips that trained nothing; logarithms of probabilities do as well.
         truth: N class indices.
+        factor: How many times the best temperature is stated, for answers that are surer here than they will be later.
 
     Raises:
         RunError: Nothing to fit on, shapes that do not fit each other, or logits that are not finite.
@@ -64,10 +65,10 @@ def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64])
         return -float(np.take_along_axis(log_p, targets[:, None], axis=1).mean())
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
-    temperature = float(np.exp(found.x))
+    temperature = float(np.exp(found.x)) * factor
     labels = range(values.shape[1])
     before, after = (
         expected_calibration_error(softmax(values / t, axis=1), targets.tolist(), labels=labels)
         for t in (1.0, temperature)
     )
-    return Calibration(temperature, len(targets), loss(0.0), loss(float(found.x)), before, after)
+    return Calibration(temperature, len(targets), loss(0.0), loss(float(np.log(temperature))), before, after)

@@ -67,11 +67,11 @@ Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}
 ## Figures
 
 {_evidence(evidence)}
-{_levels(levels, heard=recipe.distil is not None)}## Limits
+{_levels(levels, recipe)}## Limits
 
 - Acted speech, few speakers, little data: expect lower figures on spontaneous speech, other languages, other
   microphones and other rooms. Score your own recordings with `serotone evaluate` before you rely on it.
-- {_calibrated(calibration, heard=recipe.distil is not None)} An answer with less
+- {_calibrated(calibration, recipe)} An answer with less
   than {uncertain} for its emotion is marked uncertain.
 - Clips from {recipe.bundle.min_seconds} s to {recipe.bundle.max_seconds} s are taken whole, longer
   ones as windows of {recipe.bundle.window_seconds} s.
@@ -102,13 +102,11 @@ def _terms(data: Sequence[Mapping[str, object]]) -> str:
     )
 
 
-def _levels(levels: Mapping[Level, Fitted] | None, *, heard: bool) -> str:
-    """Every level of a convex recipe on what was held out: strength, UA, calibration, doubt.
-
-    ``heard`` says that the encoder was trained on what the heads were not.
-    """
+def _levels(levels: Mapping[Level, Fitted] | None, recipe: Recipe) -> str:
+    """Every level of a convex recipe on what was held out: strength, UA, calibration, doubt."""
     if not levels:
         return ""
+    heard, factor = recipe.distil is not None, _factor(recipe)
     corpora = list(next(iter(levels.values())).by_corpus)
     caution = (
         "**The encoder has learned from all of them**: what strangers get is lower, see the tables of speakers that"
@@ -116,6 +114,11 @@ def _levels(levels: Mapping[Level, Fitted] | None, *, heard: bool) -> str:
         if heard
         else ""
     )
+    if factor != 1:
+        caution += (
+            f"Temperatures are {factor:g} times those that fit these answers best, for strangers' sake; so the expected"
+            " calibration error is larger here. "
+        )
     lines = [
         f"## On corpora that trained {'no head' if heard else 'nothing'}",
         "",
@@ -150,14 +153,20 @@ def _levels(levels: Mapping[Level, Fitted] | None, *, heard: bool) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def _calibrated(calibration: Calibration | None, *, heard: bool) -> str:
+def _factor(recipe: Recipe) -> float:
+    """By what the fitted temperatures are multiplied."""
+    return recipe.convex.temperature_factor if recipe.convex else 1.0
+
+
+def _calibrated(calibration: Calibration | None, recipe: Recipe) -> str:
     if calibration is None:
         return "Probabilities are a softmax at temperature 1, not calibrated yet."
-    what = "the encoder, but not the heads that answered" if heard else "nothing"
+    what = "the encoder, but not the heads that answered" if recipe.distil else "nothing"
+    raised = "" if _factor(recipe) == 1 else f" {_factor(recipe):g} times the one"
     return (
-        f"Probabilities are a softmax at temperature {calibration.temperature:.3g}, fitted on {calibration.clips} clips"
-        f" that trained {what}: there the expected calibration error went from {calibration.ece_before:.1%} to"
-        f" {calibration.ece_after:.1%}."
+        f"Probabilities are a softmax at temperature {calibration.temperature:.3g},{raised} fitted on"
+        f" {calibration.clips} clips that trained {what}: there the expected calibration error went from"
+        f" {calibration.ece_before:.1%} to {calibration.ece_after:.1%}."
     )
 
 

@@ -143,6 +143,7 @@ def levels_of(recipe: Recipe, table: Table, folder: Path) -> dict[Level, Fitted]
         shrinkage=shrinkage,
         manner=manner,
         levels=("plain",),
+        temperature_factor=schedule.temperature_factor,
         seed=recipe.seed,
     )
     return plain | fit_levels(
@@ -151,6 +152,7 @@ def levels_of(recipe: Recipe, table: Table, folder: Path) -> dict[Level, Fitted]
         shrinkage=shrinkage,
         manner=manner,
         levels=("collection", "speaker"),
+        temperature_factor=schedule.temperature_factor,
         seed=recipe.seed,
     )
 

@@ -359,9 +359,12 @@ def fit_levels(
     shrinkage: Shrinkage,
     manner: Manner = PLAIN_MANNER,
     levels: Sequence[Level] = LEVELS,
+    temperature_factor: float = 1.0,
     seed: int = 0,
 ) -> dict[Level, Fitted]:
     """The head of every level: its strength the best of those given on held-out corpora, then fitted on everything.
+
+    Its temperature is ``temperature_factor`` times the one that fits their answers best.
 
     Raises:
         RunError: Nothing can be held out, or a head does not converge.
@@ -376,7 +379,7 @@ def fit_levels(
         strength = max(means, key=lambda choice: (means[choice], -choice))
         chosen = scores[strength]
         taught = chosen[np.arange(len(chosen)), table.targets] > UNTRAINED / 2
-        calibration = fit_temperature(chosen[taught], table.targets[taught])
+        calibration = fit_temperature(chosen[taught], table.targets[taught], factor=temperature_factor)
         probabilities = softmax(chosen / calibration.temperature, axis=1)
         found[level] = Fitted(
             level=level,
