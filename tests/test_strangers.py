@@ -157,6 +157,8 @@ def test_the_threshold_tells_right_from_wrong_by_hand() -> None:
     # at .71 to .80: 2/3 of the right, none of the wrong; at .51 to .60: all right, 1/3 wrong: the first of the best
     assert found.threshold == pytest.approx(0.51, abs=0.001)
     assert (found.coverage, found.certain, found.uncertain) == pytest.approx((4 / 6, 3 / 4, 0.0))
+    # the surest one, two, two, three, three, four, five, five, six, six of them
+    assert found.curve == pytest.approx((0, 0, 0, 1 / 3, 1 / 3, 1 / 4, 2 / 5, 2 / 5, 1 / 2, 1 / 2))
     with pytest.raises(RunError, match="no answer is wrong"):
         doubt(confidence, np.ones(6, dtype=bool), np.ones(6))
 

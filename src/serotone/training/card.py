@@ -7,7 +7,7 @@ import numpy as np
 
 from serotone.recipes import Recipe
 from serotone.training.calibrate import Calibration
-from serotone.training.strangers import Fitted, Level
+from serotone.training.strangers import COVERAGES, Fitted, Level
 
 Summary = Mapping[str, object]
 
@@ -149,6 +149,17 @@ def _levels(levels: Mapping[Level, Fitted] | None, recipe: Recipe) -> str:
         f"| {level} | {found.doubt.threshold:.2f} | {found.doubt.coverage:.1%} | {found.doubt.certain:.1%} |"
         f" {found.doubt.uncertain:.1%} |"
         for level, found in levels.items()
+    ]
+    lines += [
+        "",
+        "The risk-coverage curve: the share of wrong answers among the surest 10 %, 20 % and so on, every corpus"
+        " counting alike.",
+        "",
+        f"| level | {' | '.join(f'{share:.0%}' for share in COVERAGES)} |",
+        f"|---|{'---|' * len(COVERAGES)}",
+    ]
+    lines += [
+        f"| {level} | {' | '.join(f'{risk:.1%}' for risk in found.doubt.curve)} |" for level, found in levels.items()
     ]
     return "\n".join(lines) + "\n\n"
 

@@ -294,17 +294,23 @@ def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collect
     return unweighted_accuracy(targets[kept].tolist(), answers.tolist(), labels=shared)
 
 
+COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Shares of the answers at which the risk-coverage curve is stated."""
+
+
 class Doubt(NamedTuple):
     """Where answers become uncertain, and what that is worth on clips that trained nothing.
 
     ``coverage`` is the share of certain answers, ``certain`` the share of right ones among them, ``uncertain`` that
-    among the others (NaN where there are none).
+    among the others (NaN where there are none). ``curve`` is the risk-coverage curve: the share of wrong answers among
+    the surest ones that make up each of ``COVERAGES``.
     """
 
     threshold: float
     coverage: float
     certain: float
     uncertain: float
+    curve: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,11 +350,16 @@ def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doub
     kept = confidence[None] >= grid[:, None]  # (grid, N)
     best = int((kept @ good / good.sum() - kept @ bad / bad.sum()).argmax())
     certain, rest = weights * kept[best], weights * ~kept[best]
+    surest = np.argsort(-confidence, kind="stable")
+    reached = np.cumsum(weights[surest]) / weights.sum()
+    risks = np.cumsum(bad[surest]) / np.cumsum(weights[surest])
+    ends = np.searchsorted(reached, np.array(COVERAGES) - 1e-9).clip(max=len(reached) - 1)
     return Doubt(
         float(round(grid[best], 2)),
         float(certain.sum() / weights.sum()),
         float(certain @ right / certain.sum()),
         float(rest @ right / rest.sum()) if rest.sum() > 0 else float("nan"),
+        tuple(risks[ends].tolist()),
     )
 
 
