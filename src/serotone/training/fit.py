@@ -26,6 +26,7 @@ from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
 from serotone.splits import Split
+from serotone.training.allocation import keep_freed_memory
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.distil import CHECKPOINT as DISTIL_CHECKPOINT
@@ -129,6 +130,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
 
     Leaves ``curves.csv``, ``selection.json``, ``versions.json`` and, until :func:`clear`, the checkpoint in ``folder``.
     """
+    keep_freed_memory()
     seed = derived_seed(recipe.seed, split.repetition, split.fold)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
