@@ -121,6 +121,25 @@ def test_the_compact_graph_is_the_rounded_system_in_a_third_of_the_size(
     assert small.stat().st_size < 0.6 * whole.stat().st_size
 
 
+def test_weights_that_the_exporter_multiplies_by_a_batch_norm_stay_on_their_grid(tmp_path: Path) -> None:
+    narrow = ("encoder.filters=[32,32,32,32]", "bundle.precision=int8", "bundle.scale_group=16")
+    recipe = load("resnet-mel-softmax", narrow)
+    torch.manual_seed(0)
+    system = build_system(recipe, 4)
+    for module in system.encoder.modules():
+        if hasattr(module, "running_var"):
+            module.running_var.uniform_(0.3, 3.0)  # type: ignore[union-attr, operator]
+    on_grid = rounded(system.eval(), 16)
+    write_graph(on_grid, tmp_path / "small.onnx", recipe)
+    clips = glides(2, 3.0, sample_rate=16000, seed=0)
+    embedding = start_session((tmp_path / "small.onnx").read_bytes()).run(["embedding"], {"waveform": clips})[0]
+    with torch.no_grad():
+        expected = on_grid.pooling(*on_grid.states(torch.from_numpy(clips), torch.full((2,), clips.shape[1]))).numpy()
+    np.testing.assert_allclose(embedding, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(BundleError, match="scale_group=null"):
+        integer_products(onnx.load(tmp_path / "small.onnx"))
+
+
 @pytest.mark.parametrize("group", [None, 16])
 def test_integers_are_expanded_when_the_session_is_opened_and_not_at_every_call(
     system: System, recipe: Recipe, tmp_path: Path, group: int | None

@@ -35,16 +35,16 @@ ENCODER = "/system/encoder/"
 
 
 def to_grid(
-    weight: NDArray[np.float32], *, axis: int, group: int | None = None
+    weight: NDArray[np.float32], *, axis: int, group: int | None = None, half: bool = True
 ) -> tuple[NDArray[np.int8], NDArray[np.floating]]:
     """Nearest integers q, and scales s, so that q * s is near ``weight``; ``axis`` is that of the output channels.
 
     q is between -127 and 127. Without ``group`` it has the weight's shape, and s is a float32 for each channel,
     broadcasting over it; a channel of zeros has the scale 1. With it, the weights of each of the C channels are taken
-    as one row of n groups, and s is a float16 for each group: q is (C, n, group) and s (C, n, 1), or (n, group, C) and
-    (n, 1, C) where the channels are the last axis; q * s reshaped is near the weight. Where a row does not divide into
-    groups, each channel is one. A weight that was made by q * s comes back as the same q and, to a rounding, the same
-    s.
+    as one row of n groups, and s is a float16 for each group, or a float32 where not ``half``: q is (C, n, group) and
+    s (C, n, 1), or (n, group, C) and (n, 1, C) where the channels are the last axis; q * s reshaped is near the weight.
+    Where a row does not divide into groups, each channel is one. A weight that was made by q * s comes back as the same
+    q and, to a rounding, the same s.
     """
     axis = axis % weight.ndim
     if group is None:
@@ -60,8 +60,10 @@ def to_grid(
         grouped, along = weight.reshape(-1, width, channels), 1
     largest = np.abs(grouped).max(axis=along, keepdims=True)
     # No smaller than the smallest float16 of full precision: of weights that small, fewer levels are enough.
-    narrow = np.maximum(largest / LEVELS, np.finfo(np.float16).smallest_normal).astype(np.float16)
-    return np.rint(grouped / narrow.astype(np.float32)).clip(-LEVELS, LEVELS).astype(np.int8), narrow
+    scales = np.maximum(largest / LEVELS, np.finfo(np.float16).smallest_normal).astype(np.float32)
+    if half:
+        scales = scales.astype(np.float16)
+    return np.rint(grouped / scales.astype(np.float32)).clip(-LEVELS, LEVELS).astype(np.int8), scales
 
 
 def rounded(system: System, group: int | None = None) -> System:
@@ -93,10 +95,13 @@ def compact(graph: onnx.ModelProto, system: System, group: int | None = None) ->
         )
     for name, axis in found:
         tensor = stored.pop(name)
-        integers, scales = to_grid(numpy_helper.to_array(tensor), axis=axis, group=group)
+        integers, scales = to_grid(numpy_helper.to_array(tensor), axis=axis, group=group, half=False)
         model.graph.initializer.remove(tensor)
         parts = {"int8": integers, "scale": scales}
         if group is not None:
+            # The exporter multiplies the weights before a batch norm by its factors, which float16 does not hold.
+            narrow = scales.astype(np.float16)
+            parts["scale"] = narrow if np.array_equal(narrow, scales) else scales
             parts["shape"] = np.array(tensor.dims, dtype=np.int64)
         model.graph.initializer.extend(numpy_helper.from_array(value, f"{name}.{key}") for key, value in parts.items())
         expanding += _expanding(name, grouped=group is not None)
@@ -132,7 +137,7 @@ def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
     """
     model = copy.deepcopy(graph)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    if any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in stored.values()):
+    if any(f"{name}.int8" in stored and f"{name}.shape" in stored for name in {n.rsplit(".", 1)[0] for n in stored}):
         raise BundleError("groups of weights have scales of their own; export with bundle.scale_group=null")
     constants = {"least": np.float32(1e-20), "levels": np.float32(LEVELS), "middle": np.float32(128)}
     model.graph.initializer.extend(numpy_helper.from_array(np.array(v), f"step.{k}") for k, v in constants.items())
