@@ -67,6 +67,7 @@ EPOCHS = {"emodb": 20, "ravdess": 10}
 
 SECTIONS = ("emodb", "ravdess", "corpora", "latency")
 STRENGTHS = (0.003, 0.01, 0.03)
+UNSEEN_STRENGTHS = (0.0001, 0.0003, 0.001, 0.003, 0.01)
 SECONDS = 3.0
 CALLS = 60
 
@@ -163,25 +164,34 @@ def strangers(given: Given) -> dict[str, Any]:
     shrinkage, manner = terms_of(recipe)
     standardised = training.standard().apply(unseen.vectors)
     found: dict[str, Any] = {}
+    four = [unseen.labels.index(emotion) for emotion in FOUR]
     for level, fitted in fit_levels(
         training, strengths=recipe.convex.choices, shrinkage=shrinkage, manner=manner, seed=recipe.seed
     ).items():
         values = at_level(standardised, unseen.corpora, unseen.speakers, level=level, shrinkage=shrinkage)
+        heads = fit_heads(training, level=level, strengths=UNSEEN_STRENGTHS, shrinkage=shrinkage, manner=manner)
         scores = fitted.linear.logits(values)
         wanted = fit_temperature(scores, unseen.targets)
         used = fitted.calibration.temperature
-        classes = range(len(unseen.labels))
+        confident = softmax(scores / used, axis=1)
         found[level] = {
-            "ua_among_four": shared_accuracies(unseen, scores, among=[unseen.labels.index(e) for e in FOUR]),
+            "strength": fitted.strength,
+            "ua_among_four": shared_accuracies(unseen, scores, among=four),
+            "ua_by_strength": {
+                f"{strength:g}": shared_accuracies(unseen, linear.logits(values), among=four)
+                for strength, linear in heads
+            },
             "temperature_fitted_on_heard_corpora": used,
             "temperature_wanted": wanted.temperature,
             "factor": wanted.temperature / used,
             "ece_at_fitted": expected_calibration_error(
-                softmax(scores / used, axis=1), unseen.targets.tolist(), labels=classes
+                confident, unseen.targets.tolist(), labels=range(len(unseen.labels))
             ),
             "ece_at_wanted": wanted.ece_after,
         }
         row = found[level]
+        for strength, accuracies_there in row["ua_by_strength"].items():
+            print(f"  {level:11} {strength:7}" + "".join(f"{k:>10} {ua:.1%}" for k, ua in accuracies_there.items()))
         print(
             f"  {level:11} "
             + "  ".join(f"{name} {ua:.1%}" for name, ua in row["ua_among_four"].items())
