@@ -158,6 +158,26 @@ def _robustness(found: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _unseen(found: Mapping[str, Any]) -> list[str]:
+    """What a distilled encoder is worth on corpora that it never heard."""
+    corpora = list(found["clips"])
+    clips = ", ".join(f"{name} {count}" for name, count in found["clips"].items())
+    lines = [
+        "## On corpora that an encoder distilled alike had not heard",
+        "",
+        f"The encoder and its heads were trained on {', '.join(found['start']['corpora'])} only; clips: {clips}. UA"
+        f" among angry, happy, neutral and sad (seed {found['seed']}, {found['date']}). ECE at the temperature that"
+        " these answers ask for, which is so many times the one that fits the corpora it had heard.",
+        "",
+        f"| level | strength | {' | '.join(corpora)} | times the temperature | ECE |",
+        f"|---|---|{'---|' * len(corpora)}---|---|",
+    ]
+    for level, row in found["levels"].items():
+        shown = " | ".join(f"{row['ua_among_four'][name]:.1%}" for name in corpora)
+        lines.append(f"| {level} | {row['strength']:g} | {shown} | {row['factor']:.2f} | {row['ece_at_wanted']:.1%} |")
+    return lines
+
+
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
@@ -167,6 +187,7 @@ SECTIONS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "ravdess": _speakers,
     "light-emodb": _speakers,
     "light-ravdess": _speakers,
+    "light-corpora": _unseen,
     "corpora": _corpora,
     "calibration": _calibration,
     "robustness": _robustness,
