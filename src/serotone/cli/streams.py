@@ -32,7 +32,7 @@ def ends_in_order() -> Iterator[Callable[[], None]]:
     Yields a function that raises it, too, where a signal came and its exception was lost: call it after work in C,
     before the result is used. A library that calls Python back from C (libsndfile reads its files so) cannot let an
     exception through; it would go on with a wrong byte, and print a traceback. A signal that arrives there is
-    therefore sent anew a moment later. One that somebody ignores (nohup) or handles already stays theirs; so do all
+    therefore sent anew a moment later, to the main thread, so that it ends what that waits for. One that somebody ignores (nohup) or handles already stays theirs; so do all
     outside the main thread.
     """
     received: list[int] = []
@@ -42,7 +42,7 @@ def ends_in_order() -> Iterator[Callable[[], None]]:
         received.append(number)
         if not _called_back(frame):
             raise SignalledError(number)
-        timers.append(threading.Timer(AGAIN_SECONDS, signal.raise_signal, [number]))
+        timers.append(threading.Timer(AGAIN_SECONDS, _send, [threading.get_ident(), number]))
         timers[-1].start()
 
     def check() -> None:
@@ -56,6 +56,14 @@ def ends_in_order() -> Iterator[Callable[[], None]]:
             for timer in timers:
                 timer.cancel()
                 timer.join()
+
+
+def _send(thread: int, number: int) -> None:
+    """Send a signal to a thread: one that another thread receives would not end what this one waits for."""
+    if hasattr(signal, "pthread_kill"):  # not on Windows
+        signal.pthread_kill(thread, number)
+    else:
+        signal.raise_signal(number)
 
 
 @contextmanager
