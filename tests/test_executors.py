@@ -38,6 +38,7 @@ RECIPE = (
     "schedules.budget.select_from=2",
     "protocol=leave-one-speaker-out",
     "max_frames=80",
+    "frontend.num_mels=64",
 )
 FILES = ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json", "leaks.json")
 

@@ -4,9 +4,6 @@ import csv
 import json
 import random
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from ray_nodes import until
 from serotone.cluster import reason
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RecipeError, RunError
@@ -32,6 +30,7 @@ from serotone.experiments.crossval import crossval  # noqa: E402
 from serotone.experiments.search import Found, search  # noqa: E402
 from serotone.experiments.space import parse_tune, read_space  # noqa: E402
 from serotone.experiments.units import Event, Unit  # noqa: E402
+from started import start  # noqa: E402
 
 QUICK = (
     "schedule=budget",
@@ -39,6 +38,7 @@ QUICK = (
     "schedules.budget={steps: 4, batch_size: 8, validate_every: 2, select_from: 2, precision: float32}",
     "protocol=leave-one-speaker-out",
     "max_frames=80",
+    "frontend.num_mels=64",
 )
 RATE = "schedules.budget.learning_rate"
 
@@ -107,16 +107,11 @@ def test_a_killed_search_goes_on_and_what_it_finds_is_what_crossval_trains(
     voices: Path, utterances: list[Utterance], tmp_path: Path
 ) -> None:
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "serotone", *command(voices, broken)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 600
-    while process.poll() is None and time.monotonic() < deadline and not (broken / "trial-0001").exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL, "the blow came too late to test anything"
+    process = start(*command(voices, broken))
+    until(lambda: not process.is_alive() or (broken / "trial-0001").exists())
+    process.kill()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL, "the blow came too late to test anything"
     assert len(rows_of(broken)) == 1
     # Which of the two goes on in worker processes makes no difference.
     results = [

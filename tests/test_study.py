@@ -24,6 +24,8 @@ QUICK = [
     "schedules.budget.select_from=0",
     "schedules.budget.batch_size=8",
     "encoder.hidden=8",
+    "frontend.num_mels=64",
+    "max_frames=80",
     "protocol=speakers-out",
     "protocol.folds=2",
 ]

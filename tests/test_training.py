@@ -2,9 +2,8 @@
 
 import csv
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from ray_nodes import until
 from serotone.cli import app
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
@@ -24,6 +24,7 @@ from serotone.recognition.recognizer import Recognizer
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
 from serotone.training.fit import fit_standardiser
+from started import start
 
 QUICK = (
     "schedule=budget",
@@ -34,6 +35,7 @@ QUICK = (
     "schedules.budget.select_from=2",
     "protocol=leave-one-speaker-out",
     "max_frames=80",
+    "frontend.num_mels=64",
 )
 
 
@@ -50,11 +52,6 @@ def command(voices: Path, out: Path, *more: str) -> list[str]:
     return [*run, "--out", str(out), "--threads", "1", *changes, *more]
 
 
-def heed_interrupts() -> None:
-    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_path: Path) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     longer = "schedules.budget.steps=40"  # not over before the last blow falls
@@ -63,21 +60,15 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
     checkpoint = broken / "fold-0-0" / "last.ckpt"
     for blow, signal_number in enumerate((signal.SIGKILL, signal.SIGINT)):
         written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serotone", *command(voices, broken, *long)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            preexec_fn=heed_interrupts,
-        )
-        deadline = time.monotonic() + 600
-        while process.poll() is None and time.monotonic() < deadline:
-            if checkpoint.exists() and checkpoint.stat().st_mtime_ns > written:
-                break
-            time.sleep(0.01)
-        time.sleep(0.1 * blow)
-        process.send_signal(signal_number)
-        status = process.wait(timeout=60)
-        assert status == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
+        process = start(*command(voices, broken, *long))
+        try:
+            until(lambda w=written: not process.is_alive() or checkpoint.exists() and checkpoint.stat().st_mtime_ns > w)
+            time.sleep(0.1 * blow)
+            os.kill(process.pid, signal_number)
+            process.join(60)
+        finally:
+            process.kill()
+        assert process.exitcode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
         assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
     last = CliRunner().invoke(app, command(voices, broken, *long))
     assert last.exit_code == 0, last.output
