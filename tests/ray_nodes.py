@@ -25,15 +25,19 @@ def until(condition: Callable[[], bool], seconds: float = 600) -> None:
 
 @contextlib.contextmanager
 def own_token() -> Iterator[None]:
-    """Nodes and drivers of a file of tests know each other by it; Ray would keep one in the home directory."""
+    """Nodes and drivers of a file of tests know each other by it; Ray would keep one in the home directory.
+
+    Nor does Ray start workers ahead: those would not have the environment variables of a task, and never get one.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_prestart_worker_first_driver", "0")
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
         yield
 
 
 @contextlib.contextmanager
-def tree(root: subprocess.Popen[str]) -> Iterator[Callable[[], list[psutil.Process]]]:
+def tree(root: int) -> Iterator[Callable[[], list[psutil.Process]]]:
     """Yields what lists a process with all below it, and all of its session; nothing of that is left in the end."""
     seen: set[psutil.Process] = set()
 
@@ -42,7 +46,7 @@ def tree(root: subprocess.Popen[str]) -> Iterator[Callable[[], list[psutil.Proce
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
                 above = {parent.pid for parent in process.parents()}
-                if root.pid in {process.pid, os.getsid(process.pid), *above} or seen & set(process.parents()):
+                if root in {process.pid, os.getsid(process.pid), *above} or seen & set(process.parents()):
                     found.add(process)
         seen.update(found)
         return [process for process in found if process.is_running()]
@@ -54,10 +58,6 @@ def tree(root: subprocess.Popen[str]) -> Iterator[Callable[[], list[psutil.Proce
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(seen, timeout=30)
-        root.wait(timeout=30)
-        for stream in (root.stdout, root.stderr):
-            if stream is not None:
-                stream.close()
 
 
 @dataclass
@@ -99,11 +99,12 @@ def two_nodes(**variables: str) -> Iterator[Nodes]:
         )
 
     try:
-        head = start("--head", f"--port={address.split(':')[1]}", f"--temp-dir={place}", "--include-dashboard=false")
-        with tree(head):
+        port = address.split(":")[1]
+        # Neither a dashboard nor what watches over machines that are hired by the hour is needed here.
+        head = start("--head", f"--port={port}", f"--temp-dir={place}", "--include-dashboard=false", "--no-monitor")
+        with head, tree(head.pid):
             until(lambda: listens(address))
-            second = start(f"--address={address}")
-            with tree(second) as everyone:
+            with start(f"--address={address}") as second, tree(second.pid) as everyone:
                 yield Nodes(address, everyone)
     finally:
         shutil.rmtree(place, ignore_errors=True)

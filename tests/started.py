@@ -1,31 +1,40 @@
-"""Commands in processes that may be killed: forks of a server that has imported what training needs.
-
-Only the first takes seconds to start. Its signals and its standard streams are those of a process of its own.
+"""Processes that may be killed: forks of a server that has imported what training needs, so that only the first takes
+seconds to start. Their signals are those of a process of its own.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 
 
-def start(*arguments: str) -> BaseProcess:
-    """``serotone ARGUMENTS``; what it writes is dropped."""
+def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Call a function of a module in a process of its own."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["serotone.experiments.executors.processes"])
-    process = context.Process(target=_main, args=(arguments,))
+    process = context.Process(target=target, args=arguments)
     process.start()
     return process
 
 
-def _main(arguments: tuple[str, ...]) -> None:
-    # A test run in the background of a shell has SIGINT ignored, and would hand that on.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+def serotone(*arguments: str) -> None:
+    """``serotone ARGUMENTS``; what it writes is dropped."""
+    heed_interrupts()
+    write_to(os.devnull, os.devnull)
     sys.argv = ["serotone", *arguments]
     from serotone.cli import main
 
     main()
+
+
+def heed_interrupts() -> None:
+    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def write_to(out: str | os.PathLike[str], err: str | os.PathLike[str]) -> None:
+    """Let standard output and standard error be files."""
+    for descriptor, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)

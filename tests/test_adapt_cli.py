@@ -16,13 +16,6 @@ from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone
 AMPLITUDES = {"anna": (0.01, 0.02, 0.03), "ben": (0.04, 0.05, 0.06)}
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_adaptable_bundle(folder)
-    return folder
-
-
 @pytest.fixture
 def office(tmp_path):
     """Six quiet recordings, three each in a speaker's folder."""
@@ -45,18 +38,18 @@ def answers(*arguments):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_adapt_then_predict_is_predict_adapt(toy, office, tmp_path):
+def test_adapt_then_predict_is_predict_adapt(adaptable, office, tmp_path):
     out = tmp_path / "new" / "office.profile.json"
-    made = run("adapt", office, "--bundle", toy, "--out", out)
+    made = run("adapt", office, "--bundle", adaptable, "--out", out)
     assert made.exit_code == 0, made.stderr
     assert made.stdout == f"{out}: profile office, count 6, for toy 1\n"
-    by_profile = answers(office, "--bundle", toy, "--profile", out)
-    at_once = answers(office, "--bundle", toy, "--adapt")
-    plain = answers(office, "--bundle", toy)
+    by_profile = answers(office, "--bundle", adaptable, "--profile", out)
+    at_once = answers(office, "--bundle", adaptable, "--adapt")
+    plain = answers(office, "--bundle", adaptable)
     assert {answer["profile"]["name"] for answer in by_profile} == {"office"}
     assert {answer["profile"]["count"] for answer in at_once} == {6}
     assert [answer["profile"] for answer in plain] == [None] * 6
-    expected = Recognizer(toy).adapted_to(sorted(office.rglob("*.wav")))
+    expected = Recognizer(adaptable).adapted_to(sorted(office.rglob("*.wav")))
     for one, other, before in zip(by_profile, at_once, plain, strict=True):
         probabilities = expected.predict(one["name"]).probabilities
         for label in probabilities:
@@ -65,18 +58,18 @@ def test_adapt_then_predict_is_predict_adapt(toy, office, tmp_path):
         assert before["probabilities"] != other["probabilities"]
 
 
-def test_what_is_too_large_to_keep_is_heard_twice(toy, office, monkeypatch):
-    kept = answers(office, "--bundle", toy, "--adapt", "--timeline")
+def test_what_is_too_large_to_keep_is_heard_twice(adaptable, office, monkeypatch):
+    kept = answers(office, "--bundle", adaptable, "--adapt", "--timeline")
     monkeypatch.setattr("serotone.cli.answers.KEPT_BYTES", 0)
     heard = []
     each = Part.each
     monkeypatch.setattr(Part, "each", lambda self, name, *do, **how: heard.append(name) or each(self, name, *do, **how))
-    assert answers(office, "--bundle", toy, "--adapt", "--timeline") == kept
+    assert answers(office, "--bundle", adaptable, "--adapt", "--timeline") == kept
     assert len(heard) == 12
 
 
 @pytest.mark.parametrize("way", ["folder", "csv", "tsv"])
-def test_speakers(toy, office, tmp_path, way):
+def test_speakers(adaptable, office, tmp_path, way):
     said = "folder"
     if way != "folder":
         said = office.parent / f"who.{way}"
@@ -84,21 +77,22 @@ def test_speakers(toy, office, tmp_path, way):
         rows = [f"office/{s}/{i}.wav{mark}{s}{mark}x" for s in AMPLITUDES for i in range(3)]
         said.write_text("\n".join([mark.join(["Path", "speaker", "emotion"]), *rows]) + "\n", encoding="utf-8")
     out = tmp_path / "p.json"
-    made = run("adapt", office, "--bundle", toy, "--out", out, "--speakers", said, "--name", "our office")
+    made = run("adapt", office, "--bundle", adaptable, "--out", out, "--speakers", said, "--name", "our office")
     assert made.exit_code == 0, made.stderr
     assert "profile our office, count 6, 2 speakers" in made.stdout
     profile = load_profile(out)
     assert {name: speaker.count for name, speaker in profile.speakers.items()} == {"anna": 3, "ben": 3}
-    expected = Recognizer(toy).with_profile(profile)
+    expected = Recognizer(adaptable).with_profile(profile)
     for how in (["--profile", out], ["--adapt"]):
-        for answer in answers(office, "--bundle", toy, *how, "--speakers", said):
+        for answer in answers(office, "--bundle", adaptable, *how, "--speakers", said):
             speaker = "anna" if "anna" in answer["name"] else "ben"
             assert answer["profile"]["speaker"] == speaker
             probabilities = expected.predict(answer["name"], speaker=speaker).probabilities
             np.testing.assert_allclose(
                 [answer["probabilities"][label] for label in probabilities], list(probabilities.values()), atol=1e-5
             )
-    assert {answer["profile"]["speaker"] for answer in answers(office, "--bundle", toy, "--profile", out)} == {None}
+    adapted = answers(office, "--bundle", adaptable, "--profile", out)
+    assert {answer["profile"]["speaker"] for answer in adapted} == {None}
 
 
 @pytest.mark.parametrize(
@@ -111,49 +105,49 @@ def test_speakers(toy, office, tmp_path, way):
         ("who.csv", b"path,speaker\n\xff\xfe,a\n", "not a CSV file in UTF-8"),
     ],
 )
-def test_tables_of_speakers_that_are_none(toy, office, tmp_path, said, content, says):
+def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, content, says):
     if content is not None:
         (tmp_path / said).write_bytes(content if isinstance(content, bytes) else content.encode())
-    result = run("adapt", office, "--bundle", toy, "--out", tmp_path / "p.json", "--speakers", tmp_path / said)
+    result = run("adapt", office, "--bundle", adaptable, "--out", tmp_path / "p.json", "--speakers", tmp_path / said)
     assert result.exit_code == 2
     assert says in " ".join(result.stderr.replace("│", " ").split())
     assert not (tmp_path / "p.json").exists()
 
 
-def test_options_that_do_not_fit(toy, office, tmp_path):
+def test_options_that_do_not_fit(adaptable, office, tmp_path):
     flat = office / "anna"
-    assert run("predict", office, "--bundle", toy, "--adapt", "--profile", "p.json").exit_code == 2
-    assert run("predict", office, "--bundle", toy, "--speakers", "folder").exit_code == 2
-    assert run("predict", flat, "--bundle", toy, "--adapt", "--speakers", "folder").exit_code == 2
-    assert run("adapt", "-", "--bundle", toy, "--out", tmp_path / "p.json").exit_code == 2
-    assert run("adapt", office, "--bundle", toy, "--out", flat / "0.wav").exit_code == 2
-    assert run("adapt", office, "--bundle", toy).exit_code == 2
+    assert run("predict", office, "--bundle", adaptable, "--adapt", "--profile", "p.json").exit_code == 2
+    assert run("predict", office, "--bundle", adaptable, "--speakers", "folder").exit_code == 2
+    assert run("predict", flat, "--bundle", adaptable, "--adapt", "--speakers", "folder").exit_code == 2
+    assert run("adapt", "-", "--bundle", adaptable, "--out", tmp_path / "p.json").exit_code == 2
+    assert run("adapt", office, "--bundle", adaptable, "--out", flat / "0.wav").exit_code == 2
+    assert run("adapt", office, "--bundle", adaptable).exit_code == 2
 
 
-def test_bad_recordings_are_one_line_each_and_the_rest_go_on(toy, office, tmp_path):
+def test_bad_recordings_are_one_line_each_and_the_rest_go_on(adaptable, office, tmp_path):
     (office / "anna" / "z.wav").write_text("hello", encoding="utf-8")
-    made = run("adapt", office, tmp_path / "none.wav", "--bundle", toy, "--out", tmp_path / "p.json")
+    made = run("adapt", office, tmp_path / "none.wav", "--bundle", adaptable, "--out", tmp_path / "p.json")
     assert made.exit_code == 1
     assert [line.split(": ")[0] for line in made.stderr.splitlines()] == ["error", "error"]
     assert load_profile(tmp_path / "p.json").count == 6
-    at_once = run("predict", office, tmp_path / "none.wav", "--bundle", toy, "--adapt", "--format", "jsonl")
+    at_once = run("predict", office, tmp_path / "none.wav", "--bundle", adaptable, "--adapt", "--format", "jsonl")
     assert at_once.exit_code == 1
     assert len(at_once.stdout.splitlines()) == 6
     assert len(at_once.stderr.splitlines()) == 2
 
 
-def test_too_few_recordings_and_wrong_bundles_are_one_line(toy, office, tmp_path):
+def test_too_few_recordings_and_wrong_bundles_are_one_line(adaptable, office, tmp_path):
     profile = tmp_path / "p.json"
-    run("adapt", office, "--bundle", toy, "--out", profile)
+    run("adapt", office, "--bundle", adaptable, "--out", profile)
     make_adaptable_bundle(tmp_path / "other", version="2")
     make_toy_bundle(tmp_path / "plain")
     for arguments, says in (
-        (("adapt", office / "anna", "--bundle", toy, "--out", tmp_path / "q.json"), "at least 5"),
-        (("predict", office / "anna", "--bundle", toy, "--adapt"), "at least 5"),
+        (("adapt", office / "anna", "--bundle", adaptable, "--out", tmp_path / "q.json"), "at least 5"),
+        (("predict", office / "anna", "--bundle", adaptable, "--adapt"), "at least 5"),
         (("adapt", office, "--bundle", tmp_path / "plain", "--out", tmp_path / "q.json"), "cannot be adapted"),
         (("predict", office, "--bundle", tmp_path / "plain", "--adapt"), "cannot be adapted"),
         (("predict", office, "--bundle", tmp_path / "other", "--profile", profile), "make one with serotone adapt"),
-        (("predict", office, "--bundle", toy, "--profile", tmp_path / "none.json"), "no such file"),
+        (("predict", office, "--bundle", adaptable, "--profile", tmp_path / "none.json"), "no such file"),
     ):
         result = run(*arguments)
         assert result.exit_code == 1
@@ -163,13 +157,13 @@ def test_too_few_recordings_and_wrong_bundles_are_one_line(toy, office, tmp_path
     assert not (tmp_path / "q.json").exists()
 
 
-def test_the_table_ends_with_the_profile(toy, office, tmp_path):
-    run("adapt", office, "--bundle", toy, "--out", tmp_path / "office.profile.json")
-    adapted = run("predict", office, "--bundle", toy, "--profile", tmp_path / "office.profile.json").stdout
+def test_the_table_ends_with_the_profile(adaptable, office, tmp_path):
+    run("adapt", office, "--bundle", adaptable, "--out", tmp_path / "office.profile.json")
+    adapted = run("predict", office, "--bundle", adaptable, "--profile", tmp_path / "office.profile.json").stdout
     assert adapted.splitlines()[-1] == "adapted to office, count 6"
-    at_once = run("predict", office, "--bundle", toy, "--adapt").stdout
+    at_once = run("predict", office, "--bundle", adaptable, "--adapt").stdout
     assert at_once.splitlines()[-1] == "adapted to these recordings, count 6"
-    assert "adapted" not in run("predict", office, "--bundle", toy).stdout
+    assert "adapted" not in run("predict", office, "--bundle", adaptable).stdout
 
 
 def test_the_question_mark_has_the_threshold_of_its_level(tmp_path, office):
@@ -177,29 +171,29 @@ def test_the_question_mark_has_the_threshold_of_its_level(tmp_path, office):
         "collection": {"temperature": 100.0, "shrinkage": 0, "thresholds": {"uncertain": 0.77}},
         "speaker": {"temperature": 100.0, "shrinkage": 15},
     }
-    toy = tmp_path / "toy"
-    make_adaptable_bundle(toy, adaptation=levels, thresholds={"uncertain": 0.66})
-    assert "a confidence below 0.77" in run("predict", office, "--bundle", toy, "--adapt").stdout
-    by_speaker = run("predict", office, "--bundle", toy, "--adapt", "--speakers", "folder").stdout
+    adaptable = tmp_path / "toy"
+    make_adaptable_bundle(adaptable, adaptation=levels, thresholds={"uncertain": 0.66})
+    assert "a confidence below 0.77" in run("predict", office, "--bundle", adaptable, "--adapt").stdout
+    by_speaker = run("predict", office, "--bundle", adaptable, "--adapt", "--speakers", "folder").stdout
     assert "a confidence below 0.66" in by_speaker
 
 
-def test_one_hint_from_twenty_recordings_on(toy, office, tmp_path):
+def test_one_hint_from_twenty_recordings_on(adaptable, office, tmp_path):
     path = office / "anna" / "0.wav"
-    assert run("predict", *[path] * 19, "--bundle", toy).stderr == ""
-    hint = run("predict", *[path] * 20, "--bundle", toy).stderr
+    assert run("predict", *[path] * 19, "--bundle", adaptable).stderr == ""
+    hint = run("predict", *[path] * 20, "--bundle", adaptable).stderr
     assert hint.startswith("note: 20 recordings: ")
     assert "--adapt" in hint
     assert len(hint.splitlines()) == 1
-    assert run("predict", *[path] * 20, "--bundle", toy, "--adapt").stderr == ""
+    assert run("predict", *[path] * 20, "--bundle", adaptable, "--adapt").stderr == ""
     make_toy_bundle(tmp_path / "plain")
     assert run("predict", *[path] * 20, "--bundle", tmp_path / "plain").stderr == ""
 
 
-def test_an_interrupted_file_goes_on_with_the_same_profile_alone(toy, office, tmp_path, monkeypatch):
+def test_an_interrupted_file_goes_on_with_the_same_profile_alone(adaptable, office, tmp_path, monkeypatch):
     out, one, two = tmp_path / "answers.jsonl", tmp_path / "one.json", tmp_path / "two.json"
-    run("adapt", office, "--bundle", toy, "--out", one)
-    run("adapt", office, "--bundle", toy, "--out", two, "--speakers", "folder")
+    run("adapt", office, "--bundle", adaptable, "--out", one)
+    run("adapt", office, "--bundle", adaptable, "--out", two, "--speakers", "folder")
     answer = Recognizer.answer
 
     def interrupted(self, hearing, **how):
@@ -209,17 +203,17 @@ def test_an_interrupted_file_goes_on_with_the_same_profile_alone(toy, office, tm
 
     with monkeypatch.context() as patch:
         patch.setattr(Recognizer, "answer", interrupted)
-        assert run("predict", office, "--bundle", toy, "--profile", one, "--out", out).exit_code == 130
-    assert run("predict", office, "--bundle", toy, "--profile", two, "--out", out).exit_code == 2
-    assert run("predict", office, "--bundle", toy, "--out", out).exit_code == 2
-    assert run("predict", office, "--bundle", toy, "--profile", one, "--out", out).exit_code == 0
+        assert run("predict", office, "--bundle", adaptable, "--profile", one, "--out", out).exit_code == 130
+    assert run("predict", office, "--bundle", adaptable, "--profile", two, "--out", out).exit_code == 2
+    assert run("predict", office, "--bundle", adaptable, "--out", out).exit_code == 2
+    assert run("predict", office, "--bundle", adaptable, "--profile", one, "--out", out).exit_code == 0
     assert len(out.read_text(encoding="utf-8").splitlines()) == 6
 
 
-def test_standard_input_is_heard_once(toy, office):
+def test_standard_input_is_heard_once(adaptable, office):
     content = (office / "anna" / "0.wav").read_bytes()
     result = CliRunner().invoke(
-        app, ["predict", str(office), "-", "--bundle", str(toy), "--adapt", "--format", "jsonl"], input=content
+        app, ["predict", str(office), "-", "--bundle", str(adaptable), "--adapt", "--format", "jsonl"], input=content
     )
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout.splitlines()[-1])["profile"]["count"] == 7

@@ -17,7 +17,7 @@ from serotone.cli import app, demo_clips
 from serotone.cli.remote import RemoteFile
 from serotone.corpora import ravdess, synthetic
 from serotone.errors import CorpusError, FetchError
-from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
+from toy_bundle import SAMPLE_RATE, buzz, tone
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 LEVELS = {"angry": 0.9, "sad": 0.002, "neutral": 0.002}
@@ -104,13 +104,6 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
         server.server_close()
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_toy_bundle(folder)
-    return str(folder)
-
-
 @pytest.fixture
 def voices(monkeypatch: pytest.MonkeyPatch) -> None:
     """The synthetic clips as they lie in examples/, which takes less time than making them again."""
@@ -155,8 +148,8 @@ def test_the_rule_names_what_the_reader_of_ravdess_reads(tmp_path: Path) -> None
         assert utterance.gender == clip.speaker.split(", ")[1]
 
 
-def test_hits_are_counted_and_the_source_is_named(toy: str, cache: Path, tmp_path: Path) -> None:
-    out, err = run("--bundle", toy, "--ravdess", str(copy_of_ravdess(tmp_path / "r", suffix=".flac")))
+def test_hits_are_counted_and_the_source_is_named(toy: Path, cache: Path, tmp_path: Path) -> None:
+    out, err = run("--bundle", str(toy), "--ravdess", str(copy_of_ravdess(tmp_path / "r", suffix=".flac")))
     assert "6 of 8 right; guessing among 3 emotions would get 2.7" in out
     assert "Livingstone & Russo 2018" in out
     assert "CC BY-NC-SA 4.0" in out
@@ -169,20 +162,20 @@ def test_hits_are_counted_and_the_source_is_named(toy: str, cache: Path, tmp_pat
     assert err == ""
 
 
-def test_a_folder_that_was_named_must_hold_the_clips(toy: str, cache: Path, tmp_path: Path) -> None:
+def test_a_folder_that_was_named_must_hold_the_clips(toy: Path, cache: Path, tmp_path: Path) -> None:
     lacking = copy_of_ravdess(tmp_path / "r", leave_out=demo_clips.CLIPS[3].name)
-    out, err = run("--bundle", toy, "--ravdess", str(lacking), status=1)
+    out, err = run("--bundle", str(toy), "--ravdess", str(lacking), status=1)
     assert out == ""
     assert "1 of the demo's eight clips are missing, such as 03-01-04-01-01-01-19" in err
 
 
 def test_the_data_folder_comes_before_cache_and_network(
-    toy: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Server]
+    toy: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Server]
 ) -> None:
     server = serve(archive())
     copy_of_ravdess(tmp_path / "data" / "ravdess")
     monkeypatch.setenv("SEROTONE_DATA", str(tmp_path / "data"))
-    out, err = run("--bundle", toy)
+    out, err = run("--bundle", str(toy))
     assert "6 of 8 right" in out
     assert err == ""
     assert server.sent == 0
@@ -190,10 +183,10 @@ def test_the_data_folder_comes_before_cache_and_network(
 
 
 def test_clips_are_fetched_once_and_little_of_the_archive_with_them(
-    toy: str, cache: Path, serve: Callable[..., Server]
+    toy: Path, cache: Path, serve: Callable[..., Server]
 ) -> None:
     server = serve(archive())
-    out, err = run("--bundle", toy)
+    out, err = run("--bundle", str(toy))
     assert "6 of 8 right" in out
     assert "fetching eight clips" in err
     assert sorted(path.name for path in cache.rglob("*.*")) == sorted(f"{clip.name}.wav" for clip in demo_clips.CLIPS)
@@ -202,24 +195,24 @@ def test_clips_are_fetched_once_and_little_of_the_archive_with_them(
         assert clip.path.read_bytes() == wav(clip.emotion)
     assert 0 < server.sent < len(server.content) / 10
     before = server.sent
-    again, err = run("--bundle", toy)
+    again, err = run("--bundle", str(toy))
     assert (again, err, server.sent) == (out, "", before)
 
 
 def test_a_data_folder_without_ravdess_is_named_and_the_next_place_tried(
-    toy: str, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_of_ravdess(cache)
     monkeypatch.setenv("SEROTONE_DATA", str(tmp_path / "nothing"))
-    out, err = run("--bundle", toy)
+    out, err = run("--bundle", str(toy))
     assert "6 of 8 right" in out
     assert "SEROTONE_DATA does not help" in err
 
 
-def test_a_part_in_the_cache_is_fetched_again(toy: str, cache: Path, serve: Callable[..., Server]) -> None:
+def test_a_part_in_the_cache_is_fetched_again(toy: Path, cache: Path, serve: Callable[..., Server]) -> None:
     copy_of_ravdess(cache, leave_out=demo_clips.CLIPS[0].name)
     serve(archive())
-    out, _ = run("--bundle", toy)
+    out, _ = run("--bundle", str(toy))
     assert "6 of 8 right" in out
 
 
@@ -279,11 +272,11 @@ FAULTS: dict[str, tuple[Callable[[], bytes], dict[str, object], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_cannot_be_fetched_is_said_and_synthetic_voices_answer(
-    fault: str, toy: str, cache: Path, serve: Callable[..., Server], voices: None
+    fault: str, toy: Path, cache: Path, serve: Callable[..., Server], voices: None
 ) -> None:
     content, options, message = FAULTS[fault]
     serve(content(), **options)
-    out, err = run("--bundle", toy)
+    out, err = run("--bundle", str(toy))
     assert "real speech could not be fetched" in err
     assert message in err
     assert "SEROTONE_DATA" in err
@@ -295,32 +288,32 @@ def test_what_cannot_be_fetched_is_said_and_synthetic_voices_answer(
     assert not list(cache.rglob("*.tmp"))
 
 
-def test_offline_is_said(toy: str, cache: Path, serve: Callable[..., Server]) -> None:
+def test_offline_is_said(toy: Path, cache: Path, serve: Callable[..., Server]) -> None:
     server = serve(b"")
     server.shutdown()
     server.server_close()
-    out, err = run("--bundle", toy)
+    out, err = run("--bundle", str(toy))
     assert "no connection to 127.0.0.1: Connection refused" in err
     assert out.startswith("Synthetic voices")
 
 
 def test_a_cache_that_cannot_be_written_is_said(
-    toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Server], cache: Path, voices: None
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Server], cache: Path, voices: None
 ) -> None:
     serve(archive())
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     monkeypatch.setenv("SEROTONE_CACHE", str(tmp_path / "file"))
-    out, err = run("--bundle", toy)
+    out, err = run("--bundle", str(toy))
     assert "Not a directory; set SEROTONE_CACHE" in err
     assert out.startswith("Synthetic voices")
 
 
 def test_a_clip_that_cannot_be_read_is_an_error_and_the_others_are_answered(
-    toy: str, cache: Path, tmp_path: Path
+    toy: Path, cache: Path, tmp_path: Path
 ) -> None:
     folder = copy_of_ravdess(tmp_path / "r")
     (folder / "Actor_19" / f"{demo_clips.CLIPS[0].name}.wav").write_bytes(b"no sound")
-    out, err = run("--bundle", toy, "--ravdess", str(folder), status=1)
+    out, err = run("--bundle", str(toy), "--ravdess", str(folder), status=1)
     assert "5 of 8 right" in out
     assert f"error: {folder / 'Actor_19' / demo_clips.CLIPS[0].name}.wav" in err
 

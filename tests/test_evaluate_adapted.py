@@ -48,13 +48,6 @@ def make_manifest(folder, *, speakers=True):
     return f"manifest={folder / 'm.csv'}"
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_adaptable_bundle(folder)
-    return folder
-
-
 @pytest.fixture
 def corpus(tmp_path):
     return make_corpus(tmp_path / "corpus")
@@ -64,10 +57,10 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_answers_are_those_of_predict_and_the_audio_is_read_once(toy, corpus, monkeypatch):
+def test_answers_are_those_of_predict_and_the_audio_is_read_once(adaptable, corpus, monkeypatch):
     """The collection is every recording, bored ones too; its answers are those of a recogniser adapted to the files."""
     utterances = parse_corpora([corpus])
-    recognizer = Recognizer(toy)
+    recognizer = Recognizer(adaptable)
     scored = [u for u in utterances if u.emotion != "bored"]
     paths, names = [u.path for u in utterances], [u.speaker for u in utterances]
     by_collection, by_speaker = recognizer.adapted_to(paths), recognizer.adapted_to(paths, speakers=names)
@@ -99,9 +92,9 @@ def test_answers_are_those_of_predict_and_the_audio_is_read_once(toy, corpus, mo
 
 
 @pytest.mark.filterwarnings("ignore:manifest. no speaker is known")
-def test_each_corpus_is_a_collection_of_its_own(toy, corpus, tmp_path):
+def test_each_corpus_is_a_collection_of_its_own(adaptable, corpus, tmp_path):
     other = make_manifest(tmp_path, speakers=False)
-    recognizer = Recognizer(toy)
+    recognizer = Recognizer(adaptable)
     both = compare(recognizer, parse_corpora([corpus, other]))
     uas = []
     for option, name in ((corpus, "folders"), (other, "manifest")):
@@ -115,7 +108,7 @@ def test_each_corpus_is_a_collection_of_its_own(toy, corpus, tmp_path):
     assert both.adapted["speaker"].mean_of_corpora()["restricted"]["ua"] == pytest.approx(sum(uas) / 2)
 
 
-def test_a_few_recordings_are_drawn_by_seed_and_corpus_alone(toy, corpus, tmp_path):
+def test_a_few_recordings_are_drawn_by_seed_and_corpus_alone(adaptable, corpus, tmp_path):
     utterances = parse_corpora([corpus])
     both = parse_corpora([corpus, make_manifest(tmp_path)])
     six = collections(utterances, adapt_with=6, seed=3)["folders"]
@@ -124,22 +117,22 @@ def test_a_few_recordings_are_drawn_by_seed_and_corpus_alone(toy, corpus, tmp_pa
     assert collections(utterances, adapt_with=8, seed=3)["folders"][:6] == six
     assert set(collections(utterances, adapt_with=6, seed=4)["folders"]) != set(six)
     assert len(collections(utterances, adapt_with=99, seed=0)["folders"]) == 12
-    result = compare(Recognizer(toy), utterances, adapt_with=6, seed=3)
+    result = compare(Recognizer(adaptable), utterances, adapt_with=6, seed=3)
     chosen = [u for u in utterances if u.id in six]
-    profile = Recognizer(toy).profile([u.path for u in chosen], speakers=[u.speaker for u in chosen])
+    profile = Recognizer(adaptable).profile([u.path for u in chosen], speakers=[u.speaker for u in chosen])
     np.testing.assert_allclose(result.profiles["folders"].collection.mean, profile.collection.mean)
     assert {name: s.count for name, s in result.profiles["folders"].speakers.items()} == {
         name: s.count for name, s in profile.speakers.items()
     }
     unscored = sum(u.emotion == "bored" for u in chosen)
-    terms = agree(Recognizer(toy).bundle, utterances)
+    terms = agree(Recognizer(adaptable).bundle, utterances)
     assert readings(utterances, terms, own=True, adapt_with=6, seed=3) == 8 + unscored
     assert (result.adapt_with, result.seed, result.recordings) == (6, 3, {"folders": 6})
 
 
-def test_a_profile_made_elsewhere(toy, corpus, tmp_path):
+def test_a_profile_made_elsewhere(adaptable, corpus, tmp_path):
     """Its speakers are used where the corpus calls them so."""
-    recognizer = Recognizer(toy)
+    recognizer = Recognizer(adaptable)
     utterances = parse_corpora([corpus])
     profile = recognizer.profile([u.path for u in utterances], speakers=[u.speaker for u in utterances], name="office")
     result = compare(recognizer, utterances, profile=profile)
@@ -147,14 +140,14 @@ def test_a_profile_made_elsewhere(toy, corpus, tmp_path):
     assert list(result.adapted) == ["profile"]
     assert result.adapted["profile"].rows == own.adapted["speaker"].rows
     profile.save(tmp_path / "office.json")
-    shown = run("evaluate", toy, "--corpus", corpus, "--profile", tmp_path / "office.json")
+    shown = run("evaluate", adaptable, "--corpus", corpus, "--profile", tmp_path / "office.json")
     assert shown.exit_code == 0, shown.stderr
     assert "adapted to the profile office, count 12, 2 speakers" in shown.stdout
     with pytest.raises(ValueError, match="give a plain one"):
         compare(recognizer.with_profile(profile), utterances)
 
 
-def test_what_cannot_be_adapted_is_refused_before_anything_is_read(toy, corpus, tmp_path, monkeypatch):
+def test_what_cannot_be_adapted_is_refused_before_anything_is_read(adaptable, corpus, tmp_path, monkeypatch):
     def read(*_, **__):
         raise AssertionError("audio was read")
 
@@ -167,27 +160,27 @@ def test_what_cannot_be_adapted_is_refused_before_anything_is_read(toy, corpus, 
     with pytest.raises(BundleError, match="cannot be adapted"):
         compare(Recognizer(tmp_path / "plain"), utterances)
     with pytest.raises(ProfileError, match="a profile of the bundle toy"):
-        compare(Recognizer(toy), utterances, profile=profile)
+        compare(Recognizer(adaptable), utterances, profile=profile)
     with pytest.raises(ProfileError, match=r"folders: 4 recordings, 4 of them to adapt to; .* at least 5"):
-        compare(Recognizer(toy), [utterances[i] for i in (0, 1, -2, -1)])
+        compare(Recognizer(adaptable), [utterances[i] for i in (0, 1, -2, -1)])
     for bundle, options, status, says in [
         (tmp_path / "plain", ["--adapt"], 1, "toy cannot be adapted"),
         (tmp_path / "plain", ["--adapt-with", "6"], 1, "toy cannot be adapted"),
         (tmp_path / "plain", ["--profile", tmp_path / "other.json"], 1, "toy cannot be adapted"),
-        (toy, ["--profile", tmp_path / "other.json"], 1, "make one with serotone adapt"),
-        (toy, ["--profile", tmp_path / "none.json"], 1, "no such file"),
-        (toy, ["--adapt-with", "4"], 2, "4 is not in the range x>=5"),
-        (toy, ["--adapt", "--profile", tmp_path / "other.json"], 2, "not both"),
-        (toy, ["--adapt", "--seed", "1"], 2, "only with --adapt-with"),
+        (adaptable, ["--profile", tmp_path / "other.json"], 1, "make one with serotone adapt"),
+        (adaptable, ["--profile", tmp_path / "none.json"], 1, "no such file"),
+        (adaptable, ["--adapt-with", "4"], 2, "4 is not in the range x>=5"),
+        (adaptable, ["--adapt", "--profile", tmp_path / "other.json"], 2, "not both"),
+        (adaptable, ["--adapt", "--seed", "1"], 2, "only with --adapt-with"),
     ]:
         result = run("evaluate", bundle, "--corpus", corpus, *options)
         assert result.exit_code == status, result.stderr
         assert says in " ".join(result.stderr.replace("│", " ").split())
 
 
-def test_the_command_line(toy, corpus, tmp_path):
+def test_the_command_line(adaptable, corpus, tmp_path):
     out = tmp_path / "out"
-    command = ["evaluate", toy, "--corpus", corpus, "--format", "json"]
+    command = ["evaluate", adaptable, "--corpus", corpus, "--format", "json"]
     plain = json.loads(run(*command).stdout)
     written = json.loads(run(*command, "--adapt", "--out", out).stdout)
     assert {key: written[key] for key in plain} == plain
@@ -210,20 +203,20 @@ def test_the_command_line(toy, corpus, tmp_path):
         certain = [row["answer"] == row["truth"] for row in rows if row["certain"] == "yes"]
         assert scores["certainty"]["certain"]["clips"] == len(certain)
         assert scores["certainty"]["certain"]["unrestricted"] == (sum(certain) / len(certain) if certain else None)
-    shown = run("evaluate", toy, "--corpus", corpus, "--adapt-with", "6", "--seed", "3").stdout
+    shown = run("evaluate", adaptable, "--corpus", corpus, "--adapt-with", "6", "--seed", "3").stdout
     assert "by 6 random recordings of its own (seed 3), of whatever emotion, without labels:" in shown
     assert "folders: 6 recordings, count 6, 2 speakers" in shown
-    lines = run("evaluate", toy, "--corpus", corpus, "--adapt").stdout.splitlines()
+    lines = run("evaluate", adaptable, "--corpus", corpus, "--adapt").stdout.splitlines()
     assert any(line.split() == ["plain", "collection", "then", "the", "speaker"] for line in lines)
     cells = next(line.split() for line in lines if line.startswith("folders "))
     expected = [written["restricted"], *(scores["restricted"] for scores in written["adapted"].values())]
     assert cells == ["folders", "8", "50.00%"] + [f"{100 * s[key]:.2f}%" for s in expected for key in ("wa", "ua")]
 
 
-def test_a_recording_that_only_the_profile_needed_fails_by_name(toy, corpus, tmp_path):
+def test_a_recording_that_only_the_profile_needed_fails_by_name(adaptable, corpus, tmp_path):
     (tmp_path / "corpus" / "bored" / "ben" / "boredben1.wav").write_text("no audio", encoding="utf-8")
-    assert run("evaluate", toy, "--corpus", corpus).exit_code == 0
-    result = run("evaluate", toy, "--corpus", corpus, "--adapt", "--format", "json")
+    assert run("evaluate", adaptable, "--corpus", corpus).exit_code == 0
+    result = run("evaluate", adaptable, "--corpus", corpus, "--adapt", "--format", "json")
     assert result.exit_code == 1
     assert "boredben1" in result.stderr
     written = json.loads(result.stdout)
@@ -232,8 +225,8 @@ def test_a_recording_that_only_the_profile_needed_fails_by_name(toy, corpus, tmp
     assert written["adaptation"]["profiles"]["folders"]["count"] == 11
 
 
-def test_certainty_by_hand(toy, corpus):
-    rows = evaluate(Recognizer(toy), parse_corpora([corpus])).rows
+def test_certainty_by_hand(adaptable, corpus):
+    rows = evaluate(Recognizer(adaptable), parse_corpora([corpus])).rows
     found = certainty(rows)
     told = [row for row in rows if row.certain]
     assert found["certain"]["clips"] == len(told) == 8

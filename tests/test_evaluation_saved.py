@@ -21,18 +21,11 @@ from serotone.reports.collect import collect
 from serotone.reports.write import facts, rendered, tables_of
 from serotone.runs.layout import RECIPE
 from test_evaluation import CORPUS, make_corpus
-from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
+from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
 
 
 def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_adaptable_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +46,12 @@ def page_of(analysis):
     return rendered("page.md.j2", facts(analysis) | {"tables": tables_of(analysis, []), "figures": {}})
 
 
-def test_a_report_of_two_corpora_has_the_scores_of_evaluate(toy, voices, tmp_path):
+def test_a_report_of_two_corpora_has_the_scores_of_evaluate(adaptable, voices, tmp_path):
     """Plain and adapted answers are rows of one report, each corpus a fold; silence is a wrong answer in both."""
     out = tmp_path / "out"
     folders = make_corpus(tmp_path / "corpus")
-    command = ["evaluate", toy, "--corpus", voices, "--corpus", folders, "--adapt", "--out", out, "--format", "json"]
+    corpora = ["--corpus", voices, "--corpus", folders]
+    command = ["evaluate", adaptable, *corpora, "--adapt", "--out", out, "--format", "json"]
     said = json.loads(run(*command).stdout)
     assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == said
     analysis = analyse(collect(out))
@@ -86,12 +80,12 @@ def test_a_report_of_two_corpora_has_the_scores_of_evaluate(toy, voices, tmp_pat
         assert len(pair.common) == said["scored"]
 
 
-def test_a_second_evaluation_replaces_the_first(toy, voices, tmp_path):
+def test_a_second_evaluation_replaces_the_first(adaptable, voices, tmp_path):
     """The same folder may be given again, for other corpora or another way; no answer of the first is left over."""
     out = tmp_path / "out"
     folders = make_corpus(tmp_path / "corpus")
-    run("evaluate", toy, "--corpus", voices, "--corpus", folders, "--adapt", "--out", out)
-    second = run("evaluate", toy, "--corpus", folders, "--leave-out-failed", "--out", out, "--format", "json")
+    run("evaluate", adaptable, "--corpus", voices, "--corpus", folders, "--adapt", "--out", out)
+    second = run("evaluate", adaptable, "--corpus", folders, "--leave-out-failed", "--out", out, "--format", "json")
     assert second.exit_code == 0, second.output
     analysis = analyse(collect(out))
     (row,) = analysis.collection.rows
@@ -123,14 +117,14 @@ def test_what_the_bundle_was_trained_on_and_who_speaks_is_said(tmp_path):
     assert "speakers not known" in page
 
 
-def test_the_folder_of_something_else_is_refused_before_any_work(toy, tmp_path):
+def test_the_folder_of_something_else_is_refused_before_any_work(adaptable, tmp_path):
     """Neither a run nor a study is written over; where the words are ours, what lies there is ours."""
     corpus = make_corpus(tmp_path / "corpus", {name: CORPUS[name] for name in ("a1", "s1")})
     for name, text in {RECIPE: "name: mine\n", "study.yaml": "name: evaluation\nschema: 1\n"}.items():
         folder = tmp_path / name.partition(".")[0]
         folder.mkdir()
         (folder / name).write_text(text, encoding="utf-8")
-        refused = run("evaluate", toy, "--corpus", corpus, "--out", folder)
+        refused = run("evaluate", adaptable, "--corpus", corpus, "--out", folder)
         assert refused.exit_code == 1
         assert "holds a training, a cross-validation or a study" in " ".join(refused.stderr.split())
         with pytest.raises(RunError, match="give another folder"):

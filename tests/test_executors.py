@@ -6,8 +6,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +26,7 @@ from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.recipes import load
 from serotone.training.fit import CHECKPOINT
+from started import heed_interrupts, start, write_to
 
 RECIPE = (
     "schedule=budget",
@@ -209,21 +208,14 @@ def test_workers_that_cannot_start_are_an_error(
 
 def alone(how: str, utterances: Sequence[Utterance], out: Path) -> None:
     """A study in a process of its own, which takes minutes: Ray's workers live on for seconds after their driver."""
+    os.setsid()
+    heed_interrupts()
+    write_to(out / "out", out / "err")
     units = study(utterances, out, "schedules.budget.steps=4000")[:1]
     Diary().follow(units, utterances, Place(threads=1, **PLACES[how]))
 
 
 PLACES: dict[str, dict[str, Any]] = {"processes": {"jobs": 2}, "ray": {"executor": "ray"}}
-
-
-def environment() -> dict[str, str]:
-    path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
-
-
-def heed_interrupts() -> None:
-    """In a child: a test run in the background of a shell has SIGINT ignored, and would hand that on."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.slow
@@ -235,33 +227,24 @@ def heed_interrupts() -> None:
         pytest.param("ray", signal.SIGINT, marks=needs_ray),  # what becomes of Ray after a SIGKILL is Ray's affair
     ],
 )
-def test_nothing_survives_the_parent(how: str, blow: signal.Signals, voices: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys, test_executors as t; from pathlib import Path; from serotone.corpora import parse_corpora;"
-        "t.alone(sys.argv[1], parse_corpora([sys.argv[2]]), Path(sys.argv[3]))"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script, how, f"synthetic={voices}", str(tmp_path)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=heed_interrupts,
-    )
-    with tree(parent) as everyone:
+def test_nothing_survives_the_parent(
+    how: str, blow: signal.Signals, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    parent = start(alone, how, utterances, tmp_path)
+    with tree(parent.pid) as everyone:
         folder = tmp_path / "row" / "seed-0" / "fold-0-0"
-        until(lambda: (folder / CHECKPOINT).exists() or parent.poll() is not None)
+        until(lambda: (folder / CHECKPOINT).exists() or not parent.is_alive())
         # Ray's own agents look for their parent once in a while, and end within a minute or so.
         family = [process for process in everyone() if "Agent" not in " ".join(process.cmdline())]
         if blow == signal.SIGINT:
             os.killpg(parent.pid, blow)  # as a terminal does
         else:
-            parent.send_signal(blow)
-        out, err = parent.communicate(timeout=300)
-        assert parent.returncode == -blow
+            os.kill(parent.pid, blow)
+        parent.join(300)
+        assert parent.exitcode == (1 if blow == signal.SIGINT else -blow)
         _, alive = psutil.wait_procs(family, timeout=120)
         assert alive == []
+    out, err = ((tmp_path / name).read_text() for name in ("out", "err"))
     assert out == ""
     assert ("KeyboardInterrupt" in err) == (blow == signal.SIGINT)
     assert err.count("Traceback") == (blow == signal.SIGINT)

@@ -14,20 +14,12 @@ import pytest
 
 from hostile_files import make
 from made_audio import env
-from toy_bundle import make_toy_bundle
 
 MEMORY_BYTES = 1 << 30
 """More than a process may take for all files together."""
 
 SECONDS = 300
 """Far more than a process needs on a busy machine, and far less than a hang."""
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_toy_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -24,18 +24,11 @@ from serotone.recognition.prediction import Segment
 from serotone.recognition.recognizer import Recognizer
 from serotone.recognition.stream import Update
 from test_predict_cli import SOURCE, process, run
-from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_adaptable_bundle, tone
+from toy_bundle import LABELS, SAMPLE_RATE, buzz, tone
 
 QUIET = np.zeros(3 * SAMPLE_RATE, np.float32)
 SAID = np.concatenate([tone(5, 0.9), QUIET, buzz(4, 0.3)])
 """Angry, nobody, happy."""
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_adaptable_bundle(folder)
-    return folder
 
 
 @pytest.fixture
@@ -61,41 +54,41 @@ def wav(samples, *, subtype="PCM_16"):
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_gives_the_updates_and_the_answer_of_its_stream(toy, call):
-    result = run("listen", call, "--bundle", toy, "--fast")
+def test_a_file_gives_the_updates_and_the_answer_of_its_stream(adaptable, call):
+    result = run("listen", call, "--bundle", adaptable, "--fast")
     updates, summary = lines(result.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
-    stream = Recognizer(toy).stream(sample_rate=SAMPLE_RATE)
+    stream = Recognizer(adaptable).stream(sample_rate=SAMPLE_RATE)
     extra = {"schema": 1, "profile": None, "waiting_seconds": 0.0, "lost_seconds": 0.0}
     expected = [extra | {"final": update.final} | update.segment.to_dict() for update in stream.feed(SAID)]
     assert updates == [update for update in expected if update["final"]]
     assert {update["label"] for update in updates} == {"angry", "happy"}
-    assert lines(run("listen", call, "--bundle", toy, "--fast", "--every", 0.5).stdout)[0] == expected
-    assert summary == json.loads(json.dumps(Recognizer(toy).predict(call, timeline=True).to_dict()))
+    assert lines(run("listen", call, "--bundle", adaptable, "--fast", "--every", 0.5).stdout)[0] == expected
+    assert summary == json.loads(json.dumps(Recognizer(adaptable).predict(call, timeline=True).to_dict()))
 
 
-def test_a_file_is_heard_at_the_pace_at_which_it_was_spoken(toy, tmp_path):
+def test_a_file_is_heard_at_the_pace_at_which_it_was_spoken(adaptable, tmp_path):
     path = tmp_path / "short.wav"
     soundfile.write(path, tone(3, 0.9), SAMPLE_RATE)
     begun = time.monotonic()
-    assert run("listen", path, "--bundle", toy).exit_code == 0
+    assert run("listen", path, "--bundle", adaptable).exit_code == 0
     assert 2.9 < time.monotonic() - begun < 10
 
 
-def test_channels_profiles_and_adapting(toy, tmp_path):
+def test_channels_profiles_and_adapting(adaptable, tmp_path):
     path, other = tmp_path / "both.wav", tmp_path / "profile.json"
     samples = np.stack([tone(14, 0.9), buzz(14, 0.3)], axis=1)
     soundfile.write(path, samples, SAMPLE_RATE, subtype="FLOAT")
     loud = [tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
-    Recognizer(toy).profile(loud, source_rate=SAMPLE_RATE, name="loud").save(other)
+    Recognizer(adaptable).profile(loud, source_rate=SAMPLE_RATE, name="loud").save(other)
 
-    mixed = run("listen", path, "--bundle", toy, "--fast")
+    mixed = run("listen", path, "--bundle", adaptable, "--fast")
     assert mixed.stderr == f"note: {path}: 2 channels mixed to one\n"
-    updates, summary = lines(run("listen", path, "--bundle", toy, "--fast", "--channel", 1, "--adapt").stdout)
+    updates, summary = lines(run("listen", path, "--bundle", adaptable, "--fast", "--channel", 1, "--adapt").stdout)
     assert (summary["channel"], summary["label"]) == (1, "happy")
     assert updates[0]["profile"] is None
     assert updates[-1]["profile"]["count"] == len(updates)
-    updates, summary = lines(run("listen", path, "--bundle", toy, "--fast", "--profile", other).stdout)
+    updates, summary = lines(run("listen", path, "--bundle", adaptable, "--fast", "--profile", other).stdout)
     assert {update["profile"]["name"] for update in updates} == {summary["profile"]["name"]} == {"loud"}
 
 
@@ -111,8 +104,8 @@ def test_channels_profiles_and_adapting(toy, tmp_path):
         (["-", "--rate", 16000, "--channel", 1], 2, "raw samples have one channel"),
     ],
 )
-def test_what_cannot_be_meant(toy, call, arguments, status, message):
-    result = run("listen", *[call if word == "CALL" else word for word in arguments], "--bundle", toy)
+def test_what_cannot_be_meant(adaptable, call, arguments, status, message):
+    result = run("listen", *[call if word == "CALL" else word for word in arguments], "--bundle", adaptable)
     assert (result.exit_code, result.stdout) == (status, "")
     assert message in " ".join(result.stderr.split())
 
@@ -120,21 +113,21 @@ def test_what_cannot_be_meant(toy, call, arguments, status, message):
 # Pipes ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_pipe_gives_what_the_file_gives(toy, call):
-    from_file = lines(run("listen", call, "--bundle", toy, "--fast").stdout)
+def test_a_pipe_gives_what_the_file_gives(adaptable, call):
+    from_file = lines(run("listen", call, "--bundle", adaptable, "--fast").stdout)
     for data, options in (
         (call.read_bytes(), []),
         ((SAID * 32767).round().astype("<i2").tobytes(), ["--rate", "16000"]),
     ):
-        result = run("listen", "-", "--bundle", toy, "--fast", *options, stdin=data)
+        result = run("listen", "-", "--bundle", adaptable, "--fast", *options, stdin=data)
         updates, summary = lines(result.stdout)
         assert result.exit_code == 0
         assert [update["label"] for update in updates] == [update["label"] for update in from_file[0]]
         assert (summary["name"], summary["shares"]) == ("<stdin>", from_file[1]["shares"])
 
 
-def test_a_live_pipe_is_answered_before_it_ends(toy):
-    child = process("listen", "-", "--bundle", toy, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
+def test_a_live_pipe_is_answered_before_it_ends(adaptable):
+    child = process("listen", "-", "--bundle", adaptable, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
     child.stdin.write((SAID[: 2 * SAMPLE_RATE] * 32767).astype("<i2").tobytes())  # and it stays open
     first = json.loads(child.stdout.readline())
     assert first["label"] == "angry"
@@ -180,7 +173,7 @@ def test_what_is_no_wav(data, error, message):
 # Microphones ----------------------------------------------------------------------------------------------------------
 
 FAKE = """
-import os, signal, threading, types
+import os, signal, threading, time, types
 import numpy as np
 
 class PortAudioError(Exception):
@@ -219,49 +212,56 @@ class InputStream:
         if os.environ["FAKE"] == "unplugged":
             self.finished()
         else:
-            threading.Timer(3, os.kill, [os.getpid(), signal.SIGINT]).start()
+            threading.Thread(target=self.end_when_all_is_taken).start()
+
+    def end_when_all_is_taken(self):
+        cells = (cell.cell_contents for cell in self.callback.__closure__)
+        (line,) = (cell.line for cell in cells if hasattr(cell, "line"))
+        while line.waiting_seconds:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
 
     def close(self):
         self.finished()
 """
 
 
-def microphone(tmp_path, toy, *arguments, fake="well", seconds=4):
+def microphone(tmp_path, adaptable, *arguments, fake="well", seconds=4):
     (tmp_path / "sounddevice.py").write_text(FAKE)
     environment = {"PYTHONPATH": f"{SOURCE}{os.pathsep}{tmp_path}", "FAKE": fake, "SECONDS_AT_ONCE": str(seconds)}
-    child = process("listen", "--bundle", toy, *arguments, env=environment, text=True)
+    child = process("listen", "--bundle", adaptable, *arguments, env=environment, text=True)
     output, errors = child.communicate(timeout=30)
     return child.returncode, output, errors
 
 
-def test_the_microphone_until_ctrl_c(tmp_path, toy):
-    status, output, errors = microphone(tmp_path, toy)
+def test_the_microphone_until_ctrl_c(tmp_path, adaptable):
+    status, output, errors = microphone(tmp_path, adaptable)
     updates, summary = lines(output)
     assert (status, errors) == (0, "")
     assert {update["label"] for update in updates} == {"angry"}
     assert (summary["name"], summary["label"], summary["duration_seconds"]) == ("microphone (fake)", "angry", 4.0)
-    updates, summary = lines(microphone(tmp_path, toy, "--channel", 1)[1])
+    updates, summary = lines(microphone(tmp_path, adaptable, "--channel", 1)[1])
     assert (summary["label"], summary["channel"]) == ("sad", 1)
 
 
 @pytest.mark.parametrize("device", ["2", "headset"])
-def test_a_microphone_is_chosen_by_number_or_name(tmp_path, toy, device):
-    status, output, errors = microphone(tmp_path, toy, "--device", device)
+def test_a_microphone_is_chosen_by_number_or_name(tmp_path, adaptable, device):
+    status, output, errors = microphone(tmp_path, adaptable, "--device", device)
     assert (status, errors, lines(output)[1]["name"]) == (0, "", "microphone (USB headset)")
 
 
-def test_microphones_are_listed(tmp_path, toy):
+def test_microphones_are_listed(tmp_path, adaptable):
     listed = "  0  fake, 2 channels, 8000 Hz (default)\n  2  USB headset, 1 channel, 8000 Hz\n"
-    assert microphone(tmp_path, toy, "--devices") == (0, listed, "")
-    status, output, errors = microphone(tmp_path, toy, "--device", "horn")
+    assert microphone(tmp_path, adaptable, "--devices") == (0, listed, "")
+    status, output, errors = microphone(tmp_path, adaptable, "--device", "horn")
     assert (status, output) == (1, "")
     assert errors == (
         "error: microphone horn: No input device matching 'horn'; serotone listen --devices lists those there are\n"
     )
 
 
-def test_audio_that_is_lost_is_counted_and_said(tmp_path, toy):
-    status, output, errors = microphone(tmp_path, toy, fake="overflow", seconds=45)
+def test_audio_that_is_lost_is_counted_and_said(tmp_path, adaptable):
+    status, output, errors = microphone(tmp_path, adaptable, fake="overflow", seconds=45)
     updates, summary = lines(output)
     said = "15.0 s of audio arrived faster than it was answered, and were lost"
     driver = "the microphone's driver reports that it lost some audio; how much is not known"
@@ -272,20 +272,20 @@ def test_audio_that_is_lost_is_counted_and_said(tmp_path, toy):
     assert 29 < summary["speech_seconds"] < 31  # what was lost is silence, so that times stay right
 
 
-def test_microphones_that_do_not_work(tmp_path, toy):
-    status, output, errors = microphone(tmp_path, toy, fake="none")
+def test_microphones_that_do_not_work(tmp_path, adaptable):
+    status, output, errors = microphone(tmp_path, adaptable, fake="none")
     assert (status, output) == (1, "")
     assert errors == (
         "error: microphone: Error querying device -1; plug one in, or give a file: serotone listen call.wav\n"
     )
-    status, output, errors = microphone(tmp_path, toy, fake="unplugged")
+    status, output, errors = microphone(tmp_path, adaptable, fake="unplugged")
     assert (status, lines(output)[1]["label"]) == (1, "angry")  # what was heard is summed up
     assert errors == "error: microphone: it stopped; is it plugged in?\n"
 
 
-def test_without_sounddevice_the_install_command(toy, monkeypatch):
+def test_without_sounddevice_the_install_command(adaptable, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
-    result = run("listen", "--bundle", toy)
+    result = run("listen", "--bundle", adaptable)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "pip install 'serotone[live]'" in result.stderr
 
@@ -324,10 +324,10 @@ def update(start, end, label, confidence=0.7, *, profile=None, final=True):
     return Update(Segment(start, end, label, probabilities, confidence, uncertain, 1.0), profile, final)
 
 
-def test_the_view_says_all_of_it_without_colour(toy):
+def test_the_view_says_all_of_it_without_colour(adaptable):
     screen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     console = Console(file=screen, width=70, color_system=None, force_terminal=False)
-    view = View(screen, load_bundle(toy), "call.wav", console=console)
+    view = View(screen, load_bundle(adaptable), "call.wav", console=console)
     view.show([update(0, 2, "angry"), update(1, 4, "happy", 0.4), update(4, 6, None)], State(6.0, 0.0, 0.0))
     view.show([update(7, 9, "sad", profile={"name": "stream", "count": 6})], State(10.0, 2.5, 1.25))
     console.print(view.drawing())
@@ -354,7 +354,7 @@ def test_the_strip_keeps_a_minute_and_early_cells():
     assert len(strip._cells) < 130
 
 
-def test_what_is_final_takes_the_place_of_what_was_said_at_once(toy):
+def test_what_is_final_takes_the_place_of_what_was_said_at_once(adaptable):
     strip = Strip()
     for end in (2, 3, 4):
         strip.add(update(0, end, "sad").segment, final=False)
@@ -363,7 +363,7 @@ def test_what_is_final_takes_the_place_of_what_was_said_at_once(toy):
     strip.add(update(0, 3, "happy").segment, final=True)
     assert strip.drawn(letters(LABELS), 5.0, 5, dot=".").plain == "  HHHS."
     screen = io.StringIO()
-    view = View(screen, load_bundle(toy), "call.wav", console=Console(file=screen, width=70))
+    view = View(screen, load_bundle(adaptable), "call.wav", console=Console(file=screen, width=70))
     view.show([update(0, 4, "sad", final=False), update(0, 3, "happy")], State(4.0, 0.0, 0.0))
     assert view._last.segment.label == "sad"  # what ended later
     view.close()
@@ -373,9 +373,9 @@ def test_labels_of_one_letter_are_told_apart():
     assert letters(["sad", "surprised", "s"]) == {"sad": "S", "surprised": "U", "s": "0"}
 
 
-def test_a_terminal_gets_the_view_and_ctrl_c_the_summary(toy, call):
+def test_a_terminal_gets_the_view_and_ctrl_c_the_summary(adaptable, call):
     ours, theirs = pty.openpty()
-    child = process("listen", call, "--bundle", toy, stdout=theirs, env={"TERM": "xterm", "COLUMNS": "80"})
+    child = process("listen", call, "--bundle", adaptable, stdout=theirs, env={"TERM": "xterm", "COLUMNS": "80"})
     os.close(theirs)
     shown = b""
     while b", certain" not in shown:
@@ -394,8 +394,8 @@ def test_a_terminal_gets_the_view_and_ctrl_c_the_summary(toy, call):
     os.close(ours)
 
 
-def test_ctrl_c_before_anything_was_said(toy):
-    child = process("listen", "-", "--bundle", toy, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
+def test_ctrl_c_before_anything_was_said(adaptable):
+    child = process("listen", "-", "--bundle", adaptable, "--rate", "16000", stdin=subprocess.PIPE, bufsize=0)
     child.stdin.write(bytes(2 * SAMPLE_RATE))  # a second of silence, for one update
     assert json.loads(child.stdout.readline())["label"] is None
     child.send_signal(signal.SIGINT)
@@ -405,8 +405,8 @@ def test_ctrl_c_before_anything_was_said(toy):
     assert (summary["label"], summary["reason"], summary["shares"]) == (None, "digital silence", {})
 
 
-def test_sigterm_sums_up_and_ends_with_its_status(toy, call):
-    child = process("listen", call, "--bundle", toy, text=True)
+def test_sigterm_sums_up_and_ends_with_its_status(adaptable, call):
+    child = process("listen", call, "--bundle", adaptable, text=True)
     first = child.stdout.readline()
     child.terminate()
     output, _ = child.communicate(timeout=20)

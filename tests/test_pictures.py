@@ -19,16 +19,9 @@ from serotone.recognition import picture
 from serotone.recognition.explaining import explain
 from serotone.recognition.prediction import Prediction, Segment
 from test_predict_cli import run
-from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone, toy_graph, toy_probabilities, write_toy_manifest
+from toy_bundle import SAMPLE_RATE, buzz, tone, toy_graph, toy_probabilities, write_toy_manifest
 
 HALVES = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(5, 0.3)])
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_toy_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,6 @@ from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_toy_bundle, tone
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_toy_bundle(folder)
-    return folder
-
-
 @pytest.fixture
 def clips(tmp_path):
     """A folder with three good clips (one in a sub-folder), two bad ones and files that are no audio."""

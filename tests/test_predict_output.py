@@ -27,13 +27,6 @@ def buffered(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_toy_bundle(folder)
-    return folder
-
-
 @pytest.fixture
 def good(tmp_path):
     path = tmp_path / "good.wav"

@@ -15,13 +15,6 @@ from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
 HALVES = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(5, 0.3)])
 
 
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("toy") / "toy"
-    make_toy_bundle(folder)
-    return folder
-
-
 @pytest.fixture
 def call(tmp_path):
     """A call: one side is loud, then silent, then buzzes; the other is quiet."""

@@ -27,6 +27,8 @@ RUNS = {
         "crnn-mel",
         [
             *COMMON,
+            "max_frames=80",
+            "frontend.num_mels=64",
             "protocol=leave-one-speaker-out",
             "schedules.budget={steps: 18, validate_every: 3, select_from: 0}",
         ],

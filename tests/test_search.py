@@ -30,7 +30,7 @@ from serotone.experiments.crossval import crossval  # noqa: E402
 from serotone.experiments.search import Found, search  # noqa: E402
 from serotone.experiments.space import parse_tune, read_space  # noqa: E402
 from serotone.experiments.units import Event, Unit  # noqa: E402
-from started import start  # noqa: E402
+from started import serotone, start  # noqa: E402
 
 QUICK = (
     "schedule=budget",
@@ -107,7 +107,7 @@ def test_a_killed_search_goes_on_and_what_it_finds_is_what_crossval_trains(
     voices: Path, utterances: list[Utterance], tmp_path: Path
 ) -> None:
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
-    process = start(*command(voices, broken))
+    process = start(serotone, *command(voices, broken))
     until(lambda: not process.is_alive() or (broken / "trial-0001").exists())
     process.kill()
     process.join(60)

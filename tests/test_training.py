@@ -12,7 +12,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ray_nodes import until
 from serotone.cli import app
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
@@ -24,7 +23,7 @@ from serotone.recognition.recognizer import Recognizer
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
 from serotone.training.fit import fit_standardiser
-from started import start
+from started import serotone, start
 
 QUICK = (
     "schedule=budget",
@@ -58,17 +57,22 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
     long = ("--folds", "0", "--set", longer)
     crossval(load("crnn-center-mel", (*QUICK, longer)), parse_corpora([f"synthetic={voices}"]), unbroken, only=[0])
     checkpoint = broken / "fold-0-0" / "last.ckpt"
-    for blow, signal_number in enumerate((signal.SIGKILL, signal.SIGINT)):
-        written = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = start(*command(voices, broken, *long))
+
+    def moment() -> int:
+        return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+
+    for blow, number in enumerate((signal.SIGKILL, signal.SIGINT)):
+        before = moment()
+        process = start(serotone, *command(voices, broken, *long))
         try:
-            until(lambda w=written: not process.is_alive() or checkpoint.exists() and checkpoint.stat().st_mtime_ns > w)
+            while process.is_alive() and moment() == before:
+                time.sleep(0.01)
             time.sleep(0.1 * blow)
-            os.kill(process.pid, signal_number)
+            os.kill(process.pid, number)
             process.join(60)
         finally:
             process.kill()
-        assert process.exitcode == (130 if signal_number == signal.SIGINT else -signal.SIGKILL)
+        assert process.exitcode == (130 if number == signal.SIGINT else -signal.SIGKILL)
         assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
     last = CliRunner().invoke(app, command(voices, broken, *long))
     assert last.exit_code == 0, last.output
