@@ -21,17 +21,19 @@ def adapt(
     ],
     out: Annotated[Path, typer.Option(help="Write the profile here, such as office.profile.json.")],
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
-    name: Annotated[str | None, typer.Option(help="What answers call the profile; unless given, as the file.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The profile's name in answers. By default, the name of the file.")
+    ] = None,
     speakers: Annotated[str | None, typer.Option(help=HELP)] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Pass over a truncated file, too.")] = False,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Leave out truncated files.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
     """Learn how a collection of recordings sounds (one microphone, room or call centre), without labels.
 
     Reads each recording once and writes a profile: mean, SD and count of what the recogniser hears, no audio and no
-    names of files. A recording that cannot be heard gives one line on standard error; the rest go on, and the exit
-    status is 1.
+    names of files. A recording that cannot be read gives one line on standard error and is left out; the exit
+    status is then 1.
     """
     from serotone.cli.output import check_out
 

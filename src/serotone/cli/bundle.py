@@ -10,7 +10,9 @@ from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
 from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, Bundle, list_bundles, load_bundle
 
-app = typer.Typer(name="bundle", help="Recognisers: list those that ship, show and verify any.", no_args_is_help=True)
+app = typer.Typer(
+    name="bundle", help="List the bundles (recognisers) that ship, show or verify any.", no_args_is_help=True
+)
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
 
@@ -39,7 +41,7 @@ def list_command(format: FormatOption = Format.table) -> None:
 
 @app.command()
 def show(bundle: BundleArgument = DEFAULT_BUNDLE, format: FormatOption = Format.table) -> None:
-    """Show what a bundle recognises, what it was trained on and what it is made of; then its figures and limits."""
+    """Show what a bundle recognises, what it was trained on, its files, its figures and its limits."""
     loaded = load_bundle(bundle)
     if format is Format.json:
         typer.echo(json.dumps(loaded.to_dict(), indent=2, ensure_ascii=False))
@@ -76,9 +78,9 @@ def card(bundle: BundleArgument = DEFAULT_BUNDLE) -> None:
 @app.command()
 def verify(
     bundle: BundleArgument,
-    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that its bundle.json must have.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
-    """Compare every file of a bundle with its size and hash, and run its graph once."""
+    """Check the size and hash of every file of a bundle, and run its graph once."""
     from serotone.recognition.recognizer import Recognizer
 
     loaded = Recognizer(bundle, sha256=sha256).bundle

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from serotone.corpora import CorpusReport
 
-app = typer.Typer(name="corpus", help="Corpora: list the readers, check a folder, make synthetic speech.")
+app = typer.Typer(name="corpus", help="List the corpora that serotone reads, check a folder, make synthetic speech.")
 
 
 @app.command("list")
@@ -52,14 +52,17 @@ def list_corpora(
 @app.command()
 def check(
     name: Annotated[
-        str, typer.Argument(help="A name from `serotone corpus list`, or any other for a table (CSV, TSV, Parquet).")
+        str,
+        typer.Argument(
+            help="A name from `serotone corpus list`; for your own table (CSV, TSV, Parquet), any other name."
+        ),
     ],
-    root: Annotated[Path, typer.Argument(help="Its folder, or the file of a manifest.")],
+    root: Annotated[Path, typer.Argument(help="The corpus' folder, or the table.")],
     format: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.table,
 ) -> None:
-    """Count what lies in a folder, per emotion and speaker, and say what deviates from the official counts.
+    """Count the clips of a folder per emotion and speaker, and compare them with the official counts.
 
-    Every file is decoded. Exit status 1 where the folder is not that corpus, or a file cannot be read.
+    Every file is decoded. The exit status is 1 if the folder is not that corpus, or a file cannot be read.
     """
     from serotone.corpora import check_corpus
     from serotone.errors import SerotoneError
@@ -79,13 +82,13 @@ def check(
 
 @app.command()
 def make(
-    root: Annotated[Path, typer.Argument(help="The folder to fill; it is made where it does not exist.")],
+    root: Annotated[Path, typer.Argument(help="The folder to fill. It is created if it does not exist.")],
     speakers: Annotated[int, typer.Option(min=1, help="How many speakers.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed is another set of speakers.")] = 0,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences of each speaker in each emotion.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="A different seed gives different speakers.")] = 0,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences per speaker and emotion.")] = 5,
     first_speaker: Annotated[int, typer.Option(min=0, help="Number of the first speaker; even ones are female.")] = 0,
 ) -> None:
-    """Make synthetic speech: seven emotions, several speakers, the same bytes for the same numbers."""
+    """Make synthetic speech of seven emotions. The same options always give the same bytes."""
     from serotone.corpora import synthetic
 
     try:

@@ -28,9 +28,11 @@ from serotone.cli.training import (
 def crossval(
     recipe: RecipeArgument,
     corpus: CorpusOption,
-    out: Annotated[Path, typer.Option(help="Run folder; finished folds in it are skipped.")],
+    out: Annotated[Path, typer.Option(help="The run folder. Finished folds in it are skipped.")],
     changes: SetOption = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="How often the protocol deals its folds again.")] = 1,
+    repetitions: Annotated[
+        int, typer.Option(min=1, help="How often to repeat the protocol with newly drawn folds.")
+    ] = 1,
     folds: FoldsOption = None,
     log: LogOption = None,
     executor: ExecutorOption = "local",
@@ -40,7 +42,7 @@ def crossval(
     address: AddressOption = None,
     corpora: CorporaOption = "store",
 ) -> None:
-    """Train and test on every fold; print WA and UA of each, their mean and SD, and of the pooled matrix."""
+    """Train and test on every fold; print WA and UA per fold, their mean and SD, and those of all answers pooled."""
     require_train("cross-validation")
     from serotone.cli.progress import StudyProgress
     from serotone.corpora import parse_corpora

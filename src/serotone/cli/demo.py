@@ -24,14 +24,17 @@ def demo(
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
     ravdess: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A copy of RAVDESS speech; else SEROTONE_DATA/ravdess, the cache, Zenodo."),
+        typer.Option(
+            metavar="DIR",
+            help="A copy of RAVDESS speech. By default SEROTONE_DATA/ravdess, then the cache, then Zenodo.",
+        ),
     ] = None,
 ) -> None:
-    """Recognise eight clips of real people and count the hits.
+    """Recognise eight clips of real people, and count how many answers are right.
 
-    The clips are chosen by a rule: RAVDESS, actors 19 and 20, first statement, first repetition, normal intensity,
-    angry, happy, neutral and sad. Without a copy of RAVDESS they are fetched once (4 MB) and kept in SEROTONE_CACHE,
-    else ~/.cache/serotone. Where that fails, synthetic voices are recognised instead.
+    A fixed rule chooses the clips: RAVDESS, actors 19 and 20, first statement, first repetition, normal intensity,
+    angry, happy, neutral and sad. If there is no copy of RAVDESS, they are downloaded once (4 MB) and kept in
+    SEROTONE_CACHE, or else in ~/.cache/serotone. If that fails, synthetic voices are recognised instead.
     """
     from serotone.recognition.recognizer import Recognizer
 

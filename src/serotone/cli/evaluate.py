@@ -21,39 +21,45 @@ def evaluate(
     corpus: Annotated[list[str], typer.Option(metavar="NAME=ROOT", help="A corpus and its folder; may be repeated.")],
     merge: Annotated[
         list[str] | None,
-        typer.Option(metavar="A=B", help="Count emotion A as B, besides the bundle's own merges; may be repeated."),
+        typer.Option(
+            metavar="A=B", help="Count emotion A as B, in addition to the bundle's own merges; may be repeated."
+        ),
     ] = None,
-    labels: Annotated[str | None, typer.Option(metavar="A,B,...", help="Score these emotions alone.")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="A,B,...", help="Score only these emotions.")] = None,
     leave_out_failed: Annotated[
         bool,
-        typer.Option("--leave-out-failed", help="Leave out clips that got no answer; they count as wrong otherwise."),
+        typer.Option("--leave-out-failed", help="Leave out clips without an answer. By default they count as wrong."),
     ] = False,
     adapt: Annotated[
         bool,
         typer.Option(
             "--adapt",
-            help="Next to plain answers, score those adapted to each corpus, and its speakers, without labels.",
+            help="Also score answers adapted to each corpus, and to its speakers, without labels.",
         ),
     ] = False,
     adapt_with: Annotated[
         int | None,
-        typer.Option(min=5, metavar="N", help="The same, by N random recordings of each corpus instead of all."),
+        typer.Option(
+            min=5, metavar="N", help="The same with N random recordings of each corpus instead of all of them."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed draws others; with --adapt-with.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="With --adapt-with: a different seed draws different recordings.")
+    ] = None,
     profile: Annotated[
-        Path | None, typer.Option(help="Score answers adapted to this profile, too, which serotone adapt wrote.")
+        Path | None, typer.Option(help="Also score answers adapted to this profile, which serotone adapt wrote.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write predictions and scores into this folder, which serotone report reads, too."),
+        typer.Option(help="Write predictions and scores to this folder; serotone report reads it, too."),
     ] = None,
     format: Annotated[Format, typer.Option(help="How to print the scores.")] = Format.table,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
 ) -> None:
-    """Score a recogniser on a corpus, also one that it was not trained on.
+    """Score a recogniser on a corpus, which may be one that it was not trained on.
 
-    Scored are the emotions that both have. A clip that cannot be read, or gets no label, counts as a wrong answer. The
-    exit status is 1 where a recording could not be read.
+    Only emotions that both have are scored. A clip that cannot be read, or gets no label, counts as a wrong answer. The
+    exit status is 1 if a recording could not be read.
     """
     own = adapt or adapt_with is not None
     if own and profile is not None:

@@ -20,43 +20,47 @@ INTERRUPTED = 130
 def listen(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE|-]", help="A file, or - for standard input; the microphone unless given."),
+        typer.Argument(metavar="[FILE|-]", help="A file, or - for standard input. By default, the microphone."),
     ] = None,
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Do not wait: hear a file or a pipe as fast as it goes.")
+        bool, typer.Option("--fast", help="Read a file or a pipe as fast as possible, not at the pace of speech.")
     ] = False,
     every: Annotated[
         float | None,
         typer.Option(
             min=0.1,
-            help="Say every so many seconds what is heard now: .5 unless given, and with --fast only what is final.",
+            help="Give an update every so many seconds. By default every 0.5; with --fast only final updates.",
         ),
     ] = None,
     adapt: Annotated[
-        bool, typer.Option("--adapt", help="Let a profile of this stream grow, and answer adapted to it.")
+        bool,
+        typer.Option("--adapt", help="Learn a profile of this stream while listening, and adapt the recogniser to it."),
     ] = False,
     profile: Annotated[
-        Path | None, typer.Option(help="Answer adapted to this profile, which serotone adapt wrote.")
+        Path | None, typer.Option(help="Adapt the recogniser to this profile, which serotone adapt wrote.")
     ] = None,
     channel: Annotated[
-        int | None, typer.Option(min=0, help="Hear this channel alone, 0 the first; unless given, all are mixed.")
+        int | None,
+        typer.Option(min=0, help="Use only this channel; 0 is the first. By default, the channels are mixed."),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="Hear this microphone: its number, or a part of its name that no other has."),
+        typer.Option(help="Use this microphone: its number, or a part of its name that no other one has."),
     ] = None,
-    devices: Annotated[bool, typer.Option("--devices", help="List the microphones, and end.")] = False,
+    devices: Annotated[bool, typer.Option("--devices", help="List the microphones and exit.")] = False,
     rate: Annotated[
         int | None,
-        typer.Option(min=1000, max=768_000, help="Standard input is raw: mono, 16 bits, this many samples a second."),
+        typer.Option(
+            min=1000, max=768_000, help="Standard input is raw audio: mono, 16 bits, this many samples per second."
+        ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that an answer may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to use for each answer.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
-    """Recognise the emotion in live speech, offline: a view on a terminal, JSON lines elsewhere.
+    """Recognise the emotion in live speech, offline. Prints a live view on a terminal, JSON lines elsewhere.
 
-    A file, or WAV on standard input, is heard at the pace at which it was spoken. Ctrl-C ends with a summary.
+    A file, or WAV on standard input, is played at the pace of speech. Ctrl-C stops and prints a summary.
     """
     if adapt and profile is not None:
         raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--adapt")

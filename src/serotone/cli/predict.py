@@ -28,13 +28,15 @@ def predict(
     format: Annotated[
         Answers | None,
         typer.Option(
-            help="How to print the predictions; unless given, as the suffix of --out says, else as a table. audacity "
-            "(a label track), webvtt and rttm hold a timeline."
+            help="How to print the predictions. By default, the suffix of --out decides; without --out, it is a table. "
+            "audacity (a label track), webvtt and rttm contain a timeline."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write to this file. After an interruption, the same command continues JSON lines and CSV."),
+        typer.Option(
+            help="Write to this file. If the command is interrupted, run it again: it continues JSON lines and CSV."
+        ),
     ] = None,
     plot: Annotated[
         Path | None,
@@ -42,44 +44,49 @@ def predict(
     ] = None,
     explain: Annotated[
         Path | None,
-        typer.Option(help="Draw what weighed in one recording's answer over its spectrogram, as .png or .svg."),
+        typer.Option(
+            help="Draw which parts of one recording decided its answer, over its spectrogram, as .png or .svg."
+        ),
     ] = None,
     start: Annotated[float | None, typer.Option(min=0, help="Begin this many seconds into each recording.")] = None,
     end: Annotated[float | None, typer.Option(min=0, help="Stop this many seconds into each recording.")] = None,
     channel: Annotated[
         int | None,
-        typer.Option(min=0, help="Hear this channel alone, 0 the first; unless given, different channels are mixed."),
+        typer.Option(min=0, help="Use only this channel; 0 is the first. By default, the channels are mixed into one."),
     ] = None,
     channels: Annotated[
         bool,
         typer.Option(
             "--channels",
-            help="Answer each channel apart, such as the two sides of a call. Speakers within one channel are not "
-            "told apart.",
+            help="Answer each channel separately, such as the two sides of a call. Speakers within one channel are "
+            "not told apart.",
         ),
     ] = False,
     adapt: Annotated[
         bool,
-        typer.Option("--adapt", help="Read all recordings first and answer them as one collection, adapted to it."),
+        typer.Option("--adapt", help="Read all recordings first, then adapt the recogniser to them as one collection."),
     ] = False,
     profile: Annotated[
-        Path | None, typer.Option(help="Answer adapted to this profile, which serotone adapt wrote.")
+        Path | None, typer.Option(help="Adapt the recogniser to this profile, which serotone adapt wrote.")
     ] = None,
     speakers: Annotated[str | None, typer.Option(help=f"{HELP} With --adapt or --profile.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Treat a truncated file as an error, not a warning.")
+    ] = False,
     max_seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.1, help="Refuse recordings longer than this; any length is heard unless given, in flat memory."
+            min=0.1,
+            help="Refuse recordings longer than this. By default there is no limit; memory does not grow with length.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
     """Recognise the emotion in recordings, offline.
 
-    A recording that cannot be heard gives one line on standard error; the rest go on, and the exit status is 1. A file
-    that is a recording, or has the name of one, is never written.
+    A recording that cannot be read gives one line on standard error; the others are still answered, and the exit status
+    is 1. Existing recordings are never overwritten: --out refuses a file that is one, or is named like one.
     """
     if adapt and profile is not None:
         raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--adapt")

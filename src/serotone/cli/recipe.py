@@ -24,7 +24,7 @@ ANY_WIDTH = 400
 
 @app.command("list")
 def list_recipes() -> None:
-    """Names and descriptions of the recipes that ship, those of one network together."""
+    """List the recipes that ship with serotone, grouped by network."""
     require_documents("reading recipes")
     from serotone.options import CHOICES
     from serotone.recipes import load, shipped
@@ -49,9 +49,9 @@ def list_recipes() -> None:
 def show(
     recipe: RecipeArgument,
     changes: SetOption = None,
-    as_written: Annotated[bool, typer.Option("--as-written", help="The file itself, with its comments.")] = False,
+    as_written: Annotated[bool, typer.Option("--as-written", help="Show the file itself, with its comments.")] = False,
 ) -> None:
-    """A recipe with every value spelled out, after what it extends and --set."""
+    """Show a recipe with every value spelled out, inherited and --set values included."""
     require_documents("reading recipes")
     from serotone.recipes import load, source
 
@@ -63,12 +63,13 @@ def explain(
     recipe: RecipeArgument,
     changes: SetOption = None,
     corpus: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Explain what runs on this corpus; see serotone corpus list.")
+        str | None,
+        typer.Option(metavar="NAME", help="Explain the values that this corpus gets; see serotone corpus list."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also the schema's defaults.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show defaults, too.")] = False,
     format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
 ) -> None:
-    """Where each value comes from - the paper, a public source, computed, or ours -, why, and which file says so."""
+    """Show where each value comes from (the paper, a public source, computed, or ours), why, and which file has it."""
     require_documents("reading recipes")
     from serotone.corpora import find_corpus
     from serotone.recipes import load

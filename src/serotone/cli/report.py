@@ -11,14 +11,15 @@ from serotone.errors import MissingExtraError
 
 def report(
     path: Annotated[Path, typer.Argument(help="A run folder, a study folder, or a folder that holds runs.")],
-    out: Annotated[Path | None, typer.Option(help="The folder to write; PATH/report by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to write to. By default PATH/report.")] = None,
     umap: Annotated[
         bool, typer.Option("--umap", help="Draw the embeddings by UMAP as well (needs the extra umap).")
     ] = False,
 ) -> None:
-    """Compute every number from the predictions on disk, and write report.html, tables.md, tables.csv and figures/.
+    """Write a report: report.html, tables.md, tables.csv and figures/.
 
-    The page needs no other file and no network. What is not there is printed as "not run".
+    Every number is computed from the predictions on disk. report.html needs no other file and no network. What was not
+    run is printed as "not run".
     """
     if not all(find_spec(name) for name in ("scipy", "matplotlib", "yaml", "jinja2")):
         raise MissingExtraError("writing a report", "train")

@@ -29,39 +29,52 @@ def score(
             "https://), or - for a list of paths or URLs on standard input.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder of the answers. The same command continues it.")],
+    out: Annotated[Path, typer.Option(help="The folder for the answers. The same command continues it.")],
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
-    timeline: Annotated[bool, typer.Option("--timeline", help="A row a segment instead of a row a recording.")] = False,
+    timeline: Annotated[
+        bool, typer.Option("--timeline", help="Write one row per segment instead of one per recording.")
+    ] = False,
     embeddings: Annotated[
         bool, typer.Option("--embeddings", help="Add the embedding of each recording as a column.")
     ] = False,
     profile: Annotated[
-        Path | None, typer.Option(help="Answer adapted to this profile, which serotone adapt wrote.")
+        Path | None, typer.Option(help="Adapt the recogniser to this profile, which serotone adapt wrote.")
     ] = None,
-    channel: Annotated[int | None, typer.Option(min=0, help="Hear this channel alone, 0 the first.")] = None,
-    channels: Annotated[bool, typer.Option("--channels", help="Answer each channel apart, with a row each.")] = False,
+    channel: Annotated[int | None, typer.Option(min=0, help="Use only this channel; 0 is the first.")] = None,
+    channels: Annotated[
+        bool, typer.Option("--channels", help="Answer each channel separately, with one row each.")
+    ] = False,
     max_seconds: Annotated[float | None, typer.Option(min=0.1, help="Refuse recordings longer than this.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Make a truncated file an error, not a warning.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Treat a truncated file as an error, not a warning.")
+    ] = False,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Recordings at a time: a processor each unless given; on Ray as there is room."),
+        typer.Option(
+            min=1, help="Recordings to score at a time. By default, one per processor; on Ray, as many as fit."
+        ),
     ] = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where recordings are heard.")] = "local",
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where to score the recordings.")] = "local",
     address: Annotated[
-        str | None, typer.Option(help="Ray: the cluster, host:port or auto; none starts one on this machine.")
+        str | None,
+        typer.Option(help="For Ray: the cluster's host:port, or auto. By default, a cluster is started here."),
     ] = None,
     time_limit: Annotated[
-        float, typer.Option(min=1, help="Seconds that one recording may take; then it is an error.")
+        float, typer.Option(min=1, help="Seconds that one recording may take. After that, it counts as an error.")
     ] = 3600.0,
     retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Hear again what failed before, such as on a network.")
+        bool,
+        typer.Option(
+            "--retry-errors", help="Try recordings again that failed before, such as after a network failure."
+        ),
     ] = False,
     sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
 ) -> None:
-    """Recognise the emotion in many recordings, into a folder of Parquet files.
+    """Recognise the emotion in many recordings, and write a folder of Parquet files.
 
-    OUT/clips (or OUT/segments) has the answers, OUT/errors what could not be heard; docs/scaling.md describes both.
-    What is in the folder already is skipped, so after an interruption the same command goes on.
+    OUT/clips (or OUT/segments) holds the answers, and OUT/errors the recordings that could not be read;
+    docs/scaling.md describes both. Recordings that are in the folder already are skipped, so after an interruption the
+    same command continues.
     """
     if timeline and embeddings:
         raise typer.BadParameter("are of whole recordings; leave out --timeline", param_hint="--embeddings")

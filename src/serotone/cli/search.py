@@ -33,7 +33,9 @@ SHOWN = 10
 def search(
     recipe: RecipeArgument,
     corpus: CorpusOption,
-    out: Annotated[Path, typer.Option(help="The search's folder; a search begun in it goes on.")],
+    out: Annotated[
+        Path, typer.Option(help="The search's folder. If it holds a search that has begun, that search continues.")
+    ],
     space: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML: key: [a, b], or key: {low: 1e-4, high: 1e-2, log: true}.")
     ] = None,
@@ -41,7 +43,7 @@ def search(
         list[str] | None,
         typer.Option(metavar="KEY=LOW:HIGH[:log]", help="A range, or choices: KEY=A,B,C; may be repeated."),
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="How many in all, those of earlier calls among them.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, help="Trials in all, including those of earlier calls.")] = 20,
     changes: SetOption = None,
     folds: FoldsOption = None,
     executor: ExecutorOption = "local",
@@ -51,7 +53,7 @@ def search(
     address: AddressOption = None,
     corpora: CorporaOption = "store",
 ) -> None:
-    """Tune a recipe with Optuna on the validation parts of its folds; print the best trials and write best.yaml."""
+    """Tune a recipe with Optuna on the validation parts of its folds; print the best trials, and write best.yaml."""
     require_train("a search")
     if find_spec("optuna") is None:
         raise MissingExtraError("a search", "search")

@@ -20,45 +20,56 @@ SHORTEST_TOKEN = 16
 def serve(
     bundle: Annotated[
         list[str] | None,
-        typer.Option(help="A recogniser to serve; may be repeated. The first answers unless another is asked for."),
+        typer.Option(help="A recogniser to serve; may be repeated. The first answers requests that name none."),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="The address to listen at; others than this machine's need a token.")
+        str, typer.Option(help="The address to listen on. Any address but this machine's own needs a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 picks a free one.")] = 8000,
     name: Annotated[
         list[str] | None,
         typer.Option(
-            help="A name under which this server may be called, such as emotion.example.org; may be repeated."
+            help="A host name that clients may use for this server, such as emotion.example.org; may be repeated."
         ),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(help=f"Ask for the token in this file; unless given, for that in the variable {TOKEN_VARIABLE}."),
+        typer.Option(help=f"Require the token in this file. By default, the one in the variable {TOKEN_VARIABLE}."),
     ] = None,
     open_to_all: Annotated[
-        bool, typer.Option("--open", help="Serve other machines without a token: whoever reaches it may use it.")
+        bool,
+        typer.Option(
+            "--open", help="Serve other machines without a token: everybody who can reach this server may use it."
+        ),
     ] = False,
     profiles: Annotated[
-        Path | None, typer.Option(help="Keep profiles in this folder; unless given, in memory until the server ends.")
+        Path | None, typer.Option(help="Keep profiles in this folder. By default, in memory until the server stops.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Recordings at a time; unless given, one per core.")
+        int | None, typer.Option(min=1, help="Recordings to answer at a time. By default, one per core.")
     ] = None,
-    queue: Annotated[int, typer.Option(min=0, help="Requests that may wait; the next one is answered with 503.")] = 16,
-    streams: Annotated[int, typer.Option(min=0, help="Live streams at a time.")] = 8,
-    max_seconds: Annotated[float, typer.Option(min=0.1, help="The longest recording.")] = 3600,
-    max_megabytes: Annotated[float, typer.Option(min=0.001, help="The largest body of a request.")] = 100,
-    decode_seconds: Annotated[float, typer.Option(min=0.1, help="How long decoding one recording may take.")] = 60,
-    decode_megabytes: Annotated[int, typer.Option(min=32, help="Memory that decoding one recording may take.")] = 512,
-    idle_seconds: Annotated[float, typer.Option(min=0.1, help="How long a client may send nothing.")] = 30,
-    grace_seconds: Annotated[float, typer.Option(min=1, help="How long requests are waited for at the end.")] = 30,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that one recording may use.")] = 1,
+    queue: Annotated[
+        int, typer.Option(min=0, help="Requests that may wait. Any further one gets the answer 503.")
+    ] = 16,
+    streams: Annotated[int, typer.Option(min=0, help="Live streams to serve at a time.")] = 8,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="The longest recording to accept.")] = 3600,
+    max_megabytes: Annotated[float, typer.Option(min=0.001, help="The largest request body to accept.")] = 100,
+    decode_seconds: Annotated[
+        float, typer.Option(min=0.1, help="The longest time that decoding one recording may take.")
+    ] = 60,
+    decode_megabytes: Annotated[
+        int, typer.Option(min=32, help="The most memory that decoding one recording may take.")
+    ] = 512,
+    idle_seconds: Annotated[float, typer.Option(min=0.1, help="The longest time that a client may send nothing.")] = 30,
+    grace_seconds: Annotated[
+        float, typer.Option(min=1, help="How long to wait for running requests when the server stops.")
+    ] = 30,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
 ) -> None:
-    """Serve recognisers: an API and a page, on this machine unless told otherwise.
+    """Serve recognisers: an API and a web page, by default for this machine only.
 
-    The page is at /, the API below /v1 and described at /openapi.json; docs/serving.md explains both. SIGTERM and
-    Ctrl-C finish what is being answered.
+    The page is at /, the API below /v1 and described at /openapi.json; docs/serving.md explains both. On SIGTERM and
+    Ctrl-C, the server finishes the running requests, then stops.
     """
     needed = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
     if not all(map(find_spec, needed)):

@@ -10,7 +10,7 @@ import typer
 FOLDER = "folder"
 """The value of ``--speakers`` that makes every sub-folder a speaker."""
 
-HELP = "Who speaks: 'folder' for one sub-folder a speaker, or a CSV file with the columns path and speaker."
+HELP = "Who speaks: 'folder' if each speaker has a sub-folder, or a CSV file with the columns path and speaker."
 MAX_BYTES = 64 << 20
 
 

@@ -32,8 +32,8 @@ def ends_in_order() -> Iterator[Callable[[], None]]:
     Yields a function that raises it, too, where a signal came and its exception was lost: call it after work in C,
     before the result is used. A library that calls Python back from C (libsndfile reads its files so) cannot let an
     exception through; it would go on with a wrong byte, and print a traceback. A signal that arrives there is
-    therefore sent anew a moment later, to the main thread, so that it ends what that waits for. One that somebody ignores (nohup) or handles already stays theirs; so do all
-    outside the main thread.
+    therefore sent anew a moment later, to the main thread, so that it ends what that waits for. One that somebody
+    ignores (nohup) or handles already stays theirs; so do all outside the main thread.
     """
     received: list[int] = []
     timers: list[threading.Timer] = []

@@ -36,13 +36,14 @@ def study(
         str, typer.Argument(metavar="STUDY", help="A shipped study (serotone study list) or a .yaml file.")
     ],
     corpus: CorpusOption = None,  # type: ignore[assignment]
-    out: Annotated[Path | None, typer.Option(help="The study's folder; finished units in it are skipped.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder. Finished trainings in it are skipped.")] = None,
     changes: SetOption = None,
     rows: Annotated[str | None, typer.Option(help="Only these rows, such as crnn-mel,crnn-center-mel.")] = None,
     folds: FoldsOption = None,
-    seeds: Annotated[str | None, typer.Option(help="Instead of the study's seeds, such as 0,1,2.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Use these seeds instead of the study's, such as 0,1,2.")] = None,
     repetitions: Annotated[
-        int | None, typer.Option(min=1, help="How often the protocol deals its folds again, instead of the study's.")
+        int | None,
+        typer.Option(min=1, help="How often to repeat the protocol with new folds, instead of the study's number."),
     ] = None,
     executor: ExecutorOption = "local",
     jobs: JobsOption = None,
@@ -52,11 +53,16 @@ def study(
     corpora: CorporaOption = "store",
     log: LogOption = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Time a few steps of each row, print hours, stop.")
+        bool,
+        typer.Option(
+            "--estimate", help="Time a few steps of each row, print the hours that the study needs, and exit."
+        ),
     ] = False,
-    max_hours: Annotated[float | None, typer.Option(min=0, help="Start no more units after this many hours.")] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(min=0, help="Start no more trainings after this many hours.")
+    ] = None,
 ) -> None:
-    """Run a study's recipes over folds and seeds; `serotone report` then reads its folder."""
+    """Run a study's recipes over folds and seeds. `serotone report` then makes the report."""
     if name == "list":
         _list()
         return

@@ -21,19 +21,22 @@ from serotone.errors import RunError
 def train(
     recipe: RecipeArgument,
     corpus: CorpusOption,
-    out: Annotated[Path, typer.Option(help="Run folder; an interrupted run in it continues.")],
+    out: Annotated[Path, typer.Option(help="The run folder. If it holds an interrupted run, that run continues.")],
     changes: SetOption = None,
     fold: Annotated[
-        int, typer.Option(help="Which split of the protocol (--set protocol=all trains on everything).")
+        int, typer.Option(help="The split of the protocol to train on (--set protocol=all trains on everything).")
     ] = 0,
     evidence: Annotated[
-        list[str] | None, typer.Option(help="WORDS=RUN: a finished crossval whose figures the card shows.")
+        list[str] | None,
+        typer.Option(help="WORDS=RUN: show the figures of this finished crossval on the bundle's card."),
     ] = None,
-    graph_only: Annotated[bool, typer.Option("--graph-only", help="A bundle without weights and recipe.")] = False,
+    graph_only: Annotated[
+        bool, typer.Option("--graph-only", help="Write a bundle without weights and recipe.")
+    ] = False,
     log: LogOption = None,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Train a system on one split of its recipe's protocol and write RUN/bundle."""
+    """Train a system on one split of its recipe's protocol, and write RUN/bundle."""
     require_train("training")
     from serotone.corpora import parse_corpora
     from serotone.experiments.train import train as run

@@ -22,28 +22,32 @@ class Log(StrEnum):
 
 RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")]
 CorpusOption = Annotated[
-    list[str], typer.Option("--corpus", metavar="NAME=ROOT", help="A corpus and where it lies; may be repeated.")
+    list[str], typer.Option("--corpus", metavar="NAME=ROOT", help="A corpus and its folder; may be repeated.")
 ]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key, such as schedule=budget; may be repeated."),
 ]
-FoldsOption = Annotated[str | None, typer.Option(help="Only these folds, such as 0,1.")]
+FoldsOption = Annotated[str | None, typer.Option(help="Run only these folds, such as 0,1.")]
 LogOption = Annotated[
-    list[Log] | None, typer.Option("--log", help="Log to this tool as well, below each fold's folder; may be repeated.")
+    list[Log] | None, typer.Option("--log", help="Also log to this tool, in each fold's folder; may be repeated.")
 ]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Processor threads of a training; 0 leaves that to torch.")]
-ExecutorOption = Annotated[Literal["local", "ray"], typer.Option(help="Where trainings run.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Processor threads of each training; 0 lets torch decide.")]
+ExecutorOption = Annotated[Literal["local", "ray"], typer.Option(help="Where to run the trainings.")]
 JobsOption = Annotated[
-    int | None, typer.Option(min=1, help="Trainings at a time: 1 unless given; on Ray as many as there is room for.")
+    int | None, typer.Option(min=1, help="Trainings to run at a time. By default 1; on Ray, as many as fit.")
 ]
-GpusOption = Annotated[float, typer.Option(min=0, help="Ray: GPUs, or a share of one, of each training.")]
+GpusOption = Annotated[
+    float, typer.Option(min=0, help="For Ray: GPUs of each training; a share such as 0.5 is allowed.")
+]
 AddressOption = Annotated[
-    str | None, typer.Option(help="Ray: the cluster, host:port or auto; none starts one on this machine.")
+    str | None, typer.Option(help="For Ray: the cluster's host:port, or auto. By default, a cluster is started here.")
 ]
 CorporaOption = Annotated[
     Literal["store", "shared"],
-    typer.Option(help="Ray: audio from the object store, or read by each worker from the same path."),
+    typer.Option(
+        help="For Ray: send the audio to the workers (store), or let each read it from the same path (shared)."
+    ),
 ]
 
 
