@@ -85,7 +85,7 @@ def test_show(bundle, tmp_path):
     assert (raw["non_commercial"], raw["languages"]) == (True, ["Amharic", "German", "Polish"])
     make_toy_bundle(tmp_path / "plain")
     plain = run("bundle", "show", tmp_path / "plain").stdout
-    assert "nothing: it has no heads for that" in plain
+    assert "nothing: this bundle cannot be adapted" in plain
     assert f"no figures in its card; serotone bundle card {tmp_path / 'plain'} prints all of it" in plain
 
 

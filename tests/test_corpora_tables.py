@@ -110,7 +110,7 @@ def test_audformat_segments_speakers_and_texts(tmp_path: Path) -> None:
 
 
 def test_audformat_names_emotions_it_leaves_out(tmp_path: Path) -> None:
-    message = "left out 1 of 4 whose emotion is none of the vocabulary: 1 no_agreement"
+    message = "left out 1 of 4 whose emotion is not in the vocabulary: 1 no_agreement"
     assert warned(audformat_tree(tmp_path)) == [f"audformat: {message}"]
 
 
@@ -120,7 +120,7 @@ def test_audformat_of_whole_files_without_speakers(tmp_path: Path) -> None:
     (root / "db.yaml").write_text(header)
     (root / "db.emotion.csv").write_text("file,emotion\nwav/one.wav,anger\nwav/two.wav,\nwav/three.wav,anger\n")
     assert warned(root) == [
-        "audformat: left out 1 of 3 whose emotion is none of the vocabulary: 1 none",
+        "audformat: left out 1 of 3 whose emotion is not in the vocabulary: 1 none",
         f"{root / 'db.yaml'}: left out 1 row ({root / 'wav' / 'three.wav'}) whose file does not exist",
         "audformat: no speaker is known of 1 utterance (one); "
         "give them a speaker each to allow speaker-independent tests",

@@ -204,7 +204,7 @@ def test_the_command_line(adaptable, corpus, tmp_path):
         assert scores["certainty"]["certain"]["clips"] == len(certain)
         assert scores["certainty"]["certain"]["unrestricted"] == (sum(certain) / len(certain) if certain else None)
     shown = run("evaluate", adaptable, "--corpus", corpus, "--adapt-with", "6", "--seed", "3").stdout
-    assert "by 6 random recordings of its own (seed 3), of whatever emotion, without labels:" in shown
+    assert "with 6 random recordings (seed 3), whatever their emotion, without labels:" in shown
     assert "folders: 6 recordings, count 6, 2 speakers" in shown
     lines = run("evaluate", adaptable, "--corpus", corpus, "--adapt").stdout.splitlines()
     assert any(line.split() == ["plain", "collection", "then", "the", "speaker"] for line in lines)

@@ -99,7 +99,7 @@ def test_channels_profiles_and_adapting(adaptable, tmp_path):
         (["CALL", "--channel", 3], 1, "has 1 channel, and channel 3 was asked for"),
         (["CALL", "--device", "2"], 2, "names a microphone"),
         (["CALL", "--rate", 16000], 2, "for raw samples on standard input"),
-        (["--fast"], 2, "a microphone gives nothing faster"),
+        (["--fast"], 2, "a microphone cannot be read faster"),
         (["CALL", "--adapt", "--profile", "p.json"], 2, "--adapt or --profile, not both"),
         (["-", "--rate", 16000, "--channel", 1], 2, "raw samples have one channel"),
     ],
@@ -160,8 +160,8 @@ def test_a_header_that_does_not_know_its_size(size):
     [
         (b"", AudioEmptyError, "empty"),
         (b"fLaC\0\0\0\0\0\0\0\0\0", AudioFormatError, "expected WAV, or raw 16-bit samples with --rate HZ"),
-        (wav(tone(0.1, 0.5))[:30], AudioFormatError, "without samples behind it"),
-        (b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", AudioFormatError, "without samples behind it"),
+        (wav(tone(0.1, 0.5))[:30], AudioFormatError, "without samples after it"),
+        (b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", AudioFormatError, "without samples after it"),
         (wav(tone(0.1, 0.5), subtype="ULAW"), AudioFormatError, "8-bit samples"),
     ],
 )

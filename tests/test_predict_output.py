@@ -149,7 +149,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(toy, many, tmp_path, form
     assert 5 <= answered < 400
     if how != signal.SIGKILL:
         assert errors.splitlines()[-2:] == [
-            f"note: {partial}: {answered} of 401 recordings are answered; the same command goes on from there",
+            f"note: {partial}: {answered} of 401 recordings are answered; run the same command again to continue",
             "note: stopped",
         ]
     again = run(*command)
@@ -205,7 +205,7 @@ def test_a_torn_line_is_cut_away(toy, good, tmp_path):
         index.write_bytes(torn_notes)
         result = run(*command)
         assert result.exit_code == 0
-        going_on = f"note: {partial.path}: {kept} of 4 recordings are answered; going on with the rest\n"
+        going_on = f"note: {partial.path}: {kept} of 4 recordings are answered already; continuing with the rest\n"
         assert result.stderr == (going_on if kept else "")
         assert out.read_bytes() == whole
         assert listing(out.parent) == ["answers.jsonl"]

@@ -485,9 +485,13 @@ AB = [*speakers(3, "a"), *speakers(2, "b")]
         (AB, {"test_corpora": ("a", "b")}, "leave some to train on"),
         (AB, {"test_corpora": "b"}, "test_corpora is the string 'b'; give a collection"),
         (AB, {"test_corpora": ["b"], "validation_speakers": 1, "validation_share": 0.1}, "give one of them"),
-        (AB, {"test_corpora": ["b"], "validation_speakers": 3}, "3 of 3 speakers asked to validate; .*so 2 can"),
+        (
+            AB,
+            {"test_corpora": ["b"], "validation_speakers": 3},
+            "3 of 3 speakers are to validate; .*so 2 can",
+        ),
         (AB, {"test_corpora": ["b"], "validation_share": 1.0}, r"must be in \[0, 1\)"),
-        (speakers(1, "a") + speakers(1, "b"), {"test_corpora": ["b"]}, "1 of 1 speakers asked to validate"),
+        (speakers(1, "a") + speakers(1, "b"), {"test_corpora": ["b"]}, "1 of 1 speakers are to validate"),
         (speakers(1, "a") + speakers(1, "b"), {"test_corpora": ["b"], "validation_share": 0.5}, "so 0 can"),
         (AB, {"test_corpora": ["b"], "training_only": ["b/s00h0"]}, "training-only utterances of a corpus to test on"),
         (

@@ -20,10 +20,10 @@ def container_track(content: Input, form: Format, name: str, stack: ExitStack) -
     codec = form.foreign_codec(content) if form.by_libsndfile else form.kind
     if find_spec("av") is None:
         if codec is None:
-            raise AudioFormatError(f"{name}: begins like {form.kind}, but it is damaged or holds no sound")
+            raise AudioFormatError(f"{name}: begins like {form.kind}, but it is damaged or contains no audio")
         raise MissingExtraError(f"{name}: {codec} audio", "codecs")
     if not form.container:
-        raise AudioFormatError(f"{name}: begins like {form.kind}, but it is damaged or holds no sound")
+        raise AudioFormatError(f"{name}: begins like {form.kind}, but it is damaged or contains no audio")
     from serotone.audio import decoder_process  # here: most files need no child process
 
     content.restore()

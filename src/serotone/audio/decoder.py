@@ -163,13 +163,13 @@ def _open(av: Any, file: _Recording, container: str) -> tuple[Iterator[Any], tup
     """Frames to come, their rate and number of channels (those of the first frame), and seconds or -1."""
     opened = av.open(file, format=container, metadata_errors="replace", buffer_size=_READ_BYTES)
     if not opened.streams.audio or opened.streams.audio[0].codec_context is None:
-        raise RefusedError("it has no track of sound that FFmpeg decodes")
+        raise RefusedError("it has no audio track that FFmpeg can decode")
     stream = opened.streams.audio[0]
     stream.codec_context.thread_count = 1
     frames = opened.decode(stream)
     frame = next(frames, None)
     if frame is None:
-        raise RefusedError("not one frame of sound can be decoded")
+        raise RefusedError("not one frame of audio can be decoded")
     channels = frame.layout.nb_channels
     if not 1 <= channels <= MAX_CHANNELS:
         raise RefusedError(f"it has {channels} channels; at most {MAX_CHANNELS} are decoded")
@@ -217,7 +217,7 @@ def _decode(av: Any, link: _Link, frames: Iterator[Any], about: tuple[int, int],
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError, OSError, RuntimeError, OverflowError) as error:
-        problem = f"its data are damaged ({type(error).__name__})"
+        problem = f"its data is damaged ({type(error).__name__})"
     if block:
         link.tell(BLOCK, bytes(block))
     return problem

@@ -179,7 +179,7 @@ class DecoderProcess:
                 elif kind == decoder.DAMAGED:
                     self._busy = False
                     self._content.check(self._name)
-                    what = "it is damaged or holds no sound that can be decoded"
+                    what = "it is damaged or contains no audio that can be decoded"
                     reason = f": {text}" if (text := content.decode(errors="replace")) else ""
                     raise AudioFormatError(f"{self._name}: begins like {self._kind}, but {what}{reason}")
                 elif kind == decoder.MEMORY:
@@ -204,7 +204,7 @@ class DecoderProcess:
         try:
             status = self._process.wait(2.0)
         except subprocess.TimeoutExpired:
-            return "its answers make no sense"
+            return "its answers cannot be understood"
         if status < 0:
             try:
                 return f"it crashed: {signal.Signals(-status).name}"

@@ -76,4 +76,6 @@ def _special(name: str) -> AudioError | None:
     """Why something irregular in a folder is not heard."""
     if not Path(name).exists():  # a link to nothing: hearing it says so
         return None
-    return AudioFormatError(f"{name}: a pipe, socket or device; a folder's files are heard, name this one to hear it")
+    return AudioFormatError(
+        f"{name}: a pipe, socket or device, which is skipped in a folder; give its own path to read it"
+    )

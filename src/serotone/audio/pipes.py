@@ -69,8 +69,8 @@ class PipedSound:
             raise AudioEmptyError(f"{self.name}: empty (0 bytes); expected audio")
         if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
             raise AudioFormatError(
-                f"{self.name}: begins with {head[:8]!r}; expected WAV, or raw 16-bit samples with --rate HZ. Of other "
-                "formats make WAV first: ffmpeg -i ... -f wav - | serotone listen -"
+                f"{self.name}: begins with {head[:8]!r}; expected WAV, or raw 16-bit samples with --rate HZ. "
+                "Convert other formats to WAV first: ffmpeg -i ... -f wav - | serotone listen -"
             )
         read = 0
         described = False
@@ -88,7 +88,7 @@ class PipedSound:
             if kind == b"fmt ":
                 self._describe(body)
                 described = True
-        raise AudioFormatError(f"{self.name}: a WAV header without samples behind it; the file is damaged")
+        raise AudioFormatError(f"{self.name}: a WAV header without samples after it; the file is damaged")
 
     def _describe(self, body: bytes) -> None:
         """Take in a format chunk."""

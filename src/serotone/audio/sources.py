@@ -113,7 +113,7 @@ def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
 def array_track(array: NDArray[Any], rate: int | None, name: str) -> Track:
     """An array as it is, its channels along the shorter of its axes."""
     if rate is None:
-        raise AudioFormatError(f"{name}: an array has no rate of its own; state source_rate in Hz")
+        raise AudioFormatError(f"{name}: an array has no sample rate; give source_rate in Hz")
     if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         raise AudioFormatError(f"{name}: source_rate is {rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] == array.shape[1] > 1):

@@ -38,7 +38,7 @@ def adapt(
     from serotone.cli.output import check_out
 
     if STDIN in paths:
-        raise typer.BadParameter("a profile is of many recordings; give files or folders, not -", param_hint="PATH")
+        raise typer.BadParameter("a profile needs several recordings; give files or folders, not -", param_hint="PATH")
     found = list(find_recordings(paths))
     out = check_out(out, [recording for recording, _ in found])
     voices = speakers_of([recording for recording, _ in found], paths, speakers)

@@ -120,9 +120,8 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     try:
         with Partial(out, terms, names) as partial:
             if partial.kept:
-                remark(
-                    f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; going on with the rest"
-                )
+                known = f"{partial.kept} of {len(found)} recordings are answered already"
+                remark(f"{partial.path}: {known}; continuing with the rest")
             todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
             writer = open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
             if partial.empty:
@@ -135,7 +134,7 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
                 if partial.kept and not finished:
                     remark(
                         f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; "
-                        "the same command goes on from there"
+                        "run the same command again to continue"
                     )
     except OSError as error:
         raise named(error, out) from error

@@ -17,8 +17,8 @@ app = typer.Typer(
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
 
 SPEECH = {
-    None: "told by level; all of a recording is heard",
-    "silero": "told by Silero's detector of voices; noise and music get no label",
+    None: "by level; the whole recording is used",
+    "silero": "Silero's voice detector; noise and music get no label",
 }
 """How a bundle tells speech from the rest, in words."""
 
@@ -110,7 +110,7 @@ def _words(item: Mapping[str, object]) -> Iterator[str]:
 
 def _adapts_to(bundle: Bundle) -> str:
     if not bundle.adaptation:
-        return "nothing: it has no heads for that"
+        return "nothing: this bundle cannot be adapted"
     levels = [
         f"{name} (temperature {level.temperature:g}, shrinkage {level.shrinkage:g} recordings, "
         f"uncertain below {bundle.uncertain_below(name):g})"

@@ -50,16 +50,16 @@ def _adapted_to(result: "Comparison") -> Iterator[str]:
         profile = next(iter(result.profiles.values()))
         yield f"adapted to the profile {profile.name}, count {profile.count}, {_speakers(len(profile.speakers))}"
         return
-    drawn = "all" if result.adapt_with is None else f"{result.adapt_with} random"
+    drawn = "all its" if result.adapt_with is None else f"{result.adapt_with} random"
     seed = "" if result.seed is None else f" (seed {result.seed})"
-    yield f"adapted to each corpus by {drawn} recordings of its own{seed}, of whatever emotion, without labels:"
+    yield f"adapted to each corpus with {drawn} recordings{seed}, whatever their emotion, without labels:"
     for corpus, profile in result.profiles.items():
         yield (
             f"  {corpus}: {result.recordings[corpus]} recordings, count {profile.count}, "
             f"{_speakers(len(profile.speakers))}"
         )
     if "speaker" not in result.adapted:
-        yield "no speakers to adapt to: no corpus says who speaks, or the bundle has no head for that"
+        yield "not adapted to speakers: no corpus says who speaks, or the bundle cannot adapt to speakers"
     elif any(not profile.speakers for profile in result.profiles.values()):
         yield f"where no speaker is known, '{TITLES['speaker']}' has the answers of the collection"
 

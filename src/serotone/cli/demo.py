@@ -89,9 +89,9 @@ def _real(recognizer: "Recognizer", clips: "Sequence[Clip]") -> int:
     """Print the answers to real speech; the number of clips that could not be read."""
     from serotone.cli.demo_clips import ATTRIBUTION
 
-    unheard = ", whom no shipped bundle heard in training" if recognizer.bundle.path.parent == SHIPPED else ""
+    unheard = ", who are not in any shipped bundle's training data" if recognizer.bundle.path.parent == SHIPPED else ""
     _line(_styled("Real people: eight clips of RAVDESS speech, in English", bold=True))
-    _line(f"chosen by a rule before any answer was seen: actors 19 and 20{unheard};")
+    _line(f"chosen by a fixed rule before any answer was seen: actors 19 and 20{unheard};")
     _line("statement 1, repetition 1, normal intensity; angry, happy, neutral and sad")
     _line()
     right, failures = _table(recognizer, [(clip.name, clip.speaker, clip.emotion, clip.path) for clip in clips])

@@ -50,5 +50,5 @@ def print_estimate(
     total = hours(estimates, waiting, jobs=jobs)
     typer.echo(
         f"\n{total:.1f} hours for {len(waiting)} units with {jobs} at a time, {len(units) - len(waiting)} finished"
-        " before; timed on this machine as busy as it is now"
+        " before; timed on this machine under its present load"
     )

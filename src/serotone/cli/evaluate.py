@@ -213,7 +213,7 @@ def _speakers(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     from serotone.metrics import mean_and_sd
 
     if not found:
-        return ["speakers: nobody knows who speaks, so nothing can be said of them"]
+        return ["speakers: no corpus says who speaks, so there are no scores per speaker"]
     mean, sd = mean_and_sd(speaker["ua"] for speaker in found.values())
     if sd is None:
         return ["speakers: 1"]

@@ -71,7 +71,7 @@ def listen(
     if device is not None and source is not None:
         raise typer.BadParameter("names a microphone; leave out the file, or this option", param_hint="--device")
     if fast and source is None:
-        raise typer.BadParameter("a microphone gives nothing faster; give a file or -", param_hint="--fast")
+        raise typer.BadParameter("a microphone cannot be read faster; give a file or -", param_hint="--fast")
     from serotone.cli import incoming as sounds
 
     if devices:

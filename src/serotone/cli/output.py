@@ -33,7 +33,7 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
         for name in inputs:
             if _is_same(target, name):
                 raise refused(
-                    f"{out} is one of the recordings to hear ({name}), and would be overwritten; {remedy}", option
+                    f"{out} is one of the recordings to read ({name}), and would be overwritten; {remedy}", option
                 )
         if target.is_file() and (kind := _audio_in(target)):
             raise refused(f"{out} holds audio ({kind}), and would be overwritten; {remedy}", option)

@@ -43,7 +43,7 @@ class Partial:
     def __enter__(self) -> Self:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists() and not self._index_path.exists():
-            raise self._refused(f"is there, and what it holds is not known without {self._index_path.name}")
+            raise self._refused(f"exists, and cannot be continued without {self._index_path.name}")
         self._index = self._index_path.open("a+b")
         try:
             self._lock()
@@ -137,7 +137,7 @@ class Partial:
 
     def _refused(self, problem: str) -> Exception:
         return refused(
-            f"{self.path} {problem}; give the interrupted command again to finish it, choose another --out, "
+            f"{self.path} {problem}; run the interrupted command again to finish it, choose another --out, "
             f"or delete {self.path.name} to start again"
         )
 

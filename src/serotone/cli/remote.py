@@ -84,7 +84,9 @@ class RemoteFile(io.RawIOBase):
             with self._opener.open(request, timeout=self._timeout) as response:
                 part = _RANGE.fullmatch(response.headers.get("Content-Range") or "")
                 if response.status != 206 or part is None:
-                    raise FetchError(f"{self._host} does not send parts of a file, and the whole is too large for this")
+                    raise FetchError(
+                        f"{self._host} cannot send parts of a file, and the whole file is too large to download"
+                    )
                 if (int(part[1]), int(part[2])) != (start, start + count - 1):
                     raise FetchError(f"{self._host} sent bytes {part[1]} to {part[2]} instead of those asked for")
                 content = self._body(response, count)
@@ -111,9 +113,9 @@ class RemoteFile(io.RawIOBase):
             content += chunk
             self._left -= len(chunk)
             if self._left < 0:
-                raise FetchError(f"{self._host} holds another file than expected: its parts are too large")
+                raise FetchError(f"{self._host} holds a different file than expected: its parts are too large")
             if time.monotonic() > self._ends:
-                raise FetchError(f"{self._host} was too slow: not done after {self._deadline:g} s")
+                raise FetchError(f"{self._host} was too slow: not finished after {self._deadline:g} s")
         if len(content) < count:
             raise FetchError(f"{self._host} broke off after {len(content)} of {count} bytes")
         return bytes(content)

@@ -79,11 +79,11 @@ def serve(
     if token is None and not loopback and not open_to_all:
         raise typer.BadParameter(
             f"{host} can be reached from other machines; set {TOKEN_VARIABLE} or give --token-file, or give --open to "
-            "serve whoever reaches it",
+            "serve everybody who can reach it",
             param_hint="--host",
         )
     if token is None and not loopback:
-        remark(f"{host} can be reached from other machines, and no token is asked for")
+        remark(f"{host} can be reached from other machines, and needs no token")
     from serotone.serving.app import make_app
     from serotone.serving.guard import LOOPBACK
     from serotone.serving.limits import Limits

@@ -29,13 +29,13 @@ def speakers_of(names: Sequence[str], paths: Iterable[str], said: str | None) ->
         found = [_folder_of(Path(name), folders) for name in names]
         if not any(found):
             raise _refused(
-                "no recording lies in a sub-folder of a PATH; give the folder that holds one folder for each speaker"
+                "no recording is in a sub-folder of a PATH; give the folder that has a sub-folder for each speaker"
             )
         return found
     table = _read(Path(said))
     found = [table.get(os.path.realpath(name)) for name in names]
     if not any(found):
-        raise _refused(f"{said} names none of these recordings; its paths start at the folder that it lies in")
+        raise _refused(f"{said} names none of these recordings; its paths are relative to its own folder")
     return found
 
 
@@ -51,7 +51,7 @@ def _read(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise _refused(f"{path}: no such file; give a CSV file with the columns path and speaker, or the word {FOLDER}")
     if path.stat().st_size > MAX_BYTES:
-        raise _refused(f"{path}: more than {MAX_BYTES >> 20} MB; this is no table of speakers")
+        raise _refused(f"{path}: more than {MAX_BYTES >> 20} MB; this is not a table of speakers")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, delimiter="\t" if path.suffix.lower() in (".tsv", ".tab") else ",")

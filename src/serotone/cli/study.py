@@ -70,7 +70,7 @@ def study(
     if not corpus:
         raise RunError(f"no corpus; give --corpus NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb")
     if out is None and not estimate:
-        raise RunError("no folder; give --out DIR, where the results go")
+        raise RunError("no folder; give --out DIR for the results")
     from serotone.corpora import parse_corpora
     from serotone.experiments.study import run_study
     from serotone.studies import load_study
@@ -144,7 +144,7 @@ def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
         lines.append(f"{run.row:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
     counts = [f"{outcome.finished} units finished now", f"{outcome.before} before"]
     if outcome.left:
-        counts.append(f"{outcome.left} left: the same command goes on")
+        counts.append(f"{outcome.left} left: run the same command again to continue")
     if outcome.failures:
         counts.append(f"{len(outcome.failures)} failed")
     return "\n".join([*lines, "", ", ".join(counts)])

@@ -54,7 +54,7 @@ def read(root: Path) -> list[Utterance]:
         )
     if others:
         said = ", ".join(f"{count} {emotion}" for emotion, count in others.most_common(5))
-        warn(f"audformat: left out {others.total()} of {len(rows)} whose emotion is none of the vocabulary: {said}")
+        warn(f"audformat: left out {others.total()} of {len(rows)} whose emotion is not in the vocabulary: {said}")
     return from_rows(known, source=header, corpus="audformat")
 
 

@@ -117,7 +117,7 @@ def audio_files(folder: Path, *, depth: int = 0) -> list[Path]:
     chosen = [min(paths, key=preference) for paths in by_stem.values()]
     doubled = sum(len(paths) > 1 for paths in by_stem.values())
     if doubled:
-        warn(f"{folder}: {doubled} recordings lie there in more than one format; the .wav is used, else the .flac")
+        warn(f"{folder}: {doubled} recordings are there in more than one format; the .wav is used, or else the .flac")
     below = [path for f in subfolders(folder) for path in audio_files(f, depth=depth - 1)] if depth else []
     return sorted([*chosen, *below])
 
@@ -209,7 +209,7 @@ def sorted_unique(utterances: Iterable[Utterance]) -> list[Utterance]:
         if by_id.setdefault(utterance.id, utterance) is not utterance:
             dropped.append(str(utterance.path))
     if dropped:
-        warn(f"{listed(dropped, 'file')} left out: the same name is there twice")
+        warn(f"{listed(dropped, 'file')} left out: another file has the same name")
     return [by_id[key] for key in sorted(by_id)]
 
 

@@ -49,7 +49,7 @@ def check_folder(folder: Path) -> None:
     """
     if (folder / layout.RECIPE).is_file() or (layout.is_study(folder) and not _is_ours(folder)):
         raise RunError(
-            f"{folder} holds a training, a cross-validation or a study, which would be mixed up with the evaluation; "
+            f"{folder} holds a training, a cross-validation or a study, which an evaluation must not mix with; "
             "give another folder"
         )
 
@@ -107,7 +107,7 @@ def _study(plain: Evaluation, comparison: Comparison | None) -> dict[str, object
         "schema": 1,
         "name": NAME,
         "title": f"{_named(plain.bundle)} on {', '.join(plain.corpora)}",
-        "description": "The answers of a bundle to the clips of a corpus, or of several. Nothing was trained.",
+        "description": "The answers of a bundle to the clips of one or more corpora. Nothing was trained.",
         "seeds": [SEED],
         "rows": [
             {"name": way, "recipe": _named(plain.bundle), "label": f"{plain.bundle.name}, {WAYS[way]}"}
@@ -125,8 +125,8 @@ def _notes(plain: Evaluation, comparison: Comparison | None) -> list[str]:
     bundle, lacking = plain.bundle, sum(row.failure is not None for row in plain.rows)
     notes = [
         "Each corpus is one fold: the mean of folds is the mean of corpora, and the pooled score is that of all clips.",
-        f"Scored on the emotions that bundle and corpus both have: {', '.join(plain.shared)}. A clip is answered among "
-        "those of its corpus, and their probabilities are scaled to sum to 1.",
+        f"Scored on the emotions that bundle and corpus both have: {', '.join(plain.shared)}. Each clip is answered "
+        "with one of the emotions of its corpus, whose probabilities are scaled to sum to 1.",
     ]
     if plain.trained_on:
         notes.append(

@@ -91,7 +91,7 @@ def agree(
             asked = "" if labels is None else f", and {', '.join(labels)} are to be scored"
             raise CorpusError(
                 f"{bundle.name} recognises {', '.join(classes)}; {corpus} holds {_listed(held[corpus])}{asked}: "
-                "fewer than two in common, so there is nothing to tell apart; choose another corpus or bundle"
+                "fewer than two in common, so there is nothing to score; choose another corpus or bundle"
             )
     return Terms(classes, {emotion: name for emotion, name in resolved.items() if emotion != name}, shared)
 

@@ -26,7 +26,7 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
     absent = [s for s in recipe.held_out_speakers if s.split("/")[0] in given and s not in speakers]
     if absent:
         raise RunError(
-            f"recipe {recipe.name} holds out {', '.join(absent)}, whom the corpora given do not have; check the names,"
+            f"recipe {recipe.name} holds out {', '.join(absent)}, who are not in the given corpora; check the names,"
             " or use --set 'held_out_speakers=[]'"
         )
     kept = [u for u in utterances if u.speaker not in recipe.held_out_speakers]
@@ -38,7 +38,7 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
     if missing or len(labels) < 2:
         found = ", ".join(f"{emotion} {count}" for emotion, count in Counter(tested).items()) or "none"
         wanted = ", ".join(labels) or "at least two classes"
-        raise RunError(f"recipe {recipe.name} classifies {wanted}; the corpora given have {found}")
+        raise RunError(f"recipe {recipe.name} classifies {wanted}; the given corpora have {found}")
     return labels, {name: emotion for name, emotion in emotions.items() if emotion in labels}
 
 

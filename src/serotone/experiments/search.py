@@ -95,7 +95,7 @@ def search(
     if foreign or not space:
         raise RecipeError(
             f"a search over {', '.join(foreign) or 'nothing'}: expected fields of the system and its training, such as"
-            " center.weight; what is asked, of whom and how it is judged is given with --set"
+            " center.weight; set the data, the protocol and the score with --set"
         )
     task = _Task(name_or_path, tuple(changes), utterances, out, folds)
     with opened(out, task.base, utterances), remembered(out / "search.db", space, task.splits) as memory:
@@ -108,7 +108,7 @@ def search(
         scored = [trial for trial in known if trial.score is not None]
         if not scored:
             first = f"; trial 0 was {known[0].state}: {known[0].reason}" if known else ""
-            raise RunError(f"{out}: none of {len(known)} trials has a score{first}; ask for more, or another space")
+            raise RunError(f"{out}: none of {len(known)} trials has a score{first}; try more trials, or another space")
         best = max(scored, key=lambda trial: (trial.score, -trial.number))
         task.write_best(best, len(known), out / "best.yaml")
     return Found(task.score, known, best, out / "best.yaml")

@@ -61,7 +61,7 @@ def _distribution(where: str, value: object) -> BaseDistribution:
             raise RecipeError(f"{where}: expected two or more different choices, got {', '.join(words) or 'none'}")
         return CategoricalDistribution(words)
     if not isinstance(value, dict) or not {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
-        raise RecipeError(f"{where}: expected a list of choices, or low and high, with log: true or a step at will")
+        raise RecipeError(f"{where}: expected a list of choices, or low and high, optionally with log: true or a step")
     try:
         low, high = _number(value["low"]), _number(value["high"])
         log, step = bool(value.get("log", False)), value.get("step")

@@ -182,7 +182,7 @@ def joined(study: Study, path: Path) -> Study:
     for row in study.table:
         before_row = rows.get(row.name)
         if before_row is not None and (before_row.recipe, before_row.set_) != (row.recipe, row.set_):
-            raise RunError(f"{path.parent}: row {row.name} was another recipe, or had other overrides; rename it")
+            raise RunError(f"{path.parent}: row {row.name} had another recipe or other overrides before; rename it")
     seeds = (*old.seeds, *(seed for seed in study.seeds if seed not in old.seeds))
     gone = [row for row in old.table if row.name not in {row.name for row in study.table}]
     repetitions = max(old.repetitions, study.repetitions)

@@ -71,7 +71,7 @@ def train(
         write_leaks(out, leak_report(split, utterances).to_dict())
         levels = None
         if recipe.convex is not None:
-            tell("fitting the heads of adaptation, temperatures and thresholds on what is held out in turn")
+            tell("fitting the heads for adaptation, the temperatures and the thresholds, each on held-out parts")
             table = training_table(recipe, system, material.clips(split.train), material)
             levels = levels_of(recipe, table, out)
         data = provenance(recipe, utterances)

@@ -39,8 +39,7 @@ class Adaptation:
     def __init__(self, bundle: Bundle) -> None:
         if not bundle.adaptation:
             raise BundleError(
-                f"{bundle.name} cannot be adapted: it has no heads for that; "
-                "predict without a profile, or use a bundle that can"
+                f"{bundle.name} cannot be adapted; predict without a profile, or use a bundle that can be adapted"
             )
         self.heads = _read(bundle)
         self.width = self.heads[LEVELS[0]].weight.shape[1]

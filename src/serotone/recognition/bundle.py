@@ -235,7 +235,7 @@ def write_manifest(
     """
     folder = Path(folder)
     if not (folder / MODEL).is_file():
-        raise BundleError(f"{folder}: no {MODEL} here; export the graph before its manifest is written")
+        raise BundleError(f"{folder}: no {MODEL} here; export the graph before you write its manifest")
     files: dict[str, dict[str, object]] = {}
     for path in sorted(folder.iterdir()):
         if path.name == MANIFEST or path.name.startswith("."):
@@ -333,7 +333,7 @@ def _parse(folder: Path, content: bytes) -> Bundle:
     if speech not in (None, "silero"):
         raise keys.wrong("speech", "silero, or no such key; a newer version of serotone may know it")
     if speech == "silero" and sample_rate != 16_000:
-        raise keys.wrong("sample_rate", "16000, at which silero hears")
+        raise keys.wrong("sample_rate", "16000, the rate that silero needs")
     return Bundle(
         path=folder,
         name=keys.string("name"),
@@ -363,7 +363,7 @@ def _parse_adaptation(keys: Keys, files: Mapping[str, BundleFile]) -> dict[str, 
     if not {LEVELS[0]} <= set(stated) <= set(LEVELS):
         raise keys.wrong("adaptation", "an object with collection, and speaker where there is a head for it")
     if ADAPTATION not in files:
-        raise keys.wrong("files", f"an entry for {ADAPTATION}, which holds the heads of adaptation")
+        raise keys.wrong("files", f"an entry for {ADAPTATION}, which holds the heads for adaptation")
     levels = {}
     for name in LEVELS:
         if name in stated:
@@ -383,7 +383,9 @@ def _parse_adaptation(keys: Keys, files: Mapping[str, BundleFile]) -> dict[str, 
 def _parse_file(where: Path, name: str, entry: object) -> BundleFile:
     """One entry of ``files``: a plain name beside the manifest, its size and its hash."""
     if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
-        raise BundleError(f"{where}: file name {name!r}; a bundle's files lie beside its manifest under plain names")
+        raise BundleError(
+            f"{where}: file name {name!r}; a bundle's files are next to its manifest and have plain names"
+        )
     keys = Keys(where, entry if isinstance(entry, dict) else {})
     size = keys.integer("size", 0, MAX_FILE_BYTES)
     digest = keys.string("sha256")

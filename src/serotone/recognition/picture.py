@@ -115,7 +115,7 @@ def draw_timeline(prediction: Prediction, wave: Envelope, *, start: float = 0.0)
     _chances(figure, chances, prediction.segments, labels)
     chances.set_xlim(start, end)
     _clock(chances, end)
-    _note(figure, "Framed: the most probable emotion of each segment; dotted, with ?: uncertain. White: no speech.")
+    _note(figure, "Frame: the most probable emotion of each segment; dotted frame and ?: uncertain. White: no speech.")
     return figure
 
 

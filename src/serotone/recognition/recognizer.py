@@ -245,7 +245,7 @@ class Recognizer(Answerer):
                 if on_error is not None:
                     on_error(source, error)
         if failed and on_error is None:
-            message = f"{name}: {len(failed)} recordings were passed over, the first of them since: {failed[0]}"
+            message = f"{name}: {len(failed)} recordings were left out; the first one because: {failed[0]}"
             warnings.warn(message, SerotoneWarning, stacklevel=2)
         profile = builder.profile()
         adaptation.check(profile)

@@ -57,7 +57,7 @@ def shared(analysis: Analysis) -> Table:
     """Which speakers and sentences training and test have in common."""
     columns = (
         *("folds with test speakers in training", "those speakers", "folds with test sentences in training"),
-        *("those sentences", "test utterances of no known sentence", "validation speakers in training"),
+        *("those sentences", "test utterances whose sentence is not known", "validation speakers in training"),
     )
     title = "Speakers and sentences in training and test"
     return by_row(analysis, "shared", title, columns, lambda of: map(text, _shared(of.row)))
@@ -140,7 +140,7 @@ def _spread(of: Result) -> list[Cell]:
     for metric in METRICS:
         name, found = f"{metric.upper()} SD", of.scores[metric].spread
         if found is None:
-            cells += [Cell("no fold has every seed")] * 3
+            cells += [Cell("no fold is finished under every seed")] * 3
             continue
         for value, part, why in (
             (found.between_folds, "folds", "one fold"),
@@ -149,7 +149,7 @@ def _spread(of: Result) -> list[Cell]:
         ):
             points = None if value is None else 100 * value
             cells.append(number(points, f"{name} {part}", "points", decimals=1, missing=why))
-    dealt = "other test parts, which count as the seed's doing" if of.redealt else "the same test parts"
+    dealt = "other test parts, which count as an effect of the seed" if of.redealt else "the same test parts"
     return [*cells, text("one seed" if len({seed for seed, _, _ in of.keys}) < 2 else dealt)]
 
 

@@ -133,7 +133,7 @@ def mistakes(of: Result) -> Table:
         surest.setdefault(str(answers.utterance[n]), n)
     files = {name: heard.file for run in of.row.runs for name, heard in run.utterances.items()}
     several = len(set(answers.run.tolist())) > 1
-    columns = ("file", "utterance", "true", "called", "confidence", "probability of the true one")
+    columns = ("file", "utterance", "true", "called", "confidence", "probability of the true emotion")
     lines = []
     for name, n in islice(surest.items(), SHOWN_MISTAKES):
         truth, called = (of.labels[label] for label in (answers.truth[n], answers.prediction[n]))

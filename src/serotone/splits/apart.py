@@ -152,7 +152,7 @@ def _validators(utterances: Sequence["Utterance"], options: Options) -> set[str]
     wanted = 1 if number is None else number
     if wanted > len(free):
         raise SplitError(
-            f"cross-corpus: {wanted} of {len(homes)} speakers asked to validate; each of the {len(speakers)} training "
+            f"cross-corpus: {wanted} of {len(homes)} speakers are to validate; each of the {len(speakers)} training "
             f"corpora keeps one to train on, so {len(free)} can; give more speakers or lower validation_speakers"
         )
     return set(sorted(shuffled(free, key), key=lambda speaker: free[speaker])[:wanted])

@@ -85,7 +85,7 @@ def make_splits(
     aside = frozenset(training_only)
     dealt = [u for u in everyone if u.id not in aside]
     if not dealt:
-        raise SplitError(f"{protocol}: no utterances to deal; give at least one that is not for training only")
+        raise SplitError(f"{protocol}: no utterances to split; give at least one that is not for training only")
     _check_training_only_corpora(protocol, [u for u in everyone if u.id in aside], options)
     chosen = PROTOCOLS[protocol]
     held_outs = chosen.deal(dealt, options)

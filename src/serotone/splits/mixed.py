@@ -41,7 +41,7 @@ def stratified_holdout(utterances: Sequence["Utterance"], options: Options) -> l
     if not test:
         raise SplitError(
             f"stratified-holdout: {share} of {len(utterances)} utterances leaves none to test, "
-            "as one of each emotion trains; give more utterances"
+            "since one of each emotion must train; give more utterances"
         )
     counts = Counter(emotion.values())
     untested = [f"{kind} ({counts[kind]})" for kind in in_order(set(counts) - {emotion[name] for name in test})]

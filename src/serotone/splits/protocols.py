@@ -78,7 +78,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         ),
         "session-out": Protocol(
             apart.session_out,
-            "of a session's two speakers one tests and one validates, both ways round: two folds per session",
+            "one of a session's two speakers tests, the other validates; then the other way round: two folds a session",
             frozenset({"folds"}),
             speaker_independent=True,
         ),
@@ -90,7 +90,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         ),
         "leave-one-corpus-out": Protocol(
             apart.leave_one_corpus_out,
-            "one fold per corpus, trained on the others; nothing validates",
+            "one fold per corpus, trained on the others; no validation part",
             frozenset({"folds"}),
             speaker_independent=True,
         ),
@@ -113,7 +113,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         ),
         "stratified-holdout": Protocol(
             mixed.stratified_holdout,
-            "one random test part, stratified by emotion, drawn anew in each repetition; speakers are shared",
+            "one random test part, stratified by emotion, drawn again in each repetition; speakers are shared",
             frozenset({"folds", "test_share", "validation_share"}),
         ),
         "ten-part": Protocol(
@@ -122,7 +122,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             frozenset({"folds"}),
         ),
         "all": Protocol(
-            mixed.everything, "everything trains; nothing is left to validate or test on", frozenset({"folds"})
+            mixed.everything, "everything is for training; nothing is left to validate or test on", frozenset({"folds"})
         ),
     }
 )

@@ -142,7 +142,7 @@ class Study(_Frozen):
     published_protocol: str = Field(
         "", description="in words; the clause 'speakers shared' or 'speakers apart' between semicolons is compared"
     )
-    published_classes: tuple[str, ...] = Field((), description="emotions that the published systems tell apart")
+    published_classes: tuple[str, ...] = Field((), description="emotions that the published systems classify")
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     repetitions: int = Field(1, ge=1)
     set_: tuple[str, ...] = Field((), alias="set", description="key=value overrides of every row")

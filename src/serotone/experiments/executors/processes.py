@@ -92,8 +92,8 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
             worker.end()
     if births >= BIRTHS:
         raise RunError(
-            f"{BIRTHS} worker processes in a row died as they started, the last with exit code {code}; what stands on"
-            " standard error says why. A script that runs a study must begin to do so under: if __name__ == '__main__'"
+            f"{BIRTHS} worker processes in a row died as they started, the last with exit code {code}; standard"
+            " error says why. A script that runs a study must start it under: if __name__ == '__main__'"
         )
 
 

@@ -66,7 +66,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
         said = stack.enter_context(set_aside())
         stack.enter_context(cluster(place.address))
         if alone and not room(threads, gpus):
-            raise RunError(f"this machine does not have the {needs} that a unit is to have; ask for fewer")
+            raise RunError(f"this machine does not have the {needs} that a unit needs; ask for fewer")
         stack.enter_context(_marked(work.out, terms.token))
         store = _Everything(utterances) if shared else _Store(utterances, once)
         flights = _Flights(terms, gpus, work.out, once)
@@ -76,7 +76,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
             while not queue.closed:
                 places = room(threads, gpus)
                 if not places:
-                    once(f"no node of the cluster has the {needs} that a unit is to have: waiting for one to join")
+                    once(f"no node of the cluster has the {needs} that a unit needs: waiting for one to join")
                 if len(flights) >= min(places + (0 if alone else SPARE), place.jobs or sys.maxsize):
                     break
                 unit = queue.draw()
@@ -92,7 +92,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
             if not flights:
                 if alone and not room(threads, gpus):
                     raise RunError(
-                        "the Ray that was started on this machine is gone; the same command starts another and goes on"
+                        "the Ray that was started on this machine has stopped; run the same command again to continue"
                     )
                 return
             for event in flights.news():
@@ -198,7 +198,9 @@ class _Flights:
             else:
                 flight.started = True
                 if not answer.sees:
-                    self._tell(f"{answer.host} does not see {self._out}: a unit that is interrupted there begins anew")
+                    self._tell(
+                        f"{answer.host} does not see {self._out}: an interrupted unit starts again from its beginning"
+                    )
                 yield Event("started", flight.unit, text="" if answer.node == self._node else f"on {answer.host}")
 
     def _broken(self, unit: Unit, error: BaseException) -> Event:

@@ -32,7 +32,9 @@ def reliability(rows: Mapping[str, Reliability]) -> Figure:
             lower.set_xlabel("Confidence (%)")
             lower.tick_params(labelbottom=True)
     figure.align_ylabels(grid[:, 0])
-    note(figure, "Dashed: confidence as high as accuracy. Area: utterances of a bin; empty bins are not drawn.")
+    note(
+        figure, "Dashed: confidence equals accuracy. Area of a point: utterances of its bin; empty bins are not drawn."
+    )
     return figure
 
 
