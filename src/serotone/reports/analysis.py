@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone import metrics, statistics
-from serotone.reports.collect import Collection, Published, Row
+from serotone.reports.collect import Collection, Row
 from serotone.runs.reading import Fold, Run
 from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
 from serotone.studies.schema import Compare, Sweep
@@ -306,8 +306,3 @@ def _of_recipe(row: Row, key: str) -> Any:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
-
-
-def published_of(row: Row) -> Published:
-    """The published figures of a row; empty ones where there are none."""
-    return row.published or Published()

@@ -1,34 +1,13 @@
 """What the top of a report answers: what was run, what came first, how it was chosen, what is significant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from serotone.reports.analysis import METRICS, Analysis, Paired, Result
+from serotone.reports.analysis import Analysis, Paired, Result
 from serotone.reports.circumstances import judge, rule
 from serotone.reports.tables import listed
 
 LEVEL = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The highest UA among rows of one corpus and one protocol, which alone can be compared."""
-
-    where: str
-    labels: tuple[str, ...]  # several where they share it
-    result: Result  # of the first of them
-    rows: int
-    finished: bool  # only rows with every fold finished were looked at
-    close: int  # other rows whose interval overlaps
-
-    @property
-    def ua(self) -> str:
-        """``UA 59.7 % (95 % interval 48.8 to 70.5 %) and WA 61.3 %``."""
-        ua, wa = (self.result.scores[metric].pooled for metric in METRICS)
-        limits = self.result.scores["ua"].interval
-        words = f" (95 % interval {100 * limits.low:.1f} to {100 * limits.high:.1f} %)" if limits else ""
-        return f"UA {100 * ua:.1f} %{words} and WA {100 * wa:.1f} %"
 
 
 def answer(analysis: Analysis) -> dict[str, Any]:
@@ -55,7 +34,9 @@ def answer(analysis: Analysis) -> dict[str, Any]:
         "trained": any(one.trained for one in runs),
         "heard": sum(bool(of.speakers) for of in shared if of is not None),  # folds
         "recorded": None not in shared,
-        "chosen": listed(_choice(rule(one, fold), judge(fold)) for one, fold in folds),
+        "chosen": listed(
+            rule(one, fold) + ("" if judge(fold).startswith("nothing") else f" ({judge(fold)})") for one, fold in folds
+        ),
         "best": [_best(where, results) for (where, _), results in groups.items()],
         "tested": tested,
         "significant": [paired for paired in tested if (p_of(paired) or 0) < LEVEL],
@@ -66,20 +47,22 @@ def answer(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _choice(rule: str, judge: str) -> str:
-    return rule if judge.startswith("nothing") else f"{rule} ({judge})"
-
-
-def _best(where: str, results: Sequence[Result]) -> Best:
+def _best(where: str, results: Sequence[Result]) -> dict[str, Any]:
+    """The highest UA among rows of one corpus and one protocol, which alone can be compared."""
     whole = [of for of in results if of.row.whole]
     among = whole or results
     highest = max(of.scores["ua"].pooled for of in among)
     first = [of for of in among if round(of.scores["ua"].pooled, 4) == round(highest, 4)]
     limits = first[0].scores["ua"].interval
     others = [of.scores["ua"].interval for of in among if of not in first]
-    close = sum(limits is not None and of is not None and of.high >= limits.low for of in others)
-    labels = tuple(of.row.label for of in first)
-    return Best(where, labels, first[0], len(results), 0 < len(whole) < len(results), close)
+    return {
+        "where": where,
+        "labels": [of.row.label for of in first],  # several where they share it
+        "result": first[0],
+        "rows": len(results),
+        "finished": 0 < len(whole) < len(results),  # only rows with every fold finished were looked at
+        "close": sum(limits is not None and of is not None and of.high >= limits.low for of in others),
+    }
 
 
 def p_of(paired: Paired) -> float | None:

@@ -61,6 +61,11 @@ def percent(share: float | None, measure: str, *, missing: str = NOTHING) -> Cel
     return Cell(f"{100 * share:.1f} %", ((measure, 100 * float(share), "percent"),))
 
 
+def share_of(percent: float | None) -> float | None:
+    """A published percentage as a share in [0, 1]."""
+    return None if percent is None else percent / 100
+
+
 def mean_and_sd(mean: float | None, sd: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
     """``60.1 ± 9.3 %``; the mean alone where there is no SD."""
     if mean is None or sd is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from statistics import median
 
-from serotone.reports.analysis import METRICS, Analysis, Result
+from serotone.reports.analysis import METRICS, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, literal, number, text
 from serotone.reports.collect import NAMED, Collection, Row
 from serotone.reports.tables import by_row, folds_of, length_of, listed, precision_of, seeds_of
@@ -53,22 +53,19 @@ def versions(collection: Collection) -> Table:
     return literal("versions", "Versions and data", columns, (("; ".join(rows), *of) for of, rows in lines.items()))
 
 
-def shared(analysis: Analysis) -> Table:
+@by_row(
+    "shared",
+    "Speakers and sentences in training and test",
+    *("folds with test speakers in training", "those speakers", "folds with test sentences in training"),
+    *("those sentences", "test utterances whose sentence is not known", "validation speakers in training"),
+)
+def shared(of: Result) -> Iterable[Cell]:
     """Which speakers and sentences training and test have in common."""
-    columns = (
-        *("folds with test speakers in training", "those speakers", "folds with test sentences in training"),
-        *("those sentences", "test utterances whose sentence is not known", "validation speakers in training"),
-    )
-    title = "Speakers and sentences in training and test"
-    return by_row(analysis, "shared", title, columns, lambda of: map(text, _shared(of.row)))
-
-
-def _shared(row: Row) -> tuple[str, ...]:
-    folds = [fold.shared for run in row.runs for fold in run.folds]
+    folds = [fold.shared for run in of.row.runs for fold in run.folds]
     known = [fold for fold in folds if fold is not None]
     if len(known) < len(folds):
-        return ("not recorded",) * 6
-    return (
+        return [Cell("not recorded")] * 6
+    words = (
         f"{sum(bool(fold.speakers) for fold in known)} of {len(known)}",
         some(name for fold in known for name in fold.speakers),
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
@@ -76,6 +73,7 @@ def _shared(row: Row) -> tuple[str, ...]:
         str(sum(fold.without_sentence for fold in known)),
         some(name for fold in known for name in fold.validation_speakers),
     )
+    return map(text, words)
 
 
 def some(names: Iterable[str]) -> str:
@@ -85,13 +83,12 @@ def some(names: Iterable[str]) -> str:
     return f"{len(every)}: {', '.join(every[:NAMED])}{rest}" if every else "none"
 
 
-def selection(analysis: Analysis) -> Table:
+@by_row(
+    *("selection", "How the step was chosen", "rule", "judged on"),
+    *("chosen step: median (range)", "last step on the curve"),
+)
+def selection(of: Result) -> tuple[Cell, ...]:
     """How the step that counts was chosen."""
-    columns = ("rule", "judged on", "chosen step: median (range)", "last step on the curve")
-    return by_row(analysis, "selection", "How the step was chosen", columns, _selection)
-
-
-def _selection(of: Result) -> tuple[Cell, ...]:
     pairs = [(run, fold) for run in of.row.runs for fold in run.folds]
     steps = [fold.step for _, fold in pairs]
     ends = [int(fold.curves["step"].max()) for _, fold in pairs if "step" in fold.curves]
@@ -127,15 +124,13 @@ def judge(fold: Fold) -> str:
     return "the validation part, of other speakers"
 
 
-def spread(analysis: Analysis) -> Table:
+@by_row(
+    *("spread", "Spread between folds and between seeds"),
+    *(f"{m}: SD {part} (points)" for m in ("UA", "WA") for part in ("between folds", "between seeds", "left over")),
+    "folds under another seed",
+)
+def spread(of: Result) -> list[Cell]:
     """Spread between seeds told apart from spread between folds."""
-    parts = ("between folds", "between seeds", "left over")
-    columns = [f"{metric}: SD {part} (points)" for metric in ("UA", "WA") for part in parts]
-    columns.append("folds under another seed")
-    return by_row(analysis, "spread", "Spread between folds and between seeds", columns, _spread)
-
-
-def _spread(of: Result) -> list[Cell]:
     cells: list[Cell] = []
     for metric in METRICS:
         name, found = f"{metric.upper()} SD", of.scores[metric].spread

@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
-from serotone.reports.analysis import METRICS, Analysis, Result, published_of
-from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, text
+from serotone.reports.analysis import METRICS, Analysis, Result
+from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, share_of, text
 from serotone.reports.collect import Row
 from serotone.reports.tables import by_row
 
@@ -18,14 +18,16 @@ def recalls(analysis: Analysis) -> Table:
     labels = labels_of(analysis.results.values())
     lines = []
     for row in analysis.collection.rows:
-        of, told = analysis.of(row), published_of(row)
+        of, told = analysis.of(row), row.published
         values = dict(zip(of.labels, of.recall, strict=True)) if of else {}
         missing = "absent" if of else NOT_RUN
         lines.append((text(row.label), *(percent(values.get(label), "recall", missing=missing) for label in labels)))
-        theirs = dict(zip(told.labels, np.diag(told.confusion))) if told.confusion is not None else {}
+        matrix = told.confusion
+        theirs = {label: matrix.percent[n][n] for n, label in enumerate(matrix.labels)} if matrix else {}
         theirs |= told.recall
         if theirs:
-            cells = (percent(theirs.get(label), "recall published", missing="not stated") for label in labels)
+            shares = (share_of(theirs.get(label)) for label in labels)
+            cells = (percent(share, "recall published", missing="not stated") for share in shares)
             lines.append((text(f"{row.label}, published"), *cells))
     return Table("recall", "Recall per class", ("row", *labels), tuple(lines), shaded=True)
 
@@ -96,24 +98,20 @@ def confusion(of: Result | None) -> Table | None:
 
 def published_confusion(row: Row) -> Table | None:
     """The published matrix in percent; None where there is none."""
-    told = published_of(row)
-    if told.confusion is None:
+    told = row.published.confusion
+    if told is None:
         return None
     lines = tuple(
-        (text(label), *(percent(share, "row percent published", missing="not stated") for share in line))
-        for label, line in zip(told.labels, told.confusion, strict=True)
+        (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
+        for label, line in zip(told.labels, told.percent, strict=True)
     )
     columns = ("true", *(f"called {label}" for label in told.labels))
     return Table(f"confusion-published-{row.name}", f"Published confusion matrix: {row.label}", columns, lines)
 
 
-def calibration(analysis: Analysis) -> Table:
+@by_row("calibration", "ECE and Brier score", "ECE", "Brier score, 0 to 2", "mean confidence", "accuracy")
+def calibration(of: Result) -> tuple[Cell, ...]:
     """How far confidence can be believed."""
-    columns = ("ECE", "Brier score, 0 to 2", "mean confidence", "accuracy")
-    return by_row(analysis, "calibration", "ECE and Brier score", columns, _calibration)
-
-
-def _calibration(of: Result) -> tuple[Cell, ...]:
     return (
         percent(of.ece, "ECE"),
         number(of.brier, "Brier", "squared probability", decimals=3),

@@ -4,11 +4,9 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from serotone import studies
 from serotone.errors import RunError
@@ -16,27 +14,14 @@ from serotone.runs.layout import STUDY, is_run, is_study, runs_below, seed_folde
 from serotone.runs.reading import Run, read_failures
 from serotone.runs.reading import read_run as read
 from serotone.studies.reading import load_study
-from serotone.studies.schema import Compare, Literature, Sweep
+from serotone.studies.schema import Compare, Literature, Published, Sweep
 
 NAMED = 12
 """How many folds, speakers or sentences are named before they are only counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Published figures in [0, 1]; None, or absent, where the source does not state one."""
-
-    wa: float | None = None
-    ua: float | None = None
-    wa_sd: float | None = None
-    ua_sd: float | None = None
-    recall: Mapping[str, float] = field(default_factory=dict)
-    labels: tuple[str, ...] = ()
-    confusion: NDArray[np.float64] | None = None  # (C, C), rows sum to 1, NaN where not stated
-
-    def score(self, metric: Literal["ua", "wa"]) -> float | None:
-        """UA or WA."""
-        return self.ua if metric == "ua" else self.wa
+NONE = Published()
+"""Of a row for which nothing is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +31,7 @@ class Row:
     name: str
     label: str
     runs: tuple[Run, ...] = ()
-    published: Published | None = None
+    published: Published = NONE
     at: Mapping[str, Any] = field(default_factory=dict)  # the row's cell of the study's grid
     missing_seeds: tuple[int, ...] = ()
 
@@ -164,24 +149,7 @@ def _row(folder: Path, row: studies.Row, seeds: tuple[int, ...], at: Mapping[str
     if len(labels) > 1:
         raise RunError(f"{folder / row.name}: its seeds have different labels; the runs of a row have the same ones")
     missing = tuple(seed for seed in seeds if seed not in there)
-    return Row(row.name, row.label, tuple(there.values()), _published(row.published), at, missing)
-
-
-def _published(told: studies.schema.Published | None) -> Published | None:
-    if told is None:
-        return None
-    percent = np.array(told.confusion.percent, dtype=np.float64) if told.confusion else None  # None becomes NaN
-    return Published(
-        **{key: share_of(getattr(told, key)) for key in ("wa", "ua", "wa_sd", "ua_sd")},
-        recall={label: value / 100 for label, value in told.recall.items()},
-        labels=told.confusion.labels if told.confusion else (),
-        confusion=None if percent is None else percent / 100,
-    )
-
-
-def share_of(percent: float | None) -> float | None:
-    """Percent as a share in [0, 1]."""
-    return None if percent is None else percent / 100
+    return Row(row.name, row.label, tuple(there.values()), row.published or NONE, at, missing)
 
 
 def read_run(folder: Path) -> Run:

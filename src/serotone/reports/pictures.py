@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from serotone.reports import figures
-from serotone.reports.analysis import METRICS, Analysis, Metric, SweepCurve, published_of
+from serotone.reports.analysis import METRICS, Analysis, Metric, SweepCurve
+from serotone.reports.cells import share_of
 from serotone.reports.collect import Row
 from serotone.reports.figures.forest import Line
 from serotone.reports.planes import Embedded
@@ -62,14 +63,15 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
                 draw = partial(_sweep, analysis, curve, metric)
                 yield Picture("sweeps", stem, draw, f"{metric.upper()} over {curve.title}{_unfinished(curve)}")
     for row in analysis.collection.rows:
-        of, told, stem = analysis.of(row), published_of(row), f"confusion-{stems[row.name]}"
+        of, told, stem = analysis.of(row), row.published.confusion, f"confusion-{stems[row.name]}"
         if of is not None:
             title = f"Ours: {label(row)}"
             draw = partial(figures.confusion, of.confusion, of.labels, title=title)
             yield Picture("confusions", stem, draw, title)
-        if told.confusion is not None:
+        if told is not None:
             title = f"{source(analysis).capitalize()}: {row.label}"
-            draw = partial(figures.percent_confusion, told.confusion, told.labels, title=title)
+            shares = np.array(told.percent, dtype=np.float64) / 100  # None becomes NaN
+            draw = partial(figures.percent_confusion, shares, told.labels, title=title)
             yield Picture("confusions", f"{stem}-published", draw, title)
     reliability = {label(of.row): of.reliability for of in results}
     yield Picture("calibration", "reliability", partial(figures.reliability, reliability))
@@ -123,7 +125,7 @@ def _forest(analysis: Analysis, metric: Metric) -> Iterator[Picture]:
         score = of.scores[metric].interval if of else None
         if of is None or score is not None:
             chance = of.chance(metric) if of else None
-            told = published_of(row).score(metric) if not other(analysis.collection, row) else None
+            told = share_of(getattr(row.published, metric)) if not other(analysis.collection, row) else None
             lines.append(Line(label(row), score, told, chance))
     if any(line.interval for line in lines):
         guess = simulated_coverage(metric, 0)[2]
@@ -162,7 +164,7 @@ def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
             if score.interval is not None:
                 scores[1:, n] = score.interval.low, score.interval.high
     told = {
-        float(point.x): published_of(point.row).score(metric)
+        float(point.x): share_of(getattr(point.row.published, metric))
         for point in curve.points
         if not other(analysis.collection, point.row)
     }

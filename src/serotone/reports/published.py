@@ -1,9 +1,9 @@
 """Ours next to the published figures, and in what the two differ."""
 
 from serotone.emotions import in_order
-from serotone.reports.analysis import METRICS, Analysis, published_of
-from serotone.reports.cells import NOT_RUN, Cell, Table, literal, mean_and_sd, percent, signed, text
-from serotone.reports.collect import Collection, Row, share_of
+from serotone.reports.analysis import METRICS, Analysis
+from serotone.reports.cells import NOT_RUN, Cell, Table, literal, mean_and_sd, percent, share_of, signed, text
+from serotone.reports.collect import NONE, Collection, Row
 from serotone.reports.tables import length_of, precision_of
 from serotone.runs.reading import Run
 
@@ -15,7 +15,7 @@ SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
 def published(analysis: Analysis) -> Table | None:
     """Ours next to the published figures, and the rows of the literature; None where there are neither."""
     collection = analysis.collection
-    rows = [row for row in collection.rows if row.published is not None]
+    rows = [row for row in collection.rows if row.published != NONE]
     if not rows and not collection.literature:
         return None
     each = ("published", "ours (mean ± SD of folds)", "ours − published")
@@ -29,10 +29,10 @@ def published(analysis: Analysis) -> Table | None:
 
 
 def _line(analysis: Analysis, row: Row) -> list[Cell]:
-    told, of, cells = published_of(row), analysis.of(row), [text(row.label)]
+    of, cells = analysis.of(row), [text(row.label)]
     for metric in METRICS:
-        name, theirs, ours = metric.upper(), told.score(metric), of.scores[metric] if of else None
-        sd = told.ua_sd if metric == "ua" else told.wa_sd
+        name, ours = metric.upper(), of.scores[metric] if of else None
+        theirs, sd = (share_of(getattr(row.published, key)) for key in (metric, f"{metric}_sd"))
         cells.append(mean_and_sd(theirs, sd, f"{name} published", missing="not stated"))
         cells.append(mean_and_sd(ours.mean, ours.sd, f"{name} ours") if ours else Cell(NOT_RUN))
         if ours is None or theirs is None:
@@ -57,7 +57,7 @@ def other(collection: Collection, row: Row) -> str:
 
 def differences(collection: Collection) -> Table | None:
     """In what ours and the published figures are alike and in what not; None where nothing is published."""
-    if not any(row.published for row in collection.rows):
+    if all(row.published == NONE for row in collection.rows):
         return None
     runs = [run for row in collection.rows for run in row.runs]
     classes, protocol = in_order(collection.published_classes), collection.published_protocol

@@ -1,10 +1,10 @@
 """The table of scores, the tables of sweeps, and the cells that several tables share."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from serotone.reports.analysis import METRICS, Analysis, Result, SweepCurve, published_of
-from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_and_sd, percent, text
+from serotone.reports.analysis import METRICS, Analysis, Result, SweepCurve
+from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_and_sd, percent, share_of, text
 from serotone.reports.collect import Row
 from serotone.runs.reading import Run
 
@@ -51,14 +51,19 @@ def why_none(of: Result | None) -> str:
 
 
 def by_row(
-    analysis: Analysis, key: str, title: str, columns: Sequence[str], cells: Callable[[Result], Iterable[Cell]]
-) -> Table:
-    """A table with a line for each row: its label and the cells of its result, or "not run" in every cell."""
-    lines = []
-    for row in analysis.collection.rows:
-        of = analysis.of(row)
-        lines.append((text(row.label), *(cells(of) if of else [Cell(NOT_RUN)] * len(columns))))
-    return Table(key, title, ("row", *columns), tuple(lines))
+    key: str, title: str, *columns: str
+) -> Callable[[Callable[[Result], Iterable[Cell]]], Callable[[Analysis], Table]]:
+    """Turns a function that gives the cells of a result into a table of all rows, "not run" where there is none."""
+
+    def made(cells: Callable[[Result], Iterable[Cell]]) -> Callable[[Analysis], Table]:
+        def table(analysis: Analysis) -> Table:
+            each = ((row.label, analysis.of(row)) for row in analysis.collection.rows)
+            lines = ((text(label), *(cells(of) if of else [Cell(NOT_RUN)] * len(columns))) for label, of in each)
+            return Table(key, title, ("row", *columns), tuple(lines))
+
+        return table
+
+    return made
 
 
 def listed(values: Iterable[object]) -> str:
@@ -109,7 +114,7 @@ def sweep(curve: SweepCurve) -> Table:
         for metric in METRICS:
             score = point.result.scores[metric].interval if point.result else None
             cells.append(interval(score, metric.upper(), missing=why_none(point.result)))
-            told = published_of(point.row).score(metric)
+            told = share_of(getattr(point.row.published, metric))
             cells.append(percent(told, f"{metric.upper()} published", missing="not stated"))
         lines.append((*cells, folds_of(point.row)))
     columns = (f"{metric}, {what}" for metric in ("UA", "WA") for what in ("95 % interval", "published"))
