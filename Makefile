@@ -62,9 +62,10 @@ $(CORE)/.installed: $(INSTALLED_FROM)
 $(FULL)/.installed: $(INSTALLED_FROM)
 	@echo "Making $(FULL): everything. Once; torch is a large download."
 	$(call make_environment,$(FULL))
-	$(FULL)/bin/python $(PIP) "$(TORCH)" $(PIP_EXTRA)
+	$(FULL)/bin/python $(PIP) --no-compile "$(TORCH)" $(PIP_EXTRA)
 	@grep -v '^torch==' constraints.txt > $(FULL)/constraints.txt
-	$(FULL)/bin/python $(PIP) --constraint $(FULL)/constraints.txt --editable '.[test]'
+	$(FULL)/bin/python $(PIP) --no-compile --constraint $(FULL)/constraints.txt --editable '.[test]'
+	@$(FULL)/bin/python -m compileall -qq -j 0 $(FULL)/lib || true  # pip would use one core; some packages hold what is no Python
 	@touch $@
 
 define make_environment
