@@ -222,7 +222,7 @@ def test_of_three_speakers_nothing_is_made_much(tmp_path):
     make_run(tmp_path / "b" / "seed-0", speakers=3, wrong=worse)
     found = analyse(collect(tmp_path))
     assert "Intervals of fewer than 4 speakers were not simulated" in said_on(tmp_path)
-    assert "held the true score" not in said_on(tmp_path)
+    assert "contained the true score" not in said_on(tmp_path)
     (line,) = comparisons.comparisons(found)[0].rows
     p, after, effect = (line[place].text for place in (2, 4, 5))
     assert (p, after, effect) == ("too few speakers for a test", "too few speakers for a test", "too few speakers")

@@ -76,7 +76,7 @@ def differences(collection: Collection) -> Table | None:
     lines = ((what, theirs or "not stated", "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))
              for what, theirs, ours in each)  # fmt: skip
     columns = ("what", "published", "ours", "the same?")
-    return literal("differences", "What differs between ours and the published", columns, lines)
+    return literal("differences", "Differences between ours and the published", columns, lines)
 
 
 def _same(what: str, theirs: str, ours: set[str]) -> str:
