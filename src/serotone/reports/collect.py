@@ -20,7 +20,7 @@ NAMED = 12
 """How many folds, speakers or sentences are named before they are only counted."""
 
 
-NONE = Published()
+NONE = Published.model_validate({})
 """Of a row for which nothing is published."""
 
 
