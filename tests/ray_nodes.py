@@ -27,10 +27,13 @@ def until(condition: Callable[[], bool], seconds: float = 600) -> None:
 def own_token() -> Iterator[None]:
     """Nodes and drivers of a file of tests know each other by it; Ray would keep one in the home directory.
 
-    Nor does Ray start workers ahead: those would not have the environment variables of a task, and never get one.
+    Nor does Ray start workers ahead: those would not have the environment variables of a task, and never get one. And
+    it waits as long as a machine takes that is busy with other things.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_prestart_worker_first_driver", "0")
+        patch.setenv("RAY_raylet_start_wait_time_s", "300")
+        patch.setenv("RAY_agent_register_timeout_ms", "300000")
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
         yield
@@ -80,8 +83,6 @@ def two_nodes(**variables: str) -> Iterator[Nodes]:
         "RAY_health_check_period_ms": "500",  # a dead node is seen after one second, not fifteen
         "RAY_health_check_failure_threshold": "2",
         "RAY_health_check_timeout_ms": "5000",
-        "RAY_raylet_start_wait_time_s": "300",  # on a machine that is busy with other things
-        "RAY_agent_register_timeout_ms": "300000",
         "OMP_NUM_THREADS": "1",
         **variables,
     }

@@ -11,12 +11,18 @@ from multiprocessing.process import BaseProcess
 
 
 def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
-    """Call a function of a module in a process of its own."""
+    """Call a function of a module in a process of its own, whose environment is that of this one."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["serotone.experiments.executors.processes"])
-    process = context.Process(target=target, args=arguments)
+    process = context.Process(target=_call, args=(dict(os.environ), target, *arguments))
     process.start()
     return process
+
+
+def _call(environment: dict[str, str], target: Callable[..., None], *arguments: object) -> None:
+    os.environ.clear()  # the server's, which may be older
+    os.environ.update(environment)
+    target(*arguments)
 
 
 def serotone(*arguments: str) -> None:

@@ -234,6 +234,7 @@ def test_nothing_survives_the_parent(
     with tree(parent.pid) as everyone:
         folder = tmp_path / "row" / "seed-0" / "fold-0-0"
         until(lambda: (folder / CHECKPOINT).exists() or not parent.is_alive())
+        assert parent.is_alive(), (tmp_path / "err").read_text()
         # Ray's own agents look for their parent once in a while, and end within a minute or so.
         family = [process for process in everyone() if "Agent" not in " ".join(process.cmdline())]
         if blow == signal.SIGINT:
