@@ -73,7 +73,7 @@ def test_show(bundle, tmp_path):
         "NON-COMMERCIAL USE ONLY; of its data: CC BY-NC-SA 4.0 (one); CC BY 4.0 (two); not stated (own)"
     )
     assert rows["languages"] == "Amharic, German, Polish"
-    assert rows["speech"].startswith("told by level")
+    assert rows["speech"].startswith("by level")
     assert rows["adapts"] == (
         "to    collection (temperature 2, shrinkage 0 recordings, uncertain below 0.4), then "
         "speaker (temperature 1, shrinkage 15 recordings, uncertain below 0.5)"

@@ -331,7 +331,7 @@ def test_unknown_speakers_are_no_speaker(recognizer, tmp_path):
         .invoke(app, ["evaluate", str(recognizer.bundle.path), "--corpus", f"manifest={tmp_path / 'm.csv'}"])
         .stdout
     )
-    assert "speakers: nobody knows who speaks" in printed
+    assert "speakers: no corpus says who speaks" in printed
 
 
 def test_rows_are_scored_wherever_they_come_from(recognizer, corpus):

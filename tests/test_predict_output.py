@@ -154,7 +154,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(toy, many, tmp_path, form
         ]
     again = run(*command)
     assert again.exit_code == 1
-    assert f"note: {partial}: {answered} of 401 recordings are answered; going on" in again.stderr
+    assert f"note: {partial}: {answered} of 401 recordings are answered already; continuing" in again.stderr
     assert "error: " in again.stderr
     assert listing(out.parent) == [out.name]
     assert out.read_bytes() == whole.read_bytes()
