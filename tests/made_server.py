@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import soundfile
 
+from serotone.serving import schemas
 from serotone.serving.app import make_app
 from serotone.serving.limits import Limits
 from serotone.serving.service import Service
@@ -35,6 +36,16 @@ def wav(samples, rate=SAMPLE_RATE, *, subtype="FLOAT", format="WAV"):
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format=format, subtype=subtype)
     return file.getvalue()
+
+
+def check_problem(answer):
+    """The problem that an answer is, as RFC 9457 and the API describe it."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    schemas.Problem.model_validate(problem)
+    assert problem["status"] == answer.status_code
+    assert problem["detail"]
+    return problem
 
 
 class Process:

@@ -1,8 +1,9 @@
-"""Hundreds of hostile files through predict, score and corpus check: an answer or an error for each, and no harm."""
+"""Hundreds of hostile files through predict, score, server and corpus check: an answer or an error, and no harm."""
 
 import csv
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -10,10 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hostile_files import make
 from made_audio import env
+from toy_bundle import tone
 
 MEMORY_BYTES = 1 << 30
 """More than a process may take for all files together."""
@@ -119,3 +122,49 @@ def test_corpus_check_finds_fault_with_what_cannot_be_read(hostile, predicted, t
     assert time.monotonic() - began < SECONDS
     report = json.loads(done.stdout)
     assert report["schema"] == 1
+
+
+MEGABYTES = 10
+"""A bound on bodies: more than any of the files has, but for two that have holes of a quarter of a terabyte."""
+
+FORM = b'--cut\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n%b\r\n--cut--\r\n'
+FORM_TYPE = {"Content-Type": "multipart/form-data; boundary=cut"}
+
+
+@pytest.mark.slow
+def test_the_server_says_the_same_of_each(hostile, predicted, toy):
+    pytest.importorskip("fastapi", reason="fastapi is not installed: pip install 'serotone[serve]'")
+    from made_server import check_problem, running, wav
+
+    answers, failures = predicted
+    sent = sorted(path for path in hostile.iterdir() if path.is_file() and path.stat().st_size < MEGABYTES * 1e6)
+    assert len(sent) > 500
+    arguments = ("--bundle", toy, "--workers", 1, "--max-seconds", 60, "--max-megabytes", MEGABYTES)
+    with running(*arguments) as server, server.client() as client:
+
+        def check(path: Path, body: bytes, headers: dict[str, str]) -> None:
+            name = as_text(str(path))
+            answer = client.post("/v1/recognize", content=body, headers=headers)
+            if answer.status_code == 200:
+                assert answer.json()["label"] == answers[name]["label"], name
+                assert answer.json()["confidence"] == pytest.approx(answers[name]["confidence"], abs=1e-4), name
+            else:
+                assert 400 <= answer.status_code < 500, (name, answer.text)
+                assert check_problem(answer).get("error") == (failures[name] if body else None), name
+
+        for number, path in enumerate(sent):
+            content = path.read_bytes()
+            check(path, FORM % (os.fsencode(path.name), content), FORM_TYPE)
+            if number % 4 == 0:
+                check(path, content, {})
+        good = client.post("/v1/recognize", content=wav(tone(1, 0.9)))
+        assert (good.status_code, good.json()["label"]) == (200, "angry")
+        assert peak_bytes(server.process.pid) < MEMORY_BYTES
+    assert "Traceback" not in "".join(server.log)
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process or one of its children ever held."""
+    processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    status = [Path(f"/proc/{process.pid}/status").read_text(encoding="ascii") for process in processes]
+    return max(int(re.search(r"VmHWM:\s+(\d+) kB", text)[1]) << 10 for text in status)

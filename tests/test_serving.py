@@ -12,7 +12,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from starlette.testclient import TestClient
 
-from made_server import make_server, until, wav
+from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
 from serotone.recognition.profile import load_profile
 from serotone.serving import schemas
@@ -46,15 +46,6 @@ def recognised(client, content, *, status=200, name="clip.wav", **options):
     else:
         check_problem(answer)
     return answer.json()
-
-
-def check_problem(answer):
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    schemas.Problem.model_validate(problem)
-    assert problem["status"] == answer.status_code
-    assert problem["detail"]
-    return problem
 
 
 def test_an_upload_is_recognised(client):
