@@ -5,6 +5,7 @@ npm package axe-core, without which the check of accessibility is skipped.
 """
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -25,6 +26,10 @@ from selenium.webdriver.common.keys import Keys
 
 from made_server import running
 from serotone import Recognizer
+from serotone.cli.live import State, View
+from serotone.recognition.bundle import load_bundle
+from serotone.recognition.prediction import Segment
+from serotone.recognition.stream import Update
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, tone
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -241,6 +246,43 @@ def test_live_mode_hears_the_microphone(page):
     until(lambda: part(page, "detail").is_displayed())
     assert part(page, "label").text == "angry"
     assert part(page, "listen").text == "Listen live"
+
+
+def test_live_mode_shows_of_each_update_what_the_terminal_shows(page, folder):
+    bundle = load_bundle(folder / "toy")
+    said = [(0, 1, "sad", False), (0, 1, "sad", True), (0, 2.4, "sad", False), (0.5, 3.5, "sad", False),
+            (4.5, 5, None, False), (5.2, 6.4, "angry", False), (0, 3, "happy", True),  # late, and not what is heard now
+            (5.2, 6.9, "happy", False), (7, 7.5, None, False), (5.2, 6.9, "angry", True)]  # fmt: skip
+    updates = [
+        Update(Segment(start, end, label, dict.fromkeys(bundle.labels, 0.3), 0.9, end == 2.4, 1.0), None, final)
+        for start, end, label, final in said
+    ]
+    view = View(io.StringIO(), bundle, "call")
+    expected = []
+    for update in updates:
+        view.show([update], State(update.segment.end, 0.0, 0.0))
+        cells = {str(second): list(cell) for second, cell in sorted(view._strip._cells.items())}
+        expected.append([view._last.segment.label or "no speech", cells])
+    view.close()
+    assert expected[6] == ["angry", {"0": ["sad", False], "1": ["happy", False], "2": ["happy", False],
+                                     "3": ["sad", False], "4": [None, False], "5": ["angry", False]}]  # fmt: skip
+    shown = page.execute_async_script(
+        """
+        const [updates, done] = arguments;
+        Promise.all([import("/page/live.js"), import("/page/api.js")]).then(async ([{ Live }, api]) => {
+          const live = new Live((await api.bundles())[0], null, {});
+          done(updates.map((update) => {
+            live.hear({ kind: "update", ...update });
+            const cells = live.cells.map(({ label, uncertain }) => [label, uncertain]);
+            return [document.getElementById("live-label").textContent, Object.fromEntries(Object.entries(cells))];
+          }));
+        }).catch((error) => done(String(error)));
+        """,
+        [update.to_dict() for update in updates],
+    )
+    assert shown == expected
+    strip = page.find_elements(By.CSS_SELECTOR, "#live-strip i[class]")
+    assert len(strip) == sum(label is not None for label, _ in expected[-1][1].values())
 
 
 def test_a_recording_is_made_and_answered(page):

@@ -17,8 +17,9 @@ export class Live {
     this.pieces = []; // what can be played afterwards
     this.unsent = [];
     this.lost = 0;
-    this.cells = [];
-    this.until = 0;
+    this.now = null; // the update that says what is heard now
+    this.cells = []; // by second: the label, and whether it is uncertain
+    this.until = 0; // where the last final window ended
     this.summary = null;
     this.problem = null;
   }
@@ -29,7 +30,7 @@ export class Live {
     this.socket.onopen = () => this.send();
     this.socket.onmessage = (event) => this.hear(JSON.parse(event.data));
     this.socket.onclose = () => this.close();
-    this.draw(null);
+    this.draw();
     part("live").hidden = false;
   }
 
@@ -57,7 +58,11 @@ export class Live {
   hear(message) {
     if (message.kind === "update") {
       this.place(message);
-      this.draw(message);
+      // What is final comes late: it stays in the strip, and is the answer only where nothing later is known.
+      if (!this.now || message.end >= this.now.end) {
+        this.now = message;
+      }
+      this.draw();
     } else if (message.kind === "summary") {
       this.summary = message;
     } else if (message.kind === "problem") {
@@ -65,22 +70,27 @@ export class Live {
     }
   }
 
-  // A window says only what no earlier one heard: a cell a second, as `serotone listen` shows them.
-  place(update) {
-    const first = Math.floor(update.label === null ? update.start : Math.max(update.start, Math.min(this.until, update.end - 1)));
-    for (let second = Math.max(0, first); second < Math.max(first + 1, Math.round(update.end)); second += 1) {
-      if (update.label !== null || !this.cells[second]) {
-        this.cells[second] = update;
+  // A cell a second, as `serotone listen` shows them: a window fills what no final one has heard yet, and what is final
+  // replaces what was only provisional; silence fills what is empty.
+  place({ start, end, label, uncertain, final }) {
+    if (label === null) {
+      for (let second = Math.floor(start); second < Math.floor(end); second += 1) {
+        this.cells[second] ??= { label, uncertain: false };
       }
+      return;
     }
-    this.until = update.label === null ? this.until : update.end;
+    const first = Math.floor(Math.max(start, Math.min(this.until, end - 1)));
+    for (let second = first; second < Math.max(first + 1, Math.round(end)); second += 1) {
+      this.cells[second] = { label, uncertain };
+    }
+    this.until = final ? end : this.until;
   }
 
-  draw(update) {
-    const silent = !update || update.label === null;
-    part("live-label").textContent = update ? update.label ?? "no speech" : "listening";
-    part("live-doubt").textContent = silent ? "" : `probability ${share(update.confidence)}, ${doubt(update)}`;
-    bars(part("live-bars"), this.bundle, silent ? null : update);
+  draw() {
+    const silent = !this.now || this.now.label === null;
+    part("live-label").textContent = this.now ? this.now.label ?? "no speech" : "listening";
+    part("live-doubt").textContent = silent ? "" : `probability ${share(this.now.confidence)}, ${doubt(this.now)}`;
+    bars(part("live-bars"), this.bundle, silent ? null : this.now);
     const end = Math.max(STRIP_SECONDS, this.cells.length);
     const cells = Array.from({ length: STRIP_SECONDS }, (_, i) => {
       const cell = make("i");
