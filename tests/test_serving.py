@@ -77,6 +77,39 @@ def test_the_server_answers_as_the_recogniser_does(client, bundles, tmp_path, op
     assert answer == offline | {"name": "call.wav"}
 
 
+def test_each_channel_is_answered_apart_as_by_the_command(client, bundles, tmp_path):
+    said = np.stack([tone(2, 0.9), tone(2, 0.02), buzz(2, 0.3)], axis=1)
+    path = tmp_path / "call.wav"
+    path.write_bytes(wav(said, subtype="PCM_16"))
+    files = {"file": ("call.wav", path.read_bytes())}
+    answer = client.post("/v1/recognize/channels", params={"timeline": True, "start": 0.5}, files=files)
+    assert answer.status_code == 200, answer.text
+    schemas.Recognitions.model_validate(answer.json())
+    recognizer = Recognizer(bundles[0])
+    for channel, found in enumerate(answer.json()["predictions"]):
+        expected = recognizer.predict(path, channel=channel, timeline=True, start=0.5).to_dict()
+        assert (found["channel"], found["label"]) == (channel, ("angry", "sad", "happy")[channel])
+        assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-4)
+        assert found["segments"][0]["start"] == expected["segments"][0]["start"]
+    (single,) = client.post("/v1/recognize/channels", content=LOUD).json()["predictions"]
+    assert (single["channel"], single["label"]) == (None, "angry")
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "status", "words"),
+    [
+        ("", wav(np.zeros((2000, 33))), 413, "33 channels; this server answers at most 32 apart"),
+        ("", b"no audio", 422, "not audio"),
+        ("?start=9", LOUD, 422, "ends at 1.00 s"),
+        ("?channel=1", LOUD, 422, "query.channel"),
+    ],
+)
+def test_channels_that_cannot_be_answered_apart_are_a_problem(client, query, content, status, words):
+    problem = check_problem(client.post(f"/v1/recognize/channels{query}", content=content))
+    assert problem["status"] == status
+    assert words in problem["detail"]
+
+
 def test_another_bundle_answers_when_asked_and_says_its_terms(client):
     answer = recognised(client, LOUD, bundle="bound")
     assert (answer["bundle"], answer["non_commercial"]) == ("bound 1", True)

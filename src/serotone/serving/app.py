@@ -21,7 +21,9 @@ from starlette.responses import Response
 from serotone import __version__
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.picture import look_of
+from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile
+from serotone.recognition.recognizer import Recognizer
 from serotone.serving import problems, schemas
 from serotone.serving.guard import Guard
 from serotone.serving.metrics import Counted, Metrics
@@ -160,6 +162,13 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
 def _add_recognition(app: FastAPI, desk: Desk) -> None:
     service = desk.service
 
+    def told(recognizer: Recognizer, prediction: Prediction) -> dict[str, object]:
+        """An answer as it is sent; it is counted."""
+        bundle = recognizer.bundle
+        desk.metrics.audio.labels("recording").inc(prediction.duration_seconds)
+        desk.metrics.answers.labels(bundle.name, str(prediction.profile is not None).lower()).inc()
+        return {**prediction.to_dict(), "non_commercial": bundle.non_commercial}
+
     @app.post(
         "/v1/recognize",
         response_model=schemas.Recognition,
@@ -174,10 +183,23 @@ def _add_recognition(app: FastAPI, desk: Desk) -> None:
             prediction = await desk.answer(
                 request, lambda cancelled: service.predict(recognizer, upload, options.wish(), cancelled)
             )
-        bundle = recognizer.bundle
-        desk.metrics.audio.labels("recording").inc(prediction.duration_seconds)
-        desk.metrics.answers.labels(bundle.name, str(prediction.profile is not None).lower()).inc()
-        return JSONResponse({**prediction.to_dict(), "non_commercial": bundle.non_commercial})
+        return JSONResponse(told(recognizer, prediction))
+
+    @app.post(
+        "/v1/recognize/channels",
+        response_model=schemas.Recognitions,
+        responses=schemas.problems(400, 404, 408, 422, 503),
+        openapi_extra=schemas.recordings(several=False),
+        tags=["recognition"],
+    )
+    async def recognize_apart(request: Request, options: Annotated[schemas.ApartOptions, Query()]) -> Response:
+        """The emotion of each channel of a recording apart, such as the two sides of a call."""
+        recognizer = service.recognizer(options.bundle, options.profile)
+        async with desk.taken(request, most=1, name=options.name) as (upload,):
+            predictions = await desk.answer(
+                request, lambda cancelled: service.predict_apart(recognizer, upload, options.wish(), cancelled)
+            )
+        return JSONResponse({"schema": SCHEMA, "predictions": [told(recognizer, found) for found in predictions]})
 
     @app.get("/v1/bundles", response_model=schemas.Bundles, responses=schemas.problems(), tags=["recognition"])
     async def bundles() -> Response:

@@ -1,9 +1,10 @@
 """The program of a child process that decodes uploads: under a limit on memory, one recording after another.
 
-A request is JSON: ``path`` and ``name`` of a file, and what `serotone.audio.blocks` is to be asked. The answer is any
-number of messages that begin with `BLOCK` and hold mono float32 samples, then one that begins with `END` (JSON: what is
-known of the source) or with `ERROR` (JSON: the name of the error's class and its message). An empty message from the
-parent ends a recording early. When the parent goes away, its end of the link closes, and the child ends too.
+A request is JSON: ``path`` and ``name`` of a file, and what `serotone.audio.blocks` is to be asked. The answer is a
+message that begins with `OPENED` (JSON: how many channels there are), any number that begin with `BLOCK` and hold mono
+float32 samples, then one that begins with `END` (JSON: what is known of the source). Instead of any of them, one that
+begins with `ERROR` (JSON: the name of the error's class and its message) is the last. An empty message from the parent
+ends a recording early. When the parent goes away, its end of the link closes, and the child ends too.
 """
 
 import io
@@ -16,7 +17,7 @@ from serotone.audio import Blocks
 from serotone.audio.decoder import limit_memory
 from serotone.errors import AudioTooLongError, SerotoneError
 
-READY, BLOCK, END, ERROR = b"R", b"B", b"E", b"X"
+READY, OPENED, BLOCK, END, ERROR = b"R", b"O", b"B", b"E", b"X"
 LONGEST_REQUEST = 1 << 16
 
 
@@ -58,6 +59,7 @@ def _decode(
     with io.BufferedReader(raw) as file:
         with Blocks(file, **asked) as opened:
             per_second = opened.channels * opened.source_rate
+        link.send_bytes(OPENED + json.dumps({"channels": opened.channels}).encode())
         bound = min(max_seconds, decoded_values / per_second)
         try:
             with Blocks(file, max_seconds=max(bound, asked["min_seconds"]), **asked) as blocks:

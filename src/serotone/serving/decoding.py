@@ -98,7 +98,10 @@ class Decoder:
 
 
 class Decoded:
-    """The sound of an upload, block by block; what `serotone.recognition.hearing.Sound` asks for."""
+    """The sound of an upload, block by block; what `serotone.recognition.hearing.Sound` asks for.
+
+    ``channels`` is how many the upload has, once `begin` has returned.
+    """
 
     def __init__(self, child: Decoder, name: str, seconds: float, cancelled: threading.Event | None) -> None:
         self.name = name
@@ -107,6 +110,11 @@ class Decoded:
         self.notes: tuple[str, ...] = ()
         self.finished = False
         self._child, self._left, self._cancelled = child, seconds, cancelled
+        self.channels = 0
+
+    def begin(self) -> None:
+        """Wait until the upload is open; raises AudioError where it cannot be opened."""
+        self.channels = json.loads(self.message()[1])["channels"]
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         """The blocks.
@@ -122,14 +130,12 @@ class Decoded:
                     *map(tuple, (about["warnings"], about["notes"])),
                 )
                 return
-            if kind == decoder.ERROR:
-                raise _error(**json.loads(content))
             yield np.frombuffer(content, np.float32)
             if self._cancelled is not None and self._cancelled.is_set():
                 raise GoneError
 
     def message(self) -> tuple[bytes, bytes]:
-        """The child's next message; only the time that it lets us wait counts."""
+        """The child's next message, but for an error, which is raised; only the time that it lets us wait counts."""
         begun = time.monotonic()
         try:
             kind, content = self._child.receive(self._left)
@@ -137,7 +143,9 @@ class Decoded:
             self._child.kill()
             raise DecoderFailedError(f"{self.name}: the decoder failed on it ({error}); is the file damaged?") from None
         self._left -= time.monotonic() - begun
-        self.finished = kind != decoder.BLOCK
+        self.finished = kind in (decoder.END, decoder.ERROR)
+        if kind == decoder.ERROR:
+            raise _error(**json.loads(content))
         return kind, content
 
 
@@ -167,7 +175,10 @@ class Decoders:
     def opened(
         self, path: Path, name: str, *, cancelled: threading.Event | None = None, **asked: Any
     ) -> Iterator[Decoded]:
-        """The sound of a file; ``asked`` is what `serotone.audio.blocks` and ``decoder`` take."""
+        """The sound of a file; ``asked`` is what `serotone.audio.blocks` and ``decoder`` take.
+
+        Raises AudioError: it cannot be opened.
+        """
         child = self._idle.get()
         try:
             if child is None or not child.alive():
@@ -179,6 +190,7 @@ class Decoders:
             child.send({"path": str(path), "name": name, **asked})
             sound = Decoded(child, name, self._seconds, cancelled)
             try:
+                sound.begin()
                 yield sound
             finally:
                 if not self._let_go(child, sound):

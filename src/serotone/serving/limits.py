@@ -16,10 +16,11 @@ class Limits:
     ``workers`` answer at a time, each with a child process that decodes for it; ``queue`` more requests may wait, and
     the next gets 503. ``uploads`` is how many bodies are received at a time, ``body_bytes`` the size of one, ``files``
     the number of recordings in one. ``max_seconds`` is the longest recording, ``decoded_values`` the most samples, over
-    all channels, that are decoded of one; ``decode_seconds`` and ``decode_bytes`` are the time and the memory that
-    decoding it may take. ``streams`` are live at a time, each for ``stream_seconds`` of audio at most.
-    ``idle_seconds`` is how long a client may send nothing while something is expected of it. ``profiles`` are kept.
-    ``grace_seconds`` is how long a server that was told to end waits for what it holds.
+    all channels, that are decoded of one, ``channels`` the most that are answered apart; ``decode_seconds`` and
+    ``decode_bytes`` are the time and the memory that decoding it may take. ``streams`` are live at a time, each for
+    ``stream_seconds`` of audio at most. ``idle_seconds`` is how long a client may send nothing while something is
+    expected of it. ``profiles`` are kept. ``grace_seconds`` is how long a server that was told to end waits for what it
+    holds.
     """
 
     workers: int = field(default_factory=_cores)
@@ -29,6 +30,7 @@ class Limits:
     files: int = 100
     max_seconds: float = 3600.0
     decoded_values: int = 2**29
+    channels: int = 32
     decode_seconds: float = 60.0
     decode_bytes: int = 2**29
     streams: int = 8

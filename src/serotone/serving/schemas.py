@@ -1,5 +1,6 @@
 """What the server is asked and what it answers, as OpenAPI describes it; the options are those of the command line."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -25,16 +26,13 @@ class Options(BaseModel):
     )
 
 
-class RecognizeOptions(Options):
-    """The options of `serotone predict`."""
+class ApartOptions(Options):
+    """The options of `serotone predict --channels`."""
 
     profile: ProfileName | None = Field(None, description="Answer adapted to this profile, which the server keeps.")
     timeline: bool = Field(False, description="Add segments, with start and end in seconds.")
     start: Seconds | None = Field(None, description="Begin this many seconds into the recording.")
     end: Seconds | None = Field(None, description="Stop this many seconds into the recording.")
-    channel: int | None = Field(
-        None, ge=0, le=1023, description="Hear this channel alone, 0 the first; unless given, different ones are mixed."
-    )
     strict: bool = Field(False, description="Make a truncated recording an error, not a warning.")
     speaker: str | None = Field(None, max_length=200, description="Whose voice it is, for a profile that knows them.")
     name: str | None = Field(
@@ -49,7 +47,19 @@ class RecognizeOptions(Options):
 
     def wish(self) -> Wish:
         """The same for the service."""
-        return Wish(self.timeline, self.start, self.end, self.channel, self.strict, self.speaker)
+        return Wish(self.timeline, self.start, self.end, None, self.strict, self.speaker)
+
+
+class RecognizeOptions(ApartOptions):
+    """The options of `serotone predict`."""
+
+    channel: int | None = Field(
+        None, ge=0, le=1023, description="Hear this channel alone, 0 the first; unless given, different ones are mixed."
+    )
+
+    def wish(self) -> Wish:
+        """The same for the service."""
+        return replace(super().wish(), channel=self.channel)
 
 
 class AdaptOptions(Options):
@@ -117,6 +127,13 @@ class Recognition(BaseModel):
     shares: dict[str, float] = Field(examples=[{"angry": 1.0}])
     segments: list[Segment] = Field(description="Empty unless a timeline was asked for.", examples=[[]])
     non_commercial: bool = Field(description="Whether the bundle is for non-commercial use only.", examples=[True])
+
+
+class Recognitions(BaseModel):
+    """The predictions for the channels of a recording, as `serotone predict --channels --format json` writes them."""
+
+    schema_: Literal[1] = Field(alias="schema", examples=[1])
+    predictions: list[Recognition] = Field(description="One for each channel, the first channel first.")
 
 
 class ServedBundle(BaseModel):

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serotone.errors import AudioError, ProfileError
@@ -12,7 +13,7 @@ from serotone.recognition.hearing import Hearing
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import ProfileBuilder
 from serotone.recognition.recognizer import Recognizer
-from serotone.serving.decoding import Decoders, GoneError
+from serotone.serving.decoding import Decoded, Decoders, GoneError
 from serotone.serving.limits import Limits
 from serotone.serving.problems import ProblemError
 from serotone.serving.profiles import Profiles
@@ -81,6 +82,23 @@ class Service:
         """The emotion of an upload; raises AudioError where it cannot be heard."""
         return recognizer.answer(self._hear(recognizer, upload, wish, cancelled), speaker=wish.speaker)
 
+    def predict_apart(
+        self, recognizer: Recognizer, upload: Upload, wish: Wish, cancelled: threading.Event
+    ) -> list[Prediction]:
+        """The emotion of each channel of an upload, in order; raises AudioError where it cannot be heard.
+
+        Raises ProblemError: it has more channels than may be asked for.
+        """
+        with self._opened(recognizer, upload, wish, cancelled) as sound:
+            count = sound.channels
+        if count > self.limits.channels:
+            most = self.limits.channels
+            raise ProblemError(413, f"{upload.name}: has {count} channels; this server answers at most {most} apart")
+        return [
+            self.predict(recognizer, upload, replace(wish, channel=channel), cancelled)
+            for channel in (range(count) if count > 1 else (None,))
+        ]
+
     def adapt(
         self, recognizer: Recognizer, uploads: Sequence[Upload], name: str, *, strict: bool, cancelled: threading.Event
     ) -> tuple[Recognizer, list[dict[str, str]]]:
@@ -104,10 +122,16 @@ class Service:
         return recognizer.with_profile(profile), failures
 
     def _hear(self, recognizer: Recognizer, upload: Upload, wish: Wish, cancelled: threading.Event) -> Hearing:
+        with self._opened(recognizer, upload, wish, cancelled) as sound:
+            return recognizer.hear_blocks(sound, timeline=wish.timeline, start=wish.start or 0.0, channel=wish.channel)
+
+    def _opened(
+        self, recognizer: Recognizer, upload: Upload, wish: Wish, cancelled: threading.Event
+    ) -> AbstractContextManager[Decoded]:
         if cancelled.is_set():
             raise GoneError
         bundle = recognizer.bundle
-        with self.decoders.opened(
+        return self.decoders.opened(
             upload.path,
             upload.name,
             cancelled=cancelled,
@@ -119,5 +143,4 @@ class Service:
             start=wish.start,
             end=wish.end,
             channel=wish.channel,
-        ) as sound:
-            return recognizer.hear_blocks(sound, timeline=wish.timeline, start=wish.start or 0.0, channel=wish.channel)
+        )
