@@ -26,6 +26,7 @@ from serotone.scoring import folder as scored_folder
 from serotone.scoring import pool
 from serotone.scoring.inputs import find
 from serotone.scoring.scoring import Place, score, terms_of
+from serotone.scoring.terms import Outcome
 from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_adaptable_bundle, tone
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
@@ -100,7 +101,7 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(toy, calls,
     hearing = Recognizer(toy).hear(calls / "long.flac")
     weights = [row.weight for row in hearing.answering]
     assert len(weights) > 1
-    assert by_name["long.flac"] == pytest.approx(weights @ hearing.embeddings / np.sum(weights))
+    assert by_name["long.flac"] == pytest.approx(weights @ hearing.embeddings / np.sum(weights), rel=2**-12)
     (error,) = table(out, "errors")
     assert error["name"] == str(calls / "bad.wav")
     assert error["error"] == "AudioFormatError"
@@ -130,6 +131,18 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(toy, calls,
         busy = command(calls, "--bundle", toy, "--out", out, "--embeddings")
     assert busy.exit_code == 1
     assert "another serotone process is running here" in busy.output
+
+
+def test_an_embedding_takes_little_more_than_two_bytes_a_number(tmp_path):
+    terms = {"timeline": False, "embeddings": True}
+    vectors = np.random.default_rng(0).normal(size=(20, 2000)).astype(np.float16).astype(np.float64)
+    with scored_folder.opened(tmp_path, {"bundle": {}, "options": {}}, LABELS, **terms) as folder:
+        for number, vector in enumerate(vectors):
+            folder.add(Outcome(str(number), ({"name": str(number), "embedding": vector.tolist()},)))
+    (part,) = (tmp_path / "clips").iterdir()
+    assert part.stat().st_size < 2.3 * vectors.size
+    kept = {row["name"]: row["embedding"] for row in table(tmp_path)}
+    assert all(kept[str(number)] == vector.tolist() for number, vector in enumerate(vectors))
 
 
 def test_segments_channels_and_stretches(toy, calls, tmp_path, monkeypatch):

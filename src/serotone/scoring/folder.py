@@ -28,6 +28,9 @@ KEY = b"serotone"
 
 CLIPS, SEGMENTS, ERRORS = "clips", "segments", "errors"
 
+EMBEDDING = "embedding"
+"""A column whose numbers hardly repeat: a dictionary only adds to it, and byte by byte it is half as large."""
+
 PART_ROWS, PART_SECONDS = 100_000, 60.0
 """A part is written when so many rows wait, or the oldest has waited so long: what a kill loses at most."""
 
@@ -48,7 +51,7 @@ def schema(labels: Sequence[str], about: Mapping[str, object], *, timeline: bool
     }
     fields = [pa.field(name, kinds.get(name, pa.string())) for name in columns(labels, timeline=timeline)]
     if embeddings:
-        fields.append(pa.field("embedding", pa.list_(pa.float32())))
+        fields.append(pa.field(EMBEDDING, pa.list_(pa.float32())))
     return pa.schema(fields, metadata={KEY: json.dumps(about)})
 
 
@@ -144,7 +147,11 @@ class _Table:
         table = pa.Table.from_pylist(rows, schema=self._schema)
         self._folder.mkdir(exist_ok=True)
         path = self._folder / f"part-{self._next:06}.parquet"
-        write_whole(path, partial(parquet.write_table, table, compression="zstd"))
+        encoding = {
+            "use_dictionary": [name for name in table.column_names if name != EMBEDDING],
+            "use_byte_stream_split": [f"{EMBEDDING}.list.element"] if EMBEDDING in table.column_names else False,
+        }
+        write_whole(path, partial(parquet.write_table, table, compression="zstd", **encoding))
         self._next += 1
         self.waiting = []
 
