@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BY_HAND = ("eight_bits", "kills", "light", "schedules", "strangers", "tables")
+BY_HAND = ("alternatives", "eight_bits", "kills", "light", "schedules", "strangers", "tables")
 ON_RECORDINGS = ("conversations", "robustness", "scoring", "speech_or_not")
 
 
