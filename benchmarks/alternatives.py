@@ -39,7 +39,9 @@ RESULTS = HERE.parent / "results"
 INSTALLED = ("opensmile", "librosa", "scikit-learn", "soundfile", "soxr", "packaging")
 """What the environment of the others is made of."""
 
-LENGTHS = (1, 3, 10, 30, 60)
+PROTOCOLS = ("emodb", "ravdess", "corpora")
+
+LENGTHS = (1, 3, 10, 30)
 """Seconds of the clips that cost is measured over."""
 
 ONE_THREAD = {
@@ -76,7 +78,8 @@ def main() -> int:
     parser.add_argument("--cap", type=int, default=200, help="clips of each corpus, for leave one corpus out")
     parser.add_argument("--clips", type=int, default=60, help="clips that costs are measured over")
     parser.add_argument("--only", nargs="+", choices=("costs", "accuracy"), default=["costs", "accuracy"])
-    parser.add_argument("--learn", nargs="+", choices=("egemaps", "compare", "librosa"), help="all unless given")
+    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=tuple(KINDS), help="all unless given")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=PROTOCOLS, help="all unless given")
     parser.add_argument("--others-python", type=Path, help="an interpreter with openSMILE, librosa and scikit-learn")
     parser.add_argument("--keep", type=Path, help="keep features here, and go on with those that are there")
     parser.add_argument("--out", type=Path, default=RESULTS / "benchmarks" / "alternatives.json")
@@ -99,25 +102,23 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="serotone-others-") as place:
         folder = Path(place)
         python = given.others_python or made(folder / "environment")
-        about = {
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
-            "python": platform.python_version(),
-        }
         if "costs" in given.only:
-            figures["costs"] = about | costs(spread(utterances, given.clips), folder, python)
-            write_json(given.out, figures)
+            for name in given.kinds:
+                costs(figures, name, spread(utterances, given.clips), folder, python)
+                write_json(given.out, figures)
         if "accuracy" in given.only:
             from others import folds
 
             keep = given.keep or folder
             keep.mkdir(parents=True, exist_ok=True)
-            kinds = given.learn or ("egemaps", "compare", "librosa")
-            figures["accuracy"] = about | folds.measured(
-                utterances, given.cap, kinds, lambda some, name: extracted(some, keep / f"{name}.npz", python)
-            )
-            figures["accuracy"] |= {"exchanged": given.exchange}
-            write_json(given.out, figures)
+
+            def features_of(some: Sequence[Utterance], name: str) -> Mapping[str, Any]:
+                return extracted(some, keep / f"{name}.npz", python)
+
+            found = figures.setdefault("accuracy", {})
+            for title, part in folds.measured(utterances, given.cap, given.kinds, given.protocols, features_of):
+                found[title] = found.get(title, {}) | part | {"exchanged": given.exchange}
+                write_json(given.out, figures)
     print(f"figures: {given.out}")
     return 0
 
@@ -149,50 +150,46 @@ def extracted(clips: Sequence[Utterance], path: Path, python: Path) -> Mapping[s
     return arrays
 
 
-def costs(clips: list[str], folder: Path, python: Path) -> dict[str, Any]:
-    """What each alternative costs over the clips, over lengths and over processes at a time."""
-    seconds = [soundfile.info(path).duration for path in clips]
-    figures: dict[str, Any] = {
-        "clips": len(clips),
-        "audio_seconds": sum(seconds),
-        "load_average": os.getloadavg()[0],
-        "lengths": LENGTHS,
-        "rows": {},
-    }
+def costs(figures: dict[str, Any], name: str, clips: list[str], folder: Path, python: Path) -> None:
+    """Measure an alternative over the clips, over lengths and over processes at a time; the row goes into figures."""
+    kind = KINDS[name]
+    own = python if kind.others else Path(sys.executable)
+    model = prepared(name, clips, folder / name, own) if kind.model else None
     long = lengthened(clips, folder)
-    for name, kind in KINDS.items():
-        own = python if kind.others else Path(sys.executable)
-        model = prepared(name, clips, folder / name, own) if kind.model else None
-        (run,) = answered(name, own, [clips], model)
-        cold = sorted([run, *(answered(name, own, [clips[:1]], model)[0] for _ in range(2))], key=first_seconds)[1]
-        together = {}
-        for count in range(1, (os.cpu_count() or 1) + 1):
-            runs = answered(name, own, [clips[:20]] * count, model)
-            together[count] = count * 20 / max(each["wall_seconds"] for each in runs)
-        (grown,) = answered(name, own, [long], model)
-        spent = sum(run["cpu_seconds"])
-        row = {
-            "first_answer_cpu_seconds": cold["first_cpu_seconds"],
-            "first_answer_clock_seconds": cold["first_clock_seconds"],
-            "clips_per_cpu_second": len(clips) / spent,
-            "clips_per_clock_second": len(clips) / run["wall_seconds"],
-            "times_real_time": sum(seconds) / spent,
-            "peak_mb": run["peak_mb"][-1],
-            "packages_bytes": installed(own, kind.packages),
-            "model_bytes": 0 if model is None else size(model),
-            "cpu_seconds_by_clip": run["cpu_seconds"],
-            "cpu_seconds_by_length": grown["cpu_seconds"],
-            "peak_mb_by_length": grown["peak_mb"],
-            "clips_per_second_by_processes": together,
-        }
-        figures["rows"][name] = row
-        print(f"{name}: {row['clips_per_cpu_second']:.1f} clips a second, {row['peak_mb']:.0f} MB", flush=True)
-    return figures
-
-
-def first_seconds(run: Mapping[str, Any]) -> float:
-    """Processor seconds until the first answer."""
-    return float(run["first_cpu_seconds"])
+    (run,) = answered(name, own, [clips + long], model)
+    count = len(clips)
+    spent, grown = run["cpu_seconds"][:count], run["cpu_seconds"][count:]
+    some = clips[: max(1, count // 3)]
+    together = {1: count / sum(run["clock_seconds"][:count])}
+    for processes in range(2, (os.cpu_count() or 1) + 1):
+        runs = answered(name, own, [some] * processes, model)
+        together[processes] = sum(len(some) / sum(each["clock_seconds"]) for each in runs)
+    seconds = [soundfile.info(path).duration for path in clips]
+    row = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "load_average": os.getloadavg()[0],
+        "first_answer_cpu_seconds": run["first_cpu_seconds"],
+        "first_answer_clock_seconds": run["first_clock_seconds"],
+        "clips_per_cpu_second": count / sum(spent),
+        "times_real_time": sum(seconds) / sum(spent),
+        "peak_mb": run["peak_mb"][count - 1],
+        "packages_bytes": installed(own, kind.packages),
+        "model_bytes": 0 if model is None else size(model),
+        "cpu_seconds_by_clip": spent,
+        "cpu_seconds_by_length": grown,
+        "peak_mb_by_length": run["peak_mb"][count:],
+        "clips_per_clock_second_by_processes": together,
+    }
+    about = {
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "clips": count,
+        "audio_seconds": sum(seconds),
+        "lengths": LENGTHS,
+    }
+    rows = figures.get("costs", {}).get("rows", {})
+    figures["costs"] = about | {"rows": rows | {name: row}}
+    print(f"{name}: {row['clips_per_cpu_second']:.1f} clips a second, {row['peak_mb']:.0f} MB", flush=True)
 
 
 def lengthened(clips: list[str], folder: Path) -> list[str]:

@@ -6,9 +6,10 @@ A line after the first answer, and one at the end. Everything is imported by the
 """
 
 import json
-import resource
+import re
 import sys
 import time
+from pathlib import Path
 
 import features
 
@@ -62,6 +63,11 @@ def wav2vec2(model):
     return answer
 
 
+def peak_mb():
+    """The most memory that this process has held; what `resource` says begins with its parent's."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))[1]) * 1024 / 1e6
+
+
 KINDS = {
     "light": lambda model: shipped("light"),
     "default": lambda model: shipped("default"),
@@ -79,15 +85,14 @@ def main():
     answer(asked["clips"][0])
     first = time.process_time()
     print(json.dumps({"first_cpu_seconds": first}), flush=True)
-    spent, peaks = [], []
-    began = time.perf_counter()
+    found = {"cpu_seconds": [], "clock_seconds": [], "peak_mb": []}
     for path in asked["clips"]:
-        before = time.process_time()
+        spent, clock = time.process_time(), time.perf_counter()
         answer(path)
-        spent.append(time.process_time() - before)
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
-    wall = time.perf_counter() - began
-    print(json.dumps({"cpu_seconds": spent, "wall_seconds": wall, "peak_mb": peaks}), flush=True)
+        found["cpu_seconds"].append(time.process_time() - spent)
+        found["clock_seconds"].append(time.perf_counter() - clock)
+        found["peak_mb"].append(peak_mb())
+    print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +23,26 @@ SEED = 0
 Extract = Callable[[Sequence[Utterance], str], Mapping[str, Any]]
 
 
-def measured(utterances: Sequence[Utterance], cap: int, kinds: Sequence[str], extract: Extract) -> dict[str, Any]:
-    """UA of each alternative, per level: by the speakers of a corpus, and on corpora that are left out."""
-    found: dict[str, Any] = {"cap": cap, "seed": SEED, "epochs": learning.EPOCHS, "costs": learning.COSTS}
+def measured(
+    utterances: Sequence[Utterance], cap: int, kinds: Sequence[str], protocols: Sequence[str], extract: Extract
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """UA of each alternative, per level, as it is known: by the speakers of a corpus, and on corpora left out."""
     for corpus in BY_SPEAKER:
-        labels = BY_SPEAKER[corpus][0]
-        own = [u for u in utterances if u.corpus == corpus and u.emotion in labels]
-        if own:
+        own = [u for u in utterances if u.corpus == corpus and u.emotion in BY_SPEAKER[corpus][0]]
+        if corpus in protocols and own:
             table, groups = folds(numbered(own), corpus)
-            rows = learned(table, groups, kinds, extract(own, corpus), "speaker")
-            found[corpus] = {"folds": len(np.unique(groups)), "clips": len(own)} | rows | reused(corpus)
-            tell(corpus, found[corpus])
-    some = capped(utterances, cap)
-    if len({u.corpus for u in some}) > 1:
+            yield corpus, {"clips": len(own), "folds": len(np.unique(groups))} | reused(corpus)
+            for kind, row in learned(table, groups, kinds, partial(extract, own, corpus), "speaker"):
+                yield corpus, {kind: tell(corpus, kind, row)}
+    if "corpora" in protocols:
+        some = capped(utterances, cap)
         table = numbered(some).table(FOUR)
-        rows = learned(table, table.corpora, kinds, extract(some, f"corpora-{cap}"), "collection")
-        counts = {c: int((table.corpora == c).sum()) for c in np.unique(table.corpora)}
-        found["corpora"] = {"clips": counts} | rows | reused("corpora") | {"light": unheard(some)}
-        tell("corpora", found["corpora"])
-    return found
+        counts = {c: int((table.corpora == c).sum()) for c in np.unique(table.corpora).tolist()}
+        yield "corpora", {"clips": counts, "cap": cap} | reused("corpora")
+        if "light" in kinds:
+            yield "corpora", {"light": tell("corpora", "light", unheard(some))}
+        for kind, row in learned(table, table.corpora, kinds, partial(extract, some, f"corpora-{cap}"), "collection"):
+            yield "corpora", {kind: tell("corpora", kind, row)}
 
 
 def numbered(utterances: Sequence[Utterance]) -> Study:
@@ -59,20 +62,21 @@ def capped(utterances: Sequence[Utterance], cap: int) -> list[Utterance]:
     return chosen
 
 
-def learned(table: Table, groups: Any, kinds: Sequence[str], arrays: Mapping[str, Any], level: Level) -> dict[str, Any]:
-    """UA per fold, of clips as they are and standardised by their own speaker or corpus."""
-    rows: dict[str, Any] = {}
-    for kind in kinds:
+def learned(
+    table: Table, groups: Any, kinds: Sequence[str], extract: Callable[[], Mapping[str, Any]], level: Level
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """UA per fold of what can be trained here, of clips as they are and standardised by their own speaker or corpus."""
+    for kind in [kind for kind in kinds if kind in ("egemaps", "compare", "librosa")]:
+        arrays = extract()
+        fits: dict[str, learning.Fit] = {}
         if kind == "librosa":
-            frames = np.split(arrays["frames"], np.cumsum(arrays["lengths"])[:-1])
-            fits = {"plain": learning.network(frames, SEED)}
+            fits["plain"] = learning.network(np.split(arrays["frames"], np.cumsum(arrays["lengths"])[:-1]), SEED)
         else:
-            fits = {name: learning.support_vectors(arrays[kind], name) for name in ("plain", level)}
-        rows[kind] = {
-            name: learning.accuracies(table, learning.held_out(fit, table, groups), groups)
-            for name, fit in fits.items()
-        }
-    return rows
+            fits |= {name: learning.support_vectors(arrays[kind], name) for name in ("plain", level)}
+        row: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}"}
+        for name, fit in fits.items():
+            row[name] = learning.accuracies(table, learning.held_out(fit, table, groups), groups)
+        yield kind, row
 
 
 def reused(name: str) -> dict[str, Any]:
@@ -99,27 +103,14 @@ def unheard(utterances: Sequence[Utterance]) -> dict[str, Any]:
     heard = {str(item["name"]) for item in recognizer.bundle.data}
     own = [u for u in utterances if u.corpus not in heard]
     table = numbered(own).table(FOUR)
-    scores = np.array([[answer[label] for label in FOUR] for answer in map(recognizer_of(recognizer), own)])
+    answers = [recognizer.predict(u.path, start=u.start, end=u.end).probabilities for u in own]
+    scores = np.array([[answer.get(label, 0.0) for label in FOUR] for answer in answers])  # nobody speaks: all alike
     found = learning.accuracies(table, scores, table.corpora)
     return {"from": f"the shipped {recognizer.bundle.name} {recognizer.bundle.version}", "plain": found}
 
 
-def recognizer_of(recognizer: Recognizer) -> Callable[[Utterance], Mapping[str, float]]:
-    """Probabilities of a clip; all alike where nobody is heard to speak."""
-
-    def answer(clip: Utterance) -> Mapping[str, float]:
-        found = recognizer.predict(clip.path, start=clip.start, end=clip.end).probabilities
-        return found or dict.fromkeys(FOUR, 0.25)
-
-    return answer
-
-
-def tell(title: str, rows: Mapping[str, Any]) -> None:
-    """Print the means."""
-    print(f"{title}: UA, mean of folds")
-    for kind, levels in rows.items():
-        if isinstance(levels, dict) and any(isinstance(value, dict) for value in levels.values()):
-            cells = "  ".join(
-                f"{name} {value['mean']:.1%}" for name, value in levels.items() if isinstance(value, dict)
-            )
-            print(f"  {kind:10} {cells}", flush=True)
+def tell(title: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Print the means of a row; the row."""
+    cells = [f"{level} {value['mean']:.1%}" for level, value in row.items() if isinstance(value, dict)]
+    print(f"{title}, {kind}: UA, mean of folds: {', '.join(cells)}", flush=True)
+    return row

@@ -33,10 +33,10 @@ def markdown(figures: Mapping[str, Any], names: Mapping[str, str]) -> str:
 
 def _costs(costs: Mapping[str, Any], names: Mapping[str, str]) -> str:
     lines = [
-        f"{costs['date']}, {costs['machine']}, Python {costs['python']}; load {costs['load_average']:.0f}; "
-        f"{costs['clips']} clips, {costs['audio_seconds']:.0f} s of speech.",
+        f"{costs['machine']}, Python {costs['python']}; {costs['clips']} clips, {costs['audio_seconds']:.0f} s of "
+        f"speech; {', '.join(sorted({row['date'] for row in costs['rows'].values()}))}.",
         "",
-        "| | first answer, s | clips a second | times real time | peak memory, MB | 60 s clip: s, MB | packages, MB "
+        "| | first answer, s | clips a second | times real time | peak memory, MB | 30 s clip: s, MB | packages, MB "
         "| model, MB |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
@@ -104,15 +104,20 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
         spent = row["cpu_seconds_by_clip"]
         totals = [row["first_answer_cpu_seconds"] + sum(spent[1:n]) for n in counts]
         by_files.plot(counts, totals, **look)
-        together = {int(count): speed for count, speed in row["clips_per_second_by_processes"].items()}
+        together = {int(count): speed for count, speed in row["clips_per_clock_second_by_processes"].items()}
         by_processes.plot(list(together), list(together.values()), **look)
     for axes, title, label in (
         (by_length, "one clip", "seconds of the clip"),
         (by_files, "many clips, the start of the process included", "clips"),
     ):
         axes.set(title=title, xlabel=label, ylabel="seconds of the processor", xscale="log", yscale="log")
-    load = f"load {costs['load_average']:.0f}"
-    by_processes.set(title=f"processes at a time ({load})", xlabel="processes", ylabel="clips a second", yscale="log")
+    load = max(row["load_average"] for row in costs["rows"].values())
+    by_processes.set(
+        title=f"processes at a time, by the clock (load up to {load:.0f})",
+        xlabel="processes",
+        ylabel="clips a second",
+        yscale="log",
+    )
     by_processes.set_xticks(range(1, 1 + max(map(int, together))))
     for axes in (by_length, by_files, by_processes):
         axes.grid(alpha=0.25, which="major")
