@@ -67,10 +67,14 @@ def main() -> int:
             dice = random.Random(f"{arguments.seed} {name}")
             figures[name] = killed(*commands[name], folder / name, arguments.kills, dice)
             print(f"{name}: {figures[name]}", flush=True)
-    if arguments.out:
-        about = {"schema": 1, "machine": f"{platform.platform()}, {os.cpu_count()} cores", "seed": arguments.seed}
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(about | figures, indent=2) + "\n", encoding="utf-8")
+            if arguments.out:
+                about = {
+                    "schema": 1,
+                    "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+                    "seed": arguments.seed,
+                }
+                arguments.out.parent.mkdir(parents=True, exist_ok=True)
+                arguments.out.write_text(json.dumps(about | figures, indent=2) + "\n", encoding="utf-8")
     return int(any(entry["different"] for entry in figures.values()))
 
 
