@@ -21,7 +21,7 @@ from serotone.training.strangers import Level, Shrinkage, Table, accuracy_among,
 
 Fit = Callable[[Table, Table], Any]
 
-COSTS = (0.03, 0.3, 3.0)
+COSTS = (0.1, 1.0, 10.0, 100.0)
 """C of the support vector machine, of which the training speakers or corpora choose."""
 
 INNER_FOLDS = 3
