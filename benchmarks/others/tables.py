@@ -42,7 +42,7 @@ def _costs(costs: Mapping[str, Any], names: Mapping[str, str]) -> str:
     ]
     for name, row in costs["rows"].items():
         long = f"{row['cpu_seconds_by_length'][-1]:.2f}, {row['peak_mb_by_length'][-1]:.0f}"
-        model = f"{row['model_bytes'] / 1e6:.1f}" if row["model_bytes"] else "in packages"
+        model = f"{row['model_bytes'] / 1e6:.2f}" if row["model_bytes"] else "in packages"
         cells = (
             f"{row['first_answer_cpu_seconds']:.2f}",
             f"{row['clips_per_cpu_second']:.1f}",
@@ -67,11 +67,12 @@ def _accuracy(found: Mapping[str, Any], names: Mapping[str, str]) -> str:
     for kind, name in names.items():
         cells = [_cell(found[protocol].get(kind)) for protocol in protocols]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines.append("")
     for protocol in protocols:
         for kind, row in found[protocol].items():
             if isinstance(row, Mapping) and "from" in row:
                 of = f", of {row['date']}" if "date" in row else ""
-                lines.append(("" if lines[-1].startswith("-") else "\n") + f"- {protocol}, `{kind}`: {row['from']}{of}")
+                lines.append(f"- {protocol}, `{kind}`: {row['from']}{of}")
     return "\n".join(lines)
 
 
@@ -90,7 +91,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     matplotlib.rcParams["svg.fonttype"] = "none"
     matplotlib.rcParams["svg.hashsalt"] = "serotone"
@@ -100,7 +101,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
         colour, marker = LOOKS[name]
         look = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.2, "label": name}
         by_length.plot(costs["lengths"], row["cpu_seconds_by_length"], **look)
-        counts = [n for n in (1, 2, 5, 10, 20, 40, 60, 100) if n <= costs["clips"]]
+        counts = [n for n in (1, 3, 10, 30, 100) if n <= costs["clips"]]
         spent = row["cpu_seconds_by_clip"]
         totals = [row["first_answer_cpu_seconds"] + sum(spent[1:n]) for n in counts]
         by_files.plot(counts, totals, **look)
@@ -108,19 +109,21 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
         by_processes.plot(list(together), list(together.values()), **look)
     for axes, title, label in (
         (by_length, "one clip", "seconds of the clip"),
-        (by_files, "many clips, the start of the process included", "clips"),
+        (by_files, "from the start on", "clips"),
     ):
         axes.set(title=title, xlabel=label, ylabel="seconds of the processor", xscale="log", yscale="log")
     load = max(row["load_average"] for row in costs["rows"].values())
-    by_processes.set(
-        title=f"processes at a time, by the clock (load up to {load:.0f})",
-        xlabel="processes",
-        ylabel="clips a second",
-        yscale="log",
-    )
+    by_processes.set(title=f"several processes (load up to {load:.0f})", xlabel="processes", yscale="log")
+    by_processes.set(ylabel="clips a second of the clock")
+    by_length.set_xticks(costs["lengths"])
+    by_files.set_xticks(counts)
     by_processes.set_xticks(range(1, 1 + max(map(int, together))))
     for axes in (by_length, by_files, by_processes):
         axes.grid(alpha=0.25, which="major")
         axes.spines[["top", "right"]].set_visible(False)
+        axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     by_length.legend(frameon=False, fontsize=9)
     picture.savefig(path, metadata={"Date": None})
