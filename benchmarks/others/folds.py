@@ -11,7 +11,6 @@ from typing import Any
 import learning
 import numpy as np
 
-from serotone import Recognizer
 from serotone.corpora import Utterance
 from serotone.emotions import merged
 from serotone.recipes import load
@@ -39,8 +38,6 @@ def measured(
         table = numbered(some).table(FOUR)
         counts = {c: int((table.corpora == c).sum()) for c in np.unique(table.corpora).tolist()}
         yield "corpora", {"clips": counts, "cap": cap} | reused("corpora")
-        if "light" in kinds:
-            yield "corpora", {"light": tell("corpora", "light", unheard(some))}
         for kind, row in learned(table, table.corpora, kinds, partial(extract, some, f"corpora-{cap}"), "collection"):
             yield "corpora", {kind: tell("corpora", kind, row)}
 
@@ -88,25 +85,15 @@ def reused(name: str) -> dict[str, Any]:
             continue
         kept = json.loads(path.read_text(encoding="utf-8"))
         about = {"from": f"results/strangers/{path.name}", "date": kept["date"]}
-        if name == "corpora":
+        if "levels" in kept:
+            found[kind] = about | {level: kept["levels"][level]["ua_among_four"] for level in ("plain", "collection")}
+        elif name == "corpora":
             found[kind] = about | {level: kept["ua"][level] for level in ("plain", "collection")}
         else:
             strength = kept["strengths"][0] if "strengths" in kept else 0.01
             rows = {level: kept["rows"][f"{level}, {strength:g}"] for level in ("plain", "speaker")}
             found[kind] = about | {level: {"mean": row["ua_mean_of_folds"]} for level, row in rows.items()}
     return found
-
-
-def unheard(utterances: Sequence[Utterance]) -> dict[str, Any]:
-    """UA of the shipped `light` on the corpora that it was not trained on."""
-    recognizer = Recognizer("light", threads=1)
-    heard = {str(item["name"]) for item in recognizer.bundle.data}
-    own = [u for u in utterances if u.corpus not in heard]
-    table = numbered(own).table(FOUR)
-    answers = [recognizer.predict(u.path, start=u.start, end=u.end).probabilities for u in own]
-    scores = np.array([[answer.get(label, 0.0) for label in FOUR] for answer in answers])  # nobody speaks: all alike
-    found = learning.accuracies(table, scores, table.corpora)
-    return {"from": f"the shipped {recognizer.bundle.name} {recognizer.bundle.version}", "plain": found}
 
 
 def tell(title: str, kind: str, row: dict[str, Any]) -> dict[str, Any]:

@@ -81,8 +81,11 @@ def _cell(row: Mapping[str, Any] | None) -> str:
         return "not run"
     plain = row["plain"]
     adapted = next((value for level, value in row.items() if level in ("speaker", "collection")), None)
-    if "from" in row and "mean" in plain and "date" not in row:  # some corpora alone
-        return ", ".join(f"{corpus} {value:.1%}" for corpus, value in plain.items() if corpus != "mean")
+    if "mean" not in plain:  # some corpora alone
+        return ", ".join(
+            f"{corpus} {100 * value:.1f}" + (f" / {100 * adapted[corpus]:.1f}" if adapted else "")
+            for corpus, value in plain.items()
+        )
     return f"{100 * plain['mean']:.1f}" + (f" / {100 * adapted['mean']:.1f}" if adapted else "")
 
 
@@ -109,7 +112,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
         by_processes.plot(list(together), list(together.values()), **look)
     for axes, title, label in (
         (by_length, "one clip", "seconds of the clip"),
-        (by_files, "from the start on", "clips"),
+        (by_files, "start and clips", "clips"),
     ):
         axes.set(title=title, xlabel=label, ylabel="seconds of the processor", xscale="log", yscale="log")
     load = max(row["load_average"] for row in costs["rows"].values())
@@ -121,6 +124,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     for axes in (by_length, by_files, by_processes):
         axes.grid(alpha=0.25, which="major")
         axes.spines[["top", "right"]].set_visible(False)
+        axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.xaxis.set_minor_locator(ticker.NullLocator())
