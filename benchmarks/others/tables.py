@@ -129,5 +129,5 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
         axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         axes.yaxis.set_minor_formatter(ticker.NullFormatter())
-    by_length.legend(frameon=False, fontsize=9)
+    picture.legend(*by_length.get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     picture.savefig(path, metadata={"Date": None})
