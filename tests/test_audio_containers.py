@@ -133,7 +133,7 @@ def test_container_without_sound(tmp_path):
         for _ in range(5):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")))
         file.mux(stream.encode(None))
-    with pytest.raises(AudioFormatError, match=r"silent-film\.mp4.*no sound"):
+    with pytest.raises(AudioFormatError, match=r"silent-film\.mp4.*no audio"):
         audio.read(path)
 
 

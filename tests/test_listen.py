@@ -217,8 +217,11 @@ class InputStream:
     def end_when_all_is_taken(self):
         cells = (cell.cell_contents for cell in self.callback.__closure__)
         (line,) = (cell.line for cell in cells if hasattr(cell, "line"))
-        while line.waiting_seconds:
+        waits = True
+        while waits:
             time.sleep(0.05)
+            with line._changed:
+                waits = bool(line._waiting)  # what was lost, too
         os.kill(os.getpid(), signal.SIGINT)
 
     def close(self):
