@@ -256,7 +256,7 @@ def break_off(handler: Handler) -> bool:
 
 
 FAULTS: dict[str, tuple[Callable[[], bytes], dict[str, object], str]] = {
-    "no parts": (archive, {"ranges": False}, "does not send parts of a file"),
+    "no parts": (archive, {"ranges": False}, "cannot send parts of a file"),
     "no zip": (lambda: bytes(100_000), {}, "the archive arrived damaged"),
     "cut short": (lambda: archive()[:-3000], {}, "the archive arrived damaged"),
     "wrong CRC": (damaged, {}, "the archive arrived damaged"),

@@ -210,6 +210,7 @@ worker.main()
 
 
 def test_a_file_that_kills_or_holds_its_worker_is_one_error(toy, calls, tmp_path, monkeypatch):
+    program = pool.PROGRAM
     monkeypatch.setattr(pool, "PROGRAM", DEADLY)
     loaded, terms = terms_of(str(toy), time_limit=4.0)
     tally = score(find([str(calls)]), tmp_path / "out", loaded, terms, Place(jobs=2))
@@ -219,6 +220,13 @@ def test_a_file_that_kills_or_holds_its_worker_is_one_error(toy, calls, tmp_path
     assert "is not heard within 4 s" in messages["long.flac"]
     quiet = {"angry.wav", "odd-\\xff.wav", "silent.wav"}
     assert {Path(row["name"]).name for row in table(tmp_path / "out")} == quiet
+
+    mark = tmp_path / "killed"  # by the first process, while it starts
+    die_once = f"import os, pathlib\nmark = pathlib.Path({str(mark)!r})\nif not mark.exists():\n"
+    die_once += " mark.touch(); os.kill(os.getpid(), 9)\n"
+    monkeypatch.setattr(pool, "PROGRAM", die_once + program)
+    assert score(find([str(calls / "angry.wav")]), tmp_path / "again", loaded, terms, Place(jobs=1)).answered == 1
+    assert mark.exists()
 
     monkeypatch.setattr(pool, "PROGRAM", "raise SystemExit(3)")
     with pytest.raises(RunError, match="could not start \\(exit status 3\\)"):

@@ -70,12 +70,34 @@ class Worker:
         self._end()
 
     def _started(self) -> subprocess.Popen[str]:
-        """The process, which is new where there is none."""
+        """The process, which is new where there is none; one that is killed while it starts is started again."""
+        for attempt in range(1, TRIES + 1):
+            if self._process is not None:
+                return self._process
+            process = self._launched()
+            try:
+                greeting = json.loads(self._ask(process, self._terms.to_json(), START_SECONDS))
+                break
+            except _DiedError as error:
+                self._end()
+                if attempt == TRIES or self._late:
+                    raise RunError(
+                        f"a worker process could not start ({error}); serotone predict on one file may say why"
+                    ) from error
+        if FATAL in greeting:
+            raise RunError(f"no worker can hear anything: {greeting[FATAL]}")
+        if greeting[READY] != self._terms.version:
+            raise RunError(
+                f"a worker has serotone {greeting[READY]}, the driver {self._terms.version}; "
+                "install one version everywhere"
+            )
+        return process
+
+    def _launched(self) -> subprocess.Popen[str]:
+        """A new process, which has not been asked yet."""
         with self._lock:
             if self._closed:
                 raise RunError("scoring was stopped")
-            if self._process is not None:
-                return self._process
             self._process = process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, *map(os.path.abspath, sys.path)],
                 stdin=subprocess.PIPE,
@@ -84,19 +106,6 @@ class Worker:
                 text=True,
                 encoding="utf-8",
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
-        try:
-            greeting = json.loads(self._ask(process, self._terms.to_json(), START_SECONDS))
-        except _DiedError as error:
-            raise RunError(
-                f"a worker process could not start ({error}); serotone predict on one file may say why"
-            ) from error
-        if FATAL in greeting:
-            raise RunError(f"no worker can hear anything: {greeting[FATAL]}")
-        if greeting[READY] != self._terms.version:
-            raise RunError(
-                f"a worker has serotone {greeting[READY]}, the driver {self._terms.version}; "
-                "install one version everywhere"
             )
         return process
 
