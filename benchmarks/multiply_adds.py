@@ -36,7 +36,7 @@ from serotone.recognition.bundle import MODEL, load_bundle
 from serotone.recognition.session import start_session
 from serotone.recognition.squeeze import squeezed
 from serotone.training.export import glides
-from serotone.training.quantise import integer_products, to_grid
+from serotone.training.quantise import grouped_weights, integer_products, to_grid
 
 CALLS = 12
 BATCHES = (1, 4)
@@ -85,7 +85,7 @@ def by_channel(graph: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a graph whose stored weights have one scale per output channel, rounded anew where they have more."""
     model = copy.deepcopy(graph)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    for name in [each.removesuffix(".shape") for each in stored if each.removesuffix(".shape") + ".int8" in stored]:
+    for name in grouped_weights(model):
         integers, scales, shape = (
             numpy_helper.to_array(stored[f"{name}.{part}"]) for part in ("int8", "scale", "shape")
         )

@@ -31,7 +31,7 @@ from serotone.training.calibrate import fit_temperature
 from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
 from serotone.training.fit import load_weights
-from serotone.training.quantise import rounded
+from serotone.training.quantise import as_bundled
 from serotone.training.solving import Memory, terms_of, vectors_of, vectors_of_copies
 from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
@@ -111,8 +111,7 @@ def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[list[dict[
     system = build_system(recipe, 2)
     with tempfile.TemporaryDirectory() as folder:
         load_weights(system, recipe, Path(folder))
-    if recipe.bundle.precision == "int8":
-        system = rounded(system, recipe.bundle.scale_group)
+    system = as_bundled(system, recipe.bundle)
     clips = material.clips([u.id for u in utterances])
     memory: Memory = {}
     clean = dict(vectors_of(system, recipe, clips, memory))

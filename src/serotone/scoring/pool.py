@@ -71,9 +71,9 @@ class Worker:
 
     def _started(self) -> subprocess.Popen[str]:
         """The process, which is new where there is none; one that is killed while it starts is started again."""
+        if self._process is not None:
+            return self._process
         for attempt in range(1, TRIES + 1):
-            if self._process is not None:
-                return self._process
             process = self._launched()
             try:
                 greeting = json.loads(self._ask(process, self._terms.to_json(), START_SECONDS))

@@ -31,7 +31,7 @@ from serotone.training.build import build_system
 from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
 from serotone.training.pretrained import Loaded, load_pretrained
-from serotone.training.quantise import rounded
+from serotone.training.quantise import as_bundled
 from serotone.training.rates import rate
 from serotone.training.solving import table_of, vectors_of
 from serotone.training.strangers import Shrinkage, Table, at_level
@@ -118,8 +118,7 @@ def teacher_of(choice: Distil) -> tuple[System, Recipe, Loaded]:
             f"distil.teacher {recipe.name} has no pretrained weights to teach; name a recipe with weights"
         )
     loaded = load_pretrained(system.encoder, recipe.weights)
-    system = rounded(system, recipe.bundle.scale_group) if recipe.bundle.precision == "int8" else system
-    return system.eval(), recipe, loaded
+    return as_bundled(system, recipe.bundle).eval(), recipe, loaded
 
 
 def taught(

@@ -19,7 +19,7 @@ from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import Bundle, load_bundle, write_manifest
 from serotone.recognition.session import start_session
 from serotone.training.build import build_system
-from serotone.training.quantise import compact, integer_products, rounded
+from serotone.training.quantise import as_bundled, compact, integer_products
 from serotone.training.solving import write_adaptation
 from serotone.training.strangers import Fitted, Level
 
@@ -57,8 +57,7 @@ def export(
         BundleError: The exported graph does not agree with the system to 1e-4 in probability, or 8-bit products change
             its answers by more than .1.
     """
-    if recipe.bundle.precision == "int8":
-        system = rounded(system, recipe.bundle.scale_group)
+    system = as_bundled(system, recipe.bundle)
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)

@@ -35,7 +35,7 @@ from serotone.training.loggers import following
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
-from serotone.training.quantise import rounded
+from serotone.training.quantise import as_bundled
 from serotone.training.solving import Memory, solve, table_of, vectors_of, vectors_of_copies
 from serotone.training.strangers import Table
 from serotone.training.versions import record
@@ -177,8 +177,7 @@ def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, s
             return taught(recipe, train, folder, labels=material.labels, corpora=corpora, speakers=speakers)
 
         curve = distil(system, recipe, train, by_teacher, folder, seed=seed)
-    if recipe.bundle.precision == "int8":
-        system = rounded(system, recipe.bundle.scale_group)  # heads are fitted on what the bundle will compute
+    system = as_bundled(system, recipe.bundle)  # heads are fitted on what the bundle will compute
     solve(system, recipe, training_table(recipe, system, train, material), folder)
     writing.write_training(folder, curve, step=0, monitor=recipe.monitor, score=None)
     return system

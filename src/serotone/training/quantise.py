@@ -23,6 +23,7 @@ from torch import nn
 
 from serotone.errors import BundleError
 from serotone.modeling.system import System
+from serotone.recipes.schema import BundleChoice
 
 LEVELS = 127
 """Steps on each side of 0."""
@@ -76,6 +77,11 @@ def rounded(system: System, group: int | None = None) -> System:
     return whole
 
 
+def as_bundled(system: System, bundle: BundleChoice) -> System:
+    """The system as a recipe's bundle computes: a rounded copy where its weights are of 8 bits, else itself."""
+    return rounded(system, bundle.scale_group) if bundle.precision == "int8" else system
+
+
 def compact(graph: onnx.ModelProto, system: System, group: int | None = None) -> onnx.ModelProto:
     """A copy of a system's exported graph that stores the encoder's weights as int8 and expands them when it is loaded.
 
@@ -124,6 +130,13 @@ def _expanding(name: str, *, grouped: bool) -> list[onnx.NodeProto]:
     ]
 
 
+def grouped_weights(graph: onnx.ModelProto) -> list[str]:
+    """Names of the weights that :func:`compact` stored with a scale for each group."""
+    stored = {tensor.name for tensor in graph.graph.initializer}
+    names = (name.removesuffix(".shape") for name in stored if name.endswith(".shape"))
+    return sorted(name for name in names if f"{name}.int8" in stored)
+
+
 def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of a graph that :func:`compact` made whose matrix products multiply integers, and add them up exactly.
 
@@ -137,7 +150,7 @@ def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
     """
     model = copy.deepcopy(graph)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    if any(f"{name}.int8" in stored and f"{name}.shape" in stored for name in {n.rsplit(".", 1)[0] for n in stored}):
+    if grouped_weights(graph):
         raise BundleError("groups of weights have scales of their own; export with bundle.scale_group=null")
     constants = {"least": np.float32(1e-20), "levels": np.float32(LEVELS), "middle": np.float32(128)}
     model.graph.initializer.extend(numpy_helper.from_array(np.array(v), f"step.{k}") for k, v in constants.items())
