@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile
 
+from machine import machine
 from serotone.corpora import Utterance, parse_corpora
 from serotone.files import write_json
 
@@ -181,7 +182,7 @@ def costs(figures: dict[str, Any], name: str, clips: list[str], folder: Path, py
         "clips_per_clock_second_by_processes": together,
     }
     about = {
-        "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "python": platform.python_version(),
         "clips": count,
         "audio_seconds": sum(seconds),

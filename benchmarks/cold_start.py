@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from machine import machine
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -64,7 +66,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "clip": clip.name,
             "cache_dropped": dropped,

@@ -9,13 +9,14 @@ bundles and compiled bytecode included.
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from machine import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = {"pip", "setuptools", "wheel"}
@@ -62,7 +63,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "site_packages_mb": total_mb,
             "packages": {name: size / 1e6 for name, size in sorted(sizes.items())},

@@ -12,7 +12,6 @@ import argparse
 import io
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -29,6 +28,7 @@ import onnxruntime  # noqa: E402
 import torch  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
+from machine import machine  # noqa: E402
 from serotone.modeling.exported import exported  # noqa: E402
 from serotone.modeling.frontends import LogMel  # noqa: E402
 from serotone.options.frontends import LogMelOptions  # noqa: E402
@@ -112,7 +112,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "versions": {module.__name__: module.__version__ for module in (torch, onnxruntime, librosa, np)},
             "seconds": arguments.seconds,
             "batch": arguments.batch,

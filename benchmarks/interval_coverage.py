@@ -26,6 +26,7 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from scipy import stats  # noqa: E402
 
+from machine import machine  # noqa: E402
 from serotone.statistics import Interval, Metric  # noqa: E402
 from serotone.statistics.answers import Tally, score, scores_by_speaker  # noqa: E402
 from serotone.statistics.intervals import (  # noqa: E402
@@ -89,7 +90,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "corpora": arguments.corpora,
             "resamples": arguments.resamples,

@@ -12,7 +12,6 @@ rows of Parquet. Exit status 1 where one does not. `make test` has short version
 import argparse
 import json
 import os
-import platform
 import random
 import shutil
 import signal
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from pyarrow import dataset
 
+from machine import machine
 from serotone.corpora import synthetic
 
 FILES = ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json")
@@ -70,7 +70,7 @@ def main() -> int:
             if arguments.out:
                 about = {
                     "schema": 1,
-                    "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+                    "machine": machine(),
                     "seed": arguments.seed,
                 }
                 arguments.out.parent.mkdir(parents=True, exist_ok=True)

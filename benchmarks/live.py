@@ -31,6 +31,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from machine import busy_machine
 from serotone import Recognizer, audio
 from serotone.corpora.voice import speak
 from serotone.recognition.stream import UPDATE_SECONDS
@@ -52,7 +53,7 @@ def main() -> int:
 
     figures: dict[str, object] = {
         "schema": 1,
-        "machine": f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start",
+        "machine": busy_machine(),
         "python": platform.python_version(),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -17,7 +17,6 @@ import argparse
 import copy
 import json
 import os
-import platform
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -31,6 +30,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from machine import busy_machine
 from serotone import audio
 from serotone.recognition.bundle import MODEL, load_bundle
 from serotone.recognition.session import start_session
@@ -65,7 +65,7 @@ def main() -> None:
     kinds, shapes = profile(graphs["as it is"], window)
     figures: dict[str, Any] = {
         "schema": 1,
-        "machine": f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start",
+        "machine": busy_machine(),
         "onnxruntime": onnxruntime.__version__,
         "bundle": f"{bundle.name} {bundle.version}",
         "window_seconds": bundle.window_seconds,

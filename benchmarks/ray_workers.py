@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from machine import machine
 from serotone.corpora import Utterance, parse_corpora
 from serotone.experiments.executors import Place, Work, run
 from serotone.experiments.planning import plan
@@ -118,7 +119,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "recipe": arguments.recipe,

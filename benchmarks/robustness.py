@@ -50,6 +50,7 @@ from typing import Any
 from conditions.clips import Clip, of_speakers, read_clips, sample
 from conditions.scores import Answer, condition_scores, doubt, groups, non_speech_scores, share, shared_labels, ua
 from conditions.suite import Source, as_recorded, conditions, non_speech
+from machine import machine
 from serotone import Recognizer, SerotoneError
 from serotone.errors import SerotoneWarning
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -202,7 +203,7 @@ def main() -> int:
             "labels": list(bundle.labels),
         },
         "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.platform()}, {os.cpu_count()} cores, 1 thread",
+        "machine": f"{machine()}, 1 thread",
         "versions": {"python": platform.python_version()} | {name: installed(name) for name in PACKAGES},
         "seed": arguments.seed,
         "speakers": speakers,

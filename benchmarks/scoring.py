@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from machine import machine
 from serotone.scoring import pool
 from serotone.scoring.folder import ERRORS, Folder, schema
 from serotone.scoring.inputs import find
@@ -96,7 +97,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "prices": {"core_hour_dollars": arguments.core_hour, "gigabyte_month_dollars": arguments.gigabyte_month},
             "cases": cases,

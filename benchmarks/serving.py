@@ -45,6 +45,7 @@ import psutil
 import soundfile
 from websockets.sync.client import connect
 
+from machine import busy_machine
 from serotone import Recognizer, audio
 from serotone.corpora.voice import speak
 
@@ -93,7 +94,7 @@ def main() -> int:
     arguments = parser.parse_args()
     figures: dict[str, object] = {
         "schema": 1,
-        "machine": f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start",
+        "machine": busy_machine(),
         "python": platform.python_version(),
         "bundle": arguments.bundle,
         "workers": arguments.workers,

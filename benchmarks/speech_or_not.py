@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from machine import machine
 from serotone import audio
 from serotone.corpora.synthetic import EMOTIONS
 from serotone.corpora.voice import speak
@@ -70,7 +71,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "speech": "real" if arguments.data else "synthetic",
             "share_with_speech": found,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from machine import machine
 from serotone import Recognizer
 
 WARM_UP_CLIPS = 500
@@ -76,7 +77,7 @@ def main() -> int:
     if arguments.out:
         figures = {
             "schema": 1,
-            "machine": f"{platform.platform()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "python": platform.python_version(),
             "bundle": arguments.bundle,
             "files": len(files),
