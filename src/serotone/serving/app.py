@@ -30,7 +30,7 @@ from serotone.serving.metrics import Counted, Metrics
 from serotone.serving.pool import Pool
 from serotone.serving.problems import ProblemError
 from serotone.serving.profiles import NAME
-from serotone.serving.service import Service
+from serotone.serving.service import Service, Wish
 from serotone.serving.streams import Streams
 from serotone.serving.uploads import Upload, received
 
@@ -161,6 +161,22 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
 
 def _add_recognition(app: FastAPI, desk: Desk) -> None:
     service = desk.service
+    one_recording: dict[str, Any] = {
+        "responses": schemas.problems(400, 404, 408, 422, 503),
+        "openapi_extra": schemas.recordings(several=False),
+        "tags": ["recognition"],
+    }
+
+    async def asked(
+        request: Request,
+        options: schemas.ApartOptions,
+        call: Callable[[Recognizer, Upload, Wish, threading.Event], Answer],
+    ) -> tuple[Recognizer, Answer]:
+        """The recogniser that is asked for, and what a call with it makes of the recording in the request."""
+        recognizer = service.recognizer(options.bundle, options.profile)
+        async with desk.taken(request, most=1, name=options.name) as (upload,):
+            wish = options.wish()
+            return recognizer, await desk.answer(request, lambda cancelled: call(recognizer, upload, wish, cancelled))
 
     def told(recognizer: Recognizer, prediction: Prediction) -> dict[str, object]:
         """An answer as it is sent; it is counted."""
@@ -169,36 +185,16 @@ def _add_recognition(app: FastAPI, desk: Desk) -> None:
         desk.metrics.answers.labels(bundle.name, str(prediction.profile is not None).lower()).inc()
         return {**prediction.to_dict(), "non_commercial": bundle.non_commercial}
 
-    @app.post(
-        "/v1/recognize",
-        response_model=schemas.Recognition,
-        responses=schemas.problems(400, 404, 408, 422, 503),
-        openapi_extra=schemas.recordings(several=False),
-        tags=["recognition"],
-    )
+    @app.post("/v1/recognize", response_model=schemas.Recognition, **one_recording)
     async def recognize(request: Request, options: Annotated[schemas.RecognizeOptions, Query()]) -> Response:
         """The emotion of a recording: the body itself, or a form with a part named `file`."""
-        recognizer = service.recognizer(options.bundle, options.profile)
-        async with desk.taken(request, most=1, name=options.name) as (upload,):
-            prediction = await desk.answer(
-                request, lambda cancelled: service.predict(recognizer, upload, options.wish(), cancelled)
-            )
+        recognizer, prediction = await asked(request, options, service.predict)
         return JSONResponse(told(recognizer, prediction))
 
-    @app.post(
-        "/v1/recognize/channels",
-        response_model=schemas.Recognitions,
-        responses=schemas.problems(400, 404, 408, 422, 503),
-        openapi_extra=schemas.recordings(several=False),
-        tags=["recognition"],
-    )
+    @app.post("/v1/recognize/channels", response_model=schemas.Recognitions, **one_recording)
     async def recognize_apart(request: Request, options: Annotated[schemas.ApartOptions, Query()]) -> Response:
         """The emotion of each channel of a recording apart, such as the two sides of a call."""
-        recognizer = service.recognizer(options.bundle, options.profile)
-        async with desk.taken(request, most=1, name=options.name) as (upload,):
-            predictions = await desk.answer(
-                request, lambda cancelled: service.predict_apart(recognizer, upload, options.wish(), cancelled)
-            )
+        recognizer, predictions = await asked(request, options, service.predict_apart)
         return JSONResponse({"schema": SCHEMA, "predictions": [told(recognizer, found) for found in predictions]})
 
     @app.get("/v1/bundles", response_model=schemas.Bundles, responses=schemas.problems(), tags=["recognition"])
