@@ -27,19 +27,12 @@ from serotone.scoring import pool
 from serotone.scoring.inputs import find
 from serotone.scoring.scoring import Place, score, terms_of
 from serotone.scoring.terms import Outcome
-from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_adaptable_bundle, tone
+from toy_bundle import LABELS, SAMPLE_RATE, buzz, tone
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
 from pyarrow import dataset  # noqa: E402
 
 ROW_PROBABILITIES = [f"p_{label}" for label in LABELS]
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_adaptable_bundle(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +60,9 @@ def table(out, name="clips"):
     )
 
 
-def expected(toy, paths, *, timeline=False, **part):
+def expected(adaptable, paths, *, timeline=False, **part):
     """The same rows by the recogniser in this process, as Parquet keeps them."""
-    recognizer = Recognizer(toy)
+    recognizer = Recognizer(adaptable)
     found = []
     for path in sorted(map(str, paths)):
         for prediction in Part(**part).each(path, recognizer.predict, timeline=timeline):
@@ -88,17 +81,17 @@ def good(calls):
 # Rows -----------------------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_those_of_predict_and_a_second_command_does_nothing(toy, calls, tmp_path, monkeypatch):
+def test_rows_are_those_of_predict_and_a_second_command_does_nothing(adaptable, calls, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    first = command(calls, "--bundle", toy, "--out", out, "--jobs", 2, "--embeddings")
+    first = command(calls, "--bundle", adaptable, "--out", out, "--jobs", 2, "--embeddings")
     assert first.exit_code == 1, first.output
     assert f"{out}: 5 recordings answered, 1 failed" in first.output
     found = table(out)
     embeddings = [row.pop("embedding") for row in found]
-    assert found == expected(toy, good(calls))
+    assert found == expected(adaptable, good(calls))
     by_name = {Path(row["name"]).name: embedding for row, embedding in zip(found, embeddings, strict=True)}
     assert by_name["silent.wav"] is None
-    hearing = Recognizer(toy).hear(calls / "long.flac")
+    hearing = Recognizer(adaptable).hear(calls / "long.flac")
     weights = [row.weight for row in hearing.answering]
     assert len(weights) > 1
     assert by_name["long.flac"] == pytest.approx(weights @ hearing.embeddings / np.sum(weights), rel=2**-12)
@@ -109,26 +102,26 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(toy, calls,
     (part,) = (out / "clips").iterdir()
     about = json.loads(pa.parquet.read_schema(part).metadata[b"serotone"])
     assert about == json.loads((out / "score.json").read_text())
-    assert about["bundle"]["sha256"] == Recognizer(toy).bundle.sha256
+    assert about["bundle"]["sha256"] == Recognizer(adaptable).bundle.sha256
     assert about["options"]["embeddings"] is True
 
     monkeypatch.setattr(pool, "PROGRAM", "raise SystemExit('nothing is to be heard')")
     monkeypatch.chdir(calls)
-    second = command(".", "--bundle", toy, "--out", out, "--embeddings")  # however the folder is called
+    second = command(".", "--bundle", adaptable, "--out", out, "--embeddings")  # however the folder is called
     assert second.exit_code == 1
     assert "5 of 6 recordings are answered, 1 failed; 0 to do" in second.output
     assert sorted(path.name for path in out.rglob("*.parquet")) == ["part-000000.parquet"] * 2
 
     for changed, words in {
-        ("--bundle", toy): "was made with --embeddings True, and this command has --embeddings False",
-        ("--bundle", toy, "--embeddings", "--strict"): "was made with --strict False",
+        ("--bundle", adaptable): "was made with --embeddings True, and this command has --embeddings False",
+        ("--bundle", adaptable, "--embeddings", "--strict"): "was made with --strict False",
         ("--bundle", "light", "--embeddings"): "was made with bundle name toy, and this command has bundle name light",
     }.items():
         refused = command(calls, "--out", out, *changed)
         assert refused.exit_code == 1
         assert words in " ".join(refused.output.split())
     with held(out):
-        busy = command(calls, "--bundle", toy, "--out", out, "--embeddings")
+        busy = command(calls, "--bundle", adaptable, "--out", out, "--embeddings")
     assert busy.exit_code == 1
     assert "another serotone process is running here" in busy.output
 
@@ -145,18 +138,18 @@ def test_an_embedding_takes_little_more_than_two_bytes_a_number(tmp_path):
     assert all(kept[str(number)] == vector.tolist() for number, vector in enumerate(vectors))
 
 
-def test_segments_channels_and_stretches(toy, calls, tmp_path, monkeypatch):
+def test_segments_channels_and_stretches(adaptable, calls, tmp_path, monkeypatch):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text(f"path,start,end\n{calls / 'long.flac'},2,\n{calls / 'long.flac'},0.5,7.25\ngone.wav,,\n")
-    loaded, terms = terms_of(str(toy), timeline=True, part=Part(apart=True))
+    loaded, terms = terms_of(str(adaptable), timeline=True, part=Part(apart=True))
     recordings = find(["-", str(manifest), "-"], listing=f"{calls / 'two.wav'}\n".encode())
     assert len(recordings) == 4
     tally = score(recordings, tmp_path / "out", loaded, terms, Place(jobs=1))
     assert (tally.answered, tally.failed) == (3, 1)
     found = table(tmp_path / "out", "segments")
-    heard = expected(toy, [calls / "two.wav"], timeline=True, apart=True)
+    heard = expected(adaptable, [calls / "two.wav"], timeline=True, apart=True)
     for start, end in ((0.5, 7.25), (2.0, None)):
-        stretch = expected(toy, [calls / "long.flac"], timeline=True, start=start, end=end)
+        stretch = expected(adaptable, [calls / "long.flac"], timeline=True, start=start, end=end)
         name = f"{calls / 'long.flac'}#t={start:g}{'' if end is None else f',{end:g}'}"
         heard += [row | {"name": name} for row in stretch]
     assert found == sorted(heard, key=lambda row: (row["name"], row["channel"] or 0, row["start"]))
@@ -209,10 +202,10 @@ worker.main()
 """
 
 
-def test_a_file_that_kills_or_holds_its_worker_is_one_error(toy, calls, tmp_path, monkeypatch):
+def test_a_file_that_kills_or_holds_its_worker_is_one_error(adaptable, calls, tmp_path, monkeypatch):
     program = pool.PROGRAM
     monkeypatch.setattr(pool, "PROGRAM", DEADLY)
-    loaded, terms = terms_of(str(toy), time_limit=4.0)
+    loaded, terms = terms_of(str(adaptable), time_limit=4.0)
     tally = score(find([str(calls)]), tmp_path / "out", loaded, terms, Place(jobs=2))
     assert (tally.answered, tally.failed) == (3, 3)
     messages = {Path(row["name"]).name: row["message"] for row in table(tmp_path / "out", "errors")}
@@ -254,11 +247,11 @@ main()
 """
 
 
-def test_killed_drivers_and_workers_lose_and_double_nothing(toy, many, tmp_path):
+def test_killed_drivers_and_workers_lose_and_double_nothing(adaptable, many, tmp_path):
     psutil = pytest.importorskip("psutil")
     dice = random.Random(4)
     out = tmp_path / "out"
-    arguments = [sys.executable, "-c", DRIVER, "score", many, "--bundle", toy, "--out", out, "--jobs", "2"]
+    arguments = [sys.executable, "-c", DRIVER, "score", many, "--bundle", adaptable, "--out", out, "--jobs", "2"]
     for last in (False, False, True):
         driver = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env())
         parts = len(list(out.rglob("*.parquet")))
@@ -273,7 +266,7 @@ def test_killed_drivers_and_workers_lose_and_double_nothing(toy, many, tmp_path)
                 driver.kill()
         output = driver.communicate(timeout=120)[0]
     assert driver.returncode == 1, output
-    assert table(out) == expected(toy, [path for path in many.iterdir() if path.stem not in ("07", "41")])
+    assert table(out) == expected(adaptable, [path for path in many.iterdir() if path.stem not in ("07", "41")])
     assert [Path(row["name"]).stem for row in table(out, "errors")] == ["07", "41"]
     assert not [path for path in out.rglob(".*") if path.name.endswith(".tmp")]
 
@@ -291,25 +284,25 @@ def small_disk(folder, options):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(toy, many, tmp_path):
+def test_a_full_disk_is_a_clear_error_and_leaves_nothing_half_written(adaptable, many, tmp_path):
     with small_disk(tmp_path / "disk", "size=64k") as disk:
         out = disk / "out"
-        assert command(many / "07.wav", "--bundle", toy, "--out", out).exit_code == 1
+        assert command(many / "07.wav", "--bundle", adaptable, "--out", out).exit_code == 1
         with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
             while True:
                 ballast.write(bytes(1 << 10))
-        full = command(many, "--bundle", toy, "--out", out, "--jobs", 1)
+        full = command(many, "--bundle", adaptable, "--out", out, "--jobs", 1)
         assert full.exit_code == 1
         assert re.search(r"error: .*out/clips/part-000000.parquet: .*[Nn]o space left", " ".join(full.output.split()))
         assert [path.parent.name for path in out.rglob("*part*")] == ["errors"]
         (disk / "ballast").unlink()
-        assert command(many, "--bundle", toy, "--out", out, "--jobs", 1).exit_code == 1
+        assert command(many, "--bundle", adaptable, "--out", out, "--jobs", 1).exit_code == 1
         assert (len(table(out)), len(table(out, "errors"))) == (58, 2)
 
 
-def test_a_disk_that_is_read_only_is_a_clear_error(toy, many, tmp_path):
+def test_a_disk_that_is_read_only_is_a_clear_error(adaptable, many, tmp_path):
     with small_disk(tmp_path / "disk", "ro,size=64k") as disk:
-        refused = command(many, "--bundle", toy, "--out", disk / "out")
+        refused = command(many, "--bundle", adaptable, "--out", disk / "out")
         assert refused.exit_code == 2
         assert "nothing may be written there" in " ".join(refused.output.split())
 

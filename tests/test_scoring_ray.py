@@ -19,7 +19,7 @@ from ray_nodes import own_token, two_nodes, until
 from serotone.scoring import on_ray
 from serotone.scoring.inputs import find
 from serotone.scoring.scoring import Place, score, terms_of
-from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, tone
+from toy_bundle import SAMPLE_RATE, buzz, tone
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
 from pyarrow import dataset
@@ -29,13 +29,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'serotone[ray]'"),
 ]
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_adaptable_bundle(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +87,9 @@ def tables(out: Path) -> list[list[dict]]:
     return [sorted(rows, key=lambda row: row["name"]) for rows in found]
 
 
-def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(nodes, toy, calls, tmp_path):
+def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(nodes, adaptable, calls, tmp_path):
     recordings = find([str(calls)])
-    loaded, terms = terms_of(toy, embeddings=True)
+    loaded, terms = terms_of(str(adaptable), embeddings=True)
     score(recordings, tmp_path / "here", loaded, terms, Place(jobs=1))
 
     struck = []
@@ -124,7 +117,7 @@ def test_a_cluster_that_loses_a_worker_and_a_node_gives_the_rows_of_one_machine(
                 struck.append("node")
 
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVE, nodes.address, toy, str(calls), str(tmp_path / "there")],
+        [sys.executable, "-c", DRIVE, nodes.address, str(adaptable), str(calls), str(tmp_path / "there")],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
         stdout=subprocess.DEVNULL,
     )

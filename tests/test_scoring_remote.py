@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from file_server import serving
 from serotone.cli import app
 from serotone.recognition.recognizer import Recognizer
-from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
+from toy_bundle import SAMPLE_RATE, buzz, tone
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
 from pyarrow import dataset
@@ -25,13 +25,6 @@ def files(tmp_path_factory) -> dict[str, bytes]:
         soundfile.write(folder / name, samples, SAMPLE_RATE)
     contents = {name: (folder / name).read_bytes() for name in NAMES}
     return contents | {"calls/bad.wav": b"hello", "calls/notes.txt": b"no audio"}
-
-
-@pytest.fixture(scope="module")
-def toy(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_toy_bundle(folder)
-    return folder
 
 
 def score(*arguments, stdin=None):

@@ -16,7 +16,7 @@ from made_server import make_server, wav
 from serotone.serving.guard import LOOPBACK, Guard
 from serotone.serving.limits import Limits
 from serotone.serving.schemas import Problem
-from toy_bundle import make_toy_bundle, tone
+from toy_bundle import tone
 
 TOKEN = "correct-horse-battery-staple"
 LOUD = wav(tone(1, 0.9))
@@ -24,15 +24,8 @@ STREAM = "ws://127.0.0.1:8000/v1/stream"
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_toy_bundle(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def client(bundle):
-    app = make_server(bundle, token=TOKEN, hosts={*LOOPBACK, "emotion.example.org"})
+def client(toy):
+    app = make_server(toy, token=TOKEN, hosts={*LOOPBACK, "emotion.example.org"})
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         yield client
 

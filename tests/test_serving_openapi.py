@@ -10,20 +10,12 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from made_server import make_server, running
-from toy_bundle import make_adaptable_bundle
 
 SCHEMATHESIS = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_adaptable_bundle(folder)
-    return folder
-
-
-def test_every_route_is_described_with_its_problems_and_examples(bundle):
-    app = make_server(bundle)
+def test_every_route_is_described_with_its_problems_and_examples(adaptable):
+    app = make_server(adaptable)
     described = app.openapi()
     app.state.desk.close()
     routes = {route.path for route in app.routes if route.path.startswith("/v1") and hasattr(route, "methods")}
@@ -41,8 +33,8 @@ def test_every_route_is_described_with_its_problems_and_examples(bundle):
 
 @pytest.mark.slow
 @pytest.mark.skipif(SCHEMATHESIS is None, reason="schemathesis is not installed")
-def test_schemathesis_finds_no_fault(bundle, tmp_path):
-    with running("--bundle", bundle, "--workers", "1") as server:
+def test_schemathesis_finds_no_fault(adaptable, tmp_path):
+    with running("--bundle", adaptable, "--workers", "1") as server:
         done = subprocess.run(
             [
                 SCHEMATHESIS,

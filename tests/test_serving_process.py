@@ -17,22 +17,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from made_server import SOURCE, running, until, wav
-from toy_bundle import make_toy_bundle, tone
+from toy_bundle import tone
 
 LOUD = wav(tone(1, 0.9))
 LONG = wav(np.tile(tone(10, 0.9), 120), subtype="PCM_16")  # twenty minutes
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundle") / "toy"
-    make_toy_bundle(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(bundle):
-    with running("--bundle", bundle, "--workers", "1", "--idle-seconds", "2", "--max-megabytes", "50") as server:
+def server(toy):
+    with running("--bundle", toy, "--workers", "1", "--idle-seconds", "2", "--max-megabytes", "50") as server:
         yield server
 
 
@@ -128,8 +121,8 @@ def test_a_stream_over_the_network_is_heard(server):
 
 
 @pytest.mark.slow
-def test_it_ends_in_order_with_a_request_and_a_stream_in_flight(bundle):
-    with running("--bundle", bundle, "--workers", "1") as server:
+def test_it_ends_in_order_with_a_request_and_a_stream_in_flight(toy):
+    with running("--bundle", toy, "--workers", "1") as server:
         answers = []
         with (
             server.client() as client,
