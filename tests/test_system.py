@@ -79,7 +79,6 @@ def bare() -> Iterator[tuple[str, Recipe]]:
     """A system around every part that no shipped recipe has, with nothing else that could hide it."""
     speech = ("standardise_over=speech-frames", "encoder.filters=[4, 6]", "encoder.hidden=8")
     yield "speech frames", load("vlcrnn-variable-length", [*SHORT, *speech])
-    yield "speech frames of segments", load("vlcrnn-fixed-length", speech)
     used = {(part, getattr(load(name), part).name) for name in shipped() for part in CHOICES}
     for part, choices in CHOICES.items():
         for name in choices:
@@ -295,7 +294,6 @@ def test_temperature_is_a_constant_of_the_exported_form(tmp_path: Path) -> None:
         WholeClips(system, temperature=0)
 
 
-@pytest.mark.parametrize("name", ["speech frames", "speech frames of segments"])
 def test_the_silence_that_fills_a_clip_up_is_the_mean_frame_and_no_part_of_the_fit(name: str) -> None:
     recipe = SYSTEMS[name]
     system = build_system(recipe, 4).eval()
