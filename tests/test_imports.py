@@ -229,6 +229,22 @@ def test_importing_the_core_loads_no_engine():
     assert not [name for name in (*EXTRAS, "onnxruntime", "librosa", "sklearn") if f"'{name}'" in loaded]
 
 
+def test_recognising_leaves_nothing_for_the_makers_of_libraries(tmp_path, voices):
+    """ONNX Runtime keeps an identifier of the device, and sends it with what it counts, unless it is told not to."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, "-m", "serotone", "predict", first_clip(voices), "--bundle", "light"]
+    subprocess.run(arguments, env=environment, capture_output=True, check=True)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_who_wants_to_report_to_the_makers_of_libraries_can():
+    program = "import os, serotone; print(os.environ['ORT_DISABLE_TELEMETRY'], os.environ['RAY_USAGE_STATS_ENABLED'])"
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "ORT_DISABLE_TELEMETRY": "0"}
+    environment.pop("RAY_USAGE_STATS_ENABLED", None)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "0"]
+
+
 @pytest.mark.skipif(not CORE_PYTHON.exists(), reason="no .venv-core here; `make demo` makes it")
 def test_core_environment_has_no_extra_and_runs(voices):
     probe = "import importlib.util as u, sys; print([n for n in sys.argv[1:] if u.find_spec(n)])"

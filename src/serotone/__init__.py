@@ -1,5 +1,6 @@
 """serotone: recognise emotion in speech offline; train and compare the systems that do it."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from serotone.recognition.recognizer import Recognizer as Recognizer
 
 __version__ = "0.1.0"
+
+# Libraries that serotone uses report to their makers unless these say otherwise. They are read when a library is first
+# imported, so they are set here, before any of them is. A value that the user has set stays.
+for _variable, _value in {
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime 1.29 and later
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}.items():
+    os.environ.setdefault(_variable, _value)
 
 _HOMES = {
     "Bundle": "serotone.recognition.bundle",
