@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS: dict[str, tuple[str, ...]] = {"core": (), "serve": ("serve",), "score": ("score",)}
+LOCKS: dict[str, tuple[str, ...]] = {"core": (), "serve": ("serve", "codecs"), "score": ("score",)}
 """The extras of each lock; one that pyproject.toml does not have is left out."""
 
 
