@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def papers(summaries: list[dict[str, Any]]) -> list[str]:
-    """A row for each idea: published figures, and ours by the budget schedule where every fold is finished."""
+    """A row for each idea: published figures, and ours where every fold is finished: schedule long, or else budget."""
     lines = [
         "| paper | recipe | idea | code | tests | published: WA / UA | ours, EmoDB, speakers apart | speakers shared |",
         "|---|---|---|---|---|---|---|---|",
@@ -81,8 +81,8 @@ def papers(summaries: list[dict[str, Any]]) -> list[str]:
         published = next(r.published for r in study.rows if r.recipe == paper.recipe and not r.set_)
         assert published is not None
         figures = [f"{value:g}" if value else "-" for value in (published.wa, published.ua)]
-        own = [s for s in summaries if s["recipe"] == paper.recipe and s["schedule"] == "budget"]
-        own = [s for s in own if s["folds_finished"] == s["folds_planned"] and len(s["labels"]) == 7]
+        own = [s for s in summaries if s["recipe"] == paper.recipe and len(s["labels"]) == 7]
+        own = [s for s in own if s["folds_finished"] == s["folds_planned"]]
         apart, shared = (
             score([s for s in own if bool(s["shared_speakers"]) == together]) for together in (False, True)
         )
@@ -95,12 +95,13 @@ def papers(summaries: list[dict[str, Any]]) -> list[str]:
 
 
 def score(summaries: list[dict[str, Any]]) -> str:
-    """Mean WA and UA over folds and seeds, in percent, and how many folds there are."""
-    folds = [fold for summary in summaries for fold in summary["folds"]]
-    if not folds:
-        return "not run"
-    wa, ua = (100 * sum(fold[key] for fold in folds) / len(folds) for key in ("wa", "ua"))
-    return f"{wa:.1f} / {ua:.1f} ({len(folds)} folds)"
+    """Mean WA and UA over folds and seeds, in percent, how many folds there are, and whether the schedule is long."""
+    for schedule, words in (("long", ", `long`"), ("budget", "")):
+        folds = [fold for summary in summaries if summary["schedule"] == schedule for fold in summary["folds"]]
+        if folds:
+            wa, ua = (100 * sum(fold[key] for fold in folds) / len(folds) for key in ("wa", "ua"))
+            return f"{wa:.1f} / {ua:.1f} ({len(folds)} folds{words})"
+    return "not run"
 
 
 def differences(summaries: list[dict[str, Any]]) -> list[str]:
@@ -109,7 +110,7 @@ def differences(summaries: list[dict[str, Any]]) -> list[str]:
     for one, other in itertools.permutations(summaries, 2):
         same = [key for key in ("recipe", "protocol", "seed", "schedule", "precision") if one[key] == other[key]]
         if same == ["recipe", "protocol", "seed", "precision"] and one["schedule"] == "budget":
-            lines.append(difference("by the budget schedule", one, "by the paper's", other))
+            lines.append(difference("by schedule budget", one, f"by {other['schedule']}", other))
         if same == ["recipe", "protocol", "seed", "schedule"] and one["precision"] == "bfloat16":
             lines.append(difference("in bfloat16", one, "in float32", other))
     return [line for line in lines if line]
