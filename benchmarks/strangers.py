@@ -7,7 +7,6 @@ heads are fitted on the vectors. Prints tables and writes one JSON file for each
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,13 +25,10 @@ from serotone.files import write_json
 from serotone.metrics import expected_calibration_error
 from serotone.recipes import Recipe, load
 from serotone.splits import make_splits
-from serotone.training.build import build_system
 from serotone.training.calibrate import fit_temperature
 from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
-from serotone.training.fit import load_weights
-from serotone.training.quantise import as_bundled
-from serotone.training.solving import Memory, terms_of, vectors_of, vectors_of_copies
+from serotone.training.solving import Memory, frozen_system, terms_of, vectors_of, vectors_of_copies
 from serotone.training.states import fingerprint as fingerprint_of
 from serotone.training.strangers import (
     LEVELS,
@@ -108,10 +104,7 @@ def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[list[dict[
     material, problems = gather(every, utterances)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    system = build_system(recipe, 2)
-    with tempfile.TemporaryDirectory() as folder:
-        load_weights(system, recipe, Path(folder))
-    system = as_bundled(system, recipe.bundle)
+    system, _ = frozen_system(recipe)
     clips = material.clips([u.id for u in utterances])
     memory: Memory = {}
     clean = dict(vectors_of(system, recipe, clips, memory))

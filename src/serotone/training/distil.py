@@ -27,13 +27,11 @@ from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
 from serotone.recipes.schema import Distil
 from serotone.training.augment import augmented
-from serotone.training.build import build_system
 from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
-from serotone.training.pretrained import Loaded, load_pretrained
-from serotone.training.quantise import as_bundled
+from serotone.training.pretrained import Loaded
 from serotone.training.rates import rate
-from serotone.training.solving import table_of, vectors_of
+from serotone.training.solving import frozen_system, table_of, vectors_of
 from serotone.training.strangers import Shrinkage, Table, at_level
 
 CHECKPOINT = "distil.ckpt"
@@ -105,20 +103,19 @@ def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, fl
 
 
 def teacher_of(choice: Distil) -> tuple[System, Recipe, Loaded]:
-    """The teacher's system with its weights, as its bundle computes, its recipe, and where the weights are from.
+    """The teacher's system as its bundle computes, its recipe, and where its weights are from.
 
     Raises:
         RecipeError: The teacher's recipe has no pretrained weights: it would teach what is in its random start.
     """
     changes = [] if choice.teacher_weights is None else [f"weights.source={choice.teacher_weights}"]
     recipe = load(choice.teacher, changes)
-    system = build_system(recipe, 2)
-    if recipe.weights is None:
+    system, loaded = frozen_system(recipe)
+    if loaded is None:
         raise RecipeError(
             f"distil.teacher {recipe.name} has no pretrained weights to teach; name a recipe with weights"
         )
-    loaded = load_pretrained(system.encoder, recipe.weights)
-    return as_bundled(system, recipe.bundle).eval(), recipe, loaded
+    return system, recipe, loaded
 
 
 def taught(

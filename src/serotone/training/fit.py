@@ -147,28 +147,26 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
     checkpoint = folder / CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
     if not checkpoint.is_file():
-        load_weights(module.system, recipe, folder)
-    if recipe.standardise and not checkpoint.is_file():
-        fit_standardiser(module.system, train)
+        _begin(module.system, recipe, train, folder)
     run_loop(module, validation, folder, following(recipe, split, folder))
     finished = module.finish()
     writing.write_training(folder, module.curves, step=module.kept_step, monitor=recipe.monitor, score=_score(module))
     return finished, module.seconds_before
 
 
-def load_weights(system: System, recipe: Recipe, folder: Path) -> None:
-    """Fill the encoder with the recipe's pretrained weights, where it has any; ``weights.json`` says which."""
+def _begin(system: System, recipe: Recipe, train: Clips, folder: Path) -> None:
+    """Give a system what it begins with: pretrained weights, which ``weights.json`` names, or statistics of clips."""
     if recipe.weights is not None:
         write_json(folder / "weights.json", load_pretrained(system.encoder, recipe.weights).to_dict())
+    if recipe.standardise:
+        fit_standardiser(system, train)
 
 
 def _solved(recipe: Recipe, train: Clips, material: Material, folder: Path, *, seed: int) -> System:
     """A system whose head is solved, on parts that are frozen, or were distilled before; the curve is theirs."""
     torch.manual_seed(seed)
     system = build_system(recipe, len(material.labels))
-    load_weights(system, recipe, folder)
-    if recipe.standardise:
-        fit_standardiser(system, train)
+    _begin(system, recipe, train, folder)
     curve: list[dict[str, float]] = []
     if recipe.distil is not None:
 

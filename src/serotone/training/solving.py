@@ -14,10 +14,12 @@ from serotone.modeling.heads import StandardisedLinearHead
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.recognition.bundle import ADAPTATION, LEVELS
+from serotone.training.build import build_system
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
 from serotone.training.distort import distorted
-from serotone.training.pretrained import cache
+from serotone.training.pretrained import Loaded, cache, load_pretrained
+from serotone.training.quantise import as_bundled
 from serotone.training.states import fingerprint, states_of
 from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels
 
@@ -28,6 +30,17 @@ COPIES_AT_ONCE = 1024
 
 SOLVED = "solved.json"
 """What was chosen in a run folder: strength, and the mean UA that each strength reached on held-out corpora."""
+
+
+def frozen_system(recipe: Recipe) -> tuple[System, Loaded | None]:
+    """A recipe's system as its bundle computes vectors, with any head; and its weights' source, None of random ones.
+
+    Raises:
+        WeightsError: The weights cannot be had, or do not fit.
+    """
+    system = build_system(recipe, 2)
+    loaded = None if recipe.weights is None else load_pretrained(system.encoder, recipe.weights)
+    return as_bundled(system, recipe.bundle).eval(), loaded
 
 
 def vectors_of(system: System, recipe: Recipe, clips: Clips, memory: Memory) -> dict[str, NDArray[np.float32]]:
