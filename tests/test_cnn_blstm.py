@@ -1,14 +1,10 @@
 """System 3's encoder: its size beside the paper's figures, its arithmetic against a second walk, its graph."""
 
 import itertools
-import warnings
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
 from torch.nn import functional
 
 from made_parts import made_encoder, made_head, made_pooling
@@ -179,37 +175,3 @@ def test_refuses_frames_that_the_pools_would_swallow() -> None:
     with pytest.raises(ValueError, match="32 bins per frame, got 31"):
         made_encoder(CNNBLSTM, 31)
     assert made_encoder(CNNBLSTM, 32, filters=(1, 1, 1, 1, 1, 1)).minimum_frames == 32
-
-
-class Chain(nn.Module):
-    def __init__(self, pooling: str, head: type[nn.Module]) -> None:
-        super().__init__()
-        self.encoder = small()
-        self.pooling = made_pooling(POOLINGS[pooling], self.encoder.num_outputs)
-        self.head = made_head(head, self.pooling.num_outputs, 4)
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        lengths = torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1)
-        return self.head(self.pooling(*self.encoder(frames, lengths)))
-
-
-@pytest.mark.parametrize("head", [LinearHead, CosineHead])
-@pytest.mark.parametrize("pooling", sorted(POOLINGS))
-def test_graph_agrees_at_any_batch_and_length(pooling: str, head: type[nn.Module], tmp_path) -> None:
-    chain = Chain(pooling, head).eval()
-    path = str(tmp_path / "chain.onnx")
-    axes = {"frames": {0: "batch", 1: "time"}, "logits": {0: "batch"}, "embedding": {0: "batch"}}
-    names = {"input_names": ["frames"], "output_names": ["logits", "embedding"]}
-    with warnings.catch_warnings():  # as in serotone.training.export
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
-        warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.nn\.modules\.rnn")
-        example = torch.randn(2, 24, 9)
-        torch.onnx.export(chain, (example,), path, dynamic_axes=axes, opset_version=17, dynamo=False, **names)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for batch, length in ((1, 4), (3, 24), (5, 131)):  # one step, the example's, more
-        frames = torch.randn(batch, length, 9)
-        with torch.no_grad():
-            expected = chain(frames)
-        for graph, answer in zip(session.run(None, {"frames": frames.numpy()}), expected, strict=True):
-            np.testing.assert_allclose(graph, answer.numpy(), atol=1e-5, rtol=1e-4)

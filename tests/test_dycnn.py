@@ -2,15 +2,10 @@
 
 import math
 import re
-import warnings
-from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
 from torch.nn import functional
 
 from made_parts import made_encoder
@@ -379,51 +374,6 @@ def test_exported_form_agrees_in_value_and_gradient() -> None:
         results.append([states.detach(), lengths, *(p.grad for p in network.parameters())])
     for value, expected in zip(*results, strict=True):
         torch.testing.assert_close(value, expected, atol=1e-5, rtol=1e-4)
-
-
-class Whole(nn.Module):
-    """An encoder over clips of equal length, as the exporter sees it."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        states, lengths = self.network(frames, torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1))
-        return states, lengths
-
-
-@pytest.mark.parametrize("variant", ["dynamic", "first-static", "baseline"])
-def test_graph_agrees_at_any_length_and_batch(variant: str, tmp_path: Path) -> None:
-    network = encoder(variant).eval()
-    network.set_temperature(3.0)
-    path = tmp_path / "encoder.onnx"
-    set_exported(network, True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
-        warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.nn\.modules\.rnn")
-        torch.onnx.export(
-            Whole(network).eval(),  # the exporter gives a module the mode back that it had
-            (torch.zeros(2, 40, BINS),),
-            str(path),
-            input_names=["frames"],
-            output_names=["states", "lengths"],
-            dynamic_axes={name: {0: "batch", 1: f"{name}_time"} for name in ("frames", "states")}
-            | {"lengths": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    set_exported(network, False)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for length in (16, 17, 31, 32, 40, 77):
-        for batch in (1, 2, 3):
-            frames = torch.stack(clips([length] * batch))
-            with torch.no_grad():
-                states, lengths = network(frames, torch.full((batch,), length))
-            graph_states, graph_lengths = session.run(None, {"frames": frames.numpy()})
-            np.testing.assert_allclose(graph_states, states.numpy(), rtol=1e-5, atol=1e-6)
-            assert graph_lengths.tolist() == lengths.tolist()
 
 
 @pytest.mark.parametrize("variant", ["dynamic", "static"])

@@ -3,8 +3,6 @@
 import itertools
 from collections.abc import Iterator
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -165,33 +163,6 @@ def test_mixed_precision_trains() -> None:
 def test_refuses_what_is_no_network() -> None:
     with pytest.raises(ValueError, match="at least 1 bin per frame, got 0"):
         made_encoder(ResNet18, 0)
-
-
-class Chain(nn.Module):
-    def __init__(self, encoder: ResNet18) -> None:
-        super().__init__()
-        self.encoder, self.pooling = encoder, made_pooling(Mean, encoder.num_outputs)
-        self.head = made_head(LinearHead, encoder.num_outputs, 4)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        lengths = torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1)
-        return self.head(self.pooling(*self.encoder(frames, lengths)))[0]
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_graph_agrees_at_any_batch_and_length(tmp_path) -> None:
-    chain = Chain(small()).eval()
-    path = str(tmp_path / "chain.onnx")
-    axes = {"frames": {0: "batch", 1: "time"}, "logits": {0: "batch"}}
-    example = torch.randn(2, 64, 20)
-    names = {"input_names": ["frames"], "output_names": ["logits"]}
-    torch.onnx.export(chain, (example,), path, dynamic_axes=axes, opset_version=17, dynamo=False, **names)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for batch, length in ((1, 1), (3, 64), (5, 259)):
-        frames = torch.randn(batch, length, 20)
-        with torch.no_grad():
-            expected = chain(frames).numpy()
-        np.testing.assert_allclose(session.run(None, {"frames": frames.numpy()})[0], expected, atol=1e-5, rtol=1e-4)
 
 
 WIDE = (16, 16, 16, 32)

@@ -22,6 +22,7 @@ from serotone.modeling.heads import CosineHead
 from serotone.modeling.system import System, WholeClips
 from serotone.options import CHOICES
 from serotone.recipes import Recipe, load, shipped
+from serotone.recognition.session import start_session
 from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import check_graph, export, glides, probabilities, write_graph
@@ -65,6 +66,7 @@ SMALL: dict[str, tuple[str, ...]] = {
     "encoder=whisper": ("encoder.width=16", "encoder.heads=4", "encoder.layers=[1, 2]"),
     "encoder=cnn-blstm": ("encoder.filters=[32, 32, 32, 32, 32, 32]", "encoder.hidden=32"),
     "encoder=crnn": ("encoder.hidden=16",),
+    "encoder=crnn on spectrogram": ("encoder.hidden=16", "frontend.n_fft=256", "frontend.window_seconds=0.016"),
     "encoder=dycnn": ("encoder.filters=[16, 16, 32, 32]", "encoder.hidden=16"),
     "encoder=resnet18-variable": ("encoder.filters=[16, 16, 16, 16]",),
     "encoder=resnet18": ("encoder.filters=[16, 16, 32, 32]",),
@@ -91,7 +93,9 @@ def bare() -> Iterator[tuple[str, Recipe]]:
 
 def small(name: str) -> tuple[str, ...]:
     """Overrides for a shipped recipe. The laws do not depend on a width."""
-    return SMALL[f"encoder={load(name).encoder.name}"]
+    recipe = load(name)
+    part = f"encoder={recipe.encoder.name}"
+    return SMALL.get(f"{part} on {recipe.frontend.name}", SMALL[part])
 
 
 SHORT = ("clip_seconds=2.0", "bundle={max_seconds: 2.0, window_seconds: 2.0, hop_seconds: 1.0}")
@@ -209,25 +213,30 @@ def test_weights_and_recipe_read_back_give_the_same_system(recipe: str, tmp_path
 
 
 class Exported(NamedTuple):
-    """A recipe, its system with the head turned up, and the graph of that."""
+    """A recipe, its system with the head turned up, the graph of that, three whole windows, and its answers to them."""
 
     recipe: Recipe
     system: System
     path: Path
+    session: onnxruntime.InferenceSession
+    windows: NDArray[np.float32]
+    whole: NDArray[np.float32]
 
-    def answers(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        session = onnxruntime.InferenceSession(str(self.path), providers=["CPUExecutionProvider"])
-        answers: NDArray[np.float32] = session.run(["probabilities"], {"waveform": waveforms})[0]
-        return answers
+
+def answers_of(session: onnxruntime.InferenceSession, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    answers: NDArray[np.float32] = session.run(["probabilities"], {"waveform": waveforms})[0]
+    return answers
 
 
 @pytest.fixture(scope="module", params=SHAPES)
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     recipe, system = SYSTEMS[request.param], system_of(request.param)
-    turn_up(system, whole_windows(recipe))
+    windows = whole_windows(recipe)
+    turn_up(system, windows)
     path = tmp_path_factory.mktemp(request.param) / "model.onnx"
     write_graph(system, path, recipe)
-    return Exported(recipe, system, path)
+    session = start_session(path.read_bytes())
+    return Exported(recipe, system, path, session, windows, answers_of(session, windows))
 
 
 def whole_windows(recipe: Recipe) -> NDArray[np.float32]:
@@ -257,22 +266,29 @@ def test_graph_agrees_with_system(exported: Exported) -> None:
 
 
 def test_graph_answers_any_batch_as_one_by_one(exported: Exported) -> None:
-    waveforms = whole_windows(exported.recipe)
-    whole = exported.answers(waveforms)
-    single = np.concatenate([exported.answers(row[None]) for row in waveforms])
+    waveforms, whole = exported.windows, exported.whole
+    single = np.concatenate([answers_of(exported.session, row[None]) for row in waveforms])
     np.testing.assert_allclose(whole, single, atol=1e-4)
     np.testing.assert_allclose(whole, probabilities(exported.system, waveforms), atol=1e-4)
     np.testing.assert_allclose(whole.sum(axis=1), 1.0, atol=1e-5)
     assert np.ptp(whole, axis=0).max() > 0.1
 
 
+def test_graph_agrees_at_every_remainder_of_the_strides(exported: Exported) -> None:
+    recipe = exported.recipe
+    shortest, hop = round(recipe.bundle.min_seconds * recipe.sample_rate), recipe.frontend.hop(recipe.sample_rate)
+    for frames in range(16 if recipe.clip_seconds is None else 1):  # cut or filled up, all clips are of one length
+        waveforms = exported.windows[:2, : shortest + frames * hop]
+        answers = answers_of(exported.session, waveforms)
+        np.testing.assert_allclose(answers, probabilities(exported.system, waveforms), atol=1e-4)
+
+
 @pytest.mark.parametrize("dim", [1, 2])
 def test_graph_disagrees_with_a_system_that_is_one_frame_or_one_bin_off(exported: Exported, dim: int) -> None:
     if exported.system.frontend.num_features < dim:
         pytest.skip("a waveform has one bin alone")
-    waveforms = whole_windows(exported.recipe)
     off = exported.system.standardiser.register_forward_pre_hook(lambda _, given: (given[0].roll(1, dim), given[1]))
-    difference = np.abs(exported.answers(waveforms) - probabilities(exported.system, waveforms)).max()
+    difference = np.abs(exported.whole - probabilities(exported.system, exported.windows)).max()
     off.remove()
     assert difference > 1e-3
 
@@ -284,7 +300,7 @@ def test_temperature_is_a_constant_of_the_exported_form(tmp_path: Path) -> None:
     bundle = export(system, recipe, tmp_path / "bundle", temperature=3.0, graph_only=True, **card)
     assert bundle.temperature == 3.0
     waveforms = whole_windows(recipe)
-    answers = Exported(recipe, system, tmp_path / "bundle" / "model.onnx").answers(waveforms)
+    answers = answers_of(start_session((tmp_path / "bundle" / "model.onnx").read_bytes()), waveforms)
     np.testing.assert_allclose(answers, probabilities(system, waveforms, temperature=3.0), atol=1e-4)
     assert np.abs(answers - probabilities(system, waveforms)).max() > 0.01
     whole = WholeClips(system, temperature=2.0)
@@ -294,6 +310,7 @@ def test_temperature_is_a_constant_of_the_exported_form(tmp_path: Path) -> None:
         WholeClips(system, temperature=0)
 
 
+@pytest.mark.parametrize("name", ["speech frames", "vlcrnn-fixed-length"])
 def test_the_silence_that_fills_a_clip_up_is_the_mean_frame_and_no_part_of_the_fit(name: str) -> None:
     recipe = SYSTEMS[name]
     system = build_system(recipe, 4).eval()

@@ -1,15 +1,10 @@
 """System 0's encoder: a clip comes out the same with padding and without, whatever its length."""
 
 import math
-import warnings
-from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.jit._trace import TracerWarning
+from torch import Tensor
 from torch.nn import functional
 
 from made_parts import made_encoder
@@ -173,49 +168,6 @@ def test_same_input_gives_the_same_bits() -> None:
         states.square().sum().backward()
         kept += [states.detach(), *(p.grad.clone() for p in network.parameters() if p.grad is not None)]
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
-
-
-class Whole(nn.Module):
-    """An encoder over clips of equal length, as the exporter sees it."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        states, lengths = self.network(frames, torch.ones_like(frames[:, :, 0], dtype=torch.int64).sum(dim=1))
-        return states, lengths
-
-
-def test_graph_agrees_at_any_length_and_batch(tmp_path: Path) -> None:
-    network = encoder().eval()
-    path = tmp_path / "encoder.onnx"
-    network.exported = True
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", message=".*Exporting a model to ONNX with a batch_size other than 1.*")
-        warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.nn\.modules\.rnn")
-        torch.onnx.export(
-            Whole(network).eval(),  # the exporter gives a module the mode back that it had
-            (torch.zeros(2, 10, BINS),),
-            str(path),
-            input_names=["frames"],
-            output_names=["states", "lengths"],
-            dynamic_axes={name: {0: "batch", 1: f"{name}_time"} for name in ("frames", "states")}
-            | {"lengths": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
-    network.exported = False
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for length in (1, 2, 3, 5, 16, 21, 30):
-        for batch in (1, 2, 3):
-            frames = torch.stack(clips([length] * batch))
-            with torch.no_grad():
-                states, lengths = network(frames, torch.full((batch,), length))
-            graph_states, graph_lengths = session.run(None, {"frames": frames.numpy()})
-            np.testing.assert_allclose(graph_states, states.numpy(), rtol=1e-5, atol=1e-6)
-            assert graph_lengths.tolist() == lengths.tolist()
 
 
 def test_wrong_arguments_are_named() -> None:
