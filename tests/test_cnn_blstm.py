@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-from made_parts import made_encoder, made_head, made_pooling
+from made_parts import lengths_of, made_encoder, made_head, made_pooling, trained_norms
 from serotone.modeling.encoders.cnn_blstm import CNNBLSTM
 from serotone.modeling.heads import CosineHead, LinearHead
 from serotone.modeling.pooling import POOLINGS, AttentiveMean, AttentiveMeanDeviation, Ends
@@ -18,18 +18,7 @@ SMALL = (4, 3, 5)  # two pools: at least 4 bins and 4 frames
 def small(features: int = 9, *, dropout: float = 0.25) -> CNNBLSTM:
     """A narrow one whose batch norms are not the identity."""
     torch.manual_seed(3)
-    encoder = made_encoder(CNNBLSTM, features, filters=SMALL, hidden=6, dropout=dropout)
-    for module in encoder.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 2.0)
-    return encoder.eval()
-
-
-def lengths_of(frames: Tensor) -> Tensor:
-    return torch.full((len(frames),), frames.shape[1])
+    return trained_norms(made_encoder(CNNBLSTM, features, filters=SMALL, hidden=6, dropout=dropout))
 
 
 # The paper says "less than 360K" (section 4.2), "383K" (4.3) and a "deep feature of 64" (3.1), which do not agree with

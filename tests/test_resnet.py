@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from made_parts import made_encoder, made_head, made_pooling
+from made_parts import lengths_of, made_encoder, made_head, made_pooling, trained_norms
 from serotone.modeling.encoders.resnet import Block, ResNet18, VariableResNet18
 from serotone.modeling.heads import LinearHead
 from serotone.modeling.pooling import Mean
@@ -19,18 +19,7 @@ SMALL = (4, 6, 8, 10)
 def small(features: int = 20) -> ResNet18:
     """A narrow one whose batch norms are not the identity."""
     torch.manual_seed(3)
-    encoder = made_encoder(ResNet18, features, filters=SMALL)
-    for module in encoder.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 2.0)
-    return encoder.eval()
-
-
-def lengths_of(frames: Tensor) -> Tensor:
-    return torch.full((len(frames),), frames.shape[1])
+    return trained_norms(made_encoder(ResNet18, features, filters=SMALL))
 
 
 def test_parameter_count_is_that_of_the_specification() -> None:
