@@ -49,10 +49,10 @@ class Documents:
         Raises:
             SerotoneError: Of the kind's type; there is none, or it is not a mapping in YAML.
         """
-        text, stem = self.text(name)
         try:
+            text, stem = self.text(name)
             tree = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise self.error(f"{name}: not YAML: {error}") from None
         if not isinstance(tree, dict):
             raise self.error(f"{name}: expected a mapping of keys to values, got {type(tree).__name__}")

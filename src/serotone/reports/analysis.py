@@ -1,8 +1,8 @@
 """Answers on disk -> every number of a report. Nothing is taken over from a summary."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from serotone import metrics, statistics
 from serotone.reports.collect import Collection, Row
 from serotone.runs.reading import Fold, Run
-from serotone.statistics import Answers, Comparison, Interval, Reliability, Spread
-from serotone.studies.schema import Compare, Sweep
+from serotone.statistics import Answers, Comparison, Interval, Metric
+from serotone.studies.schema import Sweep
 
-Metric = Literal["ua", "wa"]
 METRICS: tuple[Metric, Metric] = ("ua", "wa")
+_SCORES: Mapping[Metric, Callable[..., float]] = {"ua": metrics.unweighted_accuracy, "wa": metrics.weighted_accuracy}
 NOBODY = "not known"  # stands for the speaker where the corpus names none; no interval or test is made then
 
 Key = tuple[int, int, str]  # seed, repetition, utterance
@@ -24,12 +24,11 @@ Key = tuple[int, int, str]  # seed, repetition, utterance
 class Score:
     """One metric of one row, in [0, 1]."""
 
-    mean: float  # of the folds of every run
+    folds: Mapping[tuple[int, int, int], float]  # by seed, repetition and number
+    mean: float  # of the folds
     sd: float | None  # of the same
     pooled: float  # of all answers of a run together, mean over runs
     interval: Interval | None  # None where a speaker is not known
-    speakers: Mapping[str, float]  # empty where a speaker is not known
-    spread: Spread | None  # None where no fold is finished under every seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,12 @@ class Result:
     scores: Mapping[Metric, Score]
     speakers_known: bool
     confusion: NDArray[np.int64]  # (C, C), rows truth, all runs together
-    recall: NDArray[np.float64]  # (C,), NaN where absent
-    ece: float
-    brier: float
-    reliability: Reliability
-    redealt: bool  # folds of one repetition and number test other utterances under another seed
+
+    @property
+    def heard(self) -> int | None:
+        """In how many folds test speakers are in training, too; None where a fold does not record it."""
+        shared = [fold.shared for _, fold in self.row.finished]
+        return None if None in shared else sum(bool(of.speakers) for of in shared if of is not None)
 
     def chance(self, metric: Metric) -> float:
         """What an answer that is always the same scores at best: 1 over the classes, or the share of the largest."""
@@ -60,15 +60,20 @@ class Result:
 class Paired:
     """Two rows on the answers that both have."""
 
-    pair: Compare
-    utterances: int = 0
+    question: str
+    a: Row
+    b: Row
     common: tuple[Key, ...] = ()  # the answers that are compared
     left_out: int = 0  # answers that only one of the two has
     other_parts: int = 0  # answers that both have, of folds that differ in a part; left out as well
-    unrecorded: int = 0  # answers of folds whose parts are not on disk; not left out
-    comparisons: Mapping[Metric, Comparison] | None = None
-    holm: Mapping[Metric, float | None] | None = None  # over all pairs, each metric a family of its own
+    comparisons: Mapping[Metric, Comparison] = field(default_factory=dict)  # empty where they were not compared
+    holm: Mapping[Metric, float | None] = field(default_factory=dict)  # over all pairs, each metric a family of its own
     remark: str = ""
+
+    @property
+    def p(self) -> float | None:
+        """The p of the difference in UA after Holm's correction; None where it was not tested."""
+        return self.holm["ua"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +125,16 @@ def analyse(collection: Collection) -> Analysis:
     Raises:
         MetricError: Answers that cannot be scored.
     """
+    rows = {row.name: row for row in collection.rows}
     results = {row.name: result(row) for row in collection.rows if row.folds}
-    labels = {row.name: row.label for row in collection.rows}
-    pairs = [compare(pair, results.get(pair.a), results.get(pair.b), labels) for pair in collection.compare]
-    curves = [curve for sweep in collection.sweeps for curve in sweep_curves(sweep, collection.rows, results)]
+    pairs = [compare(pair.question, rows[pair.a], rows[pair.b], results) for pair in collection.study.compare]
+    curves = [curve for sweep in collection.study.sweeps for curve in sweep_curves(sweep, collection.rows, results)]
     return Analysis(collection, results, corrected(pairs), tuple(curves))
 
 
 def result(row: Row) -> Result:
     """A row scored over all of its runs and finished folds."""
-    folds = [(run, fold) for run in row.runs for fold in run.folds]
+    folds = row.finished
     labels = folds[0][1].labels
     keys = tuple((run.seed, fold.repetition, name) for run, fold in folds for name in fold.ids)
     speakers = [run.utterances[name].speaker for run, fold in folds for name in fold.ids]
@@ -138,120 +143,79 @@ def result(row: Row) -> Result:
         prediction=np.concatenate([fold.prediction for _, fold in folds]),
         speaker=np.array([speaker or NOBODY for speaker in speakers]),
         utterance=np.array([name for _, _, name in keys]),
-        run=_numbered([key[:2] for key in keys]),
+        run=_numbered(keys),
         num_classes=len(labels),
     )
-    probabilities = np.concatenate([fold.probabilities for _, fold in folds])
-    confusion = metrics.confusion_matrix(answers.truth, answers.prediction, labels=range(len(labels)))
     return Result(
         row=row,
         labels=labels,
         answers=answers,
         keys=keys,
-        probabilities=probabilities,
+        probabilities=np.concatenate([fold.probabilities for _, fold in folds]),
         scores={metric: _score(metric, folds, answers, all(speakers)) for metric in METRICS},
         speakers_known=all(speakers),
-        confusion=confusion,
-        recall=metrics.recall_per_class_from_confusion(confusion),
-        ece=metrics.expected_calibration_error(probabilities, answers.truth, labels=range(len(labels))),
-        brier=statistics.brier(probabilities, answers.truth),
-        reliability=statistics.reliability(probabilities, answers.truth),
-        redealt=_redealt(folds),
+        confusion=metrics.confusion_matrix(answers.truth, answers.prediction, labels=range(len(labels))),
     )
 
 
-def _numbered(values: Sequence[Any]) -> NDArray[np.int64]:
-    places = {value: place for place, value in enumerate(sorted(set(values)))}
-    return np.array([places[value] for value in values], dtype=np.int64)
-
-
-def _scored(metric: Metric, truth: NDArray[np.int64], prediction: NDArray[np.int64], classes: int) -> float:
-    """WA, or UA over the classes that occur."""
-    matrix = metrics.confusion_matrix(truth, prediction, labels=range(classes))
-    wa, ua = metrics.weighted_accuracy_from_confusion, metrics.unweighted_accuracy_from_confusion
-    return wa(matrix) if metric == "wa" else ua(matrix)
+def _numbered(keys: Sequence[Key]) -> NDArray[np.int64]:
+    """The run (N,) of each answer: one for each seed and repetition."""
+    runs = sorted({key[:2] for key in keys})
+    places = {run: place for place, run in enumerate(runs)}
+    return np.array([places[key[:2]] for key in keys], dtype=np.int64)
 
 
 def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, known: bool) -> Score:
-    classes = answers.num_classes
-    scores = {
-        (run.seed, fold.repetition, fold.number): _scored(metric, fold.truth, fold.prediction, classes)
+    score, labels = _SCORES[metric], range(answers.num_classes)
+    of_folds = {
+        (run.seed, fold.repetition, fold.number): score(fold.truth, fold.prediction, labels=labels)
         for run, fold in folds
     }
-    mean, sd = metrics.mean_and_sd(scores.values())
     runs = [answers.run == run for run in np.unique(answers.run)]
-    pooled = [_scored(metric, answers.truth[run], answers.prediction[run], classes) for run in runs]
-    return Score(
-        mean=mean,
-        sd=sd,
-        pooled=float(np.mean(pooled)),
-        interval=statistics.interval(answers, metric) if known else None,
-        speakers=statistics.speaker_scores(answers, metric) if known else {},
-        spread=_spread(scores),
-    )
+    pooled = [score(answers.truth[run], answers.prediction[run], labels=labels) for run in runs]
+    interval = statistics.interval(answers, metric) if known else None
+    return Score(of_folds, *metrics.mean_and_sd(of_folds.values()), float(np.mean(pooled)), interval)
 
 
-def _spread(scores: Mapping[tuple[int, int, int], float]) -> Spread | None:
-    """Over the folds, of every repetition, that are finished under every seed; scores by seed, repetition and fold."""
-    seeds = sorted({key[0] for key in scores})
-    whole = [fold for fold in sorted({key[1:] for key in scores}) if all((seed, *fold) in scores for seed in seeds)]
-    if not whole:
-        return None
-    return statistics.spread(np.array([[scores[(seed, *fold)] for seed in seeds] for fold in whole]))
-
-
-def _redealt(folds: Sequence[tuple[Run, Fold]]) -> bool:
-    tested: dict[str, tuple[str, ...]] = {}
-    return any(set(tested.setdefault(fold.name, fold.ids)) != set(fold.ids) for _, fold in folds)
-
-
-def compare(pair: Compare, a: Result | None, b: Result | None, labels: Mapping[str, str]) -> Paired:
+def compare(question: str, row_a: Row, row_b: Row, results: Mapping[str, Result]) -> Paired:
     """The answers that both rows gave to the same utterances, under the same seed and repetition, in like folds."""
-    if a is None or b is None:
-        missing = " and ".join(labels.get(name, name) for name, side in ((pair.a, a), (pair.b, b)) if side is None)
-        return Paired(pair, remark=f"not run: {missing}")
+    paired = Paired(question, row_a, row_b)
+    if missing := [row.label for row in (row_a, row_b) if row.name not in results]:
+        return replace(paired, remark=f"not run: {' and '.join(missing)}")
+    a, b = results[row_a.name], results[row_b.name]
     for what, of in _ALIKE.items():
-        values = [{of(run) for run in side.row.runs} for side in (a, b)]
-        if values[0] != values[1]:
-            return Paired(pair, remark=f"not compared: the rows differ in {what}")
-    if a.labels != b.labels:
-        return Paired(pair, remark="not compared: the rows differ in their labels")
+        if of(a) != of(b):
+            return replace(paired, remark=f"not compared: the rows differ in {what}")
     both = sorted(set(a.keys) & set(b.keys))
     if not both:
-        return Paired(pair, remark="not compared: no fold of one seed is finished in both rows")
-    dealt = [_dealt(side) for side in (a, b)]
-    unrecorded = {key for key in both if any(of[key] is None for of in dealt)}
-    common = [key for key in both if key in unrecorded or dealt[0][key] == dealt[1][key]]
+        return replace(paired, remark="not compared: no fold of one seed is finished in both rows")
+    parts_a, parts_b = _parts(a), _parts(b)
+    common = tuple(key for key in both if parts_a[key] == parts_b[key])
     if not common:
-        return Paired(pair, remark="not compared: the rows were not trained, validated and tested on the same parts")
+        words = "not compared: the rows were not trained, validated and tested on the same parts"
+        return replace(paired, remark=words)
     if not (a.speakers_known and b.speakers_known):
-        return Paired(pair, remark="not compared: the corpus does not say who speaks")
+        return replace(paired, remark="not compared: the corpus does not say who speaks")
     left, right = restricted(a, common), restricted(b, common)
-    return Paired(
-        pair,
-        utterances=len({key[2] for key in common}),
-        common=tuple(common),
+    return replace(
+        paired,
+        common=common,
         left_out=len(set(a.keys) ^ set(b.keys)),
         other_parts=len(both) - len(common),
-        unrecorded=len(unrecorded),
         comparisons={metric: statistics.compare(left, right, metric) for metric in METRICS},
     )
 
 
-_ALIKE: Mapping[str, Callable[[Run], str]] = {
-    "corpus": lambda run: str(run.corpus["fingerprint"]),
-    "protocol": lambda run: run.protocol,
+_ALIKE: Mapping[str, Callable[[Result], object]] = {
+    "corpus": lambda of: {run.corpus["fingerprint"] for run in of.row.runs},
+    "protocol": lambda of: {run.protocol for run in of.row.runs},
+    "their labels": lambda of: of.labels,
 }
 
 
-def _dealt(side: Result) -> dict[Key, str | None]:
+def _parts(side: Result) -> dict[Key, str]:
     """Of every answer the parts of its fold."""
-    return {
-        (run.seed, fold.repetition, name): fold.parts
-        for run in side.row.runs
-        for fold in run.folds
-        for name in fold.ids
-    }
+    return {(run.seed, fold.repetition, name): fold.parts for run, fold in side.row.finished for name in fold.ids}
 
 
 def restricted(side: Result, common: Sequence[Key]) -> Answers:
@@ -264,31 +228,28 @@ def restricted(side: Result, common: Sequence[Key]) -> Answers:
         prediction=old.prediction[order],
         speaker=old.speaker[order],
         utterance=old.utterance[order],
-        run=_numbered([key[:2] for key in common]),
+        run=_numbered(common),
         num_classes=old.num_classes,
     )
 
 
 def corrected(pairs: Sequence[Paired]) -> tuple[Paired, ...]:
-    """The same with Holm's p over all pairs, for each metric."""
-    tested = [n for n, paired in enumerate(pairs) if paired.comparisons]
-    found: list[dict[Metric, float | None]] = [{} for _ in pairs]
-    for metric in METRICS:
-        ps = [c[metric].p for n in tested if (c := pairs[n].comparisons) is not None]
-        for n, p in zip(tested, statistics.holm(ps), strict=True):
-            found[n][metric] = p
-    return tuple(replace(paired, holm=holm) if paired.comparisons else paired for paired, holm in zip(pairs, found))
+    """The same with Holm's p over all pairs that could be tested, for each metric."""
+    ps = {
+        metric: statistics.holm([paired.comparisons[metric].p if paired.comparisons else None for paired in pairs])
+        for metric in METRICS
+    }
+    return tuple(replace(paired, holm={metric: ps[metric][n] for metric in METRICS}) for n, paired in enumerate(pairs))
 
 
 def sweep_curves(sweep: Sweep, rows: Iterable[Row], results: Mapping[str, Result]) -> list[SweepCurve]:
     """A sweep's points in order, one curve for each setting of the grid's other keys."""
     groups: dict[str, list[Point]] = {}
     for row in rows:
-        if row.name not in sweep.rows:
-            continue
-        fixed = ", ".join(f"{key.rsplit('.', 1)[-1]} {value}" for key, value in row.at.items() if key != sweep.key)
-        value = row.at[sweep.key] if sweep.key in row.at else _of_recipe(row, sweep.key)
-        groups.setdefault(fixed, []).append(Point(value, row, results.get(row.name)))
+        if row.name in sweep.rows or (row.at and not sweep.rows):
+            fixed = ", ".join(f"{key.rsplit('.', 1)[-1]} {value}" for key, value in row.at.items() if key != sweep.key)
+            value = row.at[sweep.key] if sweep.key in row.at else _of_recipe(row, sweep.key)
+            groups.setdefault(fixed, []).append(Point(value, row, results.get(row.name)))
     return [SweepCurve(sweep, fixed, tuple(sorted(points, key=_rank))) for fixed, points in groups.items()]
 
 

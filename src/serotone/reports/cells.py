@@ -79,10 +79,9 @@ def interval(of: Interval | None, measure: str, *, points: bool = False, missing
     if of is None:
         return Cell(missing)
     estimate, low, high = (signed(100 * v) if points else f"{100 * v:.1f}" for v in (of.estimate, of.low, of.high))
-    unit = "points" if points else "percent"
-    limits = bounds(of, measure).numbers
-    numbers = ((measure, 100 * of.estimate, unit), *((name, value, unit) for name, value, _ in limits))
-    return Cell(f"{estimate} [{low}, {high}] {'points' if points else '%'}", numbers)
+    unit, shown = ("points", "points") if points else ("percent", "%")
+    limits = ((f"{measure} low", 100 * of.low, unit), (f"{measure} high", 100 * of.high, unit))
+    return Cell(f"{estimate} [{low}, {high}] {shown}", ((measure, 100 * of.estimate, unit), *limits))
 
 
 def bounds(of: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell:
@@ -90,9 +89,8 @@ def bounds(of: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell
     if of is None:
         return Cell(missing)
     low, high = 100 * of.low, 100 * of.high
-    return Cell(
-        f"[{low:.1f}, {high:.1f}] %", ((f"{measure} low", low, "percent"), (f"{measure} high", high, "percent"))
-    )
+    numbers = ((f"{measure} low", low, "percent"), (f"{measure} high", high, "percent"))
+    return Cell(f"[{low:.1f}, {high:.1f}] %", numbers)
 
 
 def signed(value: float, decimals: int = 1) -> str:

@@ -3,54 +3,49 @@
 from collections.abc import Iterable
 from statistics import median
 
-from serotone.reports.analysis import METRICS, Result
-from serotone.reports.cells import NOT_RUN, Cell, Table, literal, number, text
-from serotone.reports.collect import NAMED, Collection, Row
+import numpy as np
+
+from serotone import statistics
+from serotone.reports.analysis import METRICS, Result, Score
+from serotone.reports.cells import Cell, Table, literal, number, text
+from serotone.reports.collect import NAMED, Collection
 from serotone.reports.tables import by_row, folds_of, length_of, listed, precision_of, seeds_of
 from serotone.runs.reading import Fold, Run
-from serotone.splits import PROTOCOLS
+from serotone.statistics import Spread
 
 
-def conditions(collection: Collection) -> Table:
+@by_row(
+    *("conditions", "Corpus, protocol and schedule", "recipe", "corpus", "utterances", "speakers", "protocol"),
+    *("schedule", "length", "precision", "folds", "seeds", "hours"),
+)
+def conditions(of: Result) -> Iterable[Cell]:
     """Corpus, protocol, schedule, folds, seeds and hours of every row."""
-    what = ("recipe", "corpus", "utterances", "speakers", "protocol", "schedule", "length", "precision")
-    columns = ("row", *what, "folds", "seeds", "hours")
-    lines = tuple(_conditions(row) for row in collection.rows)
-    return Table("conditions", "Corpus, protocol and schedule", columns, lines)
-
-
-def _conditions(row: Row) -> tuple[Cell, ...]:
-    values = [
-        (
-            *(run.recipe["name"], " + ".join(run.corpora), run.corpus["utterances"], run.corpus["speakers"]),
-            *(run.protocol, run.recipe["schedule"], length_of(run), precision_of(run)),
-        )
-        for run in row.runs
-    ]
-    words = [text(listed(each)) for each in zip(*values, strict=True)] or [Cell(NOT_RUN)] * 8
-    seconds = [fold.seconds for run in row.runs for fold in run.folds if fold.seconds is not None]
-    missing = "not recorded" if row.folds else NOT_RUN
-    last = number(sum(seconds) / 3600 if seconds else None, "hours", "hours", decimals=2, missing=missing)
-    return (text(row.label), *words, folds_of(row), seeds_of(row), last)
-
-
-def protocols(collection: Collection) -> list[tuple[str, str]]:
-    """What each protocol of the rows is, in words."""
-    names = dict.fromkeys(str(run.recipe["protocol"]["name"]) for row in collection.rows for run in row.runs)
-    return [(name, PROTOCOLS[name].description) for name in names if name in PROTOCOLS]
+    runs = of.row.runs
+    yield text(listed(run.recipe["name"] for run in runs))
+    yield text(listed(run.corpora for run in runs))
+    yield text(listed(run.corpus["utterances"] for run in runs))
+    yield text(listed(run.corpus["speakers"] for run in runs))
+    yield text(listed(run.protocol for run in runs))
+    yield text(listed(run.recipe["schedule"] for run in runs))
+    yield text(listed(map(length_of, runs)))
+    yield text(listed(map(precision_of, runs)))
+    yield folds_of(of.row)
+    yield seeds_of(of.row)
+    seconds = [fold.seconds for _, fold in of.row.finished if fold.seconds is not None]
+    hours = sum(seconds) / 3600 if seconds else None
+    yield number(hours, "hours", "hours", decimals=2, missing="not recorded")
 
 
 def versions(collection: Collection) -> Table:
     """What computed the numbers, and on what data: one line for each distinct answer."""
-    lines: dict[tuple[str, str], dict[str, None]] = {}
+    lines: dict[tuple[str, str], list[str]] = {}
     for row in collection.rows:
-        for run in row.runs:
-            for fold in run.folds:
-                each = (", ".join(f"{name} {value}" for name, value in of.items()) for of in fold.versions)
-                key = "; then ".join(each) or "not recorded", str(run.corpus["fingerprint"])
-                lines.setdefault(key, {})[row.label] = None
+        for run, fold in row.finished:
+            each = (", ".join(f"{name} {value}" for name, value in of.items()) for of in fold.versions)
+            key = "; then ".join(each) or "not recorded", str(run.corpus["fingerprint"])
+            lines.setdefault(key, []).append(row.label)
     columns = ("rows", "computed with", "corpus fingerprint (SHA-256 of ids, labels, speakers and file sizes)")
-    return literal("versions", "Versions and data", columns, (("; ".join(rows), *of) for of, rows in lines.items()))
+    return literal("versions", "Versions and data", columns, ((listed(rows), *of) for of, rows in lines.items()))
 
 
 @by_row(
@@ -61,7 +56,7 @@ def versions(collection: Collection) -> Table:
 )
 def shared(of: Result) -> Iterable[Cell]:
     """Which speakers and sentences training and test have in common."""
-    folds = [fold.shared for run in of.row.runs for fold in run.folds]
+    folds = [fold.shared for _, fold in of.row.finished]
     known = [fold for fold in folds if fold is not None]
     if len(known) < len(folds):
         return [Cell("not recorded")] * 6
@@ -70,7 +65,7 @@ def shared(of: Result) -> Iterable[Cell]:
         some(name for fold in known for name in fold.speakers),
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
         some(name for fold in known for name in fold.sentences),
-        str(sum(fold.without_sentence for fold in known)),
+        sum(fold.without_sentence for fold in known),
         some(name for fold in known for name in fold.validation_speakers),
     )
     return map(text, words)
@@ -87,18 +82,16 @@ def some(names: Iterable[str]) -> str:
     *("selection", "How the step was chosen", "rule", "judged on"),
     *("chosen step: median (range)", "last step on the curve"),
 )
-def selection(of: Result) -> tuple[Cell, ...]:
+def selection(of: Result) -> Iterable[Cell]:
     """How the step that counts was chosen."""
-    pairs = [(run, fold) for run in of.row.runs for fold in run.folds]
-    steps = [fold.step for _, fold in pairs]
-    ends = [int(fold.curves["step"].max()) for _, fold in pairs if "step" in fold.curves]
+    folds = [fold for _, fold in of.row.finished]
+    steps = [fold.step for fold in folds]
+    ends = [int(fold.curves["step"].max()) for fold in folds if "step" in fold.curves]
     middle = number(float(median(steps)), "median step", "steps")
-    return (
-        text(listed(rule(run, fold) for run, fold in pairs)),
-        text(listed(judge(fold) for _, fold in pairs)),
-        Cell(f"{middle.text} ({min(steps)} to {max(steps)})", middle.numbers),
-        number(max(ends, default=None), "last step", "steps", missing="not recorded"),
-    )
+    yield text(listed(rule(run, fold) for run, fold in of.row.finished))
+    yield text(listed(map(judge, folds)))
+    yield Cell(f"{middle.text} ({min(steps)} to {max(steps)})", middle.numbers)
+    yield number(max(ends, default=None), "last step", "steps", missing="not recorded")
 
 
 def rule(run: Run, fold: Fold) -> str:
@@ -124,28 +117,45 @@ def judge(fold: Fold) -> str:
     return "the validation part, of other speakers"
 
 
+def choice(run: Run, fold: Fold) -> str:
+    """How a fold's step was chosen, and on what."""
+    why = judge(fold)
+    return rule(run, fold) if why.startswith("nothing") else f"{rule(run, fold)} ({why})"
+
+
 @by_row(
     *("spread", "Spread between folds and between seeds"),
     *(f"{m}: SD {part} (points)" for m in ("UA", "WA") for part in ("between folds", "between seeds", "left over")),
     "folds under another seed",
 )
-def spread(of: Result) -> list[Cell]:
+def spread(of: Result) -> Iterable[Cell]:
     """Spread between seeds told apart from spread between folds."""
-    cells: list[Cell] = []
     for metric in METRICS:
-        name, found = f"{metric.upper()} SD", of.scores[metric].spread
-        if found is None:
-            cells += [Cell("no fold is finished under every seed")] * 3
+        parts = _spread(of.scores[metric])
+        if parts is None:
+            yield from [Cell("no fold is finished under every seed")] * 3
             continue
         for value, part, why in (
-            (found.between_folds, "folds", "one fold"),
-            (found.between_seeds, "seeds", "one seed"),
-            (found.residual, "left over", "not told apart"),
+            (parts.between_folds, "folds", "one fold"),
+            (parts.between_seeds, "seeds", "one seed"),
+            (parts.residual, "left over", "not told apart"),
         ):
             points = None if value is None else 100 * value
-            cells.append(number(points, f"{name} {part}", "points", decimals=1, missing=why))
-    dealt = "other test parts, which count as an effect of the seed" if of.redealt else "the same test parts"
-    return [*cells, text("one seed" if len({seed for seed, _, _ in of.keys}) < 2 else dealt)]
+            yield number(points, f"{metric.upper()} SD {part}", "points", decimals=1, missing=why)
+    tested: dict[str, set[str]] = {}  # by the fold's name, under the first seed
+    redealt = any(tested.setdefault(fold.name, set(fold.ids)) != set(fold.ids) for _, fold in of.row.finished)
+    dealt = "other test parts, which count as an effect of the seed" if redealt else "the same test parts"
+    yield text("one seed" if len({seed for seed, _, _ in of.keys}) < 2 else dealt)
+
+
+def _spread(score: Score) -> Spread | None:
+    """Over the folds, of every repetition, that are finished under every seed; None where there are none."""
+    seeds = sorted({seed for seed, _, _ in score.folds})
+    folds = sorted({key[1:] for key in score.folds})
+    whole = [fold for fold in folds if all((seed, *fold) in score.folds for seed in seeds)]
+    if not whole:
+        return None
+    return statistics.spread(np.array([[score.folds[seed, *fold] for seed in seeds] for fold in whole]))
 
 
 def not_run(collection: Collection) -> Table | None:

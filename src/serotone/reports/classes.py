@@ -1,14 +1,19 @@
 """Tables of classes and speakers, confusion matrices, calibration and the most confident mistakes."""
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
+from operator import itemgetter
 
 import numpy as np
 
+from serotone import metrics
 from serotone.reports.analysis import METRICS, Analysis, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, share_of, text
 from serotone.reports.collect import Row
 from serotone.reports.tables import by_row
+from serotone.statistics import brier, speaker_scores
+from serotone.studies.schema import Confusion
 
 SHOWN_MISTAKES = 10
 
@@ -19,7 +24,7 @@ def recalls(analysis: Analysis) -> Table:
     lines = []
     for row in analysis.collection.rows:
         of, told = analysis.of(row), row.published
-        values = dict(zip(of.labels, of.recall, strict=True)) if of else {}
+        values = dict(zip(of.labels, metrics.recall_per_class_from_confusion(of.confusion), strict=True)) if of else {}
         missing = "absent" if of else NOT_RUN
         lines.append((text(row.label), *(percent(values.get(label), "recall", missing=missing) for label in labels)))
         matrix = told.confusion
@@ -38,12 +43,13 @@ def neutral(analysis: Analysis) -> Table | None:
     labels = [label for label in labels_of(results) if label != "neutral"]
     lines = []
     for of in results:
-        counts = {label: (line[of.labels.index("neutral")], line.sum()) for label, line in zip(of.labels, of.confusion)}
-        del counts["neutral"]
-        called = {label: called / every for label, (called, every) in counts.items() if every}
-        together, every = np.sum(list(counts.values()), axis=0) if counts else (0, 0)
-        cells = (percent(called.get(label), "called neutral", missing="absent") for label in labels)
-        lines.append((text(of.row.label), percent(together / every if every else None, "called neutral"), *cells))
+        place = of.labels.index("neutral")
+        called, every = (np.delete(counts, place) for counts in (of.confusion[:, place], of.confusion.sum(axis=1)))
+        others = [label for label in of.labels if label != "neutral"]
+        shares = {label: one / all_ for label, one, all_ in zip(others, called, every, strict=True) if all_}
+        cells = (percent(shares.get(label), "called neutral", missing="absent") for label in labels)
+        together = called.sum() / every.sum() if every.any() else None
+        lines.append((text(of.row.label), percent(together, "called neutral"), *cells))
     columns = ("row", "all other emotions", *labels)
     return Table("neutral", "Other emotions called neutral", columns, tuple(lines), shaded=True) if lines else None
 
@@ -58,66 +64,64 @@ def speakers(analysis: Analysis) -> list[Table]:
     results = [of for of in analysis.results.values() if of.speakers_known]
     # An utterance counts once, however many runs and rows tested it.
     heard = {pair for of in results for pair in zip(of.answers.utterance.tolist(), of.answers.speaker.tolist())}
-    names = sorted({speaker for _, speaker in heard})
-    if not names:
-        return []
-    counts = {name: sum(speaker == name for _, speaker in heard) for name in names}
+    counts = Counter(speaker for _, speaker in sorted(heard, key=itemgetter(1)))
     columns = ("speaker", "utterances", *(of.row.label for of in results))
     tables = []
-    for metric in METRICS:
-        scores = [of.scores[metric].speakers for of in results]
+    for metric in METRICS if counts else ():
+        scores = [speaker_scores(of.answers, metric) for of in results]
         lines = tuple(
             (
                 text(name),
-                number(counts[name], "utterances", "utterances"),
+                number(count, "utterances", "utterances"),
                 *(percent(of.get(name), metric.upper(), missing=NOT_RUN) for of in scores),
             )
-            for name in names
+            for name, count in counts.items()
         )
         tables.append(Table(f"speakers-{metric}", f"{metric.upper()} per speaker", columns, lines, shaded=True))
     return tables
 
 
-def confusion(of: Result | None) -> Table | None:
-    """A row's confusion matrix: counts, and percent of each line; None where it was not run."""
-    if of is None:
-        return None
+def confusions(analysis: Analysis) -> Iterable[Table]:
+    """Of every row the confusion matrix and the published one, where they are known."""
+    for row in analysis.collection.rows:
+        if of := analysis.of(row):
+            yield _confusion(of)
+        if matrix := row.published.confusion:
+            yield _published_confusion(row, matrix)
+
+
+def _confusion(of: Result) -> Table:
+    """A row's confusion matrix: counts, and percent of each line."""
     lines = []
     for label, counts in zip(of.labels, of.confusion.tolist(), strict=True):
-        total = sum(counts)
-        cells = []
+        total, cells = sum(counts), []
         for count in counts:
-            share = 100 * count / total if total else None
-            shown = "0" if share is None else f"{count} ({share:.1f} %)"
-            numbers = [] if share is None else [("row percent", share, "percent")]
-            cells.append(Cell(shown, (("count", float(count), "answers"), *numbers)))
+            share = percent(count / total if total else None, "row percent")
+            shown = f"{count} ({share.text})" if total else "0"
+            cells.append(Cell(shown, (("count", float(count), "answers"), *share.numbers)))
         lines.append((text(label), *cells, number(total, "count", "answers")))
     columns = ("true", *(f"called {label}" for label in of.labels), "all")
     return Table(f"confusion-{of.row.name}", f"Confusion matrix: {of.row.label}", columns, tuple(lines))
 
 
-def published_confusion(row: Row) -> Table | None:
-    """The published matrix in percent; None where there is none."""
-    told = row.published.confusion
-    if told is None:
-        return None
+def _published_confusion(row: Row, matrix: Confusion) -> Table:
+    """The published matrix in percent."""
     lines = tuple(
         (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
-        for label, line in zip(told.labels, told.percent, strict=True)
+        for label, line in zip(matrix.labels, matrix.percent, strict=True)
     )
-    columns = ("true", *(f"called {label}" for label in told.labels))
+    columns = ("true", *(f"called {label}" for label in matrix.labels))
     return Table(f"confusion-published-{row.name}", f"Published confusion matrix: {row.label}", columns, lines)
 
 
 @by_row("calibration", "ECE and Brier score", "ECE", "Brier score, 0 to 2", "mean confidence", "accuracy")
-def calibration(of: Result) -> tuple[Cell, ...]:
+def calibration(of: Result) -> Iterable[Cell]:
     """How far confidence can be believed."""
-    return (
-        percent(of.ece, "ECE"),
-        number(of.brier, "Brier", "squared probability", decimals=3),
-        percent(float(of.probabilities.max(axis=1).mean()), "mean confidence"),
-        percent(float((of.answers.truth == of.answers.prediction).mean()), "accuracy"),
-    )
+    truth, labels = of.answers.truth, range(len(of.labels))
+    yield percent(metrics.expected_calibration_error(of.probabilities, truth, labels=labels), "ECE")
+    yield number(brier(of.probabilities, truth), "Brier", "squared probability", decimals=3)
+    yield percent(float(of.probabilities.max(axis=1).mean()), "mean confidence")
+    yield percent(metrics.weighted_accuracy_from_confusion(of.confusion), "accuracy")
 
 
 def mistakes(of: Result) -> Table:
@@ -130,14 +134,15 @@ def mistakes(of: Result) -> Table:
     for n in order:
         surest.setdefault(str(answers.utterance[n]), n)
     files = {name: heard.file for run in of.row.runs for name, heard in run.utterances.items()}
-    several = len(set(answers.run.tolist())) > 1
+    several = len(np.unique(answers.run)) > 1
     columns = ("file", "utterance", "true", "called", "confidence", "probability of the true emotion")
     lines = []
     for name, n in islice(surest.items(), SHOWN_MISTAKES):
-        truth, called = (of.labels[label] for label in (answers.truth[n], answers.prediction[n]))
-        shares = (percent(confidence[n], columns[4]), percent(chances[n, answers.truth[n]], columns[5]))
+        truth, called = answers.truth[n], answers.prediction[n]
+        words = map(text, (files[name] or "not known", name, of.labels[truth], of.labels[called]))
+        shares = percent(confidence[n], columns[4]), percent(chances[n, truth], columns[5])
         same = answers.utterance == name
         times = [text(f"{(same & wrong).sum()} of {same.sum()} runs")] if several else []
-        lines.append((text(files[name] or "not known"), text(name), text(truth), text(called), *shares, *times))
+        lines.append((*words, *shares, *times))
     title = f"Most confident mistakes: {of.row.label}"
     return Table(f"mistakes-{of.row.name}", title, (*columns, "wrong in") if several else columns, tuple(lines))

@@ -1,24 +1,24 @@
 """What lies below a folder: one run, a study, or runs of any kind, as rows of one table."""
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from serotone import studies
+from serotone.documents import Documents
 from serotone.errors import RunError
 from serotone.runs.layout import STUDY, is_run, is_study, runs_below, seed_folder
-from serotone.runs.reading import Run, read_failures
+from serotone.runs.reading import Fold, Run, read_failures
 from serotone.runs.reading import read_run as read
 from serotone.studies.reading import load_study
-from serotone.studies.schema import Compare, Literature, Published, Sweep
+from serotone.studies.schema import Published, Study
 
 NAMED = 12
 """How many folds, speakers or sentences are named before they are only counted."""
 
+RECIPES = Documents("recipe", "recipes", RunError)
+"""Those that runs hold; a damaged one is a damaged run."""
 
 NONE = Published.model_validate({})
 """Of a row for which nothing is published."""
@@ -36,16 +36,20 @@ class Row:
     missing_seeds: tuple[int, ...] = ()
 
     @property
+    def finished(self) -> list[tuple[Run, Fold]]:
+        """The finished folds of every run."""
+        return [(run, fold) for run in self.runs for fold in run.folds]
+
+    @property
     def folds(self) -> int:
         """How many folds are finished, over all seeds."""
-        return sum(len(run.folds) for run in self.runs)
+        return len(self.finished)
 
     @property
     def planned(self) -> int | None:
         """How many folds there are to be, over all seeds; None where no file says so."""
-        counts = [run.planned for run in self.runs]
-        known = [count for count in counts if count is not None]
-        if len(known) < len(counts) or not counts:
+        known = [run.planned for run in self.runs if run.planned is not None]
+        if len(known) < len(self.runs) or not known:
             return None
         return max(sum(known) + len(self.missing_seeds) * max(known), self.folds)
 
@@ -69,20 +73,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """Rows, and for a study what it asks and what was published."""
+    """Rows, and the study that they are of; for runs without a study it is one that asks nothing."""
 
-    title: str
+    study: Study
     rows: tuple[Row, ...]
-    description: str = ""
-    source: str = ""
-    published_on: str = ""
-    published_protocol: str = ""
-    published_classes: tuple[str, ...] = ()
-    compare: tuple[Compare, ...] = ()
-    sweeps: tuple[Sweep, ...] = ()
-    literature: tuple[Literature, ...] = ()
-    notes: tuple[str, ...] = ()
     failures: tuple[Mapping[str, Any], ...] = ()  # units that ended in an error, as failures.json has them
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run that has a finished fold."""
+        return tuple(run for row in self.rows for run in row.runs if run.folds)
 
 
 def _missing(run: Run) -> str:
@@ -110,36 +110,30 @@ def collect(path: Path) -> Collection:
     if is_run(path):
         run = read_run(path)
         name = str(run.recipe["name"]) or path.resolve().name
-        return Collection(f"Cross-validation of {name}", (Row(name, name, (run,)),))
+        return _asks_nothing(f"Cross-validation of {name}", [Row(name, name, (run,))])
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; give a run, a study, or a folder that holds runs")
-    folders = runs_below(path)
+    folders = {folder.relative_to(path).as_posix(): folder for folder in runs_below(path)}
     if not folders:
         raise RunError(f"{path}: no run in or below it; expected what serotone crossval or serotone study writes")
-    names = [folder.relative_to(path).as_posix() for folder in folders]
-    rows = tuple(Row(name, name, (read_run(folder),)) for name, folder in zip(names, folders, strict=True))
-    return Collection(f"Runs in {path.resolve().name}", rows)
+    rows = [Row(name, name, (read_run(folder),)) for name, folder in folders.items()]
+    return _asks_nothing(f"Runs in {path.resolve().name}", rows)
 
 
-def _study(folder: Path, study: studies.Study) -> Collection:
-    grid = study.grid.values if study.grid else {"": ()}
-    cells = (dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values()))
-    ats = [*({} for _ in study.rows), *cells]
-    named = tuple(row.name for row in study.table[len(study.rows) :])
-    return Collection(
-        title=study.title,
-        rows=tuple(_row(folder, row, study.seeds, at) for row, at in zip(study.table, ats, strict=True)),
-        description=study.description.strip(),
-        source=study.source,
-        published_on=study.published_on,
-        published_protocol=study.published_protocol,
-        published_classes=study.published_classes,
-        compare=study.compare,
-        sweeps=tuple(sweep if sweep.rows else sweep.model_copy(update={"rows": named}) for sweep in study.sweeps),
-        literature=study.literature,
-        notes=study.notes,
-        failures=tuple(read_failures(folder)),
-    )
+def read_run(folder: Path) -> Run:
+    """A run folder; RunError, naming the file, where one is damaged."""
+    return read(folder, lambda path: RECIPES.tree(str(path))[0])
+
+
+def _asks_nothing(title: str, rows: Sequence[Row]) -> Collection:
+    return Collection(Study.model_construct(title=title, description=""), tuple(rows))
+
+
+def _study(folder: Path, study: Study) -> Collection:
+    cells = study.grid.cells() if study.grid else ()
+    ats: list[dict[str, Any]] = [*({} for _ in study.rows), *cells]
+    rows = tuple(_row(folder, row, study.seeds, at) for row, at in zip(study.table, ats, strict=True))
+    return Collection(study, rows, tuple(read_failures(folder)))
 
 
 def _row(folder: Path, row: studies.Row, seeds: tuple[int, ...], at: Mapping[str, Any]) -> Row:
@@ -150,16 +144,3 @@ def _row(folder: Path, row: studies.Row, seeds: tuple[int, ...], at: Mapping[str
         raise RunError(f"{folder / row.name}: its seeds have different labels; the runs of a row have the same ones")
     missing = tuple(seed for seed in seeds if seed not in there)
     return Row(row.name, row.label, tuple(there.values()), row.published or NONE, at, missing)
-
-
-def read_run(folder: Path) -> Run:
-    """A run folder; RunError, naming the file, where one is damaged."""
-    return read(folder, read_yaml)
-
-
-def read_yaml(path: Path) -> Any:
-    """The value in a YAML file; RunError, naming the file, where it cannot be read."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: expected YAML: {error}; restore the file, or remove its folder") from None

@@ -1,70 +1,80 @@
 """Tables of rows against each other: differences with their tests, by speaker, by utterance and by class."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import numpy as np
 
 from serotone import metrics
-from serotone.reports.analysis import METRICS, Analysis, Metric, Paired, restricted
+from serotone.reports.analysis import METRICS, Analysis, Paired, restricted
 from serotone.reports.cells import NOTHING, Cell, Table, interval, number, probability, signed, text
 from serotone.reports.classes import labels_of
-from serotone.statistics import TOO_FEW_SPEAKERS, Comparison
+from serotone.statistics import Comparison, Metric
+
+TESTS = ("p", "smallest p possible", "p after Holm", "effect size d_z", "speakers")
 
 
 def comparisons(analysis: Analysis) -> list[Table]:
     """Paired differences in UA and in WA with their tests, then McNemar's test; none where nothing is compared."""
     if not analysis.pairs:
         return []
-    tests = ("p", "smallest p possible", "p after Holm", "effect size d_z", "speakers", "remark")
-    columns = ("question", "difference, a − b", *tests)
     by_score = [
-        Table(
-            f"comparisons-{metric}",
-            f"Differences in {metric.upper()}",
-            columns,
-            tuple(_compared(analysis, paired, metric) for paired in analysis.pairs),
+        _table(
+            *(analysis, f"comparisons-{metric}", f"Differences in {metric.upper()}"),
+            *(("difference, a − b", *TESTS), partial(_tested, metric)),
         )
         for metric in METRICS
     ]
-    lines = tuple(_utterances(analysis, paired) for paired in analysis.pairs)
-    counted = ("question", "utterances", "only a right", "only b right", "p", "remark")
-    return [*by_score, Table("comparisons-utterances", "McNemar's test on utterances", counted, lines)]
+    counted = ("utterances", "only a right", "only b right", "p")
+    title = "McNemar's test on utterances"
+    return [*by_score, _table(analysis, "comparisons-utterances", title, counted, _counted)]
 
 
-def _question(analysis: Analysis, paired: Paired) -> Cell:
-    """The question with both rows by their labels."""
-    labels = {row.name: row.label for row in analysis.collection.rows}
-    a, b = (labels.get(name, name) for name in (paired.pair.a, paired.pair.b))
-    return text(f"{paired.pair.question} (a: {a}; b: {b})".strip())
-
-
-def _compared(analysis: Analysis, paired: Paired, metric: Metric) -> tuple[Cell, ...]:
-    question, name = _question(analysis, paired), metric.upper()
-    if paired.comparisons is None or paired.holm is None:
-        return (question, *(text(None),) * 6, text(paired.remark))
-    of = paired.comparisons[metric]
-    missing = TOO_FEW_SPEAKERS if of.remark else NOTHING
-    sampled = "" if of.p is None or of.exact else "p by sampled permutations"
-    return (
-        question,
-        interval(of.difference, f"{name} difference", points=True, missing=missing),
-        probability(of.p, f"{name} p", missing=missing),
-        probability(of.smallest_p, f"{name} smallest p"),
-        probability(paired.holm.get(metric), f"{name} p after Holm", missing=missing),
-        _effect(of, name),
-        number(of.speakers, "speakers", "speakers"),
-        text("; ".join(part for part in (of.remark, sampled, *_left_out(paired)) if part)),
+def _table(
+    analysis: Analysis, key: str, title: str, columns: tuple[str, ...], cells: Callable[[Paired], Iterable[Cell]]
+) -> Table:
+    """A line for each comparison; the remark alone where it could not be made."""
+    none = (text(None),) * len(columns)
+    lines = (
+        (_question(paired), *(cells(paired) if paired.comparisons else (*none, text(paired.remark))))
+        for paired in analysis.pairs
     )
+    return Table(key, title, ("question", *columns, "remark"), tuple(lines))
 
 
-def _left_out(paired: Paired) -> list[str]:
-    """Which answers a comparison leaves out, and what it cannot know."""
-    remarks = []
+def _question(paired: Paired) -> Cell:
+    """The question with both rows by their labels."""
+    return text(f"{paired.question} (a: {paired.a.label}; b: {paired.b.label})".strip())
+
+
+def _tested(metric: Metric, paired: Paired) -> Iterable[Cell]:
+    of, name = paired.comparisons[metric], metric.upper()
+    missing = of.remark or NOTHING
+    yield interval(of.difference, f"{name} difference", points=True, missing=missing)
+    yield probability(of.p, f"{name} p", missing=missing)
+    yield probability(of.smallest_p, f"{name} smallest p")
+    yield probability(paired.holm[metric], f"{name} p after Holm", missing=missing)
+    yield _effect(of, name)
+    yield number(of.speakers, "speakers", "speakers")
+    sampled = "" if of.p is None or of.exact else "p by sampled permutations"
+    yield text("; ".join(part for part in (of.remark, sampled, *_left_out(paired)) if part))
+
+
+def _counted(paired: Paired) -> Iterable[Cell]:
+    of = paired.comparisons["wa"].mcnemar
+    yield number(len({utterance for *_, utterance in paired.common}), "utterances", "utterances")
+    yield number(of.only_a, "only a right", "utterances")
+    yield number(of.only_b, "only b right", "utterances")
+    yield probability(of.p, "McNemar p")
+    yield text("; ".join(_left_out(paired)))
+
+
+def _left_out(paired: Paired) -> Iterable[str]:
+    """Which answers a comparison leaves out."""
     if paired.left_out:
-        remarks.append(f"left out: {paired.left_out} answers that only one row has")
+        yield f"left out: {paired.left_out} answers that only one row has"
     if paired.other_parts:
-        remarks.append(f"left out: {paired.other_parts} answers of folds whose parts differ between the rows")
-    if paired.unrecorded:
-        remarks.append(f"the parts behind {paired.unrecorded} answers are not recorded")
-    return remarks
+        yield f"left out: {paired.other_parts} answers of folds whose parts differ between the rows"
 
 
 def _effect(of: Comparison, name: str) -> Cell:
@@ -78,36 +88,19 @@ def _effect(of: Comparison, name: str) -> Cell:
     return Cell(shown, tuple(numbers))
 
 
-def _utterances(analysis: Analysis, paired: Paired) -> tuple[Cell, ...]:
-    question = _question(analysis, paired)
-    if paired.comparisons is None:
-        return (question, *(text(None),) * 4, text(paired.remark))
-    of = paired.comparisons["wa"].mcnemar
-    return (
-        question,
-        number(paired.utterances, "utterances", "utterances"),
-        number(of.only_a, "only a right", "utterances"),
-        number(of.only_b, "only b right", "utterances"),
-        probability(of.p, "McNemar p"),
-        text("; ".join(_left_out(paired))),
-    )
-
-
 def recall_differences(analysis: Analysis) -> Table | None:
     """Recall of a minus that of b in every comparison that could be made; None where none could."""
-    compared = [paired for paired in analysis.pairs if paired.comparisons is not None]
-    if not compared:
-        return None
-    labels = labels_of(analysis.results[paired.pair.a] for paired in compared)
+    compared = [paired for paired in analysis.pairs if paired.comparisons]
+    labels = labels_of(analysis.results[paired.a.name] for paired in compared)
     lines = []
     for paired in compared:
-        a, b = (analysis.results[name] for name in (paired.pair.a, paired.pair.b))
-        answers = [restricted(side, paired.common) for side in (a, b)]
-        recalls = [metrics.recall_per_class(of.truth, of.prediction, labels=range(len(a.labels))) for of in answers]
-        both = dict(zip(a.labels, zip(*recalls, strict=True), strict=True))
-        cells = (_difference(*both.get(label, (np.nan, np.nan))) for label in labels)
-        lines.append((_question(analysis, paired), *cells))
-    return Table("recall-differences", "Differences in recall, a − b", ("question", *labels), tuple(lines))
+        sides = [restricted(analysis.results[row.name], paired.common) for row in (paired.a, paired.b)]
+        own = analysis.results[paired.a.name].labels
+        recalls = [metrics.recall_per_class(of.truth, of.prediction, labels=range(len(own))) for of in sides]
+        both = dict(zip(own, zip(*recalls, strict=True), strict=True))
+        lines.append((_question(paired), *(_difference(*both.get(label, (np.nan, np.nan))) for label in labels)))
+    title, columns = "Differences in recall, a − b", ("question", *labels)
+    return Table("recall-differences", title, columns, tuple(lines)) if lines else None
 
 
 def _difference(a: float, b: float) -> Cell:

@@ -11,20 +11,25 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from serotone.reports import figures
-from serotone.reports.analysis import METRICS, Analysis, Metric, SweepCurve
+from serotone import statistics
+from serotone.reports.analysis import METRICS, Analysis, SweepCurve
 from serotone.reports.cells import share_of
 from serotone.reports.collect import Row
-from serotone.reports.figures.forest import Line
+from serotone.reports.figures.confusions import confusion
+from serotone.reports.figures.forest import Line, intervals
+from serotone.reports.figures.lines import curves, sweep
+from serotone.reports.figures.plane import embedding_plane
+from serotone.reports.figures.reliability import reliability
+from serotone.reports.figures.style import save
 from serotone.reports.planes import Embedded
 from serotone.reports.published import other
 from serotone.runs.reading import Fold, Run
-from serotone.statistics import simulated_coverage
+from serotone.statistics import Metric
 
 LARGEST_SVG = 300_000
 """Bytes above which a page carries a figure as PNG; ``figures/`` holds both."""
 ENLARGED = 1.1 * 4 / 3
-"""Pixels on the page for a point of a figure."""
+"""Pixels on the page for a point of a figure, of which an inch has 72."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,47 +43,44 @@ class Picture:
 
     def save(self, folder: Path) -> tuple[str, int]:
         """Write the figure as PNG and SVG; the one that the page carries as a data URL, with its width in pixels."""
-        png, svg = figures.save(self.draw(), folder / self.stem)
+        figure = self.draw()
+        png, svg = save(figure, folder / self.stem)
         drawing = svg.read_bytes()
-        points = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', drawing)
         data, kind = (drawing, "svg+xml") if len(drawing) <= LARGEST_SVG else (png.read_bytes(), "png")
         url = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        return url, round(ENLARGED * float(points[1])) if points else 0
+        return url, round(ENLARGED * 72 * float(figure.get_figwidth()))
 
 
 def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
     """Every figure that has something to show."""
     results = list(analysis.results.values())
-    stems = _stems(analysis)
     if not results:
         return
-    for metric in METRICS:
-        yield from _forest(analysis, metric)
-    for metric in METRICS:
-        yield from _differences(analysis, metric)
+    stems = _stems(analysis)
+    yield from _scores(analysis)
+    yield from _differences(analysis)
     for place, curve in enumerate(analysis.curves):
         if curve.numeric and any(point.result for point in curve.points):
             for metric in METRICS:
                 stem = f"sweep-{place}-{slug(curve.sweep.key)}-{metric}"
-                draw = partial(_sweep, analysis, curve, metric)
-                yield Picture("sweeps", stem, draw, f"{metric.upper()} over {curve.title}{_unfinished(curve)}")
+                about = f"{metric.upper()} over {curve.title}{_unfinished(curve)}"
+                yield Picture("sweeps", stem, partial(_sweep, analysis, curve, metric), about)
     for row in analysis.collection.rows:
-        of, told, stem = analysis.of(row), row.published.confusion, f"confusion-{stems[row.name]}"
+        of, published, stem = analysis.of(row), row.published.confusion, f"confusion-{stems[row.name]}"
         if of is not None:
             title = f"Ours: {label(row)}"
-            draw = partial(figures.confusion, of.confusion, of.labels, title=title)
-            yield Picture("confusions", stem, draw, title)
-        if told is not None:
+            yield Picture("confusions", stem, partial(confusion, of.confusion, of.labels, title=title), title)
+        if published is not None:
             title = f"{source(analysis).capitalize()}: {row.label}"
-            shares = np.array(told.percent, dtype=np.float64) / 100  # None becomes NaN
-            draw = partial(figures.percent_confusion, shares, told.labels, title=title)
+            shares = np.array(published.percent, dtype=np.float64) / 100  # None becomes NaN
+            draw = partial(confusion, shares, published.labels, title=title, counted=False)
             yield Picture("confusions", f"{stem}-published", draw, title)
-    reliability = {label(of.row): of.reliability for of in results}
-    yield Picture("calibration", "reliability", partial(figures.reliability, reliability))
+    panels = {label(of.row): statistics.reliability(of.probabilities, of.answers.truth) for of in results}
+    yield Picture("calibration", "reliability", partial(reliability, panels))
     for one in rows:
         yield from _embeddings(one, stems[one.row.name])
     for of in results:
-        folds = [(run, fold) for run in of.row.runs for fold in run.folds if {"step", "loss"} <= {*fold.curves}]
+        folds = [(run, fold) for run, fold in of.row.finished if {"step", "loss"} <= {*fold.curves}]
         if folds:
             yield Picture("training", f"curves-{stems[of.row.name]}", *_curves(label(of.row), folds))
 
@@ -90,14 +92,12 @@ def slug(name: str) -> str:
 
 def _stems(analysis: Analysis) -> dict[str, str]:
     """A part of a file's name for every row; no two are alike."""
-    taken: dict[str, str] = {}
+    stems: dict[str, str] = {}
     for row in analysis.collection.rows:
-        stem, number = slug(row.name).lower(), 1
-        while stem in taken.values():
-            number += 1
-            stem = f"{slug(row.name)}-{number}".lower()
-        taken[row.name] = stem
-    return taken
+        stem = slug(row.name).lower()
+        ends = ["", *(f"-{number}" for number in range(2, len(stems) + 2))]
+        stems[row.name] = next(stem + end for end in ends if stem + end not in stems.values())
+    return stems
 
 
 def label(row: Row) -> str:
@@ -107,76 +107,65 @@ def label(row: Row) -> str:
 
 def _partly(label: str, done: str) -> str:
     """``CRNN (3 of 10 folds)``, the brackets on one line."""
-    count = f"({done} folds)".replace(" ", "\N{NO-BREAK SPACE}")
-    return f"{label} {count}"
+    return f"{label} " + f"({done} folds)".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def source(analysis: Analysis) -> str:
     """``published, on iemocap``: it may be another corpus than ours."""
-    where = analysis.collection.published_on
+    where = analysis.collection.study.published_on
     return f"published, on {where}" if where else "published"
 
 
-def _forest(analysis: Analysis, metric: Metric) -> Iterator[Picture]:
+def _published(analysis: Analysis, row: Row, metric: Metric) -> float | None:
+    """The published score of a row, in [0, 1]; None where there is none that may stand next to ours."""
+    return None if other(analysis.collection, row) else share_of(getattr(row.published, metric))
+
+
+def _scores(analysis: Analysis) -> Iterator[Picture]:
     """The intervals; a row that has scores and no interval is left to the table."""
-    lines = []
-    for row in analysis.collection.rows:
-        of = analysis.of(row)
-        score = of.scores[metric].interval if of else None
-        if of is None or score is not None:
-            chance = of.chance(metric) if of else None
-            told = share_of(getattr(row.published, metric)) if not other(analysis.collection, row) else None
-            lines.append(Line(label(row), score, told, chance))
-    if any(line.interval for line in lines):
-        guess = simulated_coverage(metric, 0)[2]
-        title, theirs = f"{metric.upper()} (%)", source(analysis)
-        draw = partial(figures.intervals, lines, x_title=title, source=theirs, guess=guess)
-        diamonds = f" Diamonds: {theirs}." if any(line.published is not None for line in lines) else ""
-        yield Picture("scores", f"scores-{metric}", draw, f"{metric.upper()}.{diamonds}")
+    for metric in METRICS:
+        lines = []
+        for row in analysis.collection.rows:
+            of = analysis.of(row)
+            score, chance = (of.scores[metric].interval, of.chance(metric)) if of else (None, None)
+            if of is None or score is not None:
+                lines.append(Line(label(row), score, _published(analysis, row, metric), chance))
+        if any(line.interval for line in lines):
+            draw = partial(intervals, lines, x_title=f"{metric.upper()} (%)", source=source(analysis))
+            diamonds = f" Diamonds: {source(analysis)}." if any(line.published is not None for line in lines) else ""
+            yield Picture("scores", f"scores-{metric}", draw, f"{metric.upper()}.{diamonds}")
 
 
-def _differences(analysis: Analysis, metric: Metric) -> Iterator[Picture]:
-    rows = {row.name: row for row in analysis.collection.rows}
-    lines = []
-    for paired in analysis.pairs:
-        difference = paired.comparisons[metric].difference if paired.comparisons else None
-        if difference is not None:
-            a, b = rows[paired.pair.a], rows[paired.pair.b]
-            name = f"{a.label} − {b.label}"
-            both = {(run.seed, f.name) for run in a.runs for f in run.folds} & {
-                (run.seed, f.name) for run in b.runs for f in run.folds
-            }
-            lines.append(
-                Line(name if a.whole and b.whole else _partly(name, f"{len(both)} of {a.planned or '?'}"), difference)
-            )
-    if lines:
-        guess, title = simulated_coverage(metric, 0)[2], f"Difference in {metric.upper()} (points)"
-        draw = partial(figures.intervals, lines, x_title=title, zero=True, guess=guess)
-        yield Picture("comparisons", f"differences-{metric}", draw, metric.upper())
+def _differences(analysis: Analysis) -> Iterator[Picture]:
+    for metric in METRICS:
+        lines = [
+            Line(_against(paired.a, paired.b), difference)
+            for paired in analysis.pairs
+            if paired.comparisons and (difference := paired.comparisons[metric].difference)
+        ]
+        if lines:
+            draw = partial(intervals, lines, x_title=f"Difference in {metric.upper()} (points)", zero=True)
+            yield Picture("comparisons", f"differences-{metric}", draw, metric.upper())
+
+
+def _against(a: Row, b: Row) -> str:
+    """Both labels, and how many folds both have where those are not all."""
+    name = f"{a.label} − {b.label}"
+    folds_a, folds_b = ({(run.seed, fold.name) for run, fold in row.finished} for row in (a, b))
+    return name if a.whole and b.whole else _partly(name, f"{len(folds_a & folds_b)} of {a.planned or '?'}")
 
 
 def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
-    scores = np.full((3, len(curve.points)), np.nan)
-    for n, point in enumerate(curve.points):
-        if point.result is not None:
-            score = point.result.scores[metric]
-            scores[0, n] = score.pooled
-            if score.interval is not None:
-                scores[1:, n] = score.interval.low, score.interval.high
-    told = {
-        float(point.x): share_of(getattr(point.row.published, metric))
-        for point in curve.points
-        if not other(analysis.collection, point.row)
-    }
-    return figures.sweep(
-        [float(point.x) for point in curve.points],
-        scores,
-        log=curve.sweep.log and all(point.x > 0 for point in curve.points),
-        published={x: share for x, share in told.items() if share is not None},
-        source=source(analysis),
-        x_label=curve.title,
-        y_label=f"{metric.upper()} (%)",
-    )
+    columns = []
+    for point in curve.points:
+        score = point.result.scores[metric] if point.result else None
+        limits = (score.interval.low, score.interval.high) if score and score.interval else (None, None)
+        columns.append((score.pooled if score else None, *limits, _published(analysis, point.row, metric)))
+    x = [float(point.x) for point in curve.points]
+    scores = np.array(columns, dtype=np.float64).T  # None becomes NaN
+    log = curve.sweep.log and min(x) > 0
+    titles = {"x_label": curve.title, "y_label": f"{metric.upper()} (%)"}
+    return sweep(x, scores, log=log, source=source(analysis), **titles)
 
 
 def _unfinished(curve: SweepCurve) -> str:
@@ -188,14 +177,15 @@ def _embeddings(one: Embedded, stem: str) -> Iterator[Picture]:
     plane = one.plane
     if plane is None:  # every embedding is the same: there is nothing to draw, and the table says so
         return
-    first, second = (f"{100 * share:.1f} %" for share in plane.explained)
-    axes = f"Component 1 ({first} of the training variance)", f"Component 2 ({second} of the training variance)"
-    drawn = partial(figures.embedding_plane, classes=plane.classes, labels=plane.labels, title=one.row.label)
+    titles = [
+        f"Component {n + 1} ({100 * share:.1f} % of the training variance)" for n, share in enumerate(plane.explained)
+    ]
+    draw = partial(embedding_plane, classes=plane.classes, labels=plane.labels, title=one.row.label)
     about = f"{one.row.label}, {plane.fold}"
-    yield Picture("embeddings", f"embeddings-{stem}", partial(drawn, plane.points, axes_titles=axes), about)
+    yield Picture("embeddings", f"embeddings-{stem}", partial(draw, plane.points, axes_titles=titles), about)
     if plane.umap is not None:
-        axes = ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
-        yield Picture("umap", f"umap-{stem}", partial(drawn, plane.umap, axes_titles=axes), about)
+        titles = ["UMAP 1 (no unit)", "UMAP 2 (no unit)"]
+        yield Picture("umap", f"umap-{stem}", partial(draw, plane.umap, axes_titles=titles), about)
 
 
 def _curves(name: str, folds: Sequence[tuple[Run, Fold]]) -> tuple[Callable[[], Figure], str]:
@@ -209,5 +199,5 @@ def _curves(name: str, folds: Sequence[tuple[Run, Fold]]) -> tuple[Callable[[], 
         f"{f'seed {run.seed}, ' if several else ''}fold {fold.name}": fold.curves for run, fold in folds
     }
     chosen = [None if fold.score is None else fold.step for _, fold in folds]
-    draw = partial(figures.curves, lines, chosen, score="ua" if validated else None)
+    draw = partial(curves, lines, chosen, score="ua" if validated else None)
     return draw, f"{name}: loss in training{shown}"

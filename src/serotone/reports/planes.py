@@ -1,16 +1,15 @@
-"""Embeddings on disk -> the plane in which the training part varies most; the spread within and between classes."""
+"""Embeddings -> the plane in which the training part varies most; the spread within and between classes."""
 
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from serotone.errors import MissingExtraError, RunError
-from serotone.reports.cells import Cell, Table, number, percent, text
+from serotone.errors import MissingExtraError
+from serotone.reports.cells import Table, number, percent, text
 from serotone.reports.collect import Collection, Row
+from serotone.runs.reading import read_embeddings
 
 PARTS = ("train", "test")
 Parts = Mapping[str, NDArray[np.float64]]
@@ -24,7 +23,7 @@ class Plane:
     labels: tuple[str, ...]
     points: Parts  # (N, 2) by part
     classes: Mapping[str, NDArray[np.int64]]  # (N,) by part
-    explained: tuple[float, float]  # share of the training part's variance
+    explained: NDArray[np.float64]  # (2,) shares of the training part's variance
     umap: Parts | None  # (N, 2) by part, of both parts together
 
 
@@ -34,7 +33,7 @@ class Embedded:
 
     row: Row
     plane: Plane | None  # of the first fold whose training part spreads at all
-    spreads: Mapping[str, tuple[float, float]]  # within and between classes by part, mean over folds
+    spreads: Mapping[str, Sequence[float]]  # within and between classes by part, mean over folds
     folds: int
 
 
@@ -48,51 +47,22 @@ def embedded(collection: Collection, *, umap: bool = False) -> list[Embedded]:
     rows = []
     for row in collection.rows:
         plane, spreads = None, []
-        for name, path, labels in (
-            (f"seed {run.seed}, fold {fold.name}", fold.embeddings, fold.labels)
-            for run in row.runs
-            for fold in run.folds
-            if fold.embeddings is not None
-        ):
-            points, classes = _read(path, labels)
+        for run, fold in row.finished:
+            if not fold.has_embeddings:
+                continue
+            points, classes = read_embeddings(fold)
             if min(map(len, points.values())) < 2:
                 continue
             spreads.append([class_spread(points[part], classes[part]) for part in PARTS])
             if plane is None and np.ptp(points["train"], axis=0).any():
-                plane = _plane(name, labels, points, classes, umap)
+                axes, explained = principal_axes(points["train"])
+                flat = {part: (of - points["train"].mean(axis=0)) @ axes for part, of in points.items()}
+                near = umap_planes(points) if umap else None
+                plane = Plane(f"seed {run.seed}, fold {fold.name}", fold.labels, flat, classes, explained, near)
         if spreads:
-            within_between = np.mean(spreads, axis=0).tolist()
-            means = {part: (within, between) for part, (within, between) in zip(PARTS, within_between)}
-            rows.append(Embedded(row, plane, means, len(spreads)))
+            means = np.mean(spreads, axis=0).tolist()
+            rows.append(Embedded(row, plane, dict(zip(PARTS, means, strict=True)), len(spreads)))
     return rows
-
-
-def _read(path: Path, labels: tuple[str, ...]) -> tuple[Parts, Mapping[str, NDArray[np.int64]]]:
-    """Points (N, D) and classes (N,) of both parts."""
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            part, truth, points = (file[key] for key in ("part", "truth", "embedding"))
-        classes = np.array([labels.index(str(one)) for one in truth], dtype=np.int64)
-        if not np.isfinite(points).all():
-            raise ValueError("an embedding is NaN or infinite, because its training diverged")
-        return {p: points[part == p].astype(np.float64) for p in PARTS}, {p: classes[part == p] for p in PARTS}
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(
-            f"{path}: {error}; expected the arrays part, truth and embedding, with the classes {', '.join(labels)};"
-            " remove the file"
-        ) from None
-
-
-def _plane(
-    fold: str, labels: tuple[str, ...], points: Parts, classes: Mapping[str, NDArray[np.int64]], umap: bool
-) -> Plane:
-    axes, explained = principal_axes(points["train"])
-    centre = points["train"].mean(axis=0)
-    flat = {part: (of - centre) @ axes for part, of in points.items()}
-    together = np.concatenate([points[part] for part in PARTS])
-    near = np.split(umap_plane(together), [len(points["train"])]) if umap else None
-    places = dict(zip(PARTS, near, strict=True)) if near else None
-    return Plane(fold, labels, flat, classes, (float(explained[0]), float(explained[1])), places)
 
 
 def principal_axes(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -141,20 +111,24 @@ def umap_plane(points: NDArray[np.float64], *, neighbours: int = 15) -> NDArray[
     return np.asarray(made.fit_transform(points), dtype=np.float64)
 
 
+def umap_planes(points: Parts) -> Parts:
+    """Both parts (N, D) in one plane (N, 2) by UMAP."""
+    together = umap_plane(np.concatenate([points[part] for part in PARTS]))
+    return dict(zip(PARTS, np.split(together, [len(points["train"])]), strict=True))
+
+
 def spreads(rows: list[Embedded]) -> Table:
     """Spread within and between classes, training and test parts apart."""
-    lines: list[tuple[Cell, ...]] = []
-    for one in rows:
-        for part, (within, between) in one.spreads.items():
-            share = between / (within + between) if within + between else None
-            lines.append(
-                (
-                    text(f"{one.row.label}, {part}"),
-                    percent(share, "share between classes"),
-                    number(within, "within", "squared units of z", decimals=2),
-                    number(between, "between", "squared units of z", decimals=2),
-                    number(one.folds, "folds", "folds"),
-                )
-            )
+    lines = [
+        (
+            text(f"{one.row.label}, {part}"),
+            percent(between / (within + between) if within + between else None, "share between classes"),
+            number(within, "within", "squared units of z", decimals=2),
+            number(between, "between", "squared units of z", decimals=2),
+            number(one.folds, "folds", "folds"),
+        )
+        for one in rows
+        for part, (within, between) in one.spreads.items()
+    ]
     columns = ("row and part", "share of the variance between classes", "within classes", "between classes", "folds")
     return Table("embeddings", "Spread of z within and between classes", columns, tuple(lines))

@@ -1,11 +1,12 @@
 """Ours next to the published figures, and in what the two differ."""
 
+from collections.abc import Iterable
+
 from serotone.emotions import in_order
-from serotone.reports.analysis import METRICS, Analysis
+from serotone.reports.analysis import METRICS, Analysis, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, literal, mean_and_sd, percent, share_of, signed, text
 from serotone.reports.collect import NONE, Collection, Row
-from serotone.reports.tables import length_of, precision_of
-from serotone.runs.reading import Run
+from serotone.reports.tables import precision_of, schedule_of
 
 READ = "see the protocol"
 SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
@@ -14,67 +15,66 @@ SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
 
 def published(analysis: Analysis) -> Table | None:
     """Ours next to the published figures, and the rows of the literature; None where there are neither."""
-    collection = analysis.collection
-    rows = [row for row in collection.rows if row.published != NONE]
-    if not rows and not collection.literature:
-        return None
+    rows = [row for row in analysis.collection.rows if row.published != NONE]
     each = ("published", "ours (mean ± SD of folds)", "ours − published")
     columns = ("row", *(f"{metric}, {what}" for metric in ("UA", "WA") for what in each), "quoted from")
-    lines = [(*_line(analysis, row), text(None)) for row in rows]
-    for quoted in collection.literature:
-        scores = ((share_of(quoted.ua), "UA published"), (share_of(quoted.wa), "WA published"))
-        cells = (cell for score, name in scores for cell in (percent(score, name), Cell("quoted"), text(None)))
+    lines = [(text(row.label), *_cells(analysis, row), text(None)) for row in rows]
+    for quoted in analysis.collection.study.literature:
+        ua, wa = percent(share_of(quoted.ua), "UA published"), percent(share_of(quoted.wa), "WA published")
+        cells = (cell for score in (ua, wa) for cell in (score, Cell("quoted"), text(None)))
         lines.append((text(quoted.system), *cells, text(quoted.source)))
-    return Table("published", "Ours next to the published figures", columns, tuple(lines))
+    return Table("published", "Ours next to the published figures", columns, tuple(lines)) if lines else None
 
 
-def _line(analysis: Analysis, row: Row) -> list[Cell]:
-    of, cells = analysis.of(row), [text(row.label)]
+def _cells(analysis: Analysis, row: Row) -> Iterable[Cell]:
+    of = analysis.of(row)
     for metric in METRICS:
         name, ours = metric.upper(), of.scores[metric] if of else None
         theirs, sd = (share_of(getattr(row.published, key)) for key in (metric, f"{metric}_sd"))
-        cells.append(mean_and_sd(theirs, sd, f"{name} published", missing="not stated"))
-        cells.append(mean_and_sd(ours.mean, ours.sd, f"{name} ours") if ours else Cell(NOT_RUN))
+        yield mean_and_sd(theirs, sd, f"{name} published", missing="not stated")
+        yield mean_and_sd(ours.mean, ours.sd, f"{name} ours") if ours else Cell(NOT_RUN)
         if ours is None or theirs is None:
-            cells.append(text(None))
+            yield text(None)
         elif why := other(analysis.collection, row):
-            cells.append(Cell(why))
+            yield Cell(why)
         else:
             points = 100 * (ours.mean - theirs)
-            cells.append(Cell(f"{signed(points)} points", ((f"{name} ours - published", points, "points"),)))
-    return cells
+            yield Cell(f"{signed(points)} points", ((f"{name} ours - published", points, "points"),))
 
 
 def other(collection: Collection, row: Row) -> str:
     """Why the scores of a row are not set against the published ones; empty where they are."""
-    runs = row.runs or [run for one in collection.rows for run in one.runs]  # of a row not run, as the others
-    if {collection.published_on} != {" + ".join(run.corpora) for run in runs}:
+    study, runs = collection.study, row.runs or collection.runs  # of a row not run, as the others
+    if {study.published_on} != {run.corpora for run in runs}:
         return "other corpus"
     classes = {tuple(in_order(fold.labels)) for run in runs for fold in run.folds}
-    theirs = tuple(in_order(collection.published_classes))
+    theirs = tuple(in_order(study.published_classes))
     return "other classes" if theirs and classes != {theirs} else ""
 
 
-def differences(collection: Collection) -> Table | None:
+def differences(analysis: Analysis) -> Table | None:
     """In what ours and the published figures are alike and in what not; None where nothing is published."""
-    if all(row.published == NONE for row in collection.rows):
+    study, runs = analysis.collection.study, analysis.collection.runs
+    if all(row.published == NONE for row in analysis.collection.rows):
         return None
-    runs = [run for row in collection.rows for run in row.runs]
-    classes, protocol = in_order(collection.published_classes), collection.published_protocol
+    classes, protocol = in_order(study.published_classes), study.published_protocol
     clauses = [] if protocol.startswith("not stated") else [clause.strip() for clause in protocol.split(";")]
     heard = next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), READ)
-    labels = {", ".join(in_order(fold.labels)) for run in runs for fold in run.folds}
+    results = analysis.results.values()
+    labels = {", ".join(in_order(of.labels)) for of in results}
     each: list[tuple[str, str, set[str]]] = [
-        ("corpus", collection.published_on, {" + ".join(run.corpora) for run in runs}),
+        ("corpus", study.published_on, {run.corpora for run in runs}),
         ("classes", ", ".join(classes), labels),
-        ("number of classes", str(len(classes) or ""), {str(names.count(", ") + 1) for names in labels}),
+        ("number of classes", str(len(classes) or ""), {str(len(of.labels)) for of in results}),
         ("protocol", protocol, {run.protocol for run in runs}),
-        ("schedule", "paper", {f"{run.recipe['schedule']}, {length_of(run)}" for run in runs}),
+        ("schedule", "paper", set(map(schedule_of, runs))),
         ("precision", "float32", set(map(precision_of, runs))),
-        ("test speakers also in training", heard, {_speakers(run) for run in runs if run.folds}),
+        ("test speakers also in training", heard, {_heard(of) for of in results}),
     ]
-    lines = ((what, theirs or "not stated", "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))
-             for what, theirs, ours in each)  # fmt: skip
+    lines = (
+        (what, theirs or "not stated", "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))
+        for what, theirs, ours in each
+    )
     columns = ("what", "published", "ours", "the same?")
     return literal("differences", "Differences between ours and the published", columns, lines)
 
@@ -89,7 +89,7 @@ def _same(what: str, theirs: str, ours: set[str]) -> str:
     return "yes" if {value.split(",")[0] if what == "schedule" else value for value in ours} == {theirs} else "no"
 
 
-def _speakers(run: Run) -> str:
-    if any(fold.shared is None for fold in run.folds):
+def _heard(of: Result) -> str:
+    if of.heard is None:
         return "not recorded"
-    return "yes" if any(fold.shared and fold.shared.speakers for fold in run.folds) else "no"
+    return "yes" if of.heard else "no"

@@ -12,44 +12,6 @@ OVERVIEW = ("row", *(f"{m}, {what}" for m in ("UA", "WA") for what in ("mean ± 
 """The columns of the table of scores that a terminal has room for."""
 
 
-def scores(analysis: Analysis) -> Table:
-    """WA and UA of every row: the main table."""
-    each = ("mean ± SD of folds", "pooled", "95 % interval")
-    columns = ("row", *(f"{metric}, {what}" for metric in ("UA", "WA") for what in each))
-    lines = []
-    for row in analysis.collection.rows:
-        of, cells = analysis.of(row), [text(row.label)]
-        for metric in METRICS:
-            name = metric.upper()
-            if of is None:
-                cells += [Cell(NOT_RUN)] * 3
-                continue
-            score = of.scores[metric]
-            cells += [mean_and_sd(score.mean, score.sd, name), percent(score.pooled, f"{name} pooled")]
-            cells.append(bounds(score.interval, f"{name} interval", missing=why_none(of)))
-        schedules = listed(f"{run.recipe['schedule']}, {length_of(run)}" for run in row.runs)
-        cells += [folds_of(row), seeds_of(row), text(schedules), text(listed(map(precision_of, row.runs)))]
-        lines.append(tuple(cells))
-    columns += ("folds", "seeds", "schedule", "precision")
-    return Table("scores", "UA and WA of every row", columns, tuple(lines))
-
-
-def methods(results: Iterable[Result]) -> dict[str, list[str]]:
-    """The labels of the rows by how their intervals were made, and from how many speakers."""
-    methods: dict[str, list[str]] = {}
-    for of in results:
-        if (score := of.scores["ua"].interval) is not None:
-            methods.setdefault(f"{score.method}, {score.speakers} speakers", []).append(of.row.label)
-    return methods
-
-
-def why_none(of: Result | None) -> str:
-    """Why a row has no interval."""
-    if of is None:
-        return NOT_RUN
-    return "one speaker" if of.speakers_known else "speakers not known"
-
-
 def by_row(
     key: str, title: str, *columns: str
 ) -> Callable[[Callable[[Result], Iterable[Cell]]], Callable[[Analysis], Table]]:
@@ -66,9 +28,56 @@ def by_row(
     return made
 
 
+@by_row(
+    *("scores", "UA and WA of every row"),
+    *(f"{m}, {what}" for m in ("UA", "WA") for what in ("mean ± SD of folds", "pooled", "95 % interval")),
+    *("folds", "seeds", "schedule", "precision"),
+)
+def scores(of: Result) -> Iterable[Cell]:
+    """WA and UA of every row: the main table."""
+    for metric in METRICS:
+        score, name = of.scores[metric], metric.upper()
+        yield mean_and_sd(score.mean, score.sd, name)
+        yield percent(score.pooled, f"{name} pooled")
+        yield bounds(score.interval, f"{name} interval", missing=why_none(of))
+    yield folds_of(of.row)
+    yield seeds_of(of.row)
+    yield text(listed(map(schedule_of, of.row.runs)))
+    yield text(listed(map(precision_of, of.row.runs)))
+
+
+def sweep(curve: SweepCurve) -> Table:
+    """A sweep's values with their scores."""
+    lines = []
+    for point in curve.points:
+        cells = [text(point.row.label if point.x is None else point.x)]
+        for metric in METRICS:
+            score = point.result.scores[metric].interval if point.result else None
+            cells.append(interval(score, metric.upper(), missing=why_none(point.result)))
+            theirs = share_of(getattr(point.row.published, metric))
+            cells.append(percent(theirs, f"{metric.upper()} published", missing="not stated"))
+        lines.append((*cells, folds_of(point.row)))
+    columns = (f"{metric}, {what}" for metric in ("UA", "WA") for what in ("95 % interval", "published"))
+    fixed = f"-{curve.fixed.replace(' ', '-').replace(',', '')}" if curve.fixed else ""
+    key, title = f"sweep-{curve.sweep.key}{fixed}", f"Sweep of {curve.title}"
+    return Table(key, title, (curve.sweep.key, *columns, "folds"), tuple(lines))
+
+
+def why_none(of: Result | None) -> str:
+    """Why a row has no interval."""
+    if of is None:
+        return NOT_RUN
+    return "one speaker" if of.speakers_known else "speakers not known"
+
+
 def listed(values: Iterable[object]) -> str:
     """Every different value once, in order."""
     return "; ".join(dict.fromkeys(map(str, values)))
+
+
+def schedule_of(run: Run) -> str:
+    """``budget, 20 steps``: the name of a run's schedule and its length."""
+    return f"{run.recipe['schedule']}, {length_of(run)}"
 
 
 def length_of(run: Run) -> str:
@@ -82,9 +91,7 @@ def length_of(run: Run) -> str:
 
 def precision_of(run: Run) -> str:
     """The precision in which a run trains."""
-    if not run.trained:
-        return "the bundle's"
-    return str(run.schedule.get("precision", "float32"))
+    return str(run.schedule.get("precision", "float32")) if run.trained else "the bundle's"
 
 
 def folds_of(row: Row) -> Cell:
@@ -99,25 +106,6 @@ def folds_of(row: Row) -> Cell:
 
 def seeds_of(row: Row) -> Cell:
     """``0, 1 (not run: 2)``."""
-    there = ", ".join(str(run.seed) for run in row.runs if run.folds)
+    there = [str(run.seed) for run in row.runs if run.folds]
     missing = [*(str(run.seed) for run in row.runs if not run.folds), *map(str, row.missing_seeds)]
-    if not there:
-        return Cell(NOT_RUN)
-    return text(f"{there} ({NOT_RUN}: {', '.join(missing)})" if missing else there)
-
-
-def sweep(curve: SweepCurve) -> Table:
-    """A sweep's values with their scores."""
-    lines = []
-    for point in curve.points:
-        cells = [text(point.row.label if point.x is None else point.x)]
-        for metric in METRICS:
-            score = point.result.scores[metric].interval if point.result else None
-            cells.append(interval(score, metric.upper(), missing=why_none(point.result)))
-            told = share_of(getattr(point.row.published, metric))
-            cells.append(percent(told, f"{metric.upper()} published", missing="not stated"))
-        lines.append((*cells, folds_of(point.row)))
-    columns = (f"{metric}, {what}" for metric in ("UA", "WA") for what in ("95 % interval", "published"))
-    fixed = f"-{curve.fixed.replace(' ', '-').replace(',', '')}" if curve.fixed else ""
-    key, title = f"sweep-{curve.sweep.key}{fixed}", f"Sweep of {curve.title}"
-    return Table(key, title, (curve.sweep.key, *columns, "folds"), tuple(lines))
+    return text(", ".join(there) + (f" ({NOT_RUN}: {', '.join(missing)})" if missing else ""))

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serotone.errors import MissingExtraError
+import jinja2
+
 from serotone.files import write_text
 from serotone.reports import circumstances, classes, comparisons, planes, published, tables
 from serotone.reports.analysis import Analysis, analyse
-from serotone.reports.answer import answer, p_of
+from serotone.reports.answer import best
 from serotone.reports.cells import Table, marked, shown_p, signed, to_csv, to_text
 from serotone.reports.collect import collect
 from serotone.reports.pictures import Picture, pictures
-from serotone.statistics import simulated_coverage
+from serotone.splits import PROTOCOLS
+from serotone.statistics import fewest_simulated, simulated_coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +35,19 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
     Raises:
         RunError: There is no run, or a file of one is damaged.
         MetricError: Answers that cannot be scored.
-        MissingExtraError: Jinja2 is not installed, or umap-learn, which was asked for.
+        MissingExtraError: umap-learn is asked for and not installed.
     """
     analysis = analyse(collect(path))
     folder = out if out is not None else path / "report"
     rows = planes.embedded(analysis.collection, umap=umap)
     every = tables_of(analysis, rows)
-    drawn = list(pictures(analysis, rows))
-    shown: dict[str, list[tuple[Picture, str, int]]] = defaultdict(list)
-    for picture in drawn:
-        shown[picture.place].append((picture, *picture.save(folder / "figures")))
-    said = facts(analysis) | {"tables": every, "figures": shown}
+    drawn: dict[str, list[tuple[Picture, str, int]]] = defaultdict(list)
+    for picture in pictures(analysis, rows):
+        drawn[picture.place].append((picture, *picture.save(folder / "figures")))
+    given = facts(analysis) | {"tables": every, "figures": drawn}
     write_text(folder / "tables.csv", to_csv(table for group in every.values() for table in group))
-    write_text(folder / "tables.md", rendered("page.md.j2", said))
-    write_text(folder / "report.html", rendered("page.html.j2", said))
+    write_text(folder / "tables.md", rendered("page.md.j2", given))
+    write_text(folder / "report.html", rendered("page.html.j2", given))
     files = ("report.html", "tables.md", "tables.csv", *(["figures"] if drawn else []))
     return Report(to_text(every["scores"][0], tables.OVERVIEW), tuple(folder / name for name in files))
 
@@ -55,18 +56,14 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
     """Every table that has something to say, by its place on the page, in order."""
     collection, results = analysis.collection, list(analysis.results.values())
     compared = comparisons.comparisons(analysis)
-    trained = any(run.trained for of in results for run in of.row.runs)
+    trained = any(run.trained for run in collection.runs)
     made: dict[str, Iterable[Table | None]] = {
         "scores": [tables.scores(analysis)],
-        "published": [published.published(analysis), published.differences(collection)],
+        "published": [published.published(analysis), published.differences(analysis)],
         "comparisons": compared[:2],
         "utterances": compared[2:],
         "sweeps": map(tables.sweep, analysis.curves),
-        "confusions": [
-            table
-            for row in collection.rows
-            for table in (classes.confusion(analysis.of(row)), classes.published_confusion(row))
-        ],
+        "confusions": classes.confusions(analysis),
         "recall": [classes.recalls(analysis)] if results else [],
         "recall_differences": [comparisons.recall_differences(analysis)],
         "neutral": [classes.neutral(analysis)],
@@ -75,7 +72,7 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
         "embeddings": [planes.spreads(rows)] if rows else [],
         "selection": [circumstances.selection(analysis)] if trained else [],
         "shared": [circumstances.shared(analysis)] if trained else [],
-        "conditions": [circumstances.conditions(collection)],
+        "conditions": [circumstances.conditions(analysis)],
         "spread": [circumstances.spread(analysis)],
         "versions": [circumstances.versions(collection)],
         "mistakes": map(classes.mistakes, results),
@@ -86,29 +83,33 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
 
 def facts(analysis: Analysis) -> dict[str, Any]:
     """What the template's sentences are made of, next to tables and figures."""
-    results = list(analysis.results.values())
-    sizes = sorted({score.speakers for of in results if (score := of.scores["ua"].interval)})
-    fewest = simulated_coverage("ua", 0)[2]
+    collection, runs = analysis.collection, analysis.collection.runs
+    methods: dict[str, list[str]] = defaultdict(list)  # the labels of the rows by how their intervals were made
+    sizes = set()
+    for of in analysis.results.values():
+        if interval := of.scores["ua"].interval:
+            methods[f"{interval.method}, {interval.speakers} speakers"].append(of.row.label)
+            sizes.add(interval.speakers)
+    fewest = fewest_simulated()
+    names = dict.fromkeys(str(run.recipe["protocol"]["name"]) for run in runs)
     return {
-        "collection": analysis.collection,
-        "answer": answer(analysis),
-        "labels": {row.name: row.label for row in analysis.collection.rows},
-        "methods": tables.methods(results),
+        "analysis": analysis,
+        "study": collection.study,
+        "rows": collection.rows,
+        "runs": runs,
+        "corpora": tables.listed(f"{run.corpora} ({run.corpus['utterances']} utterances)" for run in runs),
+        "trained": any(run.trained for run in runs),
+        "chosen": tables.listed(circumstances.choice(*fold) for row in collection.rows for fold in row.finished),
+        "best": best(analysis),
+        "methods": methods,
         "coverage": sorted({simulated_coverage("ua", size)[::-1] for size in sizes if size >= fewest}),
-        "fewest": fewest if sizes and sizes[0] < fewest else None,
-        "protocols": circumstances.protocols(analysis.collection),
-        "p_of": p_of,
-        "shown_p": shown_p,
-        "signed": signed,
+        "fewest": fewest if any(size < fewest for size in sizes) else None,
+        "protocols": {name: PROTOCOLS[name].description for name in names if name in PROTOCOLS},
     }
 
 
-def rendered(page: str, said: dict[str, Any]) -> str:
+def rendered(page: str, given: dict[str, Any]) -> str:
     """The report as one HTML file that needs no other, with every text in it escaped, or as Markdown."""
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingExtraError("writing a report", "train") from None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("serotone.reports", "."),
         autoescape=page.endswith(".html.j2"),
@@ -116,5 +117,5 @@ def rendered(page: str, said: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["marked"] = marked
-    return environment.get_template(page).render(said)
+    environment.filters |= {"marked": marked, "shown_p": shown_p, "signed": signed}
+    return environment.get_template(page).render(given)

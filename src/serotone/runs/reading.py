@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ class Fold:
     seconds: float | None  # None where nobody took the time
     clips: Mapping[str, int]
     shared: Shared | None
-    parts: str | None  # fingerprint of who trains, validates and tests; None where no file says so
+    parts: str  # fingerprint of who trains, validates and tests
     versions: tuple[Mapping[str, Any], ...]
 
     @property
@@ -68,10 +69,9 @@ class Fold:
         return f"{self.repetition}-{self.number}"
 
     @property
-    def embeddings(self) -> Path | None:
-        """The file of embeddings, where they were kept."""
-        path = self.folder / layout.EMBEDDINGS
-        return path if path.is_file() else None
+    def has_embeddings(self) -> bool:
+        """Whether embeddings were kept."""
+        return (self.folder / layout.EMBEDDINGS).is_file()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ class Run:
         return f"{chosen['name']} ({given})" if given else str(chosen["name"])
 
     @property
-    def corpora(self) -> tuple[str, ...]:
-        """Names of the corpora, in order."""
-        return tuple(sorted({str(key).split("/")[0] for key in self.corpus["emotions"]}))
+    def corpora(self) -> str:
+        """Names of the corpora, in order: ``emodb + ravdess``."""
+        return " + ".join(sorted({str(key).split("/")[0] for key in self.corpus["emotions"]}))
 
     @property
     def schedule(self) -> Mapping[str, Any]:
@@ -173,6 +173,26 @@ def read_split(fold: Path) -> dict[str, Any]:
 def read_summary(run: Path) -> dict[str, Any]:
     """The scores of a run so far."""
     return _mapping_in(run / layout.SUMMARY)
+
+
+def read_embeddings(fold: Fold) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.int64]]]:
+    """Of the parts ``train`` and ``test`` the points (N, D), and their classes (N,) as places among the labels."""
+    path = fold.folder / layout.EMBEDDINGS
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            part, truth, points = (file[key] for key in ("part", "truth", "embedding"))
+        classes = np.array([fold.labels.index(str(one)) for one in truth], dtype=np.int64)
+        if not np.isfinite(points).all():
+            raise ValueError("an embedding is NaN or infinite, because its training diverged")
+        parts = {name: part == name for name in ("train", "test")}
+        return {p: points[at].astype(np.float64) for p, at in parts.items()}, {
+            p: classes[at] for p, at in parts.items()
+        }
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{path}: {error}; expected the arrays part, truth and embedding, with the classes"
+            f" {', '.join(fold.labels)}; remove the file"
+        ) from None
 
 
 def read_failures(study: Path) -> list[dict[str, Any]]:
@@ -327,10 +347,8 @@ def _curves(path: Path) -> dict[str, NDArray[np.float64]]:
         raise RunError(f"{path}: {error}; expected numbers; restore the file") from None
 
 
-def _parts(path: Path) -> str | None:
+def _parts(path: Path) -> str:
     """One for equal training, validation and test parts, in whatever order their utterances stand."""
-    if not path.is_file():
-        return None
     split = read_json(path)
     try:
         parts = [sorted(split[part]) for part in ("train", "validation", "test")]

@@ -11,7 +11,7 @@ with several seeds show part of that (`spread`).
 from serotone.statistics.answers import Answers, Metric, speaker_scores
 from serotone.statistics.calibration import Reliability, brier, reliability
 from serotone.statistics.comparison import TOO_FEW_SPEAKERS, Comparison, McNemar, compare, holm
-from serotone.statistics.coverage import simulated_coverage
+from serotone.statistics.coverage import fewest_simulated, simulated_coverage
 from serotone.statistics.intervals import Interval, interval, pooled_interval, speaker_interval
 from serotone.statistics.spread import Spread, spread
 
@@ -26,6 +26,7 @@ __all__ = [
     "TOO_FEW_SPEAKERS",
     "brier",
     "compare",
+    "fewest_simulated",
     "holm",
     "interval",
     "pooled_interval",

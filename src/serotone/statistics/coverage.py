@@ -15,6 +15,11 @@ def _simulated() -> dict[str, Any]:
     return value
 
 
+def fewest_simulated() -> int:
+    """The fewest speakers of whose intervals `simulated_coverage` knows; those of fewer are a guess."""
+    return min(map(int, _simulated()["coverage"]["ua"]))
+
+
 def simulated_coverage(metric: Metric, speakers: int) -> tuple[float, float, int]:
     """Lowest and highest share of the simulated intervals that held the true score, and at how many speakers.
 

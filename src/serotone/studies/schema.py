@@ -84,11 +84,14 @@ class Grid(_Frozen):
     set_: tuple[str, ...] = Field((), alias="set")
     published: tuple[PublishedAt, ...] = ()
 
+    def cells(self) -> list[dict[str, Any]]:
+        """The values of the keys in each cell, in the order of `rows`."""
+        return [dict(zip(self.values, cell, strict=True)) for cell in itertools.product(*self.values.values())]
+
     def rows(self) -> list[Row]:
         """One row a cell; named by its values, ``weight=0.3`` or ``scale=10,margin=0.2`` with + for the comma."""
         rows, told = [], list(self.published)
-        for cell in itertools.product(*self.values.values()):
-            at = dict(zip(self.values, cell, strict=True))
+        for at in self.cells():
             figures = next((entry for entry in told if entry.at == at), None)
             if figures is not None:
                 told.remove(figures)

@@ -8,94 +8,78 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from serotone.metrics import (
-    recall_per_class_from_confusion,
-    unweighted_accuracy_from_confusion,
-    weighted_accuracy_from_confusion,
-)
-from serotone.reports.figures.style import (
-    BLUE,
-    GREY,
-    SEQUENTIAL,
-    SMALL,
-    TINY,
-    heading,
-    name_columns,
-    new,
-    percent,
-    style,
-)
-
-
-def confusion(counts: NDArray[np.int64], labels: Sequence[str], *, title: str) -> Figure:
-    """A confusion matrix (C, C) of counts, rows the truth; UA is over the classes that occur."""
-    totals = counts.sum(axis=1)
-    rows = np.full(counts.shape, np.nan)
-    np.divide(counts, totals[:, None], out=rows, where=totals[:, None] > 0)
-    scores = (
-        f"WA {100 * weighted_accuracy_from_confusion(counts):.1f} %, "
-        f"UA {100 * unweighted_accuracy_from_confusion(counts):.1f} %, {int(totals.sum())} utterances"
-    )
-    sides = [f"{label} ({total})" for label, total in zip(labels, totals, strict=True)]
-    return _drawn(rows, counts, recall_per_class_from_confusion(counts), labels, sides, title, scores)
-
-
-def percent_confusion(rows: NDArray[np.float64], labels: Sequence[str], *, title: str) -> Figure:
-    """A published matrix (C, C) of which only the share of each row is known; NaN where the source states none."""
-    recalls = np.diag(rows)
-    unweighted = f"UA {100 * recalls.mean():.1f} %" if np.isfinite(recalls).all() else "UA not stated"
-    return _drawn(rows, None, recalls, labels, list(labels), title, f"{unweighted}; counts not stated")
+from serotone.metrics import weighted_accuracy_from_confusion
+from serotone.reports.figures.style import BLUE, GREY, SEQUENTIAL, SMALL, TINY, fitted, new, style
 
 
 @style()
-def _drawn(
-    rows: NDArray[np.float64],
-    counts: NDArray[np.int64] | None,
-    recalls: NDArray[np.float64],
-    labels: Sequence[str],
-    sides: Sequence[str],
-    title: str,
-    scores: str,
-) -> Figure:
-    size = len(labels)
+def confusion(matrix: NDArray[Any], labels: Sequence[str], *, title: str, counted: bool = True) -> Figure:
+    """A confusion matrix (C, C), rows the truth; UA is over the classes that occur.
+
+    Where it is not ``counted`` it holds the published share of each row, NaN where the source states none.
+    """
+    size, totals = len(labels), matrix.sum(axis=1)
+    shares = np.divide(matrix, totals[:, None], where=totals[:, None] > 0, out=np.full(matrix.shape, np.nan))
+    if counted:
+        wa, ua = weighted_accuracy_from_confusion(matrix), np.nanmean(np.diag(shares))
+        scores = f"WA {100 * wa:.1f} %, UA {100 * ua:.1f} %, {totals.sum()} utterances"
+        sides = [f"{label} ({total})" for label, total in zip(labels, totals, strict=True)]
+    else:
+        shares, sides, ua = matrix, list(labels), np.diag(matrix).mean()
+        scores = (f"UA {100 * ua:.1f} %" if np.isfinite(ua) else "UA not stated") + "; counts not stated"
     cell = max(0.5, 2 / size) if size <= 8 else 0.42
     figure = new(size * cell + 1.5 + 0.065 * max(map(len, sides)), size * cell * 0.86 + 1.15)
+    figure.suptitle(fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
     grid = figure.add_gridspec(1, 2, width_ratios=[size * cell, 1.1], wspace=0.02)
     main = figure.add_subplot(grid[0])
-    _cells(main, rows, counts)
-    name_columns(main, labels, cell)
+    _cells(main, shares, matrix if counted else None)
+    slanted = max(map(len, labels)) * 0.062 > cell - 0.04
+    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    main.set_xticks(np.arange(size) + 0.5, labels, **turned)
     main.set_yticks(np.arange(size) + 0.5, sides)
-    main.set_ylabel("True emotion" if counts is None else "True emotion (utterances)")
-    printed = "% of the row" if counts is None else "% of the row, count below"
+    main.set_ylabel("True emotion (utterances)" if counted else "True emotion")
+    printed = "% of the row, count below" if counted else "% of the row"
     main.set_xlabel("Predicted emotion" + (" " if size * cell > 3 else "\n") + f"({printed})")
     main.set_title(scores, fontweight="normal", fontsize=7)
-    _bars(figure.add_subplot(grid[1], sharey=main), recalls, "not stated" if counts is None else "absent")
-    heading(figure, title)
+    _bars(figure.add_subplot(grid[1], sharey=main), np.diag(shares), "absent" if counted else "not stated")
     return figure
 
 
-def _cells(axes: Any, rows: NDArray[np.float64], counts: NDArray[np.int64] | None) -> None:
+def _cells(axes: Any, shares: NDArray[np.float64], counts: NDArray[np.int64] | None) -> None:
     """Coloured cells with their percent, and the count below it; a row without any value says why."""
-    size = len(rows)
-    for row, column in np.ndindex(size, size):
-        share = float(rows[row, column])
-        known = np.isfinite(share)
-        look: dict[str, Any] = {"facecolor": SEQUENTIAL(share) if known else "white", "hatch": None if known else "///"}
-        axes.add_patch(Rectangle((column, row), 1, 1, edgecolor="#E5E5E5" if known else "#CCC", linewidth=0.5, **look))
-        if not known:
+    size = len(shares)
+    centred: dict[str, Any] = {"ha": "center", "va": "center"}
+    for (row, column), share in np.ndenumerate(shares):
+        if np.isnan(share):
+            look: dict[str, Any] = {"facecolor": "white", "hatch": "///", "edgecolor": "#CCC"}
+            axes.add_patch(Rectangle((column, row), 1, 1, linewidth=0.5, **look))
             continue
+        axes.add_patch(Rectangle((column, row), 1, 1, linewidth=0.5, facecolor=SEQUENTIAL(share), edgecolor="#E5E5E5"))
         count = "" if counts is None or not counts[row, column] else str(counts[row, column])
         text = f"{100 * share:.1f}".removesuffix(".0") if counts is None else percent(share)
-        place: dict[str, Any] = {"ha": "center", "va": "center"}
-        axes.text(column + 0.5, row + (0.38 if count else 0.5), text, fontsize=7.5, **place)
-        axes.text(column + 0.5, row + 0.76, count, fontsize=TINY, **place)
-    for row in np.flatnonzero(np.isnan(rows).all(axis=1)):
+        axes.text(column + 0.5, row + (0.38 if count else 0.5), text, fontsize=7.5, **centred)
+        axes.text(column + 0.5, row + 0.76, count, fontsize=TINY, **centred)
+    for row in np.flatnonzero(np.isnan(shares).all(axis=1)):
         why = "not stated" if counts is None else "no utterance"
         box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-        axes.text(size / 2, row + 0.5, why, ha="center", va="center", color=GREY, fontsize=SMALL, bbox=box)
+        axes.text(size / 2, row + 0.5, why, color=GREY, fontsize=SMALL, bbox=box, **centred)
     axes.set(xlim=(0, size), ylim=(size, 0))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+
+
+def percent(share: float) -> str:
+    """A share as whole percent; what is not nothing is never printed as 0, nor what is not all as 100.
+
+    >>> percent(0.0), percent(0.004), percent(0.625), percent(0.998), percent(1.0)
+    ('0', '<1', '62', '>99', '100')
+
+    """
+    if 0 < share < 0.005:
+        return "<1"
+    if 0.995 <= share < 1:
+        return ">99"
+    return f"{100 * share:.0f}"
 
 
 def _bars(axes: Any, recalls: NDArray[np.float64], absent: str) -> None:

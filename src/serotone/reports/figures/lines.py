@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from serotone.reports.figures.style import (
@@ -33,23 +33,16 @@ NAMED = 12
 
 @style()
 def sweep(
-    x: Sequence[float],
-    scores: NDArray[np.float64],
-    *,
-    log: bool,
-    published: Mapping[float, float],
-    source: str,
-    x_label: str,
-    y_label: str,
+    x: Sequence[float], scores: NDArray[np.float64], *, log: bool, source: str, x_label: str, y_label: str
 ) -> Figure:
-    """Scores (3, K) over K rising values x: score, low and high, with the published score at some of the values.
+    """Scores (4, K) over K rising values x: score, low and high, and the published score, which is called ``source``.
 
     Shares in [0, 1]. The score is NaN where a value was not run, which is written at its place; low and high are NaN
-    where there is no interval. ``log`` spaces x by its logarithm.
+    where there is no interval, the published score where there is none. ``log`` spaces x by its logarithm.
     """
     values = np.array(x, dtype=np.float64)
-    centre, lower, upper = 100 * scores
-    ranged = np.isfinite(centre + lower + upper)
+    centre, lower, upper, published = 100 * scores
+    ranged, known = np.isfinite(centre + lower + upper), np.isfinite(published)
     figure = new(3.6, 2.9)
     axes = figure.add_subplot()
     axes.set_xscale("log" if log else "linear")
@@ -57,20 +50,19 @@ def sweep(
     middle, reach = (upper + lower)[ranged] / 2, (upper - lower)[ranged] / 2
     axes.errorbar(values[ranged], middle, yerr=reach, fmt="none", ecolor=BLUE, elinewidth=0.8, capsize=2)
     axes.plot(values, centre, color=BLUE, marker="o", zorder=3)
-    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     names = {"ours, 95 % interval" if ranged.any() else "ours": Line2D([], [], color=BLUE, marker="o")}
-    if published:
+    if known.any():
         look: dict[str, Any] = {"color": RED, "linestyle": "--", "marker": "D", "markerfacecolor": "white"}
-        axes.plot(list(published), [100 * share for share in published.values()], **look, zorder=2)
-        names[source] = Line2D([], [], **look)
+        (names[source],) = axes.plot(values[known], published[known], **look, zorder=2)
     _ticks(axes, values, log)
+    axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     percent_axis(axes.yaxis, y_label)
     axes.set_xlabel(x_label)
     axes.margins(y=0.12)
     for missing in values[np.isnan(centre)]:
         words: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": SMALL, "color": GREY}
         axes.text(missing, 0.02, "not run", transform=axes.get_xaxis_transform(), **words)
-    legend(figure, list(names.values()), list(names))
+    legend(figure, names)
     bare = values[np.isfinite(centre) & ~ranged]
     if len(bare) and ranged.any():
         note(figure, f"No interval at {', '.join(f'{value:g}' for value in bare)}.")
@@ -86,11 +78,10 @@ def _ticks(axes: Any, places: NDArray[np.float64], log: bool) -> None:
         letters = (len(f"{places[index]:g}") + len(f"{places[kept[-1]]:g}")) / 2
         if (scaled[index] - scaled[kept[-1]]) / span * 2.5 > 0.065 * letters + 0.06:
             kept.append(index)
-    ends = scaled[0] - 0.08 * span, scaled[-1] + 0.08 * span
-    axes.set_xlim(*(10**end if log else end for end in ends))
-    axes.xaxis.set_major_locator(FixedLocator([float(place) for place in places[kept]]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ends = np.array([scaled[0] - 0.08 * span, scaled[-1] + 0.08 * span])
+    axes.set_xlim(10**ends if log else ends)
+    axes.set_xticks(places[kept], [f"{place:g}" for place in places[kept]])
+    axes.set_xticks([], minor=True)
 
 
 @style()
@@ -107,14 +98,13 @@ def curves(
     figure = new(WIDE, 4.4 if score else 2.9)
     panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     many = len(folds) > NAMED
-    handles: dict[str, Line2D] = {}
+    names: dict[str, Line2D] = {}
     for place, ((name, table), step) in enumerate(zip(folds.items(), selected, strict=True)):
         look = 0 if many else place
-        colour = COLOURS[look % 6]
-        line: dict[str, Any] = {"color": colour, "linestyle": LINES[look % 4], "linewidth": 0.8}
+        line: dict[str, Any] = {"color": COLOURS[look % 6], "linestyle": LINES[look % 4], "linewidth": 0.8}
         line["alpha"] = 0.35 if many else 0.9
-        point: dict[str, Any] = {"color": colour, "marker": MARKERS[look % len(MARKERS)], "alpha": 1.0}
-        point |= {"markeredgecolor": "black", "markeredgewidth": 0.5}
+        point: dict[str, Any] = {"marker": MARKERS[look % len(MARKERS)], "markeredgecolor": "black"}
+        point |= {"color": line["color"], "markeredgewidth": 0.5, "alpha": 1.0}
         apart = max(1, len(table["step"]) // 3)
         where = {} if many else {"marker": point["marker"], "markevery": (place * apart // len(folds), apart)}
         for axes, (column, factor) in zip(panels, drawn, strict=True):
@@ -122,13 +112,14 @@ def curves(
         if score:
             at = table["step"] == (np.nan if step is None else step)
             panels[1].plot(table["step"][at], 100 * table[score][at], linestyle="none", zorder=4, **point)
-        handles[f"{len(folds)} folds, one line each" if many else name] = Line2D([], [], **{**line, **point})
+        names[f"{len(folds)} folds, one line each" if many else name] = Line2D([], [], **{**line, **point})
     if len(folds) > 1:
         steps = reduce(np.intersect1d, [table["step"] for table in folds.values()])
         for axes, (column, factor) in zip(panels, drawn, strict=True):
             rows = [table[column][np.isin(table["step"], steps)] for table in folds.values()]
-            axes.plot(steps, factor * np.mean(rows, axis=0), color=BLACK, linewidth=1.8, zorder=3)
-        handles["mean of the folds"] = Line2D([], [], color=BLACK, linewidth=1.8)
+            (names["mean of the folds"],) = axes.plot(
+                steps, factor * np.mean(rows, axis=0), color=BLACK, linewidth=1.8, zorder=3
+            )
     panels[0].set_ylabel("Training loss (a.u.)")
     panels[0].grid(True)
     if score:
@@ -136,7 +127,7 @@ def curves(
         panels[1].grid(True)
     panels[-1].set_xlabel("Optimiser step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(figure, list(handles.values()), list(handles))
+    legend(figure, names)
     none = sum(step is None for step in selected)
     marked = "Large marker: the step that was selected." if score and none < len(folds) else ""
     last = f"No step was selected in {none} of {len(folds)} folds: the last one counts." if none else ""

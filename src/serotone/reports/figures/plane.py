@@ -22,7 +22,7 @@ def embedding_plane(
     points: Mapping[str, NDArray[np.float64]],
     classes: Mapping[str, NDArray[np.int64]],
     labels: Sequence[str],
-    axes_titles: tuple[str, str],
+    axes_titles: Sequence[str],
     *,
     title: str,
 ) -> Figure:
@@ -45,11 +45,10 @@ def embedding_plane(
         axes.grid(True)
         if gone := [label for index, label in enumerate(labels) if index not in classes[part]]:
             notes.append(f"Absent from the {part} part: {', '.join(gone)}.")
-    handles = [
-        Line2D([], [], linestyle="none", marker=marker, color=colour, markeredgecolor=BLACK, markeredgewidth=0.4)
-        for _, marker, colour in zip(labels, MARKERS, COLOURS)
-    ]
-    legend(figure, handles, labels, title=title)
+    edge: dict[str, Any] = {"linestyle": "none", "markeredgecolor": BLACK, "markeredgewidth": 0.4}
+    looks = zip(labels, MARKERS, COLOURS)
+    names = {label: Line2D([], [], marker=marker, color=colour, **edge) for label, marker, colour in looks}
+    legend(figure, names, title=title)
     note(figure, " ".join(notes))
     figure.draw_without_rendering()  # arranges the panels, whose shape decides how much of a plane they can show
     every = np.concatenate(list(points.values()))

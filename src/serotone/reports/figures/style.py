@@ -5,22 +5,18 @@ The state of matplotlib is set only while a figure is made or saved, and pyplot 
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serotone.errors import MissingExtraError
-from serotone.files import write_whole
+import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-try:
-    import matplotlib
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
-except ImportError as error:
-    raise MissingExtraError("drawing figures", "plot") from error
+from serotone.files import write_whole
 
 WIDE = 7.2
 """Inches; the width of a page's text, which no figure exceeds unless its rows or columns force it to."""
@@ -103,55 +99,21 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(line.replace(" \u200b", "").replace("\u200b", "") for line in lines)
 
 
-def percent(share: float) -> str:
-    """A share as whole percent; what is not nothing is never printed as 0, nor what is not all as 100.
-
-    >>> percent(0.0), percent(0.004), percent(0.625), percent(0.998), percent(1.0)
-    ('0', '<1', '62', '>99', '100')
-
-    """
-    if 0 < share < 0.005:
-        return "<1"
-    if 0.995 <= share < 1:
-        return ">99"
-    return f"{100 * share:.0f}"
-
-
-def name_columns(axes: Any, labels: Sequence[str], cell: float, *, first: float = 0.5) -> None:
-    """Name columns ``cell`` inches wide and centred at first, first + 1, ...; on a slant where a name is wider."""
-    slanted = max(len(label) for label in labels) * 0.062 > cell - 0.04
-    turned = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-    axes.set_xticks([first + place for place in range(len(labels))], labels, **turned)
-
-
-def heading(figure: Figure, title: str) -> None:
-    """Set a title over a figure without a legend, broken to fit its width."""
-    figure.suptitle(_fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
-
-
-def legend(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, title: str = "") -> None:
+def legend(figure: Figure, names: Mapping[str, Line2D], *, title: str = "") -> None:
     """A title and a legend above the axes, in as many columns as the figure is wide for."""
-    width = float(figure.get_figwidth())
-    texts = [wrapped(label, 44) for label in labels]
+    texts = [wrapped(name, 44) for name in names]
     longest = max((len(line) for text in texts for line in text.split("\n")), default=1)
-    columns = max(1, min(len(texts), int((width - 0.2) / (longest * 0.056 + 0.4))))
+    columns = max(1, min(len(texts), int((figure.get_figwidth() - 0.2) / (longest * 0.056 + 0.4))))
     columns = -(-len(texts) // -(-len(texts) // columns))  # rows of even length
-    made = figure.legend(
-        handles,
-        texts,
-        loc="outside upper left",
-        ncols=columns,
-        title=_fitted(title, figure) if title else None,
-        alignment="left",
-        columnspacing=1.2,
-        handlelength=1.8,
-    )
+    place: dict[str, Any] = {"loc": "outside upper left", "alignment": "left", "columnspacing": 1.2}
+    shown = fitted(title, figure) if title else None
+    made = figure.legend(list(names.values()), texts, title=shown, ncols=columns, handlelength=1.8, **place)
     made.get_title().set_fontweight("bold")
 
 
 def note(figure: Figure, text: str) -> None:
     """A line of small print below everything."""
-    width = max(20, int(float(figure.get_figwidth()) / 0.051))
+    width = max(20, int(figure.get_figwidth() / 0.051))
     made = figure.legend([], [], loc="outside lower left", title="\n".join(textwrap.wrap(text, width)), borderpad=0)
     made.get_title().set(fontsize=SMALL, color=GREY)
 
@@ -162,5 +124,6 @@ def percent_axis(axis: Any, title: str) -> None:
     axis.grid(True)
 
 
-def _fitted(title: str, figure: Figure) -> str:
-    return wrapped(title, max(12, int(float(figure.get_figwidth()) / 0.078)))
+def fitted(title: str, figure: Figure) -> str:
+    """The title of a figure in lines that are no wider than it."""
+    return wrapped(title, max(12, int(figure.get_figwidth() / 0.078)))
