@@ -13,10 +13,14 @@ from PIL import Image
 
 from serotone.emotions import EMOTIONS as ALL
 from serotone.metrics import expected_calibration_error
-from serotone.reports import figures
-from serotone.reports.figures.forest import Line
-from serotone.reports.figures.style import COLOURS, MARKERS, SEQUENTIAL, WIDE
-from serotone.statistics import Interval, Reliability, reliability
+from serotone.reports.figures.confusions import confusion
+from serotone.reports.figures.forest import Line, intervals
+from serotone.reports.figures.lines import curves, sweep
+from serotone.reports.figures.plane import embedding_plane
+from serotone.reports.figures.reliability import reliability
+from serotone.reports.figures.style import COLOURS, MARKERS, SEQUENTIAL, WIDE, save
+from serotone.statistics import Interval, Reliability
+from serotone.statistics import reliability as measured
 
 EMOTIONS = [emotion for emotion in ALL if emotion != "other"]
 LONG = [f"cnn-blstm-attention-focal-gamma{gamma}-alpha{alpha}" for gamma in range(5) for alpha in (1, 2, 4, 8, 16)]
@@ -76,21 +80,22 @@ def plane(sizes: tuple[int, int], labels: int = 11) -> Figure:
     random = np.random.default_rng(0)
     classes = {part: np.arange(8 * size) % size for part, size in zip(("train", "test"), sizes, strict=True)}
     points = {part: random.normal(size=(len(of), 2)) + of[:, None] for part, of in classes.items()}
-    return figures.embedding_plane(points, classes, EMOTIONS[:labels], ("Component 1", "Component 2"), title="CRNN")
+    return embedding_plane(points, classes, EMOTIONS[:labels], ("Component 1", "Component 2"), title="CRNN")
 
 
 def fold(steps=(1, 2, 3), loss=(3.0, 2.0, 1.0), ua=(0.1, 0.5, 0.4)) -> dict[str, np.ndarray]:
     return {"step": np.array(steps, dtype=float), "loss": np.array(loss), "ua": np.array(ua)}
 
 
-def curves(number: int, selected: list[int | None]) -> Figure:
-    return figures.curves({f"fold 0-{n}": fold() for n in range(number)}, selected, score="ua")
+def folds_apart(number: int, selected: list[int | None]) -> Figure:
+    return curves({f"fold 0-{n}": fold() for n in range(number)}, selected, score="ua")
 
 
-def sweep(x=(0.003, 0.03, 0.3, 3), scores=None, *, log=True, published=None) -> Figure:
-    given = [[0.5, 0.6, NAN, 0.4], [0.4, NAN, NAN, 0.3], [0.6, 0.7, NAN, 0.5]] if scores is None else scores
-    made = {"source": "published, on iemocap", "x_label": "center.weight", "y_label": "UA (%)"}
-    return figures.sweep(list(x), np.array(given), log=log, published=published or {}, **made)
+def swept(x=(0.003, 0.03, 0.3, 3), scores=None, *, log=True) -> Figure:
+    """Over four values, of which one was not run and one has no interval."""
+    given = [[0.5, 0.6, NAN, 0.4], [0.4, NAN, NAN, 0.3], [0.6, 0.7, NAN, 0.5], [NAN, 0.7, 0.6, NAN]]
+    titles = {"source": "published, on iemocap", "x_label": "center.weight", "y_label": "UA (%)"}
+    return sweep(list(x), np.array(given) if scores is None else scores, log=log, **titles)
 
 
 # Three of four bins filled: gaps .05, .2 and .05 with 2, 3 and 5 of 10 utterances: ECE .01 + .06 + .025 = .095
@@ -102,19 +107,19 @@ FOREST = [
     for n, name in enumerate(LONG)
 ]
 PAPER = {
-    **{f"confusion of {c}": lambda c=c: figures.confusion(counts(c), EMOTIONS[:c], title="T " * 60)
+    **{f"confusion of {c}": lambda c=c: confusion(counts(c), EMOTIONS[:c], title="T " * 60)
        for c in (2, 7, 11)},
-    "percent of 7": lambda: figures.percent_confusion(np.eye(7) * 0.605, EMOTIONS[:7], title="Published"),
-    "sweep": lambda: sweep(published={0.03: 0.7, 0.3: 0.6}),
-    "dense sweep": lambda: sweep(range(25), np.full((3, 25), 0.5), log=False),
-    "sweep not run": lambda: sweep([0], np.full((3, 1), NAN), log=False),
+    "percent of 7": lambda: confusion(np.eye(7) * 0.605, EMOTIONS[:7], title="Published", counted=False),
+    "sweep": swept,
+    "dense sweep": lambda: swept(range(25), np.full((4, 25), 0.5), log=False),
+    "sweep not run": lambda: swept([0], np.full((4, 1), NAN), log=False),
     "plane": lambda: plane((11, 7)),
-    "one fold": lambda: curves(1, [2]),
-    "12 folds": lambda: curves(12, [2] * 12),
-    "25 folds": lambda: curves(25, [None] + [2] * 24),
-    "reliability": lambda: figures.reliability({"crnn-mel": CALIBRATED}),
-    "reliability of 5": lambda: figures.reliability(dict.fromkeys(LONG[:5], CALIBRATED)),
-    "forest of 25": lambda: figures.intervals(FOREST, x_title="WA (%)", source="published, on emodb", guess=4),
+    "one fold": lambda: folds_apart(1, [2]),
+    "12 folds": lambda: folds_apart(12, [2] * 12),
+    "25 folds": lambda: folds_apart(25, [None] + [2] * 24),
+    "reliability": lambda: reliability({"crnn-mel": CALIBRATED}),
+    "reliability of 5": lambda: reliability(dict.fromkeys(LONG[:5], CALIBRATED)),
+    "forest of 25": lambda: intervals(FOREST, x_title="WA (%)", source="published, on emodb"),
 }  # fmt: skip
 
 
@@ -135,7 +140,7 @@ def test_no_text_lies_on_another_or_off_the_paper_and_every_axis_has_a_title(nam
 
 def test_confusion_prints_percent_of_rows_counts_and_recall():
     matrix = np.array([[3, 1, 0], [0, 0, 0], [1, 2, 5]])
-    said = words(figures.confusion(matrix, ["angry", "happy", "sad"], title="EmoDB"))
+    said = words(confusion(matrix, ["angry", "happy", "sad"], title="EmoDB"))
     # angry: 75, 25, 0 percent; sad: 12.5, 25, 62.5; a count of 0 is not repeated below its 0 percent
     cells = [word for word in said if word.isdigit() and word not in ("0", "50", "100")]
     assert sorted(cells) == sorted(["75", "3", "25", "1", "12", "1", "25", "2", "62", "5"])
@@ -146,12 +151,12 @@ def test_confusion_prints_percent_of_rows_counts_and_recall():
 
 def test_percent_of_a_publication_are_printed_as_it_prints_them():
     matrix = np.array([[0.605, 0.395], [NAN, NAN]])
-    said = words(figures.percent_confusion(matrix, ["happy", "sad"], title="Published"))
+    said = words(confusion(matrix, ["happy", "sad"], title="Published", counted=False))
     assert {"60.5", "39.5", "not stated", "UA not stated; counts not stated"} <= {*said}
 
 
 def test_a_sweep_has_a_gap_and_words_where_nothing_was_run():
-    figure = sweep(published={0.03: 0.7, 0.3: 0.6})
+    figure = swept()
     (axes,) = figure.axes
     ours, theirs = [line for line in axes.lines if line.get_marker() in ("o", "D")]
     np.testing.assert_allclose(ours.get_ydata(), [50, 60, NAN, 40])
@@ -166,7 +171,7 @@ def test_a_sweep_has_a_gap_and_words_where_nothing_was_run():
 def test_a_forest_prints_what_it_draws_and_marks_chance_and_guesses():
     rows = [Line("a", interval(-0.02, -0.06, 0.02), 0.049), Line("b", None, None, 0.25), Line("c", None)]
     rows.append(Line("d", interval(0.9, 0.5, 1.04, speakers=3)))
-    figure = figures.intervals(rows, x_title="UA (points)", zero=True, source="published, on emodb", guess=4)
+    figure = intervals(rows, x_title="UA (points)", zero=True, source="published, on emodb")
     said = words(figure)
     assert {"−2.0 [−6.0, 2.0]", "4.9", "90.0 [50.0, 104.0]", "estimate and 95 % interval", "chance"} <= {*said}
     assert {"fewer than 4 speakers: a guess", "published, on emodb"} <= {*said}
@@ -174,13 +179,13 @@ def test_a_forest_prints_what_it_draws_and_marks_chance_and_guesses():
     lines = [(list(line.get_xdata()), line.get_linestyle()) for line in figure.axes[0].lines]
     for line in (([-6, 2], "-"), ([50, 104], ":"), ([25, 25], "--"), ([0, 0], "-")):
         assert any(style == line[1] and x == pytest.approx(line[0]) for x, style in lines if len(x) == 2), line
-    bare = words(figures.intervals([Line("a", interval(0.5, 0.4, 0.6))], x_title="UA (%)"))
+    bare = words(intervals([Line("a", interval(0.5, 0.4, 0.6))], x_title="UA (%)"))
     assert not {"published", "chance", "fewer than 4 speakers: a guess"} & {*bare}
 
 
 def test_curves_mark_the_selected_step_and_average_what_all_folds_have():
     folds = {"fold 0-0": fold(), "fold 0-1": fold(steps=(2, 3), loss=(NAN, 5.0), ua=(0.7, 0.6))}
-    figure = figures.curves(folds, [2, None], score="ua")
+    figure = curves(folds, [2, None], score="ua")
     upper, lower = figure.axes
     np.testing.assert_allclose(upper.lines[-1].get_xydata(), [[2, NAN], [3, 3]])
     np.testing.assert_allclose(lower.lines[-1].get_xydata(), [[2, 60], [3, 50]])
@@ -191,7 +196,7 @@ def test_curves_mark_the_selected_step_and_average_what_all_folds_have():
 
 
 def test_a_dozen_folds_are_told_apart_without_colour_in_both_panels():
-    for axes in curves(12, [None] * 12).axes:
+    for axes in folds_apart(12, [None] * 12).axes:
         lines = [line for line in axes.lines if line.get_linestyle() != "None"][:12]
         assert len({(line.get_marker(), line.get_linestyle()) for line in lines}) == 12
 
@@ -200,7 +205,7 @@ def test_the_ece_of_a_panel_is_that_of_its_bins():
     random = np.random.default_rng(1)
     probabilities, truth = random.dirichlet([0.4] * 4, 300), random.integers(0, 4, 300)
     expected = expected_calibration_error(probabilities, truth, labels=range(4))
-    shown = figures.reliability({"a": CALIBRATED, "b": reliability(probabilities, truth)})
+    shown = reliability({"a": CALIBRATED, "b": measured(probabilities, truth)})
     assert {"a ECE 0.095, n = 10", f"b ECE {expected:.3f}, n = 300"} <= {*words(shown)}
 
 
@@ -238,17 +243,17 @@ def test_more_is_darker_black_print_stands_out_and_nothing_depends_on_colour_alo
 
 
 def test_the_same_data_give_the_same_bytes_whatever_the_users_settings(tmp_path):
-    first = [path.read_bytes() for path in figures.save(PAPER["sweep"](), tmp_path / "a")]
+    first = [path.read_bytes() for path in save(PAPER["sweep"](), tmp_path / "a")]
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "svg.hashsalt": "mine", "svg.fonttype": "none"}):
         before = dict(matplotlib.rcParams)
-        again = [path.read_bytes() for path in figures.save(PAPER["sweep"](), tmp_path / "b")]
+        again = [path.read_bytes() for path in save(PAPER["sweep"](), tmp_path / "b")]
         assert dict(matplotlib.rcParams) == before
     assert first == again
 
 
 def test_saved_are_a_png_at_150_dots_per_inch_and_an_svg_without_a_date(tmp_path):
     figure = PAPER["sweep"]()
-    png, svg = figures.save(figure, tmp_path / "new" / "center.weight=0.3")
+    png, svg = save(figure, tmp_path / "new" / "center.weight=0.3")
     assert (png.name, svg.name) == ("center.weight=0.3.png", "center.weight=0.3.svg")
     with Image.open(png) as image:
         assert image.size == tuple(round(150 * side) for side in figure.get_size_inches())
@@ -262,7 +267,7 @@ def test_saved_are_a_png_at_150_dots_per_inch_and_an_svg_without_a_date(tmp_path
 
 def test_a_figure_that_cannot_be_saved_leaves_the_old_one(tmp_path, monkeypatch):
     stem = tmp_path / "sweep"
-    figures.save(PAPER["sweep not run"](), stem)
+    save(PAPER["sweep not run"](), stem)
     old = {path: path.read_bytes() for path in tmp_path.iterdir()}
     figure = PAPER["one fold"]()
 
@@ -272,5 +277,5 @@ def test_a_figure_that_cannot_be_saved_leaves_the_old_one(tmp_path, monkeypatch)
 
     monkeypatch.setattr(figure, "savefig", half)
     with pytest.raises(OSError, match="disk full"):
-        figures.save(figure, stem)
+        save(figure, stem)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == old

@@ -254,7 +254,7 @@ def test_seeds_are_stacked_and_their_spread_told_apart(tmp_path):
     found = analyse(collect(tmp_path))
     shown = cells_of(tables.scores(found))["a"]
     assert (shown["folds"], shown["seeds"]) == ("12 of 18", "0, 1 (not run: 2)")
-    assert cells_of(circumstances.conditions(found.collection))["a"]["protocol"] == "leave-one-speaker-out"
+    assert cells_of(circumstances.conditions(found))["a"]["protocol"] == "leave-one-speaker-out"
     spread = {m: v for cell in circumstances.spread(found).rows[0] for m, v, _ in cell.numbers}
     assert spread["WA SD seeds"] == pytest.approx(100 * np.std([0, 1 / 6], ddof=1))
     assert spread["WA SD folds"] == pytest.approx(100 * np.std([0, 1 / 6] * 3, ddof=1))

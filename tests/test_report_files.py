@@ -23,7 +23,7 @@ def edit(path, old, new):
     [
         (lambda run: (run / "utterances.csv").unlink(), r"run the same crossval command again"),
         (lambda run: edit(run / "corpus.json", '{"', ""), r"corpus\.json: expected JSON"),
-        (lambda run: edit(run / "recipe.yaml", "name: toy", "name: [toy"), r"recipe\.yaml: expected YAML"),
+        (lambda run: edit(run / "recipe.yaml", "name: toy", "name: [toy"), r"recipe\.yaml: not YAML"),
         (lambda run: (run / "recipe.yaml").write_text("a: 1\n"), r"recipe\.yaml: name is None"),
         (lambda run: (run / "recipe.yaml").write_bytes(b"\xff"), r"recipe\.yaml"),
         (lambda run: edit(run / "fold-0-1/predictions.csv", "neutral,0", "bored,0"), r"fold-0-1/predictions\.csv"),
@@ -36,6 +36,7 @@ def edit(path, old, new):
         (lambda run: edit(run / "fold-0-1/curves.csv", "10.0", "ten"), r"curves\.csv"),
         (lambda run: (run / "fold-0-1/selection.json").write_text("[]"), r"selection\.json: expected keys"),
         (lambda run: edit(run / "fold-0-1/leaks.json", '"shared_speakers": []', '"a": 1'), r"leaks\.json"),
+        (lambda run: (run / "fold-0-1/split.json").unlink(), r"fold-0-1/split\.json"),
         (lambda run: (run / "fold-0-1/versions.json").write_text("[1]"), r"versions\.json: expected keys"),
         (lambda run: shutil.copytree(run / "fold-0-1", run / "fold-0-9"), r"tests an utterance in two folds"),
     ],

@@ -10,6 +10,7 @@ from serotone.cli.study import summary
 from serotone.experiments.study import Outcome, Run
 from serotone.recipes import load
 from serotone.reports import published
+from serotone.reports.analysis import analyse
 from serotone.reports.collect import collect
 
 
@@ -19,7 +20,7 @@ def differences(folder, *, shares=False, **said):
     leaks = run / "fold-0-0" / "leaks.json"
     told = json.loads(leaks.read_text()) | ({"shared_speakers": ["toy/s0"]} if shares else {})
     leaks.write_text(json.dumps(told))
-    table = published.differences(collect(folder))
+    table = published.differences(analyse(collect(folder)))
     return {row[0].text: tuple(cell.text for cell in row[1:]) for row in table.rows}
 
 
