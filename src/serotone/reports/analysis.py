@@ -77,21 +77,12 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One value of a sweep; ``result`` is None where it was not run."""
-
-    x: Any
-    row: Row
-    result: Result | None
-
-
-@dataclass(frozen=True, slots=True)
 class SweepCurve:
     """A sweep over one key while the other keys of the grid stand still."""
 
     sweep: Sweep
     fixed: str  # ``scale 10``; empty where nothing else varies
-    points: tuple[Point, ...]
+    points: tuple[tuple[Any, Row], ...]  # value and row, in order
 
     @property
     def title(self) -> str:
@@ -101,7 +92,7 @@ class SweepCurve:
     @property
     def numeric(self) -> bool:
         """Whether the values can be drawn on an axis: numbers, each of them once."""
-        values = [p.x for p in self.points]
+        values = [x for x, _ in self.points]
         return len(set(map(str, values))) == len(values) and all(_is_number(value) for value in values)
 
 
@@ -128,7 +119,7 @@ def analyse(collection: Collection) -> Analysis:
     rows = {row.name: row for row in collection.rows}
     results = {row.name: result(row) for row in collection.rows if row.folds}
     pairs = [compare(pair.question, rows[pair.a], rows[pair.b], results) for pair in collection.study.compare]
-    curves = [curve for sweep in collection.study.sweeps for curve in sweep_curves(sweep, collection.rows, results)]
+    curves = [curve for sweep in collection.study.sweeps for curve in sweep_curves(sweep, collection.rows)]
     return Analysis(collection, results, corrected(pairs), tuple(curves))
 
 
@@ -175,6 +166,32 @@ def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, 
     pooled = [score(answers.truth[run], answers.prediction[run], labels=labels) for run in runs]
     interval = statistics.interval(answers, metric) if known else None
     return Score(of_folds, *metrics.mean_and_sd(of_folds.values()), float(np.mean(pooled)), interval)
+
+
+def best(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """The highest UA among the rows of each corpus and protocol: only those can be compared."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for of in results:
+        run, _ = of.row.finished[0]
+        where = f"{run.corpora}, {run.protocol}{', test speakers also in training' if of.heard else ''}"
+        groups.setdefault((where, str(run.corpus["fingerprint"])), []).append(of)
+    return [{"where": where, **_highest(group)} for (where, _), group in groups.items()]
+
+
+def _highest(results: Sequence[Result]) -> dict[str, Any]:
+    whole = [of for of in results if of.row.whole]
+    among = whole or results
+    highest = max(of.scores["ua"].pooled for of in among)
+    first = [of for of in among if round(of.scores["ua"].pooled, 4) == round(highest, 4)]
+    limits = first[0].scores["ua"].interval
+    others = [of.scores["ua"].interval for of in among if of not in first]
+    return {
+        "labels": [of.row.label for of in first],  # several where they share it
+        "result": first[0],
+        "rows": len(results),
+        "finished": 0 < len(whole) < len(results),  # only rows with every fold finished were looked at
+        "close": sum(limits is not None and of is not None and of.high >= limits.low for of in others),
+    }
 
 
 def compare(question: str, row_a: Row, row_b: Row, results: Mapping[str, Result]) -> Paired:
@@ -242,19 +259,19 @@ def corrected(pairs: Sequence[Paired]) -> tuple[Paired, ...]:
     return tuple(replace(paired, holm={metric: ps[metric][n] for metric in METRICS}) for n, paired in enumerate(pairs))
 
 
-def sweep_curves(sweep: Sweep, rows: Iterable[Row], results: Mapping[str, Result]) -> list[SweepCurve]:
+def sweep_curves(sweep: Sweep, rows: Iterable[Row]) -> list[SweepCurve]:
     """A sweep's points in order, one curve for each setting of the grid's other keys."""
-    groups: dict[str, list[Point]] = {}
+    groups: dict[str, list[tuple[Any, Row]]] = {}
     for row in rows:
         if row.name in sweep.rows or (row.at and not sweep.rows):
             fixed = ", ".join(f"{key.rsplit('.', 1)[-1]} {value}" for key, value in row.at.items() if key != sweep.key)
             value = row.at[sweep.key] if sweep.key in row.at else _of_recipe(row, sweep.key)
-            groups.setdefault(fixed, []).append(Point(value, row, results.get(row.name)))
+            groups.setdefault(fixed, []).append((value, row))
     return [SweepCurve(sweep, fixed, tuple(sorted(points, key=_rank))) for fixed, points in groups.items()]
 
 
-def _rank(point: Point) -> tuple[int, float, str]:
-    return (0, float(point.x), "") if _is_number(point.x) else (1, 0.0, str(point.x))
+def _rank(point: tuple[Any, Row]) -> tuple[int, float, str]:
+    return (0, float(point[0]), "") if _is_number(point[0]) else (1, 0.0, str(point[0]))
 
 
 def _is_number(value: object) -> bool:

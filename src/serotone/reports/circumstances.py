@@ -20,15 +20,14 @@ from serotone.statistics import Spread
 )
 def conditions(of: Result) -> Iterable[Cell]:
     """Corpus, protocol, schedule, folds, seeds and hours of every row."""
-    runs = of.row.runs
-    yield text(listed(run.recipe["name"] for run in runs))
-    yield text(listed(run.corpora for run in runs))
-    yield text(listed(run.corpus["utterances"] for run in runs))
-    yield text(listed(run.corpus["speakers"] for run in runs))
-    yield text(listed(run.protocol for run in runs))
-    yield text(listed(run.recipe["schedule"] for run in runs))
-    yield text(listed(map(length_of, runs)))
-    yield text(listed(map(precision_of, runs)))
+    each = (
+        (
+            *(run.recipe["name"], run.corpora, run.corpus["utterances"], run.corpus["speakers"], run.protocol),
+            *(run.recipe["schedule"], length_of(run), precision_of(run)),
+        )
+        for run in of.row.runs
+    )
+    yield from (text(listed(values)) for values in zip(*each, strict=True))
     yield folds_of(of.row)
     yield seeds_of(of.row)
     seconds = [fold.seconds for _, fold in of.row.finished if fold.seconds is not None]
@@ -56,10 +55,9 @@ def versions(collection: Collection) -> Table:
 )
 def shared(of: Result) -> Iterable[Cell]:
     """Which speakers and sentences training and test have in common."""
-    folds = [fold.shared for _, fold in of.row.finished]
-    known = [fold for fold in folds if fold is not None]
-    if len(known) < len(folds):
+    if of.heard is None:
         return [Cell("not recorded")] * 6
+    known = [fold.shared for _, fold in of.row.finished if fold.shared]
     words = (
         f"{sum(bool(fold.speakers) for fold in known)} of {len(known)}",
         some(name for fold in known for name in fold.speakers),

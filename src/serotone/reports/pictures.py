@@ -2,14 +2,13 @@
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from serotone import statistics
 from serotone.reports.analysis import METRICS, Analysis, SweepCurve
@@ -60,7 +59,7 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
     yield from _scores(analysis)
     yield from _differences(analysis)
     for place, curve in enumerate(analysis.curves):
-        if curve.numeric and any(point.result for point in curve.points):
+        if curve.numeric and any(row.folds for _, row in curve.points):
             for metric in METRICS:
                 stem = f"sweep-{place}-{slug(curve.sweep.key)}-{metric}"
                 about = f"{metric.upper()} over {curve.title}{_unfinished(curve)}"
@@ -157,19 +156,19 @@ def _against(a: Row, b: Row) -> str:
 
 def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
     columns = []
-    for point in curve.points:
-        score = point.result.scores[metric] if point.result else None
+    for _, row in curve.points:
+        of = analysis.of(row)
+        score = of.scores[metric] if of else None
         limits = (score.interval.low, score.interval.high) if score and score.interval else (None, None)
-        columns.append((score.pooled if score else None, *limits, _published(analysis, point.row, metric)))
-    x = [float(point.x) for point in curve.points]
+        columns.append((score.pooled if score else None, *limits, _published(analysis, row, metric)))
+    x = [float(value) for value, _ in curve.points]
     scores = np.array(columns, dtype=np.float64).T  # None becomes NaN
-    log = curve.sweep.log and min(x) > 0
-    titles = {"x_label": curve.title, "y_label": f"{metric.upper()} (%)"}
-    return sweep(x, scores, log=log, source=source(analysis), **titles)
+    titles = {"source": source(analysis), "x_label": curve.title, "y_label": f"{metric.upper()} (%)"}
+    return sweep(x, scores, log=curve.sweep.log and min(x) > 0, **titles)
 
 
 def _unfinished(curve: SweepCurve) -> str:
-    parts = [f"{p.x:g} ({p.row.done})" for p in curve.points if p.result and not p.row.whole]
+    parts = [f"{x:g} ({row.done})" for x, row in curve.points if row.folds and not row.whole]
     return f". Not every fold is finished at {', '.join(parts)}" if parts else ""
 
 
@@ -195,8 +194,8 @@ def _curves(name: str, folds: Sequence[tuple[Run, Fold]]) -> tuple[Callable[[], 
     why = "not every fold was validated" if some else "the protocol has no validation part"
     shown = " and UA of the validation part" if validated else f"; there is no score, because {why}"
     several = len({run.seed for run, _ in folds}) > 1
-    lines: Mapping[str, Mapping[str, NDArray[np.float64]]] = {
-        f"{f'seed {run.seed}, ' if several else ''}fold {fold.name}": fold.curves for run, fold in folds
+    lines = {
+        f"seed {run.seed}, fold {fold.name}" if several else f"fold {fold.name}": fold.curves for run, fold in folds
     }
     chosen = [None if fold.score is None else fold.step for _, fold in folds]
     draw = partial(curves, lines, chosen, score="ua" if validated else None)

@@ -46,17 +46,17 @@ def scores(of: Result) -> Iterable[Cell]:
     yield text(listed(map(precision_of, of.row.runs)))
 
 
-def sweep(curve: SweepCurve) -> Table:
+def sweep(analysis: Analysis, curve: SweepCurve) -> Table:
     """A sweep's values with their scores."""
     lines = []
-    for point in curve.points:
-        cells = [text(point.row.label if point.x is None else point.x)]
+    for x, row in curve.points:
+        of, cells = analysis.of(row), [text(row.label if x is None else x)]
         for metric in METRICS:
-            score = point.result.scores[metric].interval if point.result else None
-            cells.append(interval(score, metric.upper(), missing=why_none(point.result)))
-            theirs = share_of(getattr(point.row.published, metric))
+            score = of.scores[metric].interval if of else None
+            cells.append(interval(score, metric.upper(), missing=why_none(of)))
+            theirs = share_of(getattr(row.published, metric))
             cells.append(percent(theirs, f"{metric.upper()} published", missing="not stated"))
-        lines.append((*cells, folds_of(point.row)))
+        lines.append((*cells, folds_of(row)))
     columns = (f"{metric}, {what}" for metric in ("UA", "WA") for what in ("95 % interval", "published"))
     fixed = f"-{curve.fixed.replace(' ', '-').replace(',', '')}" if curve.fixed else ""
     key, title = f"sweep-{curve.sweep.key}{fixed}", f"Sweep of {curve.title}"

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import jinja2
 
 from serotone.files import write_text
 from serotone.reports import circumstances, classes, comparisons, planes, published, tables
-from serotone.reports.analysis import Analysis, analyse
-from serotone.reports.answer import best
+from serotone.reports.analysis import Analysis, analyse, best
 from serotone.reports.cells import Table, marked, shown_p, signed, to_csv, to_text
 from serotone.reports.collect import collect
 from serotone.reports.pictures import Picture, pictures
@@ -62,7 +62,7 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
         "published": [published.published(analysis), published.differences(analysis)],
         "comparisons": compared[:2],
         "utterances": compared[2:],
-        "sweeps": map(tables.sweep, analysis.curves),
+        "sweeps": [tables.sweep(analysis, curve) for curve in analysis.curves],
         "confusions": classes.confusions(analysis),
         "recall": [classes.recalls(analysis)] if results else [],
         "recall_differences": [comparisons.recall_differences(analysis)],
@@ -83,28 +83,19 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
 
 def facts(analysis: Analysis) -> dict[str, Any]:
     """What the template's sentences are made of, next to tables and figures."""
-    collection, runs = analysis.collection, analysis.collection.runs
-    methods: dict[str, list[str]] = defaultdict(list)  # the labels of the rows by how their intervals were made
-    sizes = set()
-    for of in analysis.results.values():
-        if interval := of.scores["ua"].interval:
-            methods[f"{interval.method}, {interval.speakers} speakers"].append(of.row.label)
-            sizes.add(interval.speakers)
-    fewest = fewest_simulated()
-    names = dict.fromkeys(str(run.recipe["protocol"]["name"]) for run in runs)
+    rows, runs = analysis.collection.rows, analysis.collection.runs
     return {
         "analysis": analysis,
-        "study": collection.study,
-        "rows": collection.rows,
+        "study": analysis.collection.study,
+        "rows": rows,
         "runs": runs,
+        "results": analysis.results.values(),
         "corpora": tables.listed(f"{run.corpora} ({run.corpus['utterances']} utterances)" for run in runs),
         "trained": any(run.trained for run in runs),
-        "chosen": tables.listed(circumstances.choice(*fold) for row in collection.rows for fold in row.finished),
-        "best": best(analysis),
-        "methods": methods,
-        "coverage": sorted({simulated_coverage("ua", size)[::-1] for size in sizes if size >= fewest}),
-        "fewest": fewest if any(size < fewest for size in sizes) else None,
-        "protocols": {name: PROTOCOLS[name].description for name in names if name in PROTOCOLS},
+        "chosen": tables.listed(circumstances.choice(*fold) for row in rows for fold in row.finished),
+        "best": best(analysis.results.values()),
+        "fewest": fewest_simulated(),
+        "protocols": PROTOCOLS,
     }
 
 
@@ -117,5 +108,6 @@ def rendered(page: str, given: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"marked": marked, "shown_p": shown_p, "signed": signed}
+    environment.filters |= {"marked": marked, "listed": tables.listed, "shown_p": shown_p, "signed": signed}
+    environment.filters["coverage"] = partial(simulated_coverage, "ua")
     return environment.get_template(page).render(given)

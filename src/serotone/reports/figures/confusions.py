@@ -9,10 +9,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from serotone.metrics import weighted_accuracy_from_confusion
-from serotone.reports.figures.style import BLUE, GREY, SEQUENTIAL, SMALL, TINY, fitted, new, style
+from serotone.reports.figures import style
 
 
-@style()
+@style.look()
 def confusion(matrix: NDArray[Any], labels: Sequence[str], *, title: str, counted: bool = True) -> Figure:
     """A confusion matrix (C, C), rows the truth; UA is over the classes that occur.
 
@@ -28,8 +28,8 @@ def confusion(matrix: NDArray[Any], labels: Sequence[str], *, title: str, counte
         shares, sides, ua = matrix, list(labels), np.diag(matrix).mean()
         scores = (f"UA {100 * ua:.1f} %" if np.isfinite(ua) else "UA not stated") + "; counts not stated"
     cell = max(0.5, 2 / size) if size <= 8 else 0.42
-    figure = new(size * cell + 1.5 + 0.065 * max(map(len, sides)), size * cell * 0.86 + 1.15)
-    figure.suptitle(fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
+    figure = style.new(size * cell + 1.5 + 0.065 * max(map(len, sides)), size * cell * 0.86 + 1.15)
+    figure.suptitle(style.fitted(title, figure), x=0.01, ha="left", fontsize=8, fontweight="bold")
     grid = figure.add_gridspec(1, 2, width_ratios=[size * cell, 1.1], wspace=0.02)
     main = figure.add_subplot(grid[0])
     _cells(main, shares, matrix if counted else None)
@@ -54,15 +54,16 @@ def _cells(axes: Any, shares: NDArray[np.float64], counts: NDArray[np.int64] | N
             look: dict[str, Any] = {"facecolor": "white", "hatch": "///", "edgecolor": "#CCC"}
             axes.add_patch(Rectangle((column, row), 1, 1, linewidth=0.5, **look))
             continue
-        axes.add_patch(Rectangle((column, row), 1, 1, linewidth=0.5, facecolor=SEQUENTIAL(share), edgecolor="#E5E5E5"))
+        colour = style.SEQUENTIAL(share)
+        axes.add_patch(Rectangle((column, row), 1, 1, linewidth=0.5, facecolor=colour, edgecolor="#E5E5E5"))
         count = "" if counts is None or not counts[row, column] else str(counts[row, column])
         text = f"{100 * share:.1f}".removesuffix(".0") if counts is None else percent(share)
         axes.text(column + 0.5, row + (0.38 if count else 0.5), text, fontsize=7.5, **centred)
-        axes.text(column + 0.5, row + 0.76, count, fontsize=TINY, **centred)
+        axes.text(column + 0.5, row + 0.76, count, fontsize=style.TINY, **centred)
     for row in np.flatnonzero(np.isnan(shares).all(axis=1)):
         why = "not stated" if counts is None else "no utterance"
         box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-        axes.text(size / 2, row + 0.5, why, color=GREY, fontsize=SMALL, bbox=box, **centred)
+        axes.text(size / 2, row + 0.5, why, color=style.GREY, fontsize=style.SMALL, bbox=box, **centred)
     axes.set(xlim=(0, size), ylim=(size, 0))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -85,19 +86,15 @@ def percent(share: float) -> str:
 def _bars(axes: Any, recalls: NDArray[np.float64], absent: str) -> None:
     """Recall in percent, one bar a row."""
     places = np.arange(len(recalls)) + 0.5
-    axes.barh(places, 100 * np.nan_to_num(recalls), height=0.62, color=BLUE)
+    axes.barh(places, 100 * np.nan_to_num(recalls), height=0.62, color=style.BLUE)
     for place, recall in zip(places, recalls, strict=True):
-        known = np.isfinite(recall)
-        inside = known and recall > 0.55
-        axes.text(
-            100 * np.nan_to_num(recall) + (-4 if inside else 4),
-            place,
-            f"{100 * recall:.1f}" if known else absent,
-            ha="right" if inside else "left",
-            va="center",
-            color="white" if inside else "black" if known else GREY,
-            fontsize=TINY + 1,
-        )
+        side: dict[str, Any] = {"ha": "left", "va": "center", "fontsize": style.TINY + 1}
+        if np.isnan(recall):
+            axes.text(4, place, absent, color=style.GREY, **side)
+        elif recall > 0.55:
+            axes.text(100 * recall - 4, place, f"{100 * recall:.1f}", color="white", **side | {"ha": "right"})
+        else:
+            axes.text(100 * recall + 4, place, f"{100 * recall:.1f}", color="black", **side)
     axes.set(xlim=(0, 100), xticks=[0, 50, 100], xlabel="Recall (%)")
     axes.tick_params(axis="y", left=False, labelleft=False)
     axes.spines["left"].set_visible(False)

@@ -10,28 +10,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from serotone.reports.figures.style import (
-    BLACK,
-    BLUE,
-    COLOURS,
-    GREY,
-    LINES,
-    MARKERS,
-    RED,
-    SMALL,
-    WIDE,
-    legend,
-    new,
-    note,
-    percent_axis,
-    style,
-)
+from serotone.reports.figures import style
 
 NAMED = 12
 """How many folds are told apart in `curves`."""
 
 
-@style()
+@style.look()
 def sweep(
     x: Sequence[float], scores: NDArray[np.float64], *, log: bool, source: str, x_label: str, y_label: str
 ) -> Figure:
@@ -43,29 +28,35 @@ def sweep(
     values = np.array(x, dtype=np.float64)
     centre, lower, upper, published = 100 * scores
     ranged, known = np.isfinite(centre + lower + upper), np.isfinite(published)
-    figure = new(3.6, 2.9)
+    figure = style.new(3.6, 2.9)
     axes = figure.add_subplot()
     axes.set_xscale("log" if log else "linear")
-    axes.fill_between(values, lower, upper, where=ranged.tolist(), color=BLUE, alpha=0.15, linewidth=0)
+    axes.fill_between(values, lower, upper, where=ranged.tolist(), color=style.BLUE, alpha=0.15, linewidth=0)
     middle, reach = (upper + lower)[ranged] / 2, (upper - lower)[ranged] / 2
-    axes.errorbar(values[ranged], middle, yerr=reach, fmt="none", ecolor=BLUE, elinewidth=0.8, capsize=2)
-    axes.plot(values, centre, color=BLUE, marker="o", zorder=3)
-    names = {"ours, 95 % interval" if ranged.any() else "ours": Line2D([], [], color=BLUE, marker="o")}
+    axes.errorbar(values[ranged], middle, yerr=reach, fmt="none", ecolor=style.BLUE, elinewidth=0.8, capsize=2)
+    axes.plot(values, centre, color=style.BLUE, marker="o", zorder=3)
+    names = {"ours, 95 % interval" if ranged.any() else "ours": Line2D([], [], color=style.BLUE, marker="o")}
     if known.any():
-        look: dict[str, Any] = {"color": RED, "linestyle": "--", "marker": "D", "markerfacecolor": "white"}
+        look: dict[str, Any] = {"color": style.RED, "linestyle": "--", "marker": "D", "markerfacecolor": "white"}
         (names[source],) = axes.plot(values[known], published[known], **look, zorder=2)
     _ticks(axes, values, log)
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    percent_axis(axes.yaxis, y_label)
+    style.percent_axis(axes.yaxis, y_label)
     axes.set_xlabel(x_label)
     axes.margins(y=0.12)
     for missing in values[np.isnan(centre)]:
-        words: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": SMALL, "color": GREY}
+        words: dict[str, Any] = {
+            "rotation": 90,
+            "ha": "center",
+            "va": "bottom",
+            "fontsize": style.SMALL,
+            "color": style.GREY,
+        }
         axes.text(missing, 0.02, "not run", transform=axes.get_xaxis_transform(), **words)
-    legend(figure, names)
+    style.legend(figure, names)
     bare = values[np.isfinite(centre) & ~ranged]
     if len(bare) and ranged.any():
-        note(figure, f"No interval at {', '.join(f'{value:g}' for value in bare)}.")
+        style.note(figure, f"No interval at {', '.join(f'{value:g}' for value in bare)}.")
     return figure
 
 
@@ -84,7 +75,7 @@ def _ticks(axes: Any, places: NDArray[np.float64], log: bool) -> None:
     axes.set_xticks([], minor=True)
 
 
-@style()
+@style.look()
 def curves(
     folds: Mapping[str, Mapping[str, NDArray[np.float64]]], selected: Sequence[int | None], *, score: str | None
 ) -> Figure:
@@ -95,15 +86,15 @@ def curves(
     step that was selected, none where ``selected`` is None. The mean is drawn over the steps that every fold has.
     """
     drawn = [("loss", 1), *([(score, 100)] if score else [])]
-    figure = new(WIDE, 4.4 if score else 2.9)
+    figure = style.new(style.WIDE, 4.4 if score else 2.9)
     panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     many = len(folds) > NAMED
     names: dict[str, Line2D] = {}
     for place, ((name, table), step) in enumerate(zip(folds.items(), selected, strict=True)):
         look = 0 if many else place
-        line: dict[str, Any] = {"color": COLOURS[look % 6], "linestyle": LINES[look % 4], "linewidth": 0.8}
+        line: dict[str, Any] = {"color": style.COLOURS[look % 6], "linestyle": style.LINES[look % 4], "linewidth": 0.8}
         line["alpha"] = 0.35 if many else 0.9
-        point: dict[str, Any] = {"marker": MARKERS[look % len(MARKERS)], "markeredgecolor": "black"}
+        point: dict[str, Any] = {"marker": style.MARKERS[look % len(style.MARKERS)], "markeredgecolor": "black"}
         point |= {"color": line["color"], "markeredgewidth": 0.5, "alpha": 1.0}
         apart = max(1, len(table["step"]) // 3)
         where = {} if many else {"marker": point["marker"], "markevery": (place * apart // len(folds), apart)}
@@ -118,18 +109,18 @@ def curves(
         for axes, (column, factor) in zip(panels, drawn, strict=True):
             rows = [table[column][np.isin(table["step"], steps)] for table in folds.values()]
             (names["mean of the folds"],) = axes.plot(
-                steps, factor * np.mean(rows, axis=0), color=BLACK, linewidth=1.8, zorder=3
+                steps, factor * np.mean(rows, axis=0), color=style.BLACK, linewidth=1.8, zorder=3
             )
     panels[0].set_ylabel("Training loss (a.u.)")
     panels[0].grid(True)
     if score:
-        percent_axis(panels[1].yaxis, f"Validation {score.upper()} (%)")
+        style.percent_axis(panels[1].yaxis, f"Validation {score.upper()} (%)")
         panels[1].grid(True)
     panels[-1].set_xlabel("Optimiser step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend(figure, names)
+    style.legend(figure, names)
     none = sum(step is None for step in selected)
     marked = "Large marker: the step that was selected." if score and none < len(folds) else ""
     last = f"No step was selected in {none} of {len(folds)} folds: the last one counts." if none else ""
-    note(figure, f"{marked} {last}".strip())
+    style.note(figure, f"{marked} {last}".strip())
     return figure

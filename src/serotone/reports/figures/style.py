@@ -57,13 +57,12 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 1.2,
     "lines.markersize": 4.5,
     "hatch.linewidth": 0.6,
-    "svg.fonttype": "path",
     "svg.hashsalt": "serotone",
 }
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def look() -> Iterator[None]:
     """The look of every figure, whatever the user's own settings; also a decorator."""
     with matplotlib.style.context(["default", _STYLE]):
         yield
@@ -82,7 +81,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     Neither file holds a date, and the SVG holds its letters as shapes: both look the same everywhere.
     """
     png, svg = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg"))  # a stem may hold dots
-    with style():
+    with look():
         write_whole(png, lambda path: figure.savefig(path, format="png", dpi=150, metadata={"Software": None}))
         write_whole(
             svg, lambda path: figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "serotone"})
