@@ -151,9 +151,7 @@ def result(row: Row) -> Result:
 
 def _numbered(keys: Sequence[Key]) -> NDArray[np.int64]:
     """The run (N,) of each answer: one for each seed and repetition."""
-    runs = sorted({key[:2] for key in keys})
-    places = {run: place for place, run in enumerate(runs)}
-    return np.array([places[key[:2]] for key in keys], dtype=np.int64)
+    return np.unique([key[:2] for key in keys], axis=0, return_inverse=True)[1].ravel()
 
 
 def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, known: bool) -> Score:
@@ -168,30 +166,28 @@ def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, 
     return Score(of_folds, *metrics.mean_and_sd(of_folds.values()), float(np.mean(pooled)), interval)
 
 
-def best(results: Iterable[Result]) -> list[dict[str, Any]]:
+def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
     """The highest UA among the rows of each corpus and protocol: only those can be compared."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for of in results:
         run, _ = of.row.finished[0]
         where = f"{run.corpora}, {run.protocol}{', test speakers also in training' if of.heard else ''}"
         groups.setdefault((where, str(run.corpus["fingerprint"])), []).append(of)
-    return [{"where": where, **_highest(group)} for (where, _), group in groups.items()]
-
-
-def _highest(results: Sequence[Result]) -> dict[str, Any]:
-    whole = [of for of in results if of.row.whole]
-    among = whole or results
-    highest = max(of.scores["ua"].pooled for of in among)
-    first = [of for of in among if round(of.scores["ua"].pooled, 4) == round(highest, 4)]
-    limits = first[0].scores["ua"].interval
-    others = [of.scores["ua"].interval for of in among if of not in first]
-    return {
-        "labels": [of.row.label for of in first],  # several where they share it
-        "result": first[0],
-        "rows": len(results),
-        "finished": 0 < len(whole) < len(results),  # only rows with every fold finished were looked at
-        "close": sum(limits is not None and of is not None and of.high >= limits.low for of in others),
-    }
+    for (where, _), group in groups.items():
+        whole = [of for of in group if of.row.whole]
+        scores = {of.row.label: of.scores["ua"] for of in whole or group}
+        highest = max(score.pooled for score in scores.values())
+        labels = [label for label, score in scores.items() if round(score.pooled, 4) == round(highest, 4)]
+        limits = scores[labels[0]].interval
+        others = [score.interval for label, score in scores.items() if label not in labels]
+        yield {
+            "where": where,
+            "labels": labels,  # several where they share it
+            "result": next(of for of in group if of.row.label == labels[0]),
+            "rows": len(group),
+            "finished": 0 < len(whole) < len(group),  # only rows with every fold finished were looked at
+            "close": sum(limits is not None and of is not None and of.high >= limits.low for of in others),
+        }
 
 
 def compare(question: str, row_a: Row, row_b: Row, results: Mapping[str, Result]) -> Paired:
@@ -238,16 +234,9 @@ def _parts(side: Result) -> dict[Key, str]:
 def restricted(side: Result, common: Sequence[Key]) -> Answers:
     """A row's answers of these keys alone, in their order."""
     place = {key: n for n, key in enumerate(side.keys)}
-    order = np.array([place[key] for key in common])
-    old = side.answers
-    return Answers(
-        truth=old.truth[order],
-        prediction=old.prediction[order],
-        speaker=old.speaker[order],
-        utterance=old.utterance[order],
-        run=_numbered(common),
-        num_classes=old.num_classes,
-    )
+    order, old = np.array([place[key] for key in common]), side.answers
+    rows = {name: getattr(old, name)[order] for name in ("truth", "prediction", "speaker", "utterance")}
+    return replace(old, run=_numbered(common), **rows)
 
 
 def corrected(pairs: Sequence[Paired]) -> tuple[Paired, ...]:

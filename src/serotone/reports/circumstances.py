@@ -8,10 +8,13 @@ import numpy as np
 from serotone import statistics
 from serotone.reports.analysis import METRICS, Result, Score
 from serotone.reports.cells import Cell, Table, literal, number, text
-from serotone.reports.collect import NAMED, Collection
+from serotone.reports.collect import Collection, Row
 from serotone.reports.tables import by_row, folds_of, length_of, listed, precision_of, seeds_of
 from serotone.runs.reading import Fold, Run
 from serotone.statistics import Spread
+
+NAMED = 12
+"""How many folds, speakers or sentences are named before they are only counted."""
 
 
 @by_row(
@@ -158,9 +161,23 @@ def _spread(score: Score) -> Spread | None:
 
 def not_run(collection: Collection) -> Table | None:
     """What is missing; None where everything was run."""
-    rows = [(row.label, "everything" if not row.folds else "; ".join(row.missing)) for row in collection.rows]
+    rows = [(row.label, "; ".join(_missing(row)) if row.folds else "everything") for row in collection.rows]
     missing = [row for row in rows if row[1]]
     return literal("not-run", "Not run", ("row", "not run"), missing) if missing else None
+
+
+def _missing(row: Row) -> Iterable[str]:
+    """What was not run: ``seed 0: 1 of 10 folds: 0-7``, ``seed 1``; folds by name where their names can be told."""
+    for run in row.runs:
+        if run.planned is None:
+            yield f"seed {run.seed}: how many folds are planned is not recorded"
+        elif (absent := run.planned - len(run.folds)) > 0:
+            repetitions = max((fold.repetition for fold in run.folds), default=0) + 1
+            planned = [f"{r}-{n}" for r in range(repetitions) for n in range(run.planned // repetitions)]
+            names = [name for name in planned if name not in {fold.name for fold in run.folds}]
+            named = f": {', '.join(names)}" if len(names) == absent <= NAMED else ""
+            yield f"seed {run.seed}: {absent} of {run.planned} folds{named}"
+    yield from (f"seed {seed}" for seed in row.missing_seeds)
 
 
 def failures(collection: Collection) -> Table | None:

@@ -14,9 +14,6 @@ from serotone.runs.reading import read_run as read
 from serotone.studies.reading import load_study
 from serotone.studies.schema import Published, Study
 
-NAMED = 12
-"""How many folds, speakers or sentences are named before they are only counted."""
-
 RECIPES = Documents("recipe", "recipes", RunError)
 """Those that runs hold; a damaged one is a damaged run."""
 
@@ -63,13 +60,6 @@ class Row:
         """Whether every planned fold of every seed is finished."""
         return self.planned is not None and self.folds == self.planned
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """What was not run, in words: ``seed 0: 1 of 10 folds: 0-7``, ``seed 1``."""
-        return tuple(words for run in self.runs if (words := _missing(run))) + tuple(
-            f"seed {seed}" for seed in self.missing_seeds
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -83,20 +73,6 @@ class Collection:
     def runs(self) -> tuple[Run, ...]:
         """Every run that has a finished fold."""
         return tuple(run for row in self.rows for run in row.runs if run.folds)
-
-
-def _missing(run: Run) -> str:
-    """The folds of a run that are not there, by name where their names can be told."""
-    if run.planned is None:
-        return f"seed {run.seed}: how many folds are planned is not recorded"
-    absent = run.planned - len(run.folds)
-    repetitions = max((fold.repetition for fold in run.folds), default=0) + 1
-    planned = [f"{repetition}-{n}" for repetition in range(repetitions) for n in range(run.planned // repetitions)]
-    names = sorted(set(planned) - {fold.name for fold in run.folds}, key=planned.index)
-    if absent <= 0:
-        return ""
-    named = f": {', '.join(names)}" if len(names) == absent <= NAMED else ""
-    return f"seed {run.seed}: {absent} of {run.planned} folds{named}"
 
 
 def collect(path: Path) -> Collection:

@@ -11,23 +11,20 @@ from serotone.reports.cells import NOTHING, Cell, Table, interval, number, proba
 from serotone.reports.classes import labels_of
 from serotone.statistics import Comparison, Metric
 
-TESTS = ("p", "smallest p possible", "p after Holm", "effect size d_z", "speakers")
+TESTED = ("difference, a − b", "p", "smallest p possible", "p after Holm", "effect size d_z", "speakers")
+COUNTED = ("utterances", "only a right", "only b right", "p")
 
 
 def comparisons(analysis: Analysis) -> list[Table]:
     """Paired differences in UA and in WA with their tests, then McNemar's test; none where nothing is compared."""
     if not analysis.pairs:
         return []
-    by_score = [
-        _table(
-            *(analysis, f"comparisons-{metric}", f"Differences in {metric.upper()}"),
-            *(("difference, a − b", *TESTS), partial(_tested, metric)),
-        )
+    tested = [
+        _table(analysis, f"comparisons-{metric}", f"Differences in {metric.upper()}", TESTED, partial(_tested, metric))
         for metric in METRICS
     ]
-    counted = ("utterances", "only a right", "only b right", "p")
     title = "McNemar's test on utterances"
-    return [*by_score, _table(analysis, "comparisons-utterances", title, counted, _counted)]
+    return [*tested, _table(analysis, "comparisons-utterances", title, COUNTED, _counted)]
 
 
 def _table(

@@ -22,7 +22,6 @@ from serotone.reports.figures.reliability import reliability
 from serotone.reports.figures.style import save
 from serotone.reports.planes import Embedded
 from serotone.reports.published import other
-from serotone.runs.reading import Fold, Run
 from serotone.statistics import Metric
 
 LARGEST_SVG = 300_000
@@ -79,9 +78,7 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
     for one in rows:
         yield from _embeddings(one, stems[one.row.name])
     for of in results:
-        folds = [(run, fold) for run, fold in of.row.finished if {"step", "loss"} <= {*fold.curves}]
-        if folds:
-            yield Picture("training", f"curves-{stems[of.row.name]}", *_curves(label(of.row), folds))
+        yield from _curves(of.row, stems[of.row.name])
 
 
 def slug(name: str) -> str:
@@ -176,9 +173,8 @@ def _embeddings(one: Embedded, stem: str) -> Iterator[Picture]:
     plane = one.plane
     if plane is None:  # every embedding is the same: there is nothing to draw, and the table says so
         return
-    titles = [
-        f"Component {n + 1} ({100 * share:.1f} % of the training variance)" for n, share in enumerate(plane.explained)
-    ]
+    shares = [f"({100 * share:.1f} % of the training variance)" for share in plane.explained]
+    titles = [f"Component {n} {share}" for n, share in enumerate(shares, start=1)]
     draw = partial(embedding_plane, classes=plane.classes, labels=plane.labels, title=one.row.label)
     about = f"{one.row.label}, {plane.fold}"
     yield Picture("embeddings", f"embeddings-{stem}", partial(draw, plane.points, axes_titles=titles), about)
@@ -187,16 +183,17 @@ def _embeddings(one: Embedded, stem: str) -> Iterator[Picture]:
         yield Picture("umap", f"umap-{stem}", partial(draw, plane.umap, axes_titles=titles), about)
 
 
-def _curves(name: str, folds: Sequence[tuple[Run, Fold]]) -> tuple[Callable[[], Figure], str]:
-    """Learning curves, and what they show; why there is no score where there is none."""
+def _curves(row: Row, stem: str) -> Iterator[Picture]:
+    """Learning curves; why there is no score where there is none."""
+    folds = [(run, fold) for run, fold in row.finished if {"step", "loss"} <= {*fold.curves}]
+    if not folds:
+        return
     validated = all("ua" in fold.curves for _, fold in folds)
     some = any(fold.clips.get("validation") for _, fold in folds)
     why = "not every fold was validated" if some else "the protocol has no validation part"
     shown = " and UA of the validation part" if validated else f"; there is no score, because {why}"
     several = len({run.seed for run, _ in folds}) > 1
-    lines = {
-        f"seed {run.seed}, fold {fold.name}" if several else f"fold {fold.name}": fold.curves for run, fold in folds
-    }
+    lines = {(f"seed {run.seed}, " if several else "") + f"fold {fold.name}": fold.curves for run, fold in folds}
     chosen = [None if fold.score is None else fold.step for _, fold in folds]
     draw = partial(curves, lines, chosen, score="ua" if validated else None)
-    return draw, f"{name}: loss in training{shown}"
+    yield Picture("training", f"curves-{stem}", draw, f"{label(row)}: loss in training{shown}")

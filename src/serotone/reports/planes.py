@@ -57,7 +57,8 @@ def embedded(collection: Collection, *, umap: bool = False) -> list[Embedded]:
             if plane is None and np.ptp(points["train"], axis=0).any():
                 axes, explained = principal_axes(points["train"])
                 flat = {part: (of - points["train"].mean(axis=0)) @ axes for part, of in points.items()}
-                near = umap_planes(points) if umap else None
+                together = umap_plane(np.concatenate([points[part] for part in PARTS])) if umap else None
+                near = None if together is None else dict(zip(PARTS, np.split(together, [len(points["train"])])))
                 plane = Plane(f"seed {run.seed}, fold {fold.name}", fold.labels, flat, classes, explained, near)
         if spreads:
             means = np.mean(spreads, axis=0).tolist()
@@ -109,12 +110,6 @@ def umap_plane(points: NDArray[np.float64], *, neighbours: int = 15) -> NDArray[
     # One thread, else the seed does not decide.
     made = umap.UMAP(n_components=2, n_neighbors=min(neighbours, len(points) - 1), random_state=0, n_jobs=1)
     return np.asarray(made.fit_transform(points), dtype=np.float64)
-
-
-def umap_planes(points: Parts) -> Parts:
-    """Both parts (N, D) in one plane (N, 2) by UMAP."""
-    together = umap_plane(np.concatenate([points[part] for part in PARTS]))
-    return dict(zip(PARTS, np.split(together, [len(points["train"])]), strict=True))
 
 
 def spreads(rows: list[Embedded]) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from serotone.emotions import in_order
-from serotone.reports.analysis import METRICS, Analysis, Result
+from serotone.reports.analysis import METRICS, Analysis
 from serotone.reports.cells import NOT_RUN, Cell, Table, literal, mean_and_sd, percent, share_of, signed, text
 from serotone.reports.collect import NONE, Collection, Row
 from serotone.reports.tables import precision_of, schedule_of
@@ -61,15 +61,15 @@ def differences(analysis: Analysis) -> Table | None:
     clauses = [] if protocol.startswith("not stated") else [clause.strip() for clause in protocol.split(";")]
     heard = next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), READ)
     results = analysis.results.values()
-    labels = {", ".join(in_order(of.labels)) for of in results}
+    shared = {"not recorded" if of.heard is None else "yes" if of.heard else "no" for of in results}
     each: list[tuple[str, str, set[str]]] = [
         ("corpus", study.published_on, {run.corpora for run in runs}),
-        ("classes", ", ".join(classes), labels),
+        ("classes", ", ".join(classes), {", ".join(in_order(of.labels)) for of in results}),
         ("number of classes", str(len(classes) or ""), {str(len(of.labels)) for of in results}),
         ("protocol", protocol, {run.protocol for run in runs}),
         ("schedule", "paper", set(map(schedule_of, runs))),
         ("precision", "float32", set(map(precision_of, runs))),
-        ("test speakers also in training", heard, {_heard(of) for of in results}),
+        ("test speakers also in training", heard, shared),
     ]
     lines = (
         (what, theirs or "not stated", "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))
@@ -87,9 +87,3 @@ def _same(what: str, theirs: str, ours: set[str]) -> str:
     if what == "protocol" or READ in theirs or "not recorded" in ours:
         return "read both"
     return "yes" if {value.split(",")[0] if what == "schedule" else value for value in ours} == {theirs} else "no"
-
-
-def _heard(of: Result) -> str:
-    if of.heard is None:
-        return "not recorded"
-    return "yes" if of.heard else "no"

@@ -93,7 +93,7 @@ def facts(analysis: Analysis) -> dict[str, Any]:
         "corpora": tables.listed(f"{run.corpora} ({run.corpus['utterances']} utterances)" for run in runs),
         "trained": any(run.trained for run in runs),
         "chosen": tables.listed(circumstances.choice(*fold) for row in rows for fold in row.finished),
-        "best": best(analysis.results.values()),
+        "best": list(best(analysis.results.values())),
         "fewest": fewest_simulated(),
         "protocols": PROTOCOLS,
     }

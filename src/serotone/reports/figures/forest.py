@@ -62,8 +62,8 @@ def intervals(rows: Sequence[Line], *, x_title: str, zero: bool = False, source:
     axes.set_yticks(range(len(rows)), sides)
     axes.tick_params(axis="y", length=0)
     axes.set(ylim=(len(rows) - 0.4, -0.6), ylabel="Comparison" if zero else "System")
-    style.percent_axis(axes.xaxis, x_title)
-    axes.yaxis.grid(False)
+    axes.set_xlabel(x_title)
+    axes.xaxis.grid(True)
     if zero:
         axes.axvline(0, color=style.BLACK, linewidth=0.8, zorder=1)
     _print(axes, "ours", -0.85, 0, style.GREY)

@@ -41,8 +41,8 @@ def sweep(
         (names[source],) = axes.plot(values[known], published[known], **look, zorder=2)
     _ticks(axes, values, log)
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
-    style.percent_axis(axes.yaxis, y_label)
-    axes.set_xlabel(x_label)
+    axes.yaxis.grid(True)
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.margins(y=0.12)
     for missing in values[np.isnan(centre)]:
         words: dict[str, Any] = {
@@ -111,11 +111,10 @@ def curves(
             (names["mean of the folds"],) = axes.plot(
                 steps, factor * np.mean(rows, axis=0), color=style.BLACK, linewidth=1.8, zorder=3
             )
-    panels[0].set_ylabel("Training loss (a.u.)")
-    panels[0].grid(True)
-    if score:
-        style.percent_axis(panels[1].yaxis, f"Validation {score.upper()} (%)")
-        panels[1].grid(True)
+    titles = ["Training loss (a.u.)", *([f"Validation {score.upper()} (%)"] if score else [])]
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_ylabel(title)
+        axes.grid(True)
     panels[-1].set_xlabel("Optimiser step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     style.legend(figure, names)

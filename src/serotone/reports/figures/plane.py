@@ -39,7 +39,7 @@ def embedding_plane(
             of = points[part][classes[part] == index]
             axes.scatter(*of.T, marker=style.MARKERS[index], facecolor=style.COLOURS[index], **look)
             axes.scatter(*of.mean(axis=0)[:, None], marker=style.MARKERS[index], **_CENTRE)
-        axes.set(title=f"{part.capitalize()}ing part" if part == "train" else "Test part")
+        axes.set(title="Training part" if part == "train" else "Test part")
         axes.set(xlabel=axes_titles[0], ylabel=axes_titles[1])
         axes.locator_params(nbins=6)
         axes.grid(True)

@@ -117,12 +117,6 @@ def note(figure: Figure, text: str) -> None:
     made.get_title().set(fontsize=SMALL, color=GREY)
 
 
-def percent_axis(axis: Any, title: str) -> None:
-    """Name an axis and draw its grid."""
-    axis.set_label_text(title)
-    axis.grid(True)
-
-
 def fitted(title: str, figure: Figure) -> str:
     """The title of a figure in lines that are no wider than it."""
     return wrapped(title, max(12, int(figure.get_figwidth() / 0.078)))
