@@ -205,8 +205,7 @@ def compare(question: str, row_a: Row, row_b: Row, results: Mapping[str, Result]
     parts_a, parts_b = _parts(a), _parts(b)
     common = tuple(key for key in both if parts_a[key] == parts_b[key])
     if not common:
-        words = "not compared: the rows were not trained, validated and tested on the same parts"
-        return replace(paired, remark=words)
+        return replace(paired, remark="not compared: the rows were not trained, validated and tested on the same parts")
     if not (a.speakers_known and b.speakers_known):
         return replace(paired, remark="not compared: the corpus does not say who speaks")
     left, right = restricted(a, common), restricted(b, common)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
-from operator import itemgetter
 
 import numpy as np
 
@@ -43,10 +42,9 @@ def neutral(analysis: Analysis) -> Table | None:
     labels = [label for label in labels_of(results) if label != "neutral"]
     lines = []
     for of in results:
-        place = of.labels.index("neutral")
-        called, every = (np.delete(counts, place) for counts in (of.confusion[:, place], of.confusion.sum(axis=1)))
-        others = [label for label in of.labels if label != "neutral"]
-        shares = {label: one / all_ for label, one, all_ in zip(others, called, every, strict=True) if all_}
+        others = [n for n, label in enumerate(of.labels) if label != "neutral"]
+        called, every = of.confusion[others, of.labels.index("neutral")], of.confusion[others].sum(axis=1)
+        shares = {of.labels[n]: one / total for n, one, total in zip(others, called, every, strict=True) if total}
         cells = (percent(shares.get(label), "called neutral", missing="absent") for label in labels)
         together = called.sum() / every.sum() if every.any() else None
         lines.append((text(of.row.label), percent(together, "called neutral"), *cells))
@@ -64,7 +62,7 @@ def speakers(analysis: Analysis) -> list[Table]:
     results = [of for of in analysis.results.values() if of.speakers_known]
     # An utterance counts once, however many runs and rows tested it.
     heard = {pair for of in results for pair in zip(of.answers.utterance.tolist(), of.answers.speaker.tolist())}
-    counts = Counter(speaker for _, speaker in sorted(heard, key=itemgetter(1)))
+    counts = Counter(speaker for _, speaker in heard)
     columns = ("speaker", "utterances", *(of.row.label for of in results))
     tables = []
     for metric in METRICS if counts else ():
@@ -72,10 +70,10 @@ def speakers(analysis: Analysis) -> list[Table]:
         lines = tuple(
             (
                 text(name),
-                number(count, "utterances", "utterances"),
+                number(counts[name], "utterances", "utterances"),
                 *(percent(of.get(name), metric.upper(), missing=NOT_RUN) for of in scores),
             )
-            for name, count in counts.items()
+            for name in sorted(counts)
         )
         tables.append(Table(f"speakers-{metric}", f"{metric.upper()} per speaker", columns, lines, shaded=True))
     return tables

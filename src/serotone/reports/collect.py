@@ -14,11 +14,8 @@ from serotone.runs.reading import read_run as read
 from serotone.studies.reading import load_study
 from serotone.studies.schema import Published, Study
 
-RECIPES = Documents("recipe", "recipes", RunError)
-"""Those that runs hold; a damaged one is a damaged run."""
-
-NONE = Published.model_validate({})
-"""Of a row for which nothing is published."""
+RECIPES = Documents("recipe", "recipes", RunError)  # those that runs hold: a damaged one is a damaged run
+NONE = Published.model_validate({})  # of a row for which nothing is published
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,8 @@ def curves(
         steps = reduce(np.intersect1d, [table["step"] for table in folds.values()])
         for axes, (column, factor) in zip(panels, drawn, strict=True):
             rows = [table[column][np.isin(table["step"], steps)] for table in folds.values()]
-            (names["mean of the folds"],) = axes.plot(
-                steps, factor * np.mean(rows, axis=0), color=style.BLACK, linewidth=1.8, zorder=3
-            )
+            mean = factor * np.mean(rows, axis=0)
+            (names["mean of the folds"],) = axes.plot(steps, mean, color=style.BLACK, linewidth=1.8, zorder=3)
     titles = ["Training loss (a.u.)", *([f"Validation {score.upper()} (%)"] if score else [])]
     for axes, title in zip(panels, titles, strict=True):
         axes.set_ylabel(title)

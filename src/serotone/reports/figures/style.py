@@ -21,9 +21,8 @@ from serotone.files import write_whole
 WIDE = 7.2
 """Inches; the width of a page's text, which no figure exceeds unless its rows or columns force it to."""
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK = (
-    *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
-)
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, RED, PINK = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK, "#882255", "#999933", "#888888")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
 LINES = ("-", "--", "-.", ":")
@@ -83,9 +82,8 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     png, svg = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg"))  # a stem may hold dots
     with look():
         write_whole(png, lambda path: figure.savefig(path, format="png", dpi=150, metadata={"Software": None}))
-        write_whole(
-            svg, lambda path: figure.savefig(path, format="svg", metadata={"Date": None, "Creator": "serotone"})
-        )
+        about = {"Date": None, "Creator": "serotone"}
+        write_whole(svg, lambda path: figure.savefig(path, format="svg", metadata=about))
     return png, svg
 
 
