@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import re
 from collections import defaultdict
 from itertools import islice
@@ -369,9 +368,10 @@ def test_sweep(tmp_path):
     make_study(tmp_path, rows=[], grid=grid, sweeps=[{"key": "center.weight", "rows": [], "log": True}])
     make_run(tmp_path / "weight=0.3+alpha=0.5" / "seed-0", wrong=better)
     make_run(tmp_path / "weight=0.03+alpha=0.5" / "seed-0", wrong=worse)
-    (curve,) = analyse(collect(tmp_path)).curves
+    analysis = analyse(collect(tmp_path))
+    (curve,) = analysis.curves
     assert curve.numeric
-    table = tables.sweep(curve)
+    table = tables.sweep(analysis, curve)
     assert [row[0].text for row in table.rows] == ["0.03", "0.3", "3"]
     assert table.title == "Sweep of center.weight, alpha 0.5"
     assert [row[2].text for row in table.rows] == ["not stated", "66.9 %", "not stated"]
@@ -447,4 +447,3 @@ def test_failures_of_a_whole_row(tmp_path):
     (line,) = circumstances.failures(collect(tmp_path)).rows
     assert [cell.text for cell in line] == ["a", "1", "all", "no such class"]
     assert "No row has a finished fold yet." in said_on(tmp_path)
-    assert json.loads((tmp_path / "failures.json").read_text())[0]["row"] == "a"

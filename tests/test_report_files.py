@@ -57,9 +57,13 @@ def test_what_computed_a_fold_is_told_by_the_fold(tmp_path):
     assert told == ["python 3.11.7, torch 2.13.0", "torch 2.13.0; then torch 2.14.0", "torch 2.14.0"]
 
 
-def test_a_foreign_study_is_named(tmp_path):
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({"title": "a", "seeds": "x", "rows": []}))
-    with pytest.raises(RunError, match=r"study\.yaml: .*seeds"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(yaml.safe_dump({"title": "a", "seeds": "x", "rows": []}).encode(), ".*seeds"), (b"\xff", "not YAML")],
+)
+def test_a_foreign_study_is_named(tmp_path, content, message):
+    (tmp_path / "study.yaml").write_bytes(content)
+    with pytest.raises(RunError, match=rf"study\.yaml: {message}"):
         collect(tmp_path)
 
 

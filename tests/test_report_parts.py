@@ -81,15 +81,6 @@ def test_single_folds_with_other_parts_are_left_out(runs):
     assert remarks == [f"left out: {EACH} {UNLIKE}"] * 3
 
 
-def test_mcnemar_says_what_is_left_out(runs):
-    for run in runs:
-        write_parts(run)
-    for path in (runs[1] / "fold-0-6").iterdir():
-        path.unlink()
-    _, remarks = compared(runs)
-    assert remarks[2] == f"left out: {EACH} answers that only one row has"
-
-
 @pytest.mark.parametrize("text", ['{"train": [], "test": []}', "[]", '{"train": 1, "validation": [], "test": []}', "{"])
 def test_damaged_parts_are_named(runs, text):
     for run in runs:

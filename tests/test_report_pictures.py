@@ -96,7 +96,3 @@ def test_differences_in_recall_by_hand(study):
     ]
     numbers = [(measure, pytest.approx(value), unit) for measure, value, unit in table.rows[0][1].numbers]
     assert numbers == [("recall difference", 50, "points"), ("recall difference, relative", 100, "percent")]
-
-
-def test_where_nothing_is_compared_there_are_no_differences(tmp_path):
-    assert comparisons.recall_differences(analyse(collect(make_run(tmp_path / "run")))) is None
