@@ -53,26 +53,77 @@ def test_overrides_reach_inside() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("nonsense=1", "unknown key 'nonsense'"),
-        ("center.lambda=1", "unknown key 'center.lambda'"),
-        ("schedule=fast", "is not in this recipe"),
-        ("seed", "expected key=value"),
-        ("seed.deeper=1", "seed: .*integer"),
-        ("center.alpha=2", "center.alpha"),
-        ("labels=[cheerful, sad]", "cheerful"),
-        ("schema=2", "schema"),
+        ("nonsense=1", "unknown key 'nonsense'; expected one of schema, name, .*, bundle, on"),
+        ("center.lambda=1", "unknown key 'center.lambda'; expected one of weight, alpha, update, warm_up_steps"),
+        ("schedul=budget", r"unknown key 'schedul' \(did you mean schedule\?\)"),
+        ("encoder.hiden=3", r"unknown key 'encoder.hiden' \(did you mean hidden\?\)"),
+        (
+            "batch_size=3",
+            r"unknown key 'batch_size' \(did you mean schedules.paper.batch_size or schedules.budget.batch_size\?\)",
+        ),
+        ("schedule=fast", "schedule 'fast' is not in this recipe; choose one of paper, budget"),
+        ("seed", "--set 'seed': expected key=value"),
+        ("seed.deeper=1", "seed is {deeper: 1}; expected a whole number"),
+        ("schedules.budget.learning_rate=null", "schedules.budget.learning_rate is null; expected a number"),
+        ("schedules.quick.steps=5", "schedules.quick.learning_rate is missing; add it"),
+        ("schedules.budget.solver=adam", "schedules.budget: solver must be convex, or left out"),
+        ("center.alpha=2", "center.alpha is 2; expected at most 1"),
+        ("loss.alpha=[1]", r"loss.alpha is \[1\]; expected a number, or inverse-frequency, or keys and values"),
+        (
+            "loss.class_weights=even",
+            "loss.class_weights is even; expected one of inverse-frequency, corpus-and-emotion",
+        ),
+        ("encoder=resnet", r"encoder.name is resnet; expected one of .* \(did you mean resnet18\?\)"),
+        ("encoder=3", "encoder is 3; expected keys and values"),
+        ("labels=[cheerful, sad]", "labels and merge name cheerful, which serotone does not know; use emotions among"),
+        ("protocol=loso", "protocol.name: no protocol 'loso'; choose one of leave-one-speaker-out"),
+        ("schema=2", "schema is 2; expected 1"),
+        ("center={alpha: 2, weigth: 1}", "unknown key 'center.weigth'. center.alpha is 2; expected at most 1"),
     ],
 )
-def test_a_wrong_override_says_what_is_wrong(change: str, words: str) -> None:
-    with pytest.raises(RecipeError, match=words):
+def test_a_wrong_override_says_what_was_given_and_what_was_expected(change: str, words: str) -> None:
+    where = "" if change == "seed" else "crnn-mel: "
+    with pytest.raises(RecipeError, match=f"^{where}{words}"):
         load("crnn-mel", [change])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "segments=true",
+        "clip_seconds=3",
+        "loss.margin=0.3",
+        "schedules.budget={epochs: 3}",
+        "schedules.budget.warm_up_steps=9000",
+        "schedules.paper.weight_decay=0.1",
+        "annealing={start: 3}",
+        "weights={source: x, licence: y}",
+        "pooling=loud-mean-sd",
+        "standardise_over=speech-frames",
+        "bundle.min_seconds=9",
+        "bundle.products=int8",
+        "distil={epochs: 3}",
+    ],
+)
+def test_values_that_do_not_fit_together_are_named_without_the_rest_of_the_recipe(change: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load("crnn-mel", [change])
+    given = change.partition("=")[0].rpartition(".")[2]
+    assert given in str(caught.value) or "steps" in str(caught.value)
+    assert "; " in str(caught.value)  # what is wrong; what to do
+    assert "description" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("- a\n- b\n", "expected a mapping"),
-        ("a: [", "not YAML"),
+        ("- a\n- b\n", r"expected lines of the form key: value, got \[a, b\]"),
+        ("", "expected lines of the form key: value, got null"),
+        ("a: [", "not YAML that serotone reads: line 1: "),
+        ("extends: crnn-mel\nseed: 1\nseed: 2\n", "line 3: the key 'seed' is given twice"),
+        ("extends: crnn-mel\ncenter: {weight: 1, weight: 2}\n", "the key 'weight' is given twice"),
+        ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("schema: 1\nextends: nothing\n", "no recipe 'nothing'"),
         ("schema: 1\nextends: crnn-centre-mel\n", r"no recipe 'crnn-centre-mel' \(did you mean crnn-center-mel\?\)"),
         ("schema: 1\nextends: me.yaml\n", "circle"),
@@ -84,6 +135,13 @@ def test_a_wrong_file_says_what_is_wrong(text: str, words: str, tmp_path: Path) 
     path = tmp_path / "me.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=words):
+        load(path)
+
+
+def test_a_file_in_another_encoding_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "me.yaml"
+    path.write_bytes("extends: crnn-mel\ndescription: café\n".encode("latin-1"))
+    with pytest.raises(RecipeError, match=r"not a text file in UTF-8: .*; save it as UTF-8"):
         load(path)
 
 

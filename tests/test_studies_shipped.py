@@ -148,10 +148,13 @@ def test_every_line_with_a_figure_ends_with_its_provenance(name: str) -> None:
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        ("[angry, joyful]", "published_classes joyful; the emotions are angry, bored"),
+        ("[angry, joyful]", "published_classes names joyful, which serotone does not know; use angry, bored"),
         ("[angry, angry]", "expected two or more, each once"),
         ("[sad]", "expected two or more"),
-        ("[angry, happy]", "row one has published figures of sad; published_classes are angry, happy"),
+        (
+            "[angry, happy]",
+            "row one has published figures of sad, which published_classes does not list; it lists",
+        ),
         ("[angry, sad]", "row two has published figures of happy, neutral"),
     ],
 )

@@ -91,27 +91,29 @@ def test_a_grid_is_the_product_of_its_values(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rows": []}, "at least one row"),
+        ({"rows": []}, "the study has no rows; give rows, or a grid"),
         (
             {"rows": [{"recipe": "crnn-mel", "label": "x"}, {"recipe": "crnn-stft", "label": "x"}], "compare": []},
-            "labelled alike: x",
+            "several rows have the label x",
         ),
-        ({"rows": ["crnn-mel", "crnn-mel"], "compare": []}, "named alike: crnn-mel"),
+        ({"rows": ["crnn-mel", "crnn-mel"], "compare": []}, "several rows have the name crnn-mel"),
         (
             {"compare": [{"a": "centre", "b": "crnn-mel", "question": "?"}]},
-            "no row centre; the rows are crnn-mel, center",
+            r"no row 'centre' \(did you mean center\?\); the rows are crnn-mel, center",
         ),
         ({"rows": [{"recipe": "crnn-mel", "name": "../x"}], "compare": []}, "letters, digits"),
-        ({"colour": "red"}, "colour"),
-        ({"seeds": [1, 1]}, "distinct"),
-        ({"schema": 2}, "schema"),
+        ({"colour": "red"}, "unknown key 'colour'; expected one of schema, name, title"),
+        ({"sweps": []}, r"unknown key 'sweps' \(did you mean sweeps\?\)"),
+        ({"compare": [{"a": "center", "b": "crnn-mel", "qestion": "?"}]}, "compare.0.question is missing; add it"),
+        ({"seeds": [1, 1]}, "seeds are 1, 1; expected different whole numbers"),
+        ({"schema": 2}, "schema is 2; expected 1"),
         (
             {"rows": [{"recipe": "crnn-mel", "published": {"confusion": {"labels": ["a", "b"], "percent": [[1, 2]]}}}]},
             "2 rows of 2 figures",
         ),
         (
             {"grid": {"recipe": "crnn-mel", "values": {"seed": [1]}, "published": [{"at": {"seed": 2}, "ua": 1}]}},
-            "no such cell",
+            r"figures at \{seed: 2\}, where the grid has no cell; its values are seed: 1",
         ),
     ],
 )
@@ -121,7 +123,7 @@ def test_a_study_that_is_not_valid_says_why(tmp_path, changes, words):
 
 
 def test_an_unknown_study_names_those_that_ship():
-    with pytest.raises(RunError, match=r"no study 'nought'; shipped are .*center-loss"):
+    with pytest.raises(RunError, match=r"no study 'nought'; choose one of .*center-loss"):
         load_study("nought")
     with pytest.raises(RunError, match=r"no study 'centre-loss' \(did you mean center-loss\?\)"):
         load_study("centre-loss")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from serotone.errors import SerotoneError
 from serotone.names import guess
@@ -33,13 +34,18 @@ class Documents:
         path = Path(name)
         if path.suffix in {".yaml", ".yml"} or path.is_file():
             if not path.is_file():
-                raise self.error(f"{name}: no such {self.kind} file")
-            return path.read_text(encoding="utf-8"), path.stem
+                raise self.error(
+                    f"{name}: no such {self.kind} file; check the path, or give the name of a shipped {self.kind}"
+                )
+            try:
+                return path.read_text(encoding="utf-8"), path.stem
+            except UnicodeDecodeError as error:
+                raise self.error(f"{name}: not a text file in UTF-8: {error}; save it as UTF-8") from None
         known = self.shipped()
         if name not in known:
             raise self.error(
-                f"no {self.kind} {name!r}{guess(name, known)}; shipped are {', '.join(known)};"
-                " or give the path of a .yaml file"
+                f"no {self.kind} {name!r}{guess(name, known)}; choose one of {', '.join(known)}, or give the path of a"
+                " .yaml file"
             )
         return (resources.files("serotone") / self.room / f"{name}.yaml").read_text(encoding="utf-8"), name
 
@@ -49,11 +55,38 @@ class Documents:
         Raises:
             SerotoneError: Of the kind's type; there is none, or it is not a mapping in YAML.
         """
+        text, stem = self.text(name)
         try:
-            text, stem = self.text(name)
-            tree = yaml.safe_load(text)
-        except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-            raise self.error(f"{name}: not YAML: {error}") from None
+            tree = yaml.load(text, _Loader)
+        except yaml.YAMLError as error:
+            raise self.error(f"{name}: not YAML that serotone reads: {_reason(error)}; correct it") from None
+        except RecursionError:
+            raise self.error(f"{name}: nested too deeply; a {self.kind} needs a few levels only") from None
         if not isinstance(tree, dict):
-            raise self.error(f"{name}: expected a mapping of keys to values, got {type(tree).__name__}")
+            raise self.error(f"{name}: expected lines of the form key: value, got {yaml_word(tree):.80}")
         return tree, stem
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key is given twice: the second would silently replace the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Keys and values of a node."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _reason(error: yaml.YAMLError) -> str:
+    """What is wrong with a text, in one line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return f"line {mark.line + 1}: {problem}" if mark and problem else " ".join(str(error).split())
+
+
+def yaml_word(value: object) -> str:
+    """A value in one line, as ``--set`` reads it."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()

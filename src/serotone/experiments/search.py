@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 
 from serotone.corpora import Utterance
+from serotone.documents import yaml_word
 from serotone.errors import RecipeError, RunError, SerotoneWarning
 from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.executors import run as execute
@@ -28,11 +30,10 @@ from serotone.experiments.trials import NUMBER, Memory, Trial, in_words, remembe
 from serotone.experiments.tuned import write_tuned
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.files import write_text
-from serotone.recipes import Recipe, load
+from serotone.recipes import Recipe, load, unknown_keys
 from serotone.runs.layout import RECIPE
 from serotone.runs.reading import read_metrics
 from serotone.splits import PROTOCOLS, Split
-from serotone.studies.schema import yaml_word
 from serotone.training.build import build_system
 from serotone.training.data import derived_seed
 from serotone.training.fit import clear
@@ -91,13 +92,15 @@ def search(
         RecipeError: The recipe is not valid, or the space varies what is asked.
         RunError: A fold has no validation part or does not exist; the folder is another search's; no trial has a score.
     """
-    foreign = sorted(key for key in space if key.split(".")[0] in QUESTION)
-    if foreign or not space:
+    if not space:
+        raise RecipeError("nothing to vary; give keys of the system and its training, such as center.weight")
+    if foreign := sorted(key for key in space if key.split(".")[0] in QUESTION):
         raise RecipeError(
-            f"a search over {', '.join(foreign) or 'nothing'}: expected fields of the system and its training, such as"
-            " center.weight; set the data, the protocol and the score with --set"
+            f"a search cannot vary {', '.join(foreign)}: the data, the protocol and the score must stay the same in"
+            " every trial; set them with --set, and vary the system and its training, such as center.weight"
         )
     task = _Task(name_or_path, tuple(changes), utterances, out, folds)
+    task.check_keys(space)
     with opened(out, task.base, utterances), remembered(out / "search.db", space, task.splits) as memory:
         going = _Search(task, memory, trials, tell)
         with closing(execute(going.units(), Work(utterances, out, tell), place)) as events:
@@ -143,6 +146,20 @@ class _Task:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SerotoneWarning)  # said once, when the base was read
             return load(name_or_path, changes, corpora=self.corpora)
+
+    def check_keys(self, space: Space) -> None:
+        """Refuse keys that no trial could set; those of a part whose name varies depend on what a trial chooses."""
+        for key, values in space.items():
+            part = key.partition(".")[0]
+            if part in space or f"{part}.name" in space:
+                continue
+            first = values.choices[0] if isinstance(values, CategoricalDistribution) else values.low  # type: ignore[attr-defined]
+            changes = (*self.changes, f"{key}={first}")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SerotoneWarning)
+                unknown = unknown_keys(self.name_or_path, changes, corpora=self.corpora)
+            if key in unknown:
+                self._load(self.name_or_path, *changes)
 
     def folder(self, number: int) -> Path:
         """Where a trial's folds lie."""

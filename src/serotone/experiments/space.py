@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from serotone.documents import yaml_word
 from serotone.errors import RecipeError
-from serotone.studies.schema import yaml_word
 
 Space = Mapping[str, BaseDistribution]
 """Dotted keys of a recipe and what each may be; a choice is kept as its YAML."""

@@ -11,11 +11,11 @@ import yaml
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.trial import TrialState
 
+from serotone.documents import yaml_word
 from serotone.errors import RunError
 from serotone.experiments.space import Space
 from serotone.files import write_csv
 from serotone.splits import Split
-from serotone.studies.schema import yaml_word
 
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 """Optuna's words for how a trial ends. To Optuna one that was killed has failed too; we do not count it."""

@@ -3,7 +3,7 @@
 The recipes that ship are the YAML files beside these modules. Nothing here needs torch.
 """
 
-from serotone.recipes.reading import layers, load, resolved, shipped, source
+from serotone.recipes.reading import layers, load, resolved, shipped, source, unknown_keys
 from serotone.recipes.schema import Recipe
 
-__all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]
+__all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source", "unknown_keys"]

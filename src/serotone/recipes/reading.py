@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from serotone import problems
 from serotone.documents import Documents
 from serotone.errors import RecipeError, SerotoneWarning
 from serotone.options import CHOICES
 from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
 
-__all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source"]
+__all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source", "unknown_keys"]
 
 
 RECIPES = Documents("recipe", "recipes", RecipeError)
@@ -42,10 +43,23 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
     Raises:
         RecipeError: The recipe, one it extends, or an override is missing or not valid.
     """
+    tree = resolved(name_or_path, overrides, corpora=corpora)
     try:
-        return Recipe.model_validate(resolved(name_or_path, overrides, corpora=corpora))
+        return Recipe.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError(f"{name_or_path}: {_in_words(error)}") from None
+        raise RecipeError(f"{name_or_path}: {problems.in_words(error, Recipe, tree, 'recipe')}") from None
+
+
+def unknown_keys(
+    name_or_path: str | Path, overrides: Sequence[str], *, corpora: Collection[str] | None = None
+) -> list[str]:
+    """The dotted keys of a recipe with these overrides that no recipe of its parts may say."""
+    tree = resolved(name_or_path, overrides, corpora=corpora)
+    try:
+        Recipe.model_validate(tree)
+    except ValidationError as error:
+        return problems.unknown_keys(error, tree)
+    return []
 
 
 def resolved(
@@ -144,22 +158,3 @@ def _parsed(override: str) -> dict[str, Any]:
         value = {name: value}
     assert isinstance(value, dict)
     return value
-
-
-def _in_words(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors():
-        key = ".".join(_place(problem["loc"])) or "recipe"
-        if problem["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-            problems.append(f"unknown key {key!r}")
-        else:
-            problems.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r:.80}")
-    return "; ".join(problems)
-
-
-def _place(location: Sequence[int | str]) -> list[str]:
-    """Where in the recipe, without the names that pydantic adds for the choice it followed."""
-    parts = [str(part) for part in location]
-    if parts[:1] == ["schedules"] and parts[2:3] in (["steps"], ["convex"]):
-        del parts[2]
-    return [part for k, part in enumerate(parts) if not (k == 1 and part in CHOICES.get(parts[0], ()))]

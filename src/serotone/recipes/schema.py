@@ -4,23 +4,24 @@ A frontend, an encoder, a pooling and a head are chosen by name; what each may s
 options that the module takes, and nowhere else.
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from serotone.documents import yaml_word
 from serotone.emotions import EMOTIONS
+from serotone.names import guess
 from serotone.options import CHOICES, Options
 from serotone.options.encoders import DyCNNOptions, EncoderOptions
 from serotone.options.frontends import FrontendOptions
 from serotone.options.heads import CosineHeadOptions, StandardisedLinearHeadOptions
 from serotone.options.poolings import EndsOptions
+from serotone.recipes.schedules import AnySchedule, Convex, Frozen, Schedule
 from serotone.splits import PROTOCOLS
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_LIMITS = ("min", "window", "max")
+"""Lengths of clips that a bundle states, in rising order."""
 
 
 # -------------------------------------------------------------------------------------------------------- parts by name
@@ -50,7 +51,7 @@ else:
 # ------------------------------------------------------------------------------------------------------------- training
 
 
-class Annealing(_Frozen):
+class Annealing(Frozen):
     """The temperature of dynamic convolution: linear from start to end over a share of the training's steps."""
 
     start: float = Field(30.0, gt=0)
@@ -58,7 +59,7 @@ class Annealing(_Frozen):
     share: float = Field(0.1, ge=0, le=1)
 
 
-class Loss(_Frozen):
+class Loss(Frozen):
     """alpha_y (1 - p_y)^gamma (-log p_y) per clip, p from logits whose target had the margin taken off.
 
     Cross-entropy is gamma 0, no alpha, no margin. With class or length weights the batch's mean is weighted by them.
@@ -75,7 +76,7 @@ class Loss(_Frozen):
     margin: float = Field(0.0, ge=0, description="AM-softmax; needs a cosine head")
 
 
-class Center(_Frozen):
+class Center(Frozen):
     """The center loss; ``weight`` is the paper's lambda, and 0 switches it off."""
 
     weight: float = Field(0.0, ge=0)
@@ -84,135 +85,7 @@ class Center(_Frozen):
     warm_up_steps: int = Field(20, ge=0, description="steps at the start with weight 0 and alpha 1")
 
 
-PartName: TypeAlias = Literal["frontend", "encoder", "pooling", "head"]
-
-Shape: TypeAlias = Literal["constant", "linear", "cosine", "one-cycle"]
-"""How the learning rate goes over the steps of a schedule (`serotone.training.rates`)."""
-
-
-class Schedule(_Frozen):
-    """How long and in which steps a recipe trains."""
-
-    steps: int | None = Field(None, ge=1)
-    epochs: int | None = Field(None, ge=1, description="instead of steps")
-    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
-    batch_size: int = Field(32, ge=1)
-    optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
-    learning_rate: float = Field(gt=0)
-    learning_rates: dict[PartName, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict, description="of a part, instead of learning_rate; 0 freezes it, in evaluation mode"
-    )
-    warm_up_steps: int = Field(0, ge=0, description="steps at the start over which the rates rise")
-    shape: Shape = Field("constant", description="of the rates after that, over the steps of the schedule")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
-    average: float | None = Field(
-        None, gt=0, lt=1, description="decay of a moving average of the weights, which then counts; null for none"
-    )
-    norm_statistics: Literal["running", "re-estimated"] = Field(
-        "running", description="batch norm's where it counts; re-estimated: over the training part, at each validation"
-    )
-    decay: float = Field(0.9, gt=0, lt=1, description="RMSProp's rho")
-    epsilon: float = Field(1e-8, gt=0)
-    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    validate_every: int | None = Field(11, ge=1, description="steps between validations; null: once an epoch")
-    select_from: int = Field(0, ge=0, description="first step whose validation counts")
-    precision: Literal["float32", "bfloat16"] = "float32"
-    pool_batches: int = Field(8, ge=1, description="batches among which clips are grouped by length; 1 does not group")
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Schedule":
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"steps {self.steps} and epochs {self.epochs}; expected one of them, the other null")
-        if self.weight_decay and self.optimiser != "adamw":
-            raise ValueError(
-                f"weight_decay {self.weight_decay} with optimiser {self.optimiser!r}; only adamw decays weights"
-            )
-        if self.steps is not None and self.warm_up_steps > self.steps:
-            raise ValueError(f"warm_up_steps {self.warm_up_steps} of {self.steps} steps; expected at most all of them")
-        if "head" in self.frozen:
-            raise ValueError("learning_rates.head is 0; the head must learn, so give it a rate above 0")
-        return self
-
-    @property
-    def frozen(self) -> tuple[str, ...]:
-        """The parts that do not learn."""
-        return tuple(part for part, rate in self.learning_rates.items() if rate == 0)
-
-    @property
-    def length(self) -> str:
-        """The length in words: ``352 steps`` or ``at most 100 epochs``."""
-        words = f"{self.steps} steps" if self.steps else f"{self.epochs} epochs"
-        return words if self.patience is None else f"at most {words}, patience {self.patience}"
-
-
-class Convex(_Frozen):
-    """A linear head on the vectors of frozen parts, solved to convergence; nothing else learns.
-
-    ``strength`` is scikit-learn's C. Heads for recordings that are standardised by their own collection, and by their
-    own speaker within it, are solved along with it and travel in the bundle, each level with its own temperature.
-    """
-
-    solver: Literal["convex"]
-    strength: Annotated[float, Field(gt=0)] | Literal["held-out"] = Field(
-        description="held-out: the best of strengths on corpora that trained nothing, for each level by itself"
-    )
-    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="to choose from"
-    )
-    distorted_copies: int = Field(
-        0, ge=0, description="copies of each training clip, as other rooms and recorders would have made of it"
-    )
-    own_heads: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="share in the plain head's scores of the mean of heads that are each fitted on one corpus",
-    )
-    emphasis: float = Field(
-        0.0,
-        ge=0,
-        description="of adapted heads: power by which the directions in which vectors vary most are spared the penalty",
-    )
-    collection_shrinkage: float = Field(
-        0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
-    )
-    speaker_shrinkage: float = Field(
-        15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
-    )
-
-    temperature_factor: float = Field(
-        1.0, gt=0, description="times the fitted temperature; over 1 where the frozen parts learned from these corpora"
-    )
-
-    @property
-    def choices(self) -> tuple[float, ...]:
-        """The strengths that are tried."""
-        return self.strengths if self.strength == "held-out" else (self.strength,)
-
-    @property
-    def length(self) -> str:
-        """The length in words: ``to convergence, strength 0.001``."""
-        chosen = "chosen on held-out corpora" if self.strength == "held-out" else f"{self.strength:g}"
-        return f"to convergence, strength {chosen}"
-
-    @property
-    def precision(self) -> str:
-        """What it is solved in."""
-        return "float64"
-
-
-def _solver(value: object) -> str:
-    """Which of the two kinds of schedule a mapping, or a schedule, is."""
-    solver = value.get("solver") if isinstance(value, Mapping) else getattr(value, "solver", None)
-    return "steps" if solver is None else str(solver)
-
-
-AnySchedule: TypeAlias = Annotated[
-    Annotated[Schedule, Tag("steps")] | Annotated[Convex, Tag("convex")], Discriminator(_solver)
-]
-
-
-class Weights(_Frozen):
+class Weights(Frozen):
     """Pretrained weights of the encoder, which training starts from; a part with learning rate 0 keeps them."""
 
     source: str = Field(description="a .safetensors file, a folder with model.safetensors, or a name on the hub")
@@ -221,7 +94,7 @@ class Weights(_Frozen):
     licence: str = Field(description="of the weights, for card and notice")
 
 
-class Distil(_Frozen):
+class Distil(Frozen):
     """The encoder learns another recipe's frozen vectors, and the emotions, before a head is solved on it."""
 
     teacher: str = Field("default", description="the recipe whose encoder and pooling teach")
@@ -241,7 +114,7 @@ class Distil(_Frozen):
     augmentation: float = Field(0.8, ge=0, description="strength of serotone.training.augment; 0 for none")
 
 
-class ProtocolChoice(_Frozen):
+class ProtocolChoice(Frozen):
     """Who trains, validates and tests; which options a protocol takes is its own affair (``serotone.splits``)."""
 
     name: str
@@ -263,7 +136,7 @@ class ProtocolChoice(_Frozen):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in PROTOCOLS:
-            raise ValueError(f"unknown protocol; expected one of {', '.join(PROTOCOLS)}")
+            raise ValueError(f"no protocol {name!r}{guess(name, PROTOCOLS)}; choose one of {', '.join(PROTOCOLS)}")
         return name
 
     def options(self) -> dict[str, Any]:
@@ -271,7 +144,7 @@ class ProtocolChoice(_Frozen):
         return self.model_dump(exclude={"name", "seed"}, exclude_none=True)
 
 
-class BundleChoice(_Frozen):
+class BundleChoice(Frozen):
     """What a bundle made by this recipe says about the audio that it takes."""
 
     min_seconds: float = Field(0.5, gt=0)
@@ -297,10 +170,14 @@ class BundleChoice(_Frozen):
     @model_validator(mode="after")
     def _stored_integers(self) -> "BundleChoice":
         if self.products == "int8" and self.scale_group is not None:
-            raise ValueError("products int8 takes one scale per output channel; set scale_group to null")
+            raise ValueError(
+                f"products int8 works with one scale for each output channel, and scale_group is {self.scale_group};"
+                " set scale_group to null, or products to float32"
+            )
         if self.products == "int8" and self.precision != "int8":
             raise ValueError(
-                "products int8 multiplies stored integers; set precision to int8 too, or leave out products"
+                "products int8 needs precision int8, and precision is float32; set precision to int8, or products to"
+                " float32"
             )
         return self
 
@@ -308,7 +185,7 @@ class BundleChoice(_Frozen):
 # --------------------------------------------------------------------------------------------------------------- recipe
 
 
-class Recipe(_Frozen):
+class Recipe(Frozen):
     """One experiment."""
 
     schema_: Literal[1] = Field(alias="schema")
@@ -356,30 +233,39 @@ class Recipe(_Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
         if self.schedule not in self.schedules:
-            raise ValueError(f"schedule {self.schedule!r} is not in this recipe; it has {', '.join(self.schedules)}")
+            near = guess(self.schedule, self.schedules)
+            raise ValueError(
+                f"schedule {self.schedule!r} is not in this recipe{near}; choose one of {', '.join(self.schedules)}"
+            )
         unknown = {*self.merge, *self.merge.values(), *(self.labels or ())} - set(EMOTIONS)
         if unknown:
-            raise ValueError(f"unknown emotions {sorted(unknown)}; the vocabulary is {', '.join(EMOTIONS)}")
+            raise ValueError(
+                f"labels and merge name {', '.join(sorted(unknown))}, which serotone does not know; use emotions among"
+                f" {', '.join(EMOTIONS)}"
+            )
         if self.segments and self.clip_seconds is None:
-            raise ValueError("segments without clip_seconds; set clip_seconds to the length of a piece")
+            raise ValueError("segments is true and clip_seconds is null; set clip_seconds to the length of a segment")
         if self.clip_seconds is None and not self.encoder.masks:
             raise ValueError(
-                f"clip_seconds null with encoder {self.encoder.name!r}, which cannot mask padding, so padding would"
-                " change its answers; set clip_seconds, or choose an encoder that masks"
+                f"clip_seconds is null, but the encoder {self.encoder.name} cannot mask padding, so padding would"
+                " change its answers; set clip_seconds, or choose another encoder, such as"
+                f" {', '.join(name for name, encoder in CHOICES['encoder'].items() if encoder.masks)}"
             )
         if self.clip_seconds is None and self.standardise_over == "speech-frames":
             raise ValueError(
-                "standardise_over speech-frames with clip_seconds null; no silence fills such clips up: set"
-                " standardise_over frames too"
+                "standardise_over is speech-frames, but clip_seconds is null, so no silence fills up the clips; set"
+                " standardise_over to frames"
             )
         if self.weights is not None and not self.encoder.prefixes:
             raise ValueError(
-                f"weights with encoder {self.encoder.name!r}, which has no pretrained ones; leave them out"
+                f"weights are given, but there are no pretrained weights for the encoder {self.encoder.name}; set"
+                " weights to null"
             )
         if self.distil is not None and (self.standardise is not None or self.clip_seconds is not None):
             raise ValueError(
-                f"distil with standardise {self.standardise!r} and clip_seconds {self.clip_seconds}; a pupil learns"
-                " from whole clips' frames as the frontend makes them: set both null"
+                f"distil is given, with standardise {yaml_word(self.standardise)} and clip_seconds"
+                f" {yaml_word(self.clip_seconds)}; distillation takes whole clips, and frames as the frontend makes"
+                " them: set both to null"
             )
         if (
             self.distil is not None
@@ -387,63 +273,85 @@ class Recipe(_Frozen):
             and (getattr(self.frontend, "logarithm", None) != "relative")
         ):
             raise ValueError(
-                f"distil.augmentation {self.distil.augmentation} with frontend {self.frontend.name!r} whose frames are"
-                " not relative to a clip's maximum; set frontend.logarithm relative, or distil.augmentation 0"
+                f"distil.augmentation is {self.distil.augmentation}, which needs frames relative to the maximum of"
+                " their clip; set frontend.logarithm to relative, or distil.augmentation to 0"
             )
         if self.weights is not None and self.standardise is not None:
             raise ValueError(
-                "weights with standardise per-bin; pretrained weights read frames as the frontend makes them:"
-                " set standardise null"
+                "weights are given and standardise is per-bin; pretrained weights expect frames as the frontend makes"
+                " them: set standardise to null"
             )
         if self.pooling.name == "loud-mean-sd" and not getattr(self.encoder, "loudness", False):
             raise ValueError(
-                "pooling loud-mean-sd without loudness among the states: set encoder.loudness true, which whisper has"
+                "pooling loud-mean-sd needs the loudness of each step from the encoder; set encoder.loudness to true,"
+                " which only the encoder whisper has, or choose another pooling"
             )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(
-                f"bundle.speech {self.bundle.speech!r} with sample_rate {self.sample_rate}; its detector needs 16000 Hz"
+                f"bundle.speech is {self.bundle.speech}, a detector that needs 16000 Hz, and sample_rate is"
+                f" {self.sample_rate}; set sample_rate to 16000, or bundle.speech to null"
             )
         seconds = (self.bundle.min_seconds, self.bundle.window_seconds, self.bundle.max_seconds)
         if list(seconds) != sorted(seconds):
             raise ValueError(
-                f"bundle: min_seconds, window_seconds, max_seconds are {seconds}; "
-                "each must be larger than the one before"
+                "bundle has "
+                + ", ".join(f"{name}_seconds {value:g}" for name, value in zip(_LIMITS, seconds, strict=True))
+                + "; expected none of them below the one before"
             )
         if self.clip_seconds and not self.segments and self.bundle.max_seconds > self.clip_seconds:
             raise ValueError(
-                f"bundle.max_seconds {self.bundle.max_seconds} is above clip_seconds {self.clip_seconds};"
-                " a bundle would crop what lies between them: set both"
+                f"bundle.max_seconds is {self.bundle.max_seconds:g} and clip_seconds is {self.clip_seconds:g}, so"
+                f" the bundle would cut off the end of longer clips; set bundle.max_seconds to {self.clip_seconds:g}"
+                " or less"
             )
         if self.loss.margin and not isinstance(self.head, CosineHeadOptions):
-            raise ValueError(f"loss.margin with head {self.head.name!r}; a margin needs a cosine head")
+            raise ValueError(
+                f"loss.margin is {self.loss.margin}, but the head {self.head.name} takes no margin; set head to cosine,"
+                " or loss.margin to 0"
+            )
         if self.annealing is not None and not isinstance(self.encoder, DyCNNOptions):
-            raise ValueError(f"annealing with encoder {self.encoder.name!r}; only dycnn has a temperature")
+            raise ValueError(
+                f"annealing is given, but the encoder {self.encoder.name} has no temperature to anneal, only dycnn has;"
+                " set annealing to null"
+            )
         if self.loss.length_weights and self.segments:
-            raise ValueError("loss.length_weights with segments; all pieces have one length, except the last")
+            raise ValueError(
+                "loss.length_weights and segments are both true, but segments of one length need no such weights; set"
+                " loss.length_weights to false"
+            )
         alphas = self.loss.alpha.values() if isinstance(self.loss.alpha, dict) else [self.loss.alpha]
         if any(isinstance(alpha, float | int) and alpha < 0 for alpha in alphas):
-            raise ValueError(f"loss.alpha {self.loss.alpha}; expected nothing below 0")
+            raise ValueError(f"loss.alpha is {self.loss.alpha}; expected numbers of at least 0")
         for name, schedule in self.schedules.items():
             if isinstance(schedule, Convex):
                 if name != self.schedule:
                     continue  # of a recipe that this one extends, and has another head than
                 if not isinstance(self.head, StandardisedLinearHeadOptions):
                     raise ValueError(
-                        f"schedules.{name} with head {self.head.name!r}; a convex one fits a standardised-linear head"
+                        f"schedules.{name} is convex, which fits the head standardised-linear only, and the head is"
+                        f" {self.head.name}; choose that head, or another schedule"
                     )
                 if self.segments or self.monitor != "none":
-                    raise ValueError(f"schedules.{name} is convex: it needs monitor none, and no segments")
+                    raise ValueError(
+                        f"schedules.{name} is convex, which has no steps to choose from and takes whole clips; set"
+                        " monitor to none and segments to false"
+                    )
             elif self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
                 raise ValueError(
-                    f"schedules.{name} selects from step {schedule.select_from} on and ends at {schedule.steps}"
+                    f"schedules.{name} ends at step {schedule.steps}, before its first validation"
+                    f" that counts, select_from {schedule.select_from}; set select_from to {schedule.steps} or less,"
+                    " or give more steps"
                 )
         if self.distil is not None and self.convex is None:
             raise ValueError(
-                f"distil with schedule {self.schedule!r}, which takes steps; what is distilled ends in a head that is"
-                " solved: choose a convex schedule"
+                f"distil is given, which needs a convex schedule, and schedule {self.schedule!r} takes steps; choose a"
+                " convex schedule, or set distil to null"
             )
         if self.convex is None and self.training.patience is not None and self.monitor == "none":
-            raise ValueError("patience needs a monitor, ua or wa")
+            raise ValueError(
+                f"schedules.{self.schedule}.patience is {self.training.patience}, which needs a validation score, and"
+                " monitor is none; set monitor to ua or wa, or patience to null"
+            )
         return self
 
     @property

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from serotone.documents import Documents
 from serotone.errors import RunError
+from serotone.problems import in_words
 from serotone.studies.schema import Study
 
 STUDIES = Documents("study", "studies", RunError)
@@ -46,5 +47,4 @@ def load_study(
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, problem['loc'])) or 'study'}: {problem['msg']}" for problem in error.errors()]
-        raise RunError(f"{name}: {'; '.join(problems)}") from None
+        raise RunError(f"{name}: {in_words(error, Study, tree, 'study')}") from None

@@ -8,7 +8,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from serotone.documents import yaml_word
 from serotone.emotions import EMOTIONS
+from serotone.names import guess
 
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
 """What a row may be called: it names a folder."""
@@ -28,7 +30,7 @@ class Confusion(_Frozen):
     def _square(self) -> "Confusion":
         size = len(self.labels)
         if len(self.percent) != size or any(len(row) != size for row in self.percent):
-            raise ValueError(f"expected {size} rows of {size} figures, one for each label")
+            raise ValueError(f"{size} labels need {size} rows of {size} figures; give null where the paper has none")
         return self
 
 
@@ -66,7 +68,9 @@ class Row(_Frozen):
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         if not SLUG.fullmatch(name):
-            raise ValueError("expected a name of letters, digits and . _ = + - that begins with a letter or digit")
+            raise ValueError(
+                f"{name!r} cannot name a folder; use letters, digits and . _ = + - and begin with a letter or digit"
+            )
         return name
 
 
@@ -104,7 +108,11 @@ class Grid(_Frozen):
                 )
             )
         if told:
-            raise ValueError(f"grid.published at {told[0].at}: no such cell; the keys are {', '.join(self.values)}")
+            cells = "; ".join(f"{key}: {', '.join(map(yaml_word, values))}" for key, values in self.values.items())
+            raise ValueError(
+                f"grid.published has figures at {yaml_word(told[0].at)}, where the grid has no cell; its values are"
+                f" {cells}"
+            )
         return rows
 
 
@@ -161,18 +169,21 @@ class Study(_Frozen):
     def _fits_together(self) -> "Study":
         names = [row.name for row in self.table]
         if not names:
-            raise ValueError("no rows and no grid; expected at least one row")
-        for what, given in (("named", names), ("labelled", [row.label for row in self.table])):
+            raise ValueError("the study has no rows; give rows, or a grid")
+        for what, given in (("name", names), ("label", [row.label for row in self.table])):
             if repeated := sorted({name for name in given if given.count(name) > 1}):
-                raise ValueError(f"rows {what} alike: {', '.join(repeated)}; tell them apart")
+                raise ValueError(f"several rows have the {what} {', '.join(repeated)}; give each a {what} of its own")
         if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds {list(self.seeds)}; expected distinct numbers, none below 0")
+            raise ValueError(
+                f"seeds are {', '.join(map(str, self.seeds))}; expected different whole numbers of at least 0"
+            )
         mentioned = [side for pair in self.compare for side in (pair.a, pair.b)]
         mentioned += [name for sweep in self.sweeps for name in sweep.rows]
         if unknown := sorted(set(mentioned) - set(names)):
-            raise ValueError(f"no row {', '.join(unknown)}; the rows are {', '.join(names)}")
+            strangers, near = ", ".join(map(repr, unknown)), guess(unknown[0], names)
+            raise ValueError(f"compare or sweeps: no row {strangers}{near}; the rows are {', '.join(names)}")
         if any(not sweep.rows and self.grid is None for sweep in self.sweeps):
-            raise ValueError("a sweep without rows needs a grid")
+            raise ValueError("a sweep names no rows, and the study has no grid to take them from; give the sweep rows")
         return self
 
     @model_validator(mode="after")
@@ -181,9 +192,11 @@ class Study(_Frozen):
         if not classes:
             return self
         if unknown := [name for name in classes if name not in EMOTIONS]:
-            raise ValueError(f"published_classes {', '.join(unknown)}; the emotions are {', '.join(EMOTIONS)}")
+            raise ValueError(
+                f"published_classes names {', '.join(unknown)}, which serotone does not know; use {', '.join(EMOTIONS)}"
+            )
         if len(set(classes)) < len(classes) or len(classes) < 2:
-            raise ValueError(f"published_classes {', '.join(classes)}; expected two or more, each once")
+            raise ValueError(f"published_classes is {', '.join(classes)}; expected two or more, each once")
         for row in self.table:
             told = row.published
             if told is None:
@@ -191,8 +204,8 @@ class Study(_Frozen):
             named = [*told.recall, *(told.confusion.labels if told.confusion else ())]
             if strangers := sorted(set(named) - set(classes)):
                 raise ValueError(
-                    f"row {row.name} has published figures of {', '.join(strangers)}; published_classes are"
-                    f" {', '.join(classes)}"
+                    f"row {row.name} has published figures of {', '.join(strangers)}, which published_classes does not"
+                    f" list; it lists {', '.join(classes)}"
                 )
         return self
 
@@ -210,8 +223,3 @@ def _bare(recipe: str) -> str:
     """The name of a recipe that may be a path; a name may hold dots."""
     path = Path(recipe)
     return path.stem if path.suffix in {".yaml", ".yml"} else path.name
-
-
-def yaml_word(value: object) -> str:
-    """A value in one line, as ``--set`` reads it."""
-    return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()

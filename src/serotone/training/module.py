@@ -16,7 +16,7 @@ from serotone.metrics import unweighted_accuracy, weighted_accuracy
 from serotone.modeling.convolution import annealed
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
-from serotone.recipes.schema import PartName
+from serotone.recipes.schedules import PartName
 from serotone.training.averaging import Average, counted, tensors
 from serotone.training.data import Batch, Batches, derived_seed
 from serotone.training.objective import Objective

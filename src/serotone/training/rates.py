@@ -2,7 +2,7 @@
 
 import math
 
-from serotone.recipes.schema import Shape
+from serotone.recipes.schedules import Shape
 
 RISE, START, END = 0.3, 1 / 25, 1 / 25e4
 """Of one-cycle (Smith and Topin, "Super-convergence", 2017, as PyTorch has it): the share of the steps that it rises

@@ -1,0 +1,148 @@
+"""What is wrong with a recipe or a study that its schema refuses, in words for the person who wrote it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from serotone.documents import yaml_word
+from serotone.names import guess
+
+_KINDS = {
+    "bool": "true or false",
+    "dataclass": "keys and values",
+    "dict": "keys and values",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "model": "keys and values",
+    "string": "text",
+    "tuple": "a list",
+}
+"""What pydantic expects, by the first word of the name that it gives to a problem."""
+
+_UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
+
+_BOUNDS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def in_words(error: ValidationError, schema: type[BaseModel], tree: Mapping[str, Any], noun: str) -> str:
+    """Every problem of a document: which key, what it says, what was expected.
+
+    Args:
+        error: What pydantic found.
+        schema: What it was read by.
+        tree: What it was read from.
+        noun: What the document is, such as recipe.
+    """
+    sentences: list[str] = []
+    expected: dict[str, list[str]] = {}
+    for problem in error.errors():
+        kind, place = problem["type"], _place(problem, tree)
+        key = ".".join(map(str, place))
+        if kind in _UNKNOWN:
+            sentences.append(_unknown(key, _known(error, schema, tree)))
+        elif kind == "missing":
+            sentences.append(f"{key} is missing; add it")
+        elif kind in {"value_error", "unknown_solver"}:
+            sentences.append(f"{key}: {_message(problem)}" if key else _message(problem))
+        else:
+            value = problem["input"]
+            if kind.startswith("union_tag") and isinstance(value, Mapping):
+                key, value = f"{key}.name", value.get("name")
+            given = f"{key or f'the {noun}'} is {yaml_word(value):.80}"
+            expected.setdefault(given, []).append(_expectation(problem))
+    sentences += [f"{given}; expected {', or '.join(dict.fromkeys(wanted))}" for given, wanted in expected.items()]
+    return ". ".join(sentences)
+
+
+def unknown_keys(error: ValidationError, tree: Mapping[str, Any]) -> list[str]:
+    """The dotted keys that the schema does not know."""
+    return [".".join(map(str, place)) for place in _unknown_places(error, tree)]
+
+
+def _unknown_places(error: ValidationError, tree: Mapping[str, Any]) -> list[list[str | int]]:
+    return [_place(problem, tree) for problem in error.errors() if problem["type"] in _UNKNOWN]
+
+
+def _place(problem: Mapping[str, Any], tree: object) -> list[str | int]:
+    """Where in the document, without the names that pydantic adds for the choice that it followed."""
+    place: list[str | int] = []
+    for step in problem["loc"]:
+        here = isinstance(tree, Mapping) and step in tree
+        if here or (isinstance(tree, Sequence) and isinstance(step, int) and step < len(tree)):
+            place.append(step)
+            tree = tree[step]  # type: ignore[index, call-overload]
+    return [*place, problem["loc"][-1]] if problem["type"] == "missing" else place
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _expectation(problem: Mapping[str, Any]) -> str:
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"{words} {context[name]:g}"
+    if kind == "literal_error":
+        wanted = context["expected"].replace("'", "").replace(" or ", ", ")
+        return f"one of {wanted}" if ", " in wanted else wanted
+    if kind == "union_tag_invalid":
+        wanted = context["expected_tags"].replace("'", "")
+        return f"one of {wanted}{guess(context['tag'], wanted.split(', '))}"
+    if kind == "union_tag_not_found":
+        return "a name, and options of what it names"
+    if kind == "too_short":
+        return f"at least {context['min_length']} of them"
+    return _KINDS.get(kind.split("_")[0], _message(problem))
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    """What to say of a key that the schema does not know: the one that was meant, or those that are there."""
+    path, _, leaf = key.rpartition(".")
+    beside = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == path]
+    alike = [name for name in known if name.rpartition(".")[2] == leaf][:3]
+    hint = guess(leaf, beside) or (f" (did you mean {' or '.join(alike)}?)" if alike else "")
+    if not hint and beside:
+        hint = f"; expected one of {', '.join(beside)}"
+    return f"unknown key {key!r}{hint}"
+
+
+def _known(error: ValidationError, schema: type[BaseModel], tree: Mapping[str, Any]) -> list[str]:
+    """Every key that the document may hold as it stands, dotted; none if more is wrong with it than unknown keys."""
+    wanted = tree
+    for place in _unknown_places(error, tree):
+        wanted = _without(wanted, place)
+    try:
+        whole = schema.model_validate(wanted)
+    except ValidationError:
+        return []
+    return list(_keys(whole.model_dump(mode="json", by_alias=True)))
+
+
+def _without(tree: Any, place: Sequence[str | int]) -> Any:
+    """The tree without what stands at a place."""
+    step, *further = place
+    if not isinstance(tree, Mapping):
+        return [_without(value, further) if number == step else value for number, value in enumerate(tree)]
+    if further:
+        return {**tree, step: _without(tree[step], further)}
+    return {key: value for key, value in tree.items() if key != step}
+
+
+def _keys(value: object, path: str = "") -> Iterator[str]:
+    """The dotted keys of a document, each before those inside it."""
+    inside = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    )
+    for key, member in inside:
+        place = f"{path}.{key}" if path else str(key)
+        if isinstance(key, str):
+            yield place
+        yield from _keys(member, place)

@@ -1,0 +1,154 @@
+"""How long and in which steps a recipe trains, or what it solves: the kinds of schedule that one may name."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from serotone.documents import yaml_word
+
+
+class Frozen(BaseModel):
+    """A part of a recipe: its keys are known, and its values stay."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+PartName: TypeAlias = Literal["frontend", "encoder", "pooling", "head"]
+
+Shape: TypeAlias = Literal["constant", "linear", "cosine", "one-cycle"]
+"""How the learning rate goes over the steps of a schedule (`serotone.training.rates`)."""
+
+
+class Schedule(Frozen):
+    """How long and in which steps a recipe trains."""
+
+    steps: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1, description="instead of steps")
+    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
+    batch_size: int = Field(32, ge=1)
+    optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
+    learning_rate: float = Field(gt=0)
+    learning_rates: dict[PartName, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="of a part, instead of learning_rate; 0 freezes it, in evaluation mode"
+    )
+    warm_up_steps: int = Field(0, ge=0, description="steps at the start over which the rates rise")
+    shape: Shape = Field("constant", description="of the rates after that, over the steps of the schedule")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's")
+    average: float | None = Field(
+        None, gt=0, lt=1, description="decay of a moving average of the weights, which then counts; null for none"
+    )
+    norm_statistics: Literal["running", "re-estimated"] = Field(
+        "running", description="batch norm's where it counts; re-estimated: over the training part, at each validation"
+    )
+    decay: float = Field(0.9, gt=0, lt=1, description="RMSProp's rho")
+    epsilon: float = Field(1e-8, gt=0)
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    validate_every: int | None = Field(11, ge=1, description="steps between validations; null: once an epoch")
+    select_from: int = Field(0, ge=0, description="first step whose validation counts")
+    precision: Literal["float32", "bfloat16"] = "float32"
+    pool_batches: int = Field(8, ge=1, description="batches among which clips are grouped by length; 1 does not group")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Schedule":
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(
+                f"steps is {yaml_word(self.steps)} and epochs is {yaml_word(self.epochs)}; give one of them a number"
+                " and set the other to null"
+            )
+        if self.weight_decay and self.optimiser != "adamw":
+            raise ValueError(
+                f"weight_decay is {self.weight_decay}, but only the optimiser adamw decays weights and this one is"
+                f" {self.optimiser}; set optimiser to adamw, or weight_decay to 0"
+            )
+        if self.steps is not None and self.warm_up_steps > self.steps:
+            raise ValueError(
+                f"warm_up_steps is {self.warm_up_steps}, and the schedule has {self.steps} steps; set warm_up_steps to"
+                f" {self.steps} or less"
+            )
+        if "head" in self.frozen:
+            raise ValueError("learning_rates.head is 0, but the head must learn; set it above 0")
+        return self
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """The parts that do not learn."""
+        return tuple(part for part, rate in self.learning_rates.items() if rate == 0)
+
+    @property
+    def length(self) -> str:
+        """The length in words: ``352 steps`` or ``at most 100 epochs``."""
+        words = f"{self.steps} steps" if self.steps else f"{self.epochs} epochs"
+        return words if self.patience is None else f"at most {words}, patience {self.patience}"
+
+
+class Convex(Frozen):
+    """A linear head on the vectors of frozen parts, solved to convergence; nothing else learns.
+
+    ``strength`` is scikit-learn's C. Heads for recordings that are standardised by their own collection, and by their
+    own speaker within it, are solved along with it and travel in the bundle, each level with its own temperature.
+    """
+
+    solver: Literal["convex"]
+    strength: Annotated[float, Field(gt=0)] | Literal["held-out"] = Field(
+        description="held-out: the best of strengths on corpora that trained nothing, for each level by itself"
+    )
+    strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="to choose from"
+    )
+    distorted_copies: int = Field(
+        0, ge=0, description="copies of each training clip, as other rooms and recorders would have made of it"
+    )
+    own_heads: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share in the plain head's scores of the mean of heads that are each fitted on one corpus",
+    )
+    emphasis: float = Field(
+        0.0,
+        ge=0,
+        description="of adapted heads: power by which the directions in which vectors vary most are spared the penalty",
+    )
+    collection_shrinkage: float = Field(
+        0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
+    )
+    speaker_shrinkage: float = Field(
+        15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
+    )
+
+    temperature_factor: float = Field(
+        1.0, gt=0, description="times the fitted temperature; over 1 where the frozen parts learned from these corpora"
+    )
+
+    @property
+    def choices(self) -> tuple[float, ...]:
+        """The strengths that are tried."""
+        return self.strengths if self.strength == "held-out" else (self.strength,)
+
+    @property
+    def length(self) -> str:
+        """The length in words: ``to convergence, strength 0.001``."""
+        chosen = "chosen on held-out corpora" if self.strength == "held-out" else f"{self.strength:g}"
+        return f"to convergence, strength {chosen}"
+
+    @property
+    def precision(self) -> str:
+        """What it is solved in."""
+        return "float64"
+
+
+def _solver(value: object) -> str:
+    """Which of the two kinds of schedule a mapping, or a schedule, is."""
+    solver = value.get("solver") if isinstance(value, Mapping) else getattr(value, "solver", None)
+    return "in-steps" if solver is None else str(solver)
+
+
+AnySchedule: TypeAlias = Annotated[
+    Annotated[Schedule, Tag("in-steps")] | Annotated[Convex, Tag("convex")],
+    Discriminator(
+        _solver,
+        custom_error_type="unknown_solver",
+        custom_error_message="solver must be convex, or left out for a schedule that takes steps",
+    ),
+]
