@@ -16,20 +16,32 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
         (
             "crnn-mel",
             ["frontend.n_fft=512"],
-            "window of 640 samples, n_fft 512; expected .*; change frontend or encoder",
+            "window of 640 samples, n_fft 512; expected .*; change the frontend or the encoder",
         ),
         ("crnn-mel", ["frontend.num_mels=40"], "CRNN needs at least 49 bins per frame, got 40"),
         ("cnn-blstm-attention", ["frontend.num_mels=30"], "needs at least 32 bins per frame, got 30"),
         ("resnet-mfcc-softmax", ["frontend.num_coefficients=200"], "200"),
-        ("cnn-blstm-attention", SHORT, r"clip_seconds 0\.2, and encoder 'cnn-blstm' needs 0\.335 s; set it to that"),
-        ("crnn-mel", ["bundle.min_seconds=0.1"], r"bundle\.min_seconds 0\.1, and encoder 'crnn' needs 0\.480 s"),
-        ("dycnn-bilstm-variable", ["bundle.min_seconds=0.1"], r"bundle\.min_seconds 0\.1, and encoder 'dycnn' needs"),
+        (
+            "cnn-blstm-attention",
+            SHORT,
+            r"clip_seconds is 0\.2, but the encoder cnn-blstm needs at least 0\.335 s; set clip_seconds to that",
+        ),
+        (
+            "crnn-mel",
+            ["bundle.min_seconds=0.1"],
+            r"bundle\.min_seconds is 0\.1, but the encoder crnn needs at least 0\.480 s",
+        ),
+        (
+            "dycnn-bilstm-variable",
+            ["bundle.min_seconds=0.1"],
+            r"bundle\.min_seconds is 0\.1, but the encoder dycnn needs",
+        ),
         (
             "cnn-blstm-attention",
             ["clip_seconds=null"],
-            "clip_seconds null with encoder 'cnn-blstm', which cannot mask",
+            "clip_seconds is null, but the encoder cnn-blstm cannot mask",
         ),
-        ("resnet-mel-focal", ["clip_seconds=null"], "clip_seconds null with encoder 'resnet18', which cannot mask"),
+        ("resnet-mel-focal", ["clip_seconds=null"], "clip_seconds is null, but the encoder resnet18 cannot mask"),
     ],
 )
 def test_parts_that_do_not_fit(name: str, changes: list[str], words: str) -> None:

@@ -176,7 +176,7 @@ def test_a_recording_in_two_formats_is_read_once(tmp_path: Path) -> None:
 def test_strange_audio_is_passed_over_and_named(tmp_path: Path) -> None:
     root = emodb_tree(tmp_path)
     put(root / "wav" / "calibration.wav")
-    with pytest.warns(SerotoneWarning, match=re.escape("passed over 1 audio file (calibration.wav)")):
+    with pytest.warns(SerotoneWarning, match=re.escape("left out 1 audio file (calibration.wav)")):
         assert len(CORPORA["emodb"].read(root)) == 4
 
 
@@ -274,21 +274,21 @@ def test_manifest_with_equal_stems_uses_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,speaker\none.wav,a\n", "no column emotion.*got: path, speaker"),
-        ("", "no column path, emotion.*got: nothing"),
+        ("path,speaker\none.wav,a\n", "no column emotion.*it names path, speaker"),
+        ("", "no column path, emotion.*it names nothing"),
         ("path,emotion,speaker\n", "and no rows"),
         ("path,emotion,speaker\none.wav,gloomy,a\n", "line 2: 'gloomy' is not a known emotion; use one of: .*angry"),
-        ("path,speaker,emotion\none.wav,a\n", "line 2: no emotion"),
+        ("path,speaker,emotion\none.wav,a\n", "line 2: emotion is empty"),
         (
             "path,emotion,speaker\none.wav,nuetral,a\n",
             r"line 2: 'nuetral' is not a known emotion \(did you mean neutral",
         ),
-        ("path,emotion,speaker\none.wav,sad,a\n,sad,a\n", "line 3: no path"),
-        ("path,emotion,speaker,gender\none.wav,sad,a,x\n", "line 2: gender 'x'"),
-        ("path,emotion,speaker,start\none.wav,sad,a,-1\n", "line 2: start '-1'; expected seconds"),
-        ("path,emotion,speaker,start\none.wav,sad,a,nan\n", "line 2: start 'nan'; expected seconds"),
+        ("path,emotion,speaker\none.wav,sad,a\n,sad,a\n", "line 3: path is empty"),
+        ("path,emotion,speaker,gender\none.wav,sad,a,x\n", "line 2: gender is 'x'"),
+        ("path,emotion,speaker,start\none.wav,sad,a,-1\n", "line 2: start is '-1'; expected seconds"),
+        ("path,emotion,speaker,start\none.wav,sad,a,nan\n", "line 2: start is 'nan'; expected seconds"),
         ("path,emotion,speaker,start,end\none.wav,sad,a,2,1\n", "line 2: ends at 1.0 s"),
-        ("path,emotion,speaker\none.wav,sad,a\none.wav,sad,a\n", "line 3: one@0 is on line 2, too"),
+        ("path,emotion,speaker\none.wav,sad,a\none.wav,sad,a\n", "line 3: line 2 has the id one@0, too"),
         ("path,emotion,speaker\nelse.wav,sad,a\n", "none of its 1 files exists, such as .*else.wav"),
         ('path,emotion,speaker\n"one.wav,sad,a\n', "not a CSV or TSV file"),
     ],

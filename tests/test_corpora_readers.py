@@ -163,7 +163,7 @@ def test_casia_names_what_is_strange_inside_its_folders_only(tmp_path: Path) -> 
     root = casia_tree(tmp_path)
     assert len(CORPORA["casia"].read(root)) == 3  # strays outside the folders are no warning
     put(root / "wangzhe" / "surprise" / "251.wav")
-    with pytest.warns(SerotoneWarning, match=re.escape("passed over 1 audio file (251.wav)")):
+    with pytest.warns(SerotoneWarning, match=re.escape("left out 1 audio file (251.wav)")):
         assert len(CORPORA["casia"].read(root)) == 3
 
 

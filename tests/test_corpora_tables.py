@@ -73,7 +73,7 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="row 2: 'gloomy' is not a known emotion"):
         CORPORA["manifest"].read(root)
     root = write_parquet(tmp_path / "n.parquet", path=["one.wav"], speaker=["a"])
-    with pytest.raises(CorpusError, match=r"no column emotion.*got: path, speaker"):
+    with pytest.raises(CorpusError, match=r"no column emotion.*it names path, speaker"):
         CORPORA["manifest"].read(root)
     root.write_bytes(b"this is no table")
     with pytest.raises(CorpusError, match="not a Parquet file"):
@@ -110,7 +110,7 @@ def test_audformat_segments_speakers_and_texts(tmp_path: Path) -> None:
 
 
 def test_audformat_names_emotions_it_leaves_out(tmp_path: Path) -> None:
-    message = "left out 1 of 4 whose emotion is not in the vocabulary: 1 no_agreement"
+    message = "left out 1 of 4 segments, whose emotion serotone does not know: 1 no_agreement"
     assert warned(audformat_tree(tmp_path)) == [f"audformat: {message}"]
 
 
@@ -120,7 +120,7 @@ def test_audformat_of_whole_files_without_speakers(tmp_path: Path) -> None:
     (root / "db.yaml").write_text(header)
     (root / "db.emotion.csv").write_text("file,emotion\nwav/one.wav,anger\nwav/two.wav,\nwav/three.wav,anger\n")
     assert warned(root) == [
-        "audformat: left out 1 of 3 whose emotion is not in the vocabulary: 1 none",
+        "audformat: left out 1 of 3 segments, whose emotion serotone does not know: 1 none",
         f"{root / 'db.yaml'}: left out 1 row ({root / 'wav' / 'three.wav'}) whose file does not exist",
         "audformat: no speaker is known of 1 utterance (one); "
         "give them a speaker each to allow speaker-independent tests",
@@ -150,7 +150,7 @@ def test_audformat_written_by_the_library_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("tables:", "tabels:", "no table has a scheme or column called emotion"),
+        ("tables:", "tabels:", "no table has a scheme or a column called emotion"),
         ("name: small", "nome: small", r"audformat [\d.]+ cannot load it"),
         ("name: small", "name: !!python/object/apply:os.system [exit]", "YAML tags.*can run code"),
         ("name: small", "name: !<tag:yaml.org,2002:python/name:os.system> ''", "YAML tags.*can run code"),

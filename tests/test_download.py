@@ -40,7 +40,7 @@ def test_a_file_comes_whole_and_only_once(files: Files, target: Path) -> None:
 
 def test_a_download_that_broke_off_is_gone_on_with(files: Files, target: Path) -> None:
     files.break_after = 500_000
-    with pytest.raises(WeightsError, match=r"500000 of 1280000 bytes came.*same command again.*give the path"):
+    with pytest.raises(WeightsError, match=r"only 500000 of 1280000 bytes arrived.*same command again.*give the path"):
         download(f"{files.address}/model", target, remedy="give the path")
     assert not target.exists()
     files.break_after = None

@@ -222,7 +222,7 @@ def test_a_tool_that_fails_is_dropped_and_the_training_goes_on(
         noted(self, metrics, step)
 
     monkeypatch.setattr(Told, "log_metrics", fail)
-    with pytest.warns(SerotoneWarning, match="json failed and is told nothing more"), listening(["json"]):
+    with pytest.warns(SerotoneWarning, match="json failed, so it gets nothing more"), listening(["json"]):
         assert run(voices, tmp_path / "fold") == unlogged
     assert [step for step, _ in scores_of(told[tmp_path / "fold" / "log"], "train/loss")] == [1, 2, 3]
 

@@ -28,10 +28,10 @@ class Made(Options):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"width": 0}, "width 0; expected at least 1"),
-        ({"share": 1.0}, r"share 1\.0; expected less than 1"),
-        ({"norm": "three"}, "norm 'three' is unknown; expected one of one, two, null"),
-        ({"name": "other"}, "name 'other' is unknown; expected one of made"),
+        ({"width": 0}, "width is 0; expected at least 1"),
+        ({"share": 1.0}, r"share is 1\.0; expected less than 1"),
+        ({"norm": "three"}, "norm is 'three'; expected one of one, two, null"),
+        ({"name": "other"}, "name is 'other'; expected one of made"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_in_python_and_in_a_recipe(values: dict, words: str) -> None:

@@ -394,7 +394,7 @@ def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained
     for key in ("protocol.validation_speakers", "labels", "seed"):
         with pytest.raises(RecipeError, match=f"a search cannot vary {key}: .*set them with --set"):
             look_for(utterances, tmp_path, f"{key}=1,2")
-    with pytest.raises(RunError, match=r"folds \[7\] were asked for; this protocol has 0 to 2"):
+    with pytest.raises(RunError, match=r"no fold 7; protocol leave-one-speaker-out has the folds 0 to 2"):
         look_for(utterances, tmp_path, "center.weight=0,1", folds=[0, 7])
     with pytest.raises(RecipeError, match=r"unknown key 'center.wait' \(did you mean weight\?\)"):
         look_for(utterances, tmp_path, "center.wait=0:1", trials=2)

@@ -273,7 +273,9 @@ def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, ut
     outcome = run_study(added, utterances, out, rows=["center"], folds=[0])
     assert (outcome.chosen, outcome.before, outcome.finished) == (1, 0, 1)
     assert load_study(out / "study.yaml").seeds == (0, 7)
-    with pytest.raises(RunError, match=r"holds a study whose set is .*; use another --out"):
+    with pytest.raises(
+        RunError, match=r"the study in this folder has the overrides .*, and this one has .*; use another --out"
+    ):
         run_study(load_study(path, ["center.alpha=0.9"]), utterances, out)
 
 
@@ -297,9 +299,9 @@ def test_a_run_is_no_study_and_a_fold_must_exist(whole, tmp_path, utterances):
     study, out, _, _ = whole
     with pytest.raises(RunError, match="folder of a single run"):
         run_study(study, utterances, out / "center" / "seed-0")
-    with pytest.raises(RunError, match=r"folds \[9\] were asked for; this protocol has 0 to 1"):
+    with pytest.raises(RunError, match=r"no fold 9; the rows of this study have the folds 0 to 1"):
         run_study(study, utterances, tmp_path / "out", folds=[9])
-    with pytest.raises(RunError, match="no row nought"):
+    with pytest.raises(RunError, match="no row 'nought'; the rows are"):
         run_study(study, utterances, tmp_path / "out", rows=["nought"])
 
 

@@ -44,17 +44,22 @@ def read(root: Path) -> list[Utterance]:
     header = folder / _HEADER
     rows = list(_rows(folder))
     if not rows:
-        raise CorpusError(f"{header}: no table has a scheme or column called emotion; write a manifest (CSV) instead")
+        raise CorpusError(
+            f"{header}: no table has a scheme or a column called emotion; write a manifest (CSV) that has one"
+        )
     known = [(place, row) for place, row in rows if normal(row["emotion"]) in SYNONYMS]
     others = Counter(row["emotion"] or "none" for _, row in rows if normal(row["emotion"]) not in SYNONYMS)
     if not known:
         raise CorpusError(
-            f"{header}: no emotion is known here, only {listed(sorted(others), 'other')}; "
+            f"{header}: serotone knows none of its emotions, {listed(sorted(others), 'word')}; "
             f"use some of: {', '.join(sorted(SYNONYMS))}"
         )
     if others:
         said = ", ".join(f"{count} {emotion}" for emotion, count in others.most_common(5))
-        warn(f"audformat: left out {others.total()} of {len(rows)} whose emotion is not in the vocabulary: {said}")
+        warn(
+            f"audformat: left out {others.total()} of {len(rows)} segments, whose emotion serotone does not know:"
+            f" {said}"
+        )
     return from_rows(known, source=header, corpus="audformat")
 
 
@@ -85,7 +90,9 @@ def _frame(folder: Path) -> list[dict[str, Any]]:
         raise MissingExtraError(f"{folder}: a database in audformat", "audformat") from error
     header = folder / _HEADER
     if _TAGS.search(header.read_text(encoding="utf-8", errors="replace")):
-        raise CorpusError(f"{header}: has YAML tags (!!, !< or %TAG), which can run code; audformat needs none")
+        raise CorpusError(
+            f"{header}: has YAML tags (!!, !< or %TAG), which can run code; audformat needs none, so remove them"
+        )
     with tempfile.TemporaryDirectory() as copy, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the library with a newer pandas
         warnings.simplefilter("ignore", FutureWarning)
@@ -96,7 +103,10 @@ def _frame(folder: Path) -> list[dict[str, Any]]:
             database = audformat.Database.load(copy)
             frame = database.get("emotion", list(_SCHEMES))
         except Exception as error:  # whatever the library and its own libraries raise on a file that is not theirs
-            raise CorpusError(f"{header}: audformat {audformat.__version__} cannot load it: {error}") from error
+            raise CorpusError(
+                f"{header}: audformat {audformat.__version__} cannot load it: {error}; repair it, or write a manifest"
+                " (CSV)"
+            ) from error
         frame = audformat.utils.to_segmented_index(frame).reset_index()
     return frame.to_dict("records")  # type: ignore[no-any-return]
 

@@ -117,7 +117,10 @@ def audio_files(folder: Path, *, depth: int = 0) -> list[Path]:
     chosen = [min(paths, key=preference) for paths in by_stem.values()]
     doubled = sum(len(paths) > 1 for paths in by_stem.values())
     if doubled:
-        warn(f"{folder}: {doubled} recordings are there in more than one format; the .wav is used, or else the .flac")
+        warn(
+            f"{folder}: {doubled} recordings are there in more than one format; only the .wav is used, or the .flac"
+            " where there is none"
+        )
     below = [path for f in subfolders(folder) for path in audio_files(f, depth=depth - 1)] if depth else []
     return sorted([*chosen, *below])
 
@@ -232,7 +235,11 @@ def genders(tables: Iterable[Path], speaker: str, gender: str, *, tabs: bool = F
     with table.open(encoding="utf-8-sig", newline="") as lines:
         rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.DictReader(lines)
         if not {speaker, gender} <= set(rows.fieldnames or ()):
-            raise CorpusError(f"{table}: expected the columns {speaker} and {gender}, got {rows.fieldnames}")
+            raise CorpusError(
+                f"{table}: expected the columns {speaker} and {gender}, got"
+                f" {', '.join(rows.fieldnames or ()) or 'none'}; restore the corpus' own file, or remove it to go"
+                " without genders"
+            )
         for row in rows:
             value = (row[gender] or "").strip().lower()
             if value in ("female", "male"):
@@ -249,7 +256,7 @@ def warn_of_strangers(corpus: str, strangers: list[Path]) -> None:
     """Warn of audio files that a reader passes over because their names are not the corpus' own."""
     if strangers:
         names = [p.name for p in strangers]
-        warn(f"{corpus}: passed over {listed(names, 'audio file')} whose names are not those of the corpus")
+        warn(f"{corpus}: left out {listed(names, 'audio file')}; the names do not follow those of the corpus")
 
 
 def warn_of_unknown_speakers(corpus: str, utterances: Iterable[Utterance], remedy: str) -> None:
@@ -257,7 +264,7 @@ def warn_of_unknown_speakers(corpus: str, utterances: Iterable[Utterance], remed
     unknown = [u.id for u in utterances if u.speaker == UNKNOWN_SPEAKER]
     if unknown:
         warn(
-            f"{corpus}: no speaker is known of {listed(unknown, 'utterance', shown=2)}; {remedy} to allow "
+            f"{corpus}: the speaker of {listed(unknown, 'utterance', shown=2)} is unknown; {remedy} to allow "
             "speaker-independent tests"
         )
 

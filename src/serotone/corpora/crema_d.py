@@ -66,7 +66,9 @@ def read(root: Path) -> list[Utterance]:
     ]
     without = sorted({u.speaker for u in utterances} - gender_of.keys())
     if without:
-        warn(f"crema-d: no VideoDemographics.csv states the gender of {listed(without, 'actor')}; it is left empty")
+        warn(
+            f"crema-d: VideoDemographics.csv is missing or lacks {listed(without, 'actor')}; their gender is left empty"
+        )
     return sorted_unique(utterances)
 
 

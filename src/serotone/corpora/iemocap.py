@@ -85,7 +85,7 @@ def read(root: Path) -> list[Utterance]:
     turns, odd = _turns(folder)
     sounds = _sounds(folder)
     for line in odd:
-        warn(f"iemocap: passed over {line}")
+        warn(f"iemocap: left out {line}")
     silent = [turn.name for turn in turns if turn.name not in sounds]
     if silent:
         warn(f"iemocap: left out {listed(silent, 'turn')} without sound in sentences/wav")

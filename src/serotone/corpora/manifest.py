@@ -51,8 +51,11 @@ def read(root: Path) -> list[Utterance]:
     """
     if not root.is_file():
         table = next((t for f in (root, *neighbours(root)) for t in _tables(f)), None)
-        guess = f" Did you mean {table}?" if table else " Give the file, not its folder."
-        raise CorpusError(f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}.{guess}")
+        guess = f" There is a table at {table}." if table else ""
+        raise CorpusError(
+            f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}. Give the path of the"
+            f" table.{guess}"
+        )
     return from_rows(read_table(root), source=root, corpus="manifest")
 
 
@@ -89,14 +92,16 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
     places: dict[str, str] = {}
     for (place, _), name in zip(rows, ids):
         if places.setdefault(name, place) != place:
-            raise CorpusError(f"{source}, {place}: {name} is on {places[name]}, too; ids must differ")
+            raise CorpusError(
+                f"{source}, {place}: {places[name]} has the id {name}, too; give each row an id of its own"
+            )
     utterances = [_utterance(source, place, row, name, corpus) for (place, row), name in zip(rows, ids)]
     present = [u for u in utterances if u.path.is_file()]
     missing = [str(u.path) for u in utterances if not u.path.is_file()]
     if not present:
         raise CorpusError(
-            f"{source}: none of its {len(rows)} files exists, such as {missing[0]}; "
-            f"relative paths start at the {corpus}'s folder"
+            f"{source}: none of its {len(rows)} files exists, such as {missing[0]}; correct the paths: relative ones"
+            f" start at the folder of the {corpus}"
         )
     if missing:
         warn(f"{source}: left out {listed(missing, 'row', shown=2)} whose file does not exist")
@@ -161,8 +166,8 @@ def _demand_columns(root: Path, columns: Sequence[str], required: Sequence[str])
     absent = [name for name in required if name not in columns]
     if absent:
         raise CorpusError(
-            f"{root}: no column {', '.join(absent)}; the first line must name {' and '.join(required)}, "
-            f"got: {', '.join(columns) or 'nothing'}"
+            f"{root}: no column {', '.join(absent)}; the first line must name the columns {' and '.join(required)},"
+            f" and it names {', '.join(columns) or 'nothing'}"
         )
 
 
@@ -181,10 +186,10 @@ def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus:
     where = f"{source}, {place}"
     for column in _REQUIRED:
         if not row.get(column):
-            raise CorpusError(f"{where}: no {column}; every row needs path and emotion")
+            raise CorpusError(f"{where}: {column} is empty; every row needs path and emotion")
     gender = row.get("gender", "").lower()
     if gender not in _GENDERS:
-        raise CorpusError(f"{where}: gender {row['gender']!r}; use female, male or nothing")
+        raise CorpusError(f"{where}: gender is {row['gender']!r}; use female, male or nothing")
     start, end = stretch_of(where, row)
     return Utterance(
         id=name,
@@ -212,7 +217,9 @@ def _seconds(where: str, row: dict[str, str], column: str) -> float | None:
     except ValueError:
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):
-        raise CorpusError(f"{where}: {column} {value!r}; expected seconds into the file, such as 2.5")
+        raise CorpusError(
+            f"{where}: {column} is {value!r}; expected seconds from the beginning of the file, such as 2.5"
+        )
     return seconds
 
 

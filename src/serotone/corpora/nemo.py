@@ -57,7 +57,7 @@ def read(root: Path) -> list[Utterance]:
     ]
     without = sorted({u.speaker for u in utterances} - gender_of.keys())
     if without:
-        warn(f"nemo: data.tsv states no gender of {listed(without, 'speaker')}; it is left empty")
+        warn(f"nemo: data.tsv is missing or lacks {listed(without, 'speaker')}; their gender is left empty")
     return sorted_unique(utterances)
 
 

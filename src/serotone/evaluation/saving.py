@@ -169,7 +169,7 @@ def _save_run(run: Path, evaluation: Evaluation, labels: Sequence[str], utteranc
         **{name: version(name) for name in ("numpy", "onnxruntime")},
         "bundle": f"{_named(bundle)} (SHA-256 {bundle.sha256})",
     }
-    with writing.opened(run, _json(recipe), utterances, same_recipe=lambda path: False):
+    with writing.opened(run, _json(recipe), utterances, differences=lambda path: [f"see {path.name}"]):
         for number, corpus in enumerate(sorted(rows)):
             fold = layout.fold_folder(run, 0, number)
             truth = {row.id: row.truth for row in rows[corpus]}

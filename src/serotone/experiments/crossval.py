@@ -6,7 +6,7 @@ from pathlib import Path
 from serotone.corpora import Utterance
 from serotone.errors import RunError
 from serotone.experiments.executors import HERE, Place, Work
-from serotone.experiments.planning import opened, plan
+from serotone.experiments.planning import check_folds, opened, plan
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
 from serotone.recipes import Recipe
@@ -51,10 +51,10 @@ def crossval(
     splits = tuple(s for r in range(max([repetitions, *begun])) for s in plan(recipe, utterances, repetition=r))
     if not all(split.test for split in splits):
         raise RunError(
-            f"protocol {recipe.protocol.name} has no test part; crossval needs one, such as leave-one-speaker-out"
+            f"protocol {recipe.protocol.name} has no test part, and crossval needs one; give --set"
+            " protocol=leave-one-speaker-out"
         )
-    if only is not None and set(only) - {split.fold for split in splits}:
-        raise RunError(f"folds {sorted(only)} were asked for; this protocol has 0 to {max(s.fold for s in splits)}")
+    check_folds(only, recipe.protocol.name, splits)
     run, outcome = Run(recipe.name, recipe, out, splits), Outcome(planned=len(splits))
     with opened(out, recipe, utterances):
         units = [

@@ -2,11 +2,13 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from serotone.corpora import Utterance
+from serotone.documents import yaml_word
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
 from serotone.recipes import Recipe, load
@@ -34,12 +36,27 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
     emotions = {utterance.id: merged(utterance.emotion, recipe.merge) for utterance in styled}
     tested = [emotions[u.id] for u in styled if u.corpus not in recipe.training_only]
     labels = recipe.labels or tuple(in_order(tested))
-    missing = set(labels) - set(tested)
+    missing = [label for label in labels if label not in tested]
     if missing or len(labels) < 2:
         found = ", ".join(f"{emotion} {count}" for emotion, count in Counter(tested).items()) or "none"
-        wanted = ", ".join(labels) or "at least two classes"
-        raise RunError(f"recipe {recipe.name} classifies {wanted}; the given corpora have {found}")
+        wanted = f"utterances of {', '.join(missing)}" if missing else "utterances of at least two emotions"
+        raise RunError(
+            f"recipe {recipe.name} needs {wanted}, and the given corpora have {found}; give other corpora, or set"
+            " labels or merge"
+        )
     return labels, {name: emotion for name, emotion in emotions.items() if emotion in labels}
+
+
+def check_folds(asked: Collection[int] | None, protocol: str, splits: Collection[Split]) -> None:
+    """Refuse folds that a protocol does not have.
+
+    Raises:
+        RunError: One of those asked for does not exist.
+    """
+    known = {split.fold for split in splits}
+    if unknown := sorted(set(asked or ()) - known):
+        numbers = ", ".join(map(str, unknown))
+        raise RunError(f"no fold {numbers}; protocol {protocol} has the folds 0 to {max(known)} on these corpora")
 
 
 def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0) -> list[Split]:
@@ -76,4 +93,24 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> con
     Raises:
         RunError: The folder belongs to another recipe or other data, or another process is running in it.
     """
-    return hold(folder, recipe.to_yaml(), utterances, same_recipe=lambda path: load(path) == recipe)
+    return hold(folder, recipe.to_yaml(), utterances, differences=lambda path: differences(load(path), recipe))
+
+
+def differences(before: Recipe, now: Recipe) -> list[str]:
+    """The keys in which two recipes differ, each with both values: ``center.weight was 0.3 and is now 0.5``."""
+    old, new = (dict(_leaves(recipe.model_dump(mode="json", by_alias=True))) for recipe in (before, now))
+    return [
+        f"{key} was {yaml_word(old[key]) if key in old else 'absent'}"
+        f" and is now {yaml_word(new[key]) if key in new else 'absent'}"
+        for key in dict.fromkeys((*old, *new))
+        if (key in old, old.get(key)) != (key in new, new.get(key))
+    ]
+
+
+def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, object]]:
+    """Every dotted key that holds no further keys, and its value."""
+    for key, member in value.items():
+        if isinstance(member, Mapping) and member:
+            yield from _leaves(member, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", member

@@ -24,7 +24,7 @@ from serotone.documents import yaml_word
 from serotone.errors import RecipeError, RunError, SerotoneWarning
 from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.executors import run as execute
-from serotone.experiments.planning import opened, plan, select
+from serotone.experiments.planning import check_folds, opened, plan, select
 from serotone.experiments.space import Space
 from serotone.experiments.trials import NUMBER, Memory, Trial, in_words, remembered, write_table
 from serotone.experiments.tuned import write_tuned
@@ -314,15 +314,14 @@ def _one_line(error: BaseException) -> str:
 def _untested(recipe: Recipe, utterances: Sequence[Utterance], folds: Collection[int] | None) -> list[Split]:
     """The folds asked for, without their test parts: what is not there cannot choose anything."""
     splits = plan(recipe, utterances)
-    if folds is not None and (unknown := sorted(set(folds) - {split.fold for split in splits})):
-        raise RunError(f"folds {unknown} were asked for; this protocol has 0 to {max(s.fold for s in splits)}")
+    check_folds(folds, recipe.protocol.name, splits)
     chosen = [replace(split, test=()) for split in splits if folds is None or split.fold in folds]
     if bare := [str(split.fold) for split in chosen if not split.validation]:
         remedies = {"validation_speakers": 1, "validation_share": 0.1, "validation_sentences": 1}
         options = PROTOCOLS[recipe.protocol.name].options
         ways = [f"--set protocol.{key}={value}" for key, value in remedies.items() if key in options]
         raise RunError(
-            f"protocol {recipe.protocol.name} has no validation part (fold {', '.join(bare)}), and a search may look at"
-            f" nothing else; {' or '.join(ways) or '--set protocol=leave-one-speaker-out'}"
+            f"protocol {recipe.protocol.name} has no validation part in fold {', '.join(bare)}, and a search judges by"
+            f" that part alone; give {' or '.join(ways) or '--set protocol=leave-one-speaker-out'}"
         )
     return chosen

@@ -26,7 +26,7 @@ def read_space(path: Path) -> dict[str, BaseDistribution]:
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise RecipeError(f"{path}: cannot be read as a search space: {error}") from None
     if not isinstance(tree, dict) or not tree:
         raise RecipeError(f"{path}: expected keys of a recipe with their ranges or choices, got {type(tree).__name__}")
@@ -61,7 +61,9 @@ def _distribution(where: str, value: object) -> BaseDistribution:
             raise RecipeError(f"{where}: expected two or more different choices, got {', '.join(words) or 'none'}")
         return CategoricalDistribution(words)
     if not isinstance(value, dict) or not {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
-        raise RecipeError(f"{where}: expected a list of choices, or low and high, optionally with log: true or a step")
+        raise RecipeError(
+            f"{where}: expected a list of choices, or low and high, which may go with log: true or a step"
+        )
     try:
         low, high = _number(value["low"]), _number(value["high"])
         log, step = bool(value.get("log", False)), value.get("step")
@@ -69,7 +71,7 @@ def _distribution(where: str, value: object) -> BaseDistribution:
             return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
         return FloatDistribution(low, high, log=log, step=None if step is None else float(step))
     except ValueError as error:
-        raise RecipeError(f"{where}: no range: {error}") from None
+        raise RecipeError(f"{where}: not a range from a low to a high number: {error}") from None
 
 
 def _number(value: object) -> int | float:

@@ -12,6 +12,7 @@ from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import opened, plan
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
+from serotone.names import guess
 from serotone.recipes import Recipe, load
 from serotone.runs.layout import RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures
@@ -46,7 +47,10 @@ def lay_out(
     """
     table = study.table
     if rows is not None and (unknown := sorted(set(rows) - {row.name for row in table})):
-        raise RunError(f"no row {', '.join(unknown)}; the rows are {', '.join(row.name for row in table)}")
+        names = [row.name for row in table]
+        raise RunError(
+            f"no row {', '.join(map(repr, unknown))}{guess(unknown[0], names)}; the rows are {', '.join(names)}"
+        )
     corpora = {utterance.corpus for utterance in utterances}
     runs, failures = [], []
     for seed in study.seeds:
@@ -57,7 +61,10 @@ def lay_out(
                 recipe = resolve(study, row, seed, corpora)
                 splits = tuple(s for r in range(study.repetitions) for s in plan(recipe, utterances, repetition=r))
                 if not all(split.test for split in splits):
-                    raise RunError(f"protocol {recipe.protocol.name} has no test part; choose one that has")
+                    raise RunError(
+                        f"protocol {recipe.protocol.name} has no test part; choose another, such as"
+                        " leave-one-speaker-out"
+                    )
             except SerotoneError as error:
                 failures.append({"row": row.name, "seed": seed, "error": reason(error)})
                 continue
@@ -127,7 +134,9 @@ def run_study(
         outcome.planned = len(units)
         known = {unit.split.fold for unit in units}
         if folds is not None and units and (unknown := sorted(set(folds) - known)):
-            raise RunError(f"folds {unknown} were asked for; this protocol has 0 to {max(known)}")
+            raise RunError(
+                f"no fold {', '.join(map(str, unknown))}; the rows of this study have the folds 0 to {max(known)}"
+            )
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
         others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
         write_failures(out, [*others, *failures])
@@ -162,6 +171,10 @@ def _others(out: Path, rows: Collection[str] | None, asked: Collection[tuple[obj
     ]
 
 
+_CALLED = {"name": "the name", "set_": "the overrides"}
+"""What of a study must stay from call to call, in words."""
+
+
 def joined(study: Study, path: Path) -> Study:
     """The study together with what an earlier call kept of it: seeds, rows and questions add up.
 
@@ -171,18 +184,21 @@ def joined(study: Study, path: Path) -> Study:
     if not path.is_file():
         return study
     old = load_study(path)
-    for what in ("name", "set_"):
+    for what in _CALLED:
         before, now = getattr(old, what), getattr(study, what)
         if before != now:
             raise RunError(
-                f"{path.parent}: holds a study whose {what.rstrip('_')} is {_words(before)}, not {_words(now)};"
-                " use another --out"
+                f"{path.parent}: the study in this folder has {_CALLED[what]} {_words(before)}, and this one has"
+                f" {_words(now)}; use another --out"
             )
     rows = {row.name: row for row in old.table}
     for row in study.table:
         before_row = rows.get(row.name)
         if before_row is not None and (before_row.recipe, before_row.set_) != (row.recipe, row.set_):
-            raise RunError(f"{path.parent}: row {row.name} had another recipe or other overrides before; rename it")
+            raise RunError(
+                f"{path.parent}: the row {row.name} was started with another recipe or other overrides; give the row"
+                " another name, or use another --out"
+            )
     seeds = (*old.seeds, *(seed for seed in study.seeds if seed not in old.seeds))
     gone = [row for row in old.table if row.name not in {row.name for row in study.table}]
     repetitions = max(old.repetitions, study.repetitions)

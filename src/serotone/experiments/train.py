@@ -5,7 +5,7 @@ from pathlib import Path
 
 from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
-from serotone.experiments.planning import gather, opened, plan, select
+from serotone.experiments.planning import check_folds, gather, opened, plan, select
 from serotone.recipes import Recipe
 from serotone.recognition.bundle import MANIFEST, Bundle, load_bundle
 from serotone.runs.layout import BUNDLE, SUMMARY
@@ -54,8 +54,7 @@ def train(
     """
     summaries = {words: read_summary(folder) for words, folder in (evidence or {}).items()}
     splits = plan(recipe, utterances)
-    if not 0 <= fold < len(splits):
-        raise RunError(f"fold {fold} was asked for; protocol {recipe.protocol.name} has 0 to {len(splits) - 1}")
+    check_folds([fold], recipe.protocol.name, splits)
     split = splits[fold]
     with opened(out, recipe, utterances):
         if (out / BUNDLE / MANIFEST).is_file():

@@ -31,10 +31,10 @@ class Options:
             value = getattr(self, field)
             if choices and value not in choices:
                 expected = ", ".join("null" if choice is None else str(choice) for choice in choices)
-                raise ValueError(f"{field} {value!r} is unknown; expected one of {expected}")
+                raise ValueError(f"{field} is {value!r}; expected one of {expected}")
             for words, holds in (_in_words(bound, value) for bound in bounds if value is not None):
                 if not holds:
-                    raise ValueError(f"{field} {value}; expected {words}")
+                    raise ValueError(f"{field} is {value}; expected {words}")
 
 
 def described(options: type[Options]) -> Iterator[tuple[str, str]]:

@@ -107,7 +107,9 @@ class WhisperOptions(EncoderOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % self.heads or self.width % 2:
-            raise ValueError(f"width {self.width} with heads {self.heads}; expected an even multiple of heads")
+            raise ValueError(
+                f"width is {self.width} and heads is {self.heads}; expected an even width that is a multiple of heads"
+            )
         check_layers(self.layers)
 
     @property
@@ -123,7 +125,7 @@ def check_layers(layers: Sequence[int]) -> None:
         ValueError: They are none, do not rise, or are below 0.
     """
     if not layers or list(layers) != sorted(set(layers)) or layers[0] < 0:
-        raise ValueError(f"layers {list(layers)}; expected at least one number, rising, from 0 on")
+        raise ValueError(f"layers is {list(layers)}; expected one or more numbers of at least 0, in rising order")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,10 @@ class TransformersSpeechOptions(EncoderOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % self.heads or self.width % 16:
-            raise ValueError(f"width {self.width} with heads {self.heads}; expected a multiple of heads and of 16")
+            raise ValueError(
+                f"width is {self.width} and heads is {self.heads}; expected a width that is a multiple of heads and"
+                " of 16"
+            )
         check_layers(self.layers)
 
 

@@ -128,7 +128,10 @@ def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
     recipe = _mapping(read_recipe(folder / RECIPE), folder / RECIPE)
     _need(recipe, folder / RECIPE, name=str, seed=int, protocol=dict, schedule=str, schedules=dict)
     if not isinstance(recipe["schedules"].get(recipe["schedule"]), dict) or "name" not in recipe["protocol"]:
-        raise RunError(f"{folder / RECIPE}: no schedule {recipe['schedule']!r}, or a protocol without a name")
+        raise RunError(
+            f"{folder / RECIPE}: it does not hold its schedule, {recipe['schedule']!r}, or its protocol has no name;"
+            " restore the file"
+        )
     corpus = _mapping(read_json(folder / CORPUS), folder / CORPUS)
     _need(corpus, folder / CORPUS, fingerprint=str, utterances=int, emotions=dict, speakers=int)
     utterances = _utterances(folder)
@@ -222,7 +225,10 @@ def _mapping(value: Any, path: Path) -> dict[str, Any]:
 def _need(tree: Mapping[str, Any], path: Path, **kinds: type | tuple[type, ...]) -> None:
     for key, kind in kinds.items():
         if key not in tree or not isinstance(tree[key], kind) or isinstance(tree[key], bool):
-            raise RunError(f"{path}: {key} is {tree.get(key)!r}; not a file that serotone wrote, or a damaged one")
+            raise RunError(
+                f"{path}: {key} is {tree.get(key)!r}, which serotone never writes there; restore the file, or remove"
+                " its folder"
+            )
 
 
 def _planned(path: Path) -> int | None:
@@ -255,7 +261,8 @@ def _utterances(folder: Path) -> dict[str, Heard]:
     columns, rows = _table(path)
     wanted = {"id", "speaker", "gender", "sentence", "file"}
     if wanted - set(columns):
-        raise RunError(f"{path}: no column {', '.join(sorted(wanted - set(columns)))}; has {', '.join(columns)}")
+        absent = ", ".join(sorted(wanted - set(columns)))
+        raise RunError(f"{path}: no column {absent}; it has {', '.join(columns)}: restore the file")
     return {row["id"]: Heard(row["speaker"], row["gender"], row["sentence"], row["file"]) for row in rows}
 
 
@@ -264,15 +271,15 @@ def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
     for fold in folds:
         if fold.labels != folds[0].labels:
             raise RunError(
-                f"{fold.folder}: answers among {', '.join(fold.labels)}, but {folds[0].folder} among"
-                f" {', '.join(folds[0].labels)}; the folds of a run have the same labels"
+                f"{fold.folder}: its labels are {', '.join(fold.labels)}, but those of {folds[0].folder} are"
+                f" {', '.join(folds[0].labels)}; remove the one that belongs to another run"
             )
     for repetition in {fold.repetition for fold in folds}:
         heard = [name for fold in folds if fold.repetition == repetition for name in fold.ids]
         if len(set(heard)) < len(heard):
             raise RunError(
-                f"{folder}: repetition {repetition} tests an utterance in two folds; "
-                "does the folder hold folds of two runs?"
+                f"{folder}: two folds of repetition {repetition} test the same utterance; remove the folds that"
+                " belong to another run"
             )
     return folds
 
@@ -318,22 +325,26 @@ def _answers(
     labels = tuple(column.removeprefix("p_") for column in columns if column.startswith("p_"))
     if columns[:3] != ["id", "truth", "prediction"] or len(columns) != 3 + len(labels) or not labels or not rows:
         raise RunError(
-            f"{path}: {len(rows)} lines with the columns {', '.join(columns) or '(none)'}; expected id, truth,"
-            " prediction and one p_<label> each, and at least one line"
+            f"{path}: it has the columns {', '.join(columns) or '(none)'} and {len(rows)} lines below them; expected"
+            " id, truth, prediction and one p_<label> for each label, and at least one line: restore the file"
         )
     ids = tuple(row["id"] for row in rows)
     if len(set(ids)) < len(ids):
-        raise RunError(f"{path}: an utterance appears twice; expected one answer for each")
+        raise RunError(f"{path}: an utterance has two lines; expected one for each: restore the file")
     if strangers := [name for name in ids if name not in utterances]:
-        raise RunError(f"{path}: utterance {strangers[0]} is not in {UTTERANCES}; are they of the same run?")
+        raise RunError(
+            f"{path}: utterance {strangers[0]} is not in {UTTERANCES}; remove the fold if it belongs to another run"
+        )
     place = {label: index for index, label in enumerate(labels)}
     try:
         truth, prediction = (np.array([place[r[key]] for r in rows], dtype=np.int64) for key in ("truth", "prediction"))
         probabilities = np.array([[float(row[f"p_{label}"]) for label in labels] for row in rows])
     except (KeyError, ValueError) as error:
-        raise RunError(f"{path}: {error}; expected labels among {', '.join(labels)} and numbers") from None
+        raise RunError(
+            f"{path}: {error}; expected labels among {', '.join(labels)} and numbers: restore the file"
+        ) from None
     if not (np.all(probabilities >= 0) and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)):
-        raise RunError(f"{path}: probabilities that are negative, NaN or do not sum to 1; restore the file")
+        raise RunError(f"{path}: some probabilities are negative, are NaN or do not sum to 1; restore the file")
     return labels, ids, truth, prediction, probabilities
 
 

@@ -41,7 +41,7 @@ def held(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(
-    folder: Path, recipe: str, utterances: Sequence[Utterance], *, same_recipe: Callable[[Path], bool]
+    folder: Path, recipe: str, utterances: Sequence[Utterance], *, differences: Callable[[Path], Sequence[str]]
 ) -> Iterator[None]:
     """Hold a run folder for this process: write recipe and corpus into a new one, compare an old one.
 
@@ -49,7 +49,7 @@ def opened(
         folder: The run's.
         recipe: Its recipe, as YAML.
         utterances: What it runs on.
-        same_recipe: Whether the recipe in a file means the same, where it does not say the same to the letter.
+        differences: What the recipe in a file and this one say differently, in words; nothing where they mean the same.
 
     Raises:
         RunError: The folder belongs to another recipe or other data, or another process is running in it.
@@ -61,8 +61,10 @@ def opened(
             "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
             "speakers": len({u.speaker for u in utterances}),
         }
-        _same_or_new(folder / layout.RECIPE, recipe, "recipe", same=same_recipe)
-        _same_or_new(folder / layout.CORPUS, json.dumps(corpus, indent=2) + "\n", "corpus")
+        _same_or_new(folder / layout.RECIPE, recipe, "recipe", differences)
+        _same_or_new(
+            folder / layout.CORPUS, json.dumps(corpus, indent=2) + "\n", "corpus", lambda path: [f"see {path.name}"]
+        )
         if not (folder / layout.UTTERANCES).is_file():
             write_csv(folder / layout.UTTERANCES, [_described(utterance) for utterance in utterances])
         yield
@@ -81,12 +83,13 @@ def _described(utterance: Utterance) -> dict[str, str]:
     }
 
 
-def _same_or_new(path: Path, text: str, what: str, *, same: Callable[[Path], bool] | None = None) -> None:
-    """Write a new file, or make sure that the old one says the same: to the letter, or in the sense of ``same``."""
+def _same_or_new(path: Path, text: str, what: str, differences: Callable[[Path], Sequence[str]]) -> None:
+    """Write a new file, or make sure that the old one says the same: to the letter, or without differences."""
     if not path.is_file():
         write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text and not (same and same(path)):
-        raise RunError(f"{path.parent}: this run was started with another {what} (see {path.name}); use another --out")
+    elif path.read_text(encoding="utf-8") != text and (different := differences(path)):
+        words = "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if different[3:] else "")
+        raise RunError(f"{path.parent}: this run was started with another {what} ({words}); use another --out")
 
 
 # ------------------------------------------------------------------------------------------------------------- one fold

@@ -130,10 +130,10 @@ class _Table:
                     found.update(part.read(columns=["name"]).column("name").unique().to_pylist() if same else ())
             except (pa.ArrowException, OSError) as error:
                 raise RunError(
-                    f"{path}: damaged: {error}; delete it, and the same command hears its recordings again"
+                    f"{path}: damaged: {error}; delete it, and the same command scores its recordings again"
                 ) from None
             if not same:
-                raise RunError(f"{path}: was made by another bundle or with other options; use another --out")
+                raise RunError(f"{path}: was written with another bundle or other options; use another --out")
         return found
 
     def flush(self) -> None:

@@ -85,10 +85,10 @@ class Worker:
                         f"a worker process could not start ({error}); serotone predict on one file may say why"
                     ) from error
         if FATAL in greeting:
-            raise RunError(f"no worker can hear anything: {greeting[FATAL]}")
+            raise RunError(f"the worker processes cannot score: {greeting[FATAL]}")
         if greeting[READY] != self._terms.version:
             raise RunError(
-                f"a worker has serotone {greeting[READY]}, the driver {self._terms.version}; "
+                f"a worker process has serotone {greeting[READY]}, and this command has {self._terms.version}; "
                 "install one version everywhere"
             )
         return process

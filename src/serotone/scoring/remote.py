@@ -34,7 +34,7 @@ def list_remote(url: str) -> list[str]:
     except Exception as error:  # every store has errors of its own
         raise AudioError(f"{url}: cannot be listed: {reason(error)}") from error
     if not names:
-        raise AudioMissingError(f"{url}: no audio below it; expected names that end in, such as, .wav or .flac")
+        raise AudioMissingError(f"{url}: no audio in this folder; expected names that end in .wav, .flac or the like")
     return [str(store.unstrip_protocol(name)) for name in sorted(names)]
 
 
@@ -48,7 +48,10 @@ def open_remote(url: str) -> Iterator[BinaryIO]:
     try:
         file = store.open(path, "rb")
     except FileNotFoundError as error:
-        raise AudioMissingError(f"{url}: no such object") from error
+        cause = error.__cause__  # fsspec says so of web servers that refuse or do not answer, too
+        if cause is None or getattr(cause, "status", None) in (404, 410):
+            raise AudioMissingError(f"{url}: no such file in this store; check the address") from error
+        raise AudioError(f"{url}: cannot be opened: {reason(cause)}") from error
     except Exception as error:
         raise AudioError(f"{url}: cannot be opened: {reason(error)}") from error
     with file:
@@ -67,5 +70,7 @@ def _store(url: str) -> tuple[Any, str]:
     except ImportError as error:  # it names the package to install
         raise AudioError(f"{url}: {reason(error)}") from error
     except ValueError as error:
-        raise AudioError(f"{url}: no store that fsspec knows: {reason(error)}") from error
+        raise AudioError(
+            f"{url}: fsspec knows no such store ({reason(error)}); give an address such as s3://, gs:// or https://"
+        ) from error
     return store, str(path)

@@ -91,8 +91,8 @@ def make_splits(
     held_outs = chosen.deal(dealt, options)
     if folds not in (None, len(held_outs)):
         raise SplitError(
-            f"{protocol}: {folds} folds asked for; it has {len(held_outs)} on these utterances, so leave folds out, or "
-            "choose one that takes any number: speakers-out, sentence-out, stratified-k-fold"
+            f"{protocol}: folds is {folds}, but on these utterances this protocol always makes {len(held_outs)}; leave"
+            " folds out, or choose a protocol that takes any number: speakers-out, sentence-out, stratified-k-fold"
         )
     ids = [u.id for u in everyone]
     splits = []
@@ -117,7 +117,7 @@ def _check_options(protocol: str, options: Options) -> None:
         if name in ("seed", "repetition") or value is None or name in PROTOCOLS[protocol].options:
             continue
         takers = ", ".join(other for other, entry in PROTOCOLS.items() if name in entry.options)
-        raise SplitError(f"{protocol}: {name}={value} belongs to {takers} only; leave it out")
+        raise SplitError(f"{protocol}: {name} is {value}, which only these protocols take: {takers}; leave it out")
     for name in ("folds", "speakers_out"):
         if given[name] is not None and given[name] < 1:
             raise SplitError(f"{protocol}: {name} is {given[name]}; it must be at least 1")
@@ -125,9 +125,11 @@ def _check_options(protocol: str, options: Options) -> None:
         if given[name] is not None and given[name] < 0:
             raise SplitError(f"{protocol}: {name} is {given[name]}; it must be 0 or more")
     if options.validation_share is not None and not 0.0 <= options.validation_share < 1.0:
-        raise SplitError(f"{protocol}: validation_share is {options.validation_share}; it must be in [0, 1)")
+        raise SplitError(
+            f"{protocol}: validation_share is {options.validation_share}; it must be at least 0 and less than 1"
+        )
     if options.test_share is not None and not 0.0 < options.test_share < 1.0:
-        raise SplitError(f"{protocol}: test_share is {options.test_share}; it must be in (0, 1)")
+        raise SplitError(f"{protocol}: test_share is {options.test_share}; it must be more than 0 and less than 1")
     if isinstance(options.test_corpora, str):
         raise SplitError(f"test_corpora is the string {options.test_corpora!r}; give a collection of corpus names")
 
@@ -150,7 +152,8 @@ def _check_training_only_corpora(protocol: str, aside: Sequence["Utterance"], op
     tested = [u.id for u in aside if u.corpus in (options.test_corpora or ())]
     if tested:
         raise SplitError(
-            f"{protocol}: training-only utterances of a corpus to test on: {some(tested)}; a corpus trains or tests"
+            f"{protocol}: {some(tested)} are for training only, and their corpus is one to test on; take the corpus out"
+            " of training_only or of test_corpora"
         )
 
 
@@ -160,4 +163,8 @@ def _warn_of_untrained_emotions(protocol: str, splits: Sequence[Split], utteranc
     missing = {split.fold: every - {emotion[name] for name in split.train} for split in splits}
     found = [f"{', '.join(in_order(lost))} in fold {fold}" for fold, lost in missing.items() if lost]
     if found:
-        warnings.warn(f"{protocol}: no training utterance of {'; '.join(found)}", SerotoneWarning, stacklevel=3)
+        warnings.warn(
+            f"{protocol}: no utterance trains {'; '.join(found)}; it will not be recognised there",
+            SerotoneWarning,
+            stacklevel=3,
+        )

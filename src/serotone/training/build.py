@@ -25,15 +25,15 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
         )
         head = HEADS[recipe.head.name](recipe.head, num_inputs=pooling.num_outputs, num_classes=num_classes)
     except ValueError as error:
-        raise RecipeError(f"recipe {recipe.name}: {error}; change frontend or encoder") from error
+        raise RecipeError(f"recipe {recipe.name}: {error}; change the frontend or the encoder") from error
     shortest = frontend.minimum_samples(encoder.minimum_frames)
     key, seconds = "clip_seconds", recipe.clip_seconds
     if seconds is None:
         key, seconds = "bundle.min_seconds", recipe.bundle.min_seconds
     if round(seconds * recipe.sample_rate) < shortest:
         raise RecipeError(
-            f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} needs"
-            f" {shortest / recipe.sample_rate:.3f} s; set it to that or more"
+            f"recipe {recipe.name}: {key} is {seconds}, but the encoder {recipe.encoder.name} needs at least"
+            f" {shortest / recipe.sample_rate:.3f} s; set {key} to that or more"
         )
     if encoder.maximum_frames is not None:
         key, seconds = "clip_seconds", recipe.clip_seconds
@@ -42,8 +42,8 @@ def build_system(recipe: Recipe, num_classes: int) -> System:
         longest = encoder.maximum_frames * recipe.frontend.hop(recipe.sample_rate) / recipe.sample_rate
         if seconds > longest:
             raise RecipeError(
-                f"recipe {recipe.name}: {key} {seconds}, and encoder {recipe.encoder.name!r} takes at most"
-                f" {longest:g} s; set it to that or less"
+                f"recipe {recipe.name}: {key} is {seconds}, but the encoder {recipe.encoder.name} takes at most"
+                f" {longest:g} s; set {key} to that or less"
             )
     return System(
         frontend,

@@ -58,7 +58,7 @@ def fit_temperature(logits: ArrayLike, truth: Sequence[int] | NDArray[np.int64],
     if targets.min() < 0 or targets.max() >= values.shape[1]:
         raise RunError(f"class indices from {targets.min()} to {targets.max()}; expected 0 to {values.shape[1] - 1}")
     if not np.isfinite(values).all():
-        raise RunError("some logits are NaN or infinite; a temperature cannot be fitted on a system that diverged")
+        raise RunError("some logits are NaN or infinite, so the training diverged; lower the schedule's learning_rate")
 
     def loss(log_temperature: float) -> float:
         log_p = log_softmax(values / np.exp(log_temperature), axis=1)

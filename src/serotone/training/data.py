@@ -73,7 +73,10 @@ def decode(
             samples = samples[first : first + max_samples].copy()
         waveforms[utterance.id] = samples
     if not waveforms:
-        raise RunError(f"none of the {len(utterances)} utterances could be read: {'; '.join(problems[:3])}")
+        raise RunError(
+            f"none of the {len(utterances)} utterances could be read; check the corpus with serotone corpus check:"
+            f" {'; '.join(problems[:3])}"
+        )
     return waveforms, problems
 
 

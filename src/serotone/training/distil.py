@@ -113,7 +113,8 @@ def teacher_of(choice: Distil) -> tuple[System, Recipe, Loaded]:
     system, loaded = frozen_system(recipe)
     if loaded is None:
         raise RecipeError(
-            f"distil.teacher {recipe.name} has no pretrained weights to teach; name a recipe with weights"
+            f"distil.teacher is {recipe.name}, a recipe without pretrained weights, which has nothing to teach; name"
+            " one with weights, such as default"
         )
     return system, recipe, loaded
 
@@ -137,8 +138,9 @@ def taught(
     own, its = ((r.sample_rate, r.bundle.speech) for r in (recipe, teacher))
     if own != its:
         raise RunError(
-            f"recipe {recipe.name} has sample_rate and bundle.speech {own}, its teacher {teacher.name} {its}: both must"
-            " hear the same clips; set those of the recipe to the teacher's"
+            f"recipe {recipe.name} has sample_rate {own[0]} and bundle.speech {own[1]}, and its teacher"
+            f" {teacher.name} has {its[0]} and {its[1]}; both must hear the same clips, so set those of the recipe to"
+            " the teacher's"
         )
     vectors = vectors_of(system, teacher, clips, {})
     write_json(folder / "distil.json", {"teacher": teacher.name, "weights": loaded.to_dict(), "clips": len(vectors)})

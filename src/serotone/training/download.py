@@ -104,7 +104,7 @@ def _fill(url: str, part: Path, begun: _Begun | None, *, maximum_bytes: int) -> 
         _remember(part, answer.headers)
         size = _copy(answer, part, url=url, start=start, total=total, maximum_bytes=maximum_bytes)
     if total is not None and size != total:
-        raise ConnectionError(f"{size} of {total} bytes came")
+        raise ConnectionError(f"only {size} of {total} bytes arrived")
 
 
 def _copy(answer: IO[bytes], part: Path, *, url: str, start: int, total: int | None, maximum_bytes: int) -> int:
@@ -155,7 +155,10 @@ def _version_file(part: Path) -> Path:
 
 def _refuse_large(url: str, size: int, maximum_bytes: int) -> None:
     if size > maximum_bytes:
-        raise WeightsError(f"{url}: is larger than {maximum_bytes / 2**30:.3g} GiB, the most that is downloaded")
+        raise WeightsError(
+            f"{url}: is larger than {maximum_bytes / 2**30:.3g} GiB, the most that serotone downloads; fetch it"
+            " yourself and give its path"
+        )
 
 
 def _refuse_insecure(url: str) -> None:

@@ -147,7 +147,8 @@ def check_graph(system: System, path: Path, recipe: Recipe, *, temperature: floa
         worst = max(worst, float(np.abs(graph - probabilities(system, waveforms, temperature=temperature)).max()))
     if not worst <= TOLERANCE:
         raise BundleError(
-            f"{path.name}: the graph and the system differ by {worst:.1e} in probability, over {TOLERANCE}"
+            f"{path.name}: the exported graph and the trained system differ by {worst:.1e} in probability, more than"
+            f" {TOLERANCE}; please report this, with the recipe and the versions of torch and onnx"
         )
     return worst
 
@@ -210,7 +211,10 @@ def reload(bundle: Bundle) -> tuple[System, Recipe]:
     """
     missing = [name for name in ("weights.safetensors", "recipe.yaml") if not (bundle.path / name).is_file()]
     if missing:
-        raise BundleError(f"{bundle.path}: has no {' and no '.join(missing)}; a shipped bundle holds the graph alone")
+        raise BundleError(
+            f"{bundle.path}: has no {' and no '.join(missing)}, so it cannot be trained further; take a bundle that"
+            " serotone train wrote without --graph-only"
+        )
     recipe = load(bundle.path / "recipe.yaml")
     system = build_system(recipe, len(bundle.labels))
     system.load_state_dict(load_file(bundle.path / "weights.safetensors"))

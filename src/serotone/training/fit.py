@@ -138,7 +138,8 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
     if 0 in counts:
         missing = [label for label, count in zip(material.labels, counts, strict=True) if count == 0]
         raise RunError(
-            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; name labels or merge"
+            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; leave it out of labels, or"
+            " merge it into another emotion"
         )
     folder.mkdir(parents=True, exist_ok=True)
     record(folder)

@@ -142,7 +142,7 @@ class FoldLog(pl.Callback):
                 assert self.loggers is not None
                 del self.loggers[kind]
                 warnings.warn(
-                    f"{self.folder}: {kind} failed and is told nothing more of this fold: {error}",
+                    f"{self.folder}: {kind} failed, so it gets nothing more of this fold: {error}",
                     SerotoneWarning,
                     stacklevel=2,
                 )

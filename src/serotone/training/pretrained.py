@@ -45,7 +45,10 @@ def load_pretrained(encoder: Encoder, weights: Weights) -> Loaded:
     path = locate(weights)
     sha256 = digest(path)
     if weights.sha256 not in (None, sha256):
-        raise WeightsError(f"{path}: has the SHA-256 {sha256}; weights.sha256 expects {weights.sha256}")
+        raise WeightsError(
+            f"{path}: its SHA-256 is {sha256}, but weights.sha256 is {weights.sha256}; fetch the file again, or correct"
+            " weights.sha256"
+        )
     _fill(encoder, path)
     return Loaded(weights.source, sha256, weights.licence)
 

@@ -119,7 +119,9 @@ def states_of(system: System, recipe: Recipe, clips: Clips, folder: Path, *, wha
         RunError: The recipe cuts clips into pieces; a shard is damaged; or the encoder makes NaN or infinity of a clip.
     """
     if recipe.segments:
-        raise RunError(f"recipe {recipe.name} cuts clips into segments; states are kept of whole clips alone")
+        raise RunError(
+            f"recipe {recipe.name} cuts clips into segments, but frozen parts take whole clips; set segments to false"
+        )
     contents = {name: content_of(clips.waveforms[name]) for name in clips.utterances}
     shelf = Shelf(folder / fingerprint(system, recipe, what))
     missing = {content: name for name, content in contents.items() if content not in shelf}

@@ -235,7 +235,10 @@ def held_out_groups(table: Table, *, seed: int = 0) -> Names:
         return table.corpora
     speakers = np.unique(table.speakers).tolist()
     if len(speakers) < 2:
-        raise RunError("one corpus of one speaker: nobody to hold out, so no strength and no temperature can be chosen")
+        raise RunError(
+            "all clips are of one speaker, so none can be held out to choose a strength and a temperature; add clips of"
+            " other speakers"
+        )
     parts = deal(speakers, min(SPEAKER_GROUPS, len(speakers)), lambda speaker: ("",), (seed, "held-out"))
     number = {speaker: f"speakers {k}" for k, part in enumerate(parts) for speaker in part}
     return np.array([number[speaker] for speaker in table.speakers])
@@ -345,7 +348,10 @@ def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doub
     """
     good, bad = weights * right, weights * ~right
     if not (good.sum() > 0 and bad.sum() > 0):
-        raise RunError("no answer is wrong, or none is right: no threshold tells them apart; hold out more clips")
+        raise RunError(
+            "all answers on held-out clips are right, or all are wrong, so no threshold can separate them; hold out"
+            " more clips"
+        )
     grid = np.arange(0, 1, 0.01)
     kept = confidence[None] >= grid[:, None]  # (grid, N)
     best = int((kept @ good / good.sum() - kept @ bad / bad.sum()).argmax())

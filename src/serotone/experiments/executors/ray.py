@@ -66,7 +66,9 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
         said = stack.enter_context(set_aside())
         stack.enter_context(cluster(place.address))
         if alone and not room(threads, gpus):
-            raise RunError(f"this machine does not have the {needs} that a unit needs; ask for fewer")
+            raise RunError(
+                f"this machine does not have the {needs} that one fold needs; give fewer with --threads or --gpus"
+            )
         stack.enter_context(_marked(work.out, terms.token))
         store = _Everything(utterances) if shared else _Store(utterances, once)
         flights = _Flights(terms, gpus, work.out, once)

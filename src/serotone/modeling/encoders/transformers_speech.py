@@ -44,7 +44,10 @@ class TransformersSpeech(Encoder):
     def __init__(self, options: TransformersSpeechOptions, *, num_features: int) -> None:
         super().__init__()
         if num_features != 1:
-            raise ValueError(f"{num_features} features with encoder {options.name!r}; it reads the frontend 'waveform'")
+            raise ValueError(
+                f"the encoder {options.name} reads the waveform itself, and this frontend gives {num_features} values a"
+                " frame; set frontend to waveform"
+            )
         model = build(options)
         self.feature_extractor, self.feature_projection = model.feature_extractor, model.feature_projection
         self.encoder = model.encoder
