@@ -220,7 +220,7 @@ def test_folders_speaker_level(tmp_path: Path) -> None:
 
 def test_folders_without_speakers_say_so(tmp_path: Path) -> None:
     put(tmp_path / "sad" / "1.wav")
-    with pytest.warns(SerotoneWarning, match="no speaker is known of 1 utterance"):
+    with pytest.warns(SerotoneWarning, match="the speaker of 1 utterance .* is unknown"):
         (utterance,) = CORPORA["folders"].read(tmp_path)
     assert utterance.speaker == "unknown"
 
@@ -306,7 +306,7 @@ def test_a_manifest_need_not_name_speakers(table: str, tmp_path: Path) -> None:
     put(tmp_path / "one.wav")
     (tmp_path / "m.csv").write_text(table)
     with pytest.warns(
-        SerotoneWarning, match=r"manifest: no speaker is known of 1 utterance \(one\); give them a speaker"
+        SerotoneWarning, match=r"manifest: the speaker of 1 utterance \(one\) is unknown; give them a speaker"
     ):
         (utterance,) = parse_corpora([f"manifest={tmp_path / 'm.csv'}"])
     assert (utterance.id, utterance.speaker) == ("manifest/one", UNKNOWN_SPEAKER)

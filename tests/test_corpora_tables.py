@@ -122,7 +122,7 @@ def test_audformat_of_whole_files_without_speakers(tmp_path: Path) -> None:
     assert warned(root) == [
         "audformat: left out 1 of 3 segments, whose emotion serotone does not know: 1 none",
         f"{root / 'db.yaml'}: left out 1 row ({root / 'wav' / 'three.wav'}) whose file does not exist",
-        "audformat: no speaker is known of 1 utterance (one); "
+        "audformat: the speaker of 1 utterance (one) is unknown; "
         "give them a speaker each to allow speaker-independent tests",
     ]
     (utterance,) = read("audformat", root)
@@ -175,7 +175,7 @@ def test_audformat_with_two_opinions_is_an_error(tmp_path: Path) -> None:
 def test_audformat_without_a_known_emotion_lists_the_known(tmp_path: Path) -> None:
     root = audformat_tree(tmp_path)
     (root / "db.emotion.csv").write_text("file,start,end,emotion\nwav/one.wav,0 days,,no_agreement\n")
-    with pytest.raises(CorpusError, match=r"only 1 other \(no_agreement\); use some of: .*angry"):
+    with pytest.raises(CorpusError, match=r"none of its emotions, 1 word \(no_agreement\); use some of: .*angry"):
         read("audformat", root)
 
 

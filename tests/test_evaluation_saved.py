@@ -103,7 +103,7 @@ def test_what_the_bundle_was_trained_on_and_who_speaks_is_said(tmp_path):
         soundfile.write(tmp_path / f"{name}.wav", samples, SAMPLE_RATE)
     table = tmp_path / "m.csv"
     table.write_text("path,emotion\na.wav,angry\nb.wav,sad\nc.wav,sad\n", encoding="utf-8")
-    with pytest.warns(SerotoneWarning, match="no speaker is known of 3 utterances"):
+    with pytest.warns(SerotoneWarning, match="the speaker of 3 utterances .* is unknown"):
         utterances = parse_corpora([f"manifest={table}"])
     result = evaluate(Recognizer(tmp_path / "toy"), utterances)
     save(tmp_path / "out", result, utterances)

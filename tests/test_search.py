@@ -444,9 +444,9 @@ def test_spaces_read_from_a_file_and_from_options_are_the_same(tmp_path: Path) -
         ("center.weight=1", "two or more different choices"),
         ("center.weight=1,1", "two or more different choices"),
         ("center.weight=", "two or more different choices, got none"),
-        ("center.weight=2:1", "no range"),
-        ("center.weight=0.0:1:log", "no range"),
-        ("center.weight=a:b", "no range"),
+        ("center.weight=2:1", "not a range from a low to a high number"),
+        ("center.weight=0.0:1:log", "not a range from a low to a high number"),
+        ("center.weight=a:b", "not a range from a low to a high number"),
         ("center.weight=[1,2", "not YAML"),
     ],
 )

@@ -273,9 +273,7 @@ def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, ut
     outcome = run_study(added, utterances, out, rows=["center"], folds=[0])
     assert (outcome.chosen, outcome.before, outcome.finished) == (1, 0, 1)
     assert load_study(out / "study.yaml").seeds == (0, 7)
-    with pytest.raises(
-        RunError, match=r"the study in this folder has the overrides .*, and this one has .*; use another --out"
-    ):
+    with pytest.raises(RunError, match=r"has the overrides .*, and this one has .*; use another --out"):
         run_study(load_study(path, ["center.alpha=0.9"]), utterances, out)
 
 

@@ -51,7 +51,7 @@ def read(root: Path) -> list[Utterance]:
     """
     if not root.is_file():
         table = next((t for f in (root, *neighbours(root)) for t in _tables(f)), None)
-        guess = f" There is a table at {table}." if table else ""
+        guess = f" Did you mean {table}?" if table else ""
         raise CorpusError(
             f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}. Give the path of the"
             f" table.{guess}"
