@@ -85,9 +85,7 @@ def test_an_option_is_taken_or_refused_as_the_protocol_says(protocol):
     assert PROTOCOLS[protocol].options <= GIVEN.keys() <= inspect.signature(make_splits).parameters.keys()
     for name, value in GIVEN.items():
         if name not in PROTOCOLS[protocol].options:
-            with pytest.raises(
-                SplitError, match=f"^{protocol}: {name} is .*, which only these protocols take: .*; leave it out"
-            ):
+            with pytest.raises(SplitError, match=f"^{protocol}: {name} is .*, which only these .*; leave it out"):
                 make_splits(whole(), protocol, **{name: value})
         elif name != "folds":  # its number may be the protocol's own affair
             beside = {} if (protocol, name) == ("speakers-out", "speakers_out") else wanted(protocol)
@@ -498,7 +496,7 @@ AB = [*speakers(3, "a"), *speakers(2, "b")]
         (
             AB,
             {"test_corpora": ["b"], "training_only": ["b/s00h0"]},
-            "are for training only, and their corpus is one to test on",
+            "are for training only, and their corpus",
         ),
         (
             [replace(u, speaker=u.speaker[2:]) for u in AB],

@@ -1,5 +1,6 @@
 """``serotone score`` of object stores and web servers, on servers of this machine."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,13 @@ def test_a_web_server_and_what_is_no_store(files, toy, tmp_path):
     (tmp_path / "a.wav").write_bytes(files["calls/a.wav"])
     (row,) = dataset.dataset(path).to_table().to_pylist()
     assert row["confidence"] == pytest.approx(Recognizer(toy).predict(tmp_path / "a.wav").confidence, abs=1e-7)
+
+
+def test_a_web_server_that_does_not_answer_is_not_called_one_without_the_file(toy, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/a.wav"
+    done = score(url, "--bundle", toy, "--out", tmp_path / "out")  # nobody listens there any more
+    assert done.exit_code == 1, done.output
+    assert errors(tmp_path / "out") == {url: "AudioError"}
+    assert f"{url}: cannot be opened: " in done.stderr
+    assert "no such file" not in done.stderr

@@ -97,8 +97,11 @@ def test_a_fold_that_fails_keeps_no_other_from_running(voices: Path, tmp_path: P
 def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> None:
     utterances = parse_corpora([f"synthetic={voices}"])
     crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0])
-    with pytest.raises(RunError, match="another recipe"):
+    with pytest.raises(RunError, match=r"another recipe \(seed was 0 and is now 1\); use another --out"):
         crossval(load("crnn-mel", (*QUICK, "seed=1")), utterances, tmp_path, only=[0])
+    several = (*QUICK, "seed=1", "center.weight=2", "loss.gamma=1", "labels=[angry, sad]")
+    with pytest.raises(RunError, match=r"labels was null and is now \[angry, sad\]; seed was .*; .*; and 1 more"):
+        crossval(load("crnn-mel", several), utterances, tmp_path, only=[0])
     with pytest.raises(RunError, match="another corpus"):
         crossval(load("crnn-mel", QUICK), utterances[:-1], tmp_path, only=[0])
     summary = json.loads((tmp_path / "summary.json").read_text())
