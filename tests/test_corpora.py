@@ -199,7 +199,7 @@ def test_nemo_strips_the_speakers_in_its_table(tmp_path: Path) -> None:
 def test_nemo_without_its_table_lacks_only_the_gender(tmp_path: Path) -> None:
     root = nemo_tree(tmp_path)
     (root / "data.tsv").unlink()
-    with pytest.warns(SerotoneWarning, match=re.escape("no gender of 2 speakers (EB0, WR0)")):
+    with pytest.warns(SerotoneWarning, match=re.escape("data.tsv is missing or lacks 2 speakers (EB0, WR0)")):
         found = CORPORA["nemo"].read(root / "samples")
     assert [u.gender for u in found] == [None] * 3
 

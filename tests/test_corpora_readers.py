@@ -191,10 +191,10 @@ def test_crema_d_levels_and_genders(tmp_path: Path) -> None:
 
 def test_crema_d_names_actors_without_gender(tmp_path: Path) -> None:
     root = crema_d_tree(tmp_path)
-    with pytest.warns(SerotoneWarning, match=re.escape("gender of 1 actor (1076)")):
+    with pytest.warns(SerotoneWarning, match=re.escape("lacks 1 actor (1076)")):
         CORPORA["crema-d"].read(root)
     (root / "VideoDemographics.csv").unlink()
-    with pytest.warns(SerotoneWarning, match=re.escape("gender of 3 actors (1001, 1002, 1076)")):
+    with pytest.warns(SerotoneWarning, match=re.escape("lacks 3 actors (1001, 1002, 1076)")):
         CORPORA["crema-d"].read(root / "AudioWAV")
 
 
