@@ -77,7 +77,7 @@ def _place(problem: Mapping[str, Any], tree: object) -> list[str | int]:
         here = isinstance(tree, Mapping) and step in tree
         if here or (isinstance(tree, Sequence) and isinstance(step, int) and step < len(tree)):
             place.append(step)
-            tree = tree[step]  # type: ignore[index, call-overload]
+            tree = tree[step]  # type: ignore[index]
     return [*place, problem["loc"][-1]] if problem["type"] == "missing" else place
 
 
