@@ -153,7 +153,7 @@ class _Task:
             part = key.partition(".")[0]
             if part in space or f"{part}.name" in space:
                 continue
-            first = values.choices[0] if isinstance(values, CategoricalDistribution) else values.low  # type: ignore[attr-defined]
+            first = values.choices[0] if isinstance(values, CategoricalDistribution) else values.low
             changes = (*self.changes, f"{key}={first}")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SerotoneWarning)

@@ -13,7 +13,7 @@ from serotone.documents import yaml_word
 from serotone.emotions import EMOTIONS
 from serotone.names import guess
 from serotone.options import CHOICES, Options
-from serotone.options.encoders import DyCNNOptions, EncoderOptions
+from serotone.options.encoders import ENCODERS, DyCNNOptions, EncoderOptions
 from serotone.options.frontends import FrontendOptions
 from serotone.options.heads import CosineHeadOptions, StandardisedLinearHeadOptions
 from serotone.options.poolings import EndsOptions
@@ -249,7 +249,7 @@ class Recipe(Frozen):
             raise ValueError(
                 f"clip_seconds is null, but the encoder {self.encoder.name} cannot mask padding, so padding would"
                 " change its answers; set clip_seconds, or choose another encoder, such as"
-                f" {', '.join(name for name, encoder in CHOICES['encoder'].items() if encoder.masks)}"
+                f" {', '.join(name for name, encoder in ENCODERS.items() if encoder.masks)}"
             )
         if self.clip_seconds is None and self.standardise_over == "speech-frames":
             raise ValueError(
