@@ -67,6 +67,8 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
             BEFORE: steps(352, 32, 1e-3, "constant"),
             "one cycle to 1e-3, 352 steps": steps(352, 32, 1e-3),
             "one cycle to 2e-3, 352 steps": steps(352, 32, 2e-3),
+            "one cycle to 1e-3, 1,056 steps, bfloat16": steps(1056, 32, 1e-3, precision="bfloat16"),
+            "constant rate of 1e-3, 1,056 steps, bfloat16": steps(1056, 32, 1e-3, "constant", precision="bfloat16"),
         },
     ),
     "resnet": (
