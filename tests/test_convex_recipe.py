@@ -176,8 +176,8 @@ def test_copies_are_encoded_once_and_train_alone(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"head": "linear"}, "a convex one fits a standardised-linear head"),
-        ({"monitor": "ua"}, "needs monitor none"),
+        ({"head": "linear"}, "fits the head standardised-linear only"),
+        ({"monitor": "ua"}, "set monitor to none and segments to false"),
         ({"schedules": {"solved": {"solver": "convex", "strength": 0}}}, "strength"),
         ({"schedules": {"solved": {"solver": "convex", "strength": 1, "distorted_copies": -1}}}, "distorted_copies"),
         ({"schedules": {"solved": {"solver": "simplex", "strength": 1}}}, "solver"),

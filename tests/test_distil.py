@@ -232,8 +232,8 @@ def test_teacher_and_pupil_hear_the_same(recipe: Recipe, material: Material, tmp
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["standardise=per-bin"], "set both null"),
-        (["frontend.logarithm=db"], "set frontend.logarithm relative, or distil.augmentation 0"),
+        (["standardise=per-bin"], "set both to null"),
+        (["frontend.logarithm=db"], "set frontend.logarithm to relative, or distil.augmentation to 0"),
         (["schedules.plain={epochs: 1, learning_rate: 0.1}", "schedule=plain"], "choose a convex schedule"),
     ],
 )
@@ -245,5 +245,5 @@ def test_what_does_not_fit_is_refused(changes: list[str], words: str) -> None:
 def test_a_teacher_that_knows_nothing_is_refused(recipe: Recipe) -> None:
     choice = changed(recipe, teacher="crnn-mel").distil
     assert choice is not None
-    with pytest.raises(RecipeError, match="no pretrained weights to teach"):
+    with pytest.raises(RecipeError, match="without pretrained weights, which has nothing to teach"):
         module.teacher_of(choice)

@@ -401,7 +401,7 @@ def test_same_input_gives_the_same_bits() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="at least 8 bins per frame, got 7"):
         made_encoder(DyCNN, 7)
-    with pytest.raises(ValueError, match="recurrence 'gru' is unknown"):
+    with pytest.raises(ValueError, match="recurrence is 'gru'; expected one of"):
         made_encoder(DyCNN, 40, recurrence="gru")
     with pytest.raises(ValueError, match="kernels 0"):
         DynamicConv2d(3, 5, kernels=0)

@@ -291,7 +291,7 @@ def test_a_unit_that_fits_nowhere_on_this_machine_is_an_error(
     monkeypatch.setattr(on_ray, "cluster", lambda address: contextlib.nullcontext())
     needs_and_room = {(2, 0): 5, (1, 0): 11, (2, 1): 2, (2, 0.5): 4, (1, 0.3): 6, (1, 0.1): 8, (2, 2): 1, (9, 0): 0}
     assert {needs: cluster.room(*needs) for needs in needs_and_room} == needs_and_room
-    with pytest.raises(RunError, match="does not have the 2 processors and 3 GPUs that a unit needs"):
+    with pytest.raises(RunError, match="does not have the 2 processors and 3 GPUs that one fold needs"):
         Diary().follow(study(utterances, tmp_path), utterances, Place("ray", threads=2, gpus=3))
 
 

@@ -50,7 +50,7 @@ def test_a_vector_of_nothing_has_finite_logits_and_gradients(length: float) -> N
 
 def test_cosine_head_has_no_bias_and_refuses_a_scale_of_0() -> None:
     assert {name: tuple(p.shape) for name, p in made_head(CosineHead, 5, 4).named_parameters()} == {"weight": (4, 5)}
-    with pytest.raises(ValueError, match="scale 0; expected more than 0"):
+    with pytest.raises(ValueError, match="scale is 0; expected more than 0"):
         made_head(CosineHead, 5, 4, scale=0)
 
 

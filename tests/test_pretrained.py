@@ -88,7 +88,7 @@ def test_weights_that_do_not_fit_are_refused_in_words(folder: Path, encoder: dic
 
 
 def test_another_file_than_the_recipe_names_is_refused(folder: Path) -> None:
-    with pytest.raises(WeightsError, match=r"has the SHA-256 [0-9a-f]{64}; weights\.sha256 expects 0000"):
+    with pytest.raises(WeightsError, match=r"its SHA-256 is [0-9a-f]{64}, but weights\.sha256 is 0000"):
         load_pretrained(made(), weights(folder, sha256="0" * 64))
 
 
@@ -141,9 +141,9 @@ def test_a_recipe_says_which_weights_and_refuses_what_cannot_have_any(folder: Pa
     choice = f"weights={{source: {folder}, licence: MIT}}"
     recipe = load("vlcrnn-variable-length", [*WHISPER, choice])
     assert recipe.weights == weights(folder)
-    with pytest.raises(RecipeError, match="weights with encoder 'vlcrnn', which has no pretrained ones"):
+    with pytest.raises(RecipeError, match="no pretrained weights for the encoder vlcrnn"):
         load("vlcrnn-variable-length", [choice])
-    with pytest.raises(RecipeError, match="pretrained weights read frames as the frontend makes them"):
+    with pytest.raises(RecipeError, match="pretrained weights expect frames as the frontend makes them"):
         load("vlcrnn-variable-length", [*WHISPER, choice, "standardise=per-bin"])
     with pytest.raises(ValidationError, match="sha256"):
         weights(folder, sha256="abc")
@@ -176,5 +176,5 @@ def test_a_run_keeps_what_it_started_from_and_its_bundle_needs_the_file_no_more(
 
 def test_a_clip_longer_than_the_encoder_takes_is_refused_when_the_system_is_built() -> None:
     recipe = load("vlcrnn-variable-length", [*WHISPER, "bundle.max_seconds=31"])
-    with pytest.raises(RecipeError, match=r"bundle.max_seconds 31.0, and encoder 'whisper' takes at most 30 s"):
+    with pytest.raises(RecipeError, match=r"bundle.max_seconds is 31.0, but the encoder whisper takes at most 30 s"):
         build_system(recipe, 4)

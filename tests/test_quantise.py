@@ -229,7 +229,7 @@ def test_a_bundle_that_multiplies_integers(system: System, tmp_path: Path) -> No
     bundle = export(system, load("vlcrnn-variable-length", [*SMALL_WHISPER, *both]), tmp_path / "eight", **about)  # type: ignore[arg-type]
     kinds = [node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node]
     assert "MatMulInteger" in kinds
-    with pytest.raises(RecipeError, match="set precision to int8 too"):
+    with pytest.raises(RecipeError, match="set precision to int8, or products to float32"):
         load("vlcrnn-variable-length", [*SMALL_WHISPER, both[1]])
 
 

@@ -45,11 +45,11 @@ def test_warming_up_by_hand() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("weight_decay=0.1", r"schedules\.budget: weight_decay 0\.1 with optimiser 'adam'; only adamw decays weights"),
-        ("warm_up_steps=353", "warm_up_steps 353 of 352 steps"),
+        ("weight_decay=0.1", r"schedules\.budget: weight_decay is 0\.1, but only the optimiser adamw decays weights"),
+        ("warm_up_steps=353", "warm_up_steps is 353, and the schedule has 352 steps"),
         ("learning_rates.head=0", "the head must learn"),
         ("learning_rates.ear=1", "learning_rates.ear"),
-        ("learning_rates.encoder=-1", "learning_rates.encoder: Input should be greater than or equal to 0"),
+        ("learning_rates.encoder=-1", "learning_rates.encoder is -1; expected at least 0"),
         ("average=1", "schedules.budget.average"),
     ],
 )

@@ -68,7 +68,7 @@ def test_what_computed_a_fold_is_told_by_the_fold(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(yaml.safe_dump({"title": "a", "seeds": "x", "rows": []}).encode(), ".*seeds"), (b"\xff", "not YAML")],
+    [(yaml.safe_dump({"title": "a", "seeds": "x", "rows": []}).encode(), ".*seeds"), (b"\xff", "not a text file")],
 )
 def test_a_foreign_study_is_named(tmp_path, content, message):
     (tmp_path / "study.yaml").write_bytes(content)

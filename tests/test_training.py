@@ -174,5 +174,5 @@ def test_derived_seeds_differ_and_stay() -> None:
 def test_training_only_corpora_are_never_tested(voices: Path) -> None:
     recipe = load("crnn-mel", (*QUICK, "training_only=[synthetic]"))
     utterances = parse_corpora([f"synthetic={voices}"])
-    with pytest.raises(RunError, match="classifies"):
+    with pytest.raises(RunError, match="needs utterances of at least two emotions"):
         plan(recipe, utterances)

@@ -170,7 +170,7 @@ def test_as_it_is_a_waveform_is_only_cleared_beyond_its_end() -> None:
 
 
 def test_other_frames_than_the_waveform_are_refused() -> None:
-    with pytest.raises(ValueError, match="80 features with encoder 'transformers-speech'; it reads the frontend"):
+    with pytest.raises(ValueError, match="reads the waveform itself, and this frontend gives 80 values"):
         TransformersSpeech(TransformersSpeechOptions(), num_features=80)
 
 

@@ -157,11 +157,11 @@ def test_a_clip_of_more_than_thirty_seconds_is_refused_with_what_to_do() -> None
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"width": 18, "heads": 4}, "width 18 with heads 4"),
-        ({"layers": ()}, r"layers \[\]"),
-        ({"layers": (2, 1)}, r"layers \[2, 1\].*rising"),
-        ({"layers": (1, 1)}, r"layers \[1, 1\].*rising"),
-        ({"layers": (-1, 2)}, r"layers \[-1, 2\].*from 0 on"),
+        ({"width": 18, "heads": 4}, "width is 18 and heads is 4"),
+        ({"layers": ()}, r"layers is \[\]"),
+        ({"layers": (2, 1)}, r"layers is \[2, 1\].*rising"),
+        ({"layers": (1, 1)}, r"layers is \[1, 1\].*rising"),
+        ({"layers": (-1, 2)}, r"layers is \[-1, 2\].*at least 0"),
     ],
 )
 def test_options_that_make_no_encoder_are_refused(choices: dict[str, object], message: str) -> None:
