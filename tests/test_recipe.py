@@ -59,7 +59,8 @@ def test_overrides_reach_inside() -> None:
         ("encoder.hiden=3", r"unknown key 'encoder.hiden' \(did you mean hidden\?\)"),
         (
             "batch_size=3",
-            r"unknown key 'batch_size' \(did you mean schedules.paper.batch_size or schedules.budget.batch_size\?\)",
+            r"unknown key 'batch_size' \(did you mean schedules.paper.batch_size, schedules.budget.batch_size or"
+            r" schedules.long.batch_size\?\)",
         ),
         ("schedule=fast", "schedule 'fast' is not in this recipe; choose one of paper, budget"),
         ("seed", "--set 'seed': expected key=value"),

@@ -108,7 +108,8 @@ def _unknown(key: str, known: Sequence[str]) -> str:
     path, _, leaf = key.rpartition(".")
     beside = [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == path]
     alike = [name for name in known if name.rpartition(".")[2] == leaf][:3]
-    hint = guess(leaf, beside) or (f" (did you mean {' or '.join(alike)}?)" if alike else "")
+    meant = " or ".join(part for part in (", ".join(alike[:-1]), *alike[-1:]) if part)
+    hint = guess(leaf, beside) or (f" (did you mean {meant}?)" if alike else "")
     if not hint and beside:
         hint = f"; expected one of {', '.join(beside)}"
     return f"unknown key {key!r}{hint}"
