@@ -18,7 +18,7 @@ INSTALLED_FROM := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts tests format bench clean
+.PHONY: help demo test lint types contracts tests format bench audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ format: $(FULL)/.installed ## let ruff mend and format the sources
 
 bench: $(CORE)/.installed $(FULL)/.installed ## run the benchmarks, figures to results/benchmarks/
 	$(FULL)/bin/python benchmarks/run_all.py
+
+audit: $(FULL)/.installed ## look the locked packages up among known vulnerabilities, by pip-audit; needs the internet
+	@$(FULL)/bin/python $(PIP) --quiet pip-audit
+	@for lock in requirements/*.txt; do echo "$$lock:" && \
+		$(FULL)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || exit 1; done
 
 clean: ## remove the environments, builds and caches; runs/ stays
 	rm -rf $(CORE) $(FULL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
