@@ -81,8 +81,8 @@ def papers(summaries: list[dict[str, Any]]) -> list[str]:
         published = next(r.published for r in study.rows if r.recipe == paper.recipe and not r.set_)
         assert published is not None
         figures = [f"{value:g}" if value else "-" for value in (published.wa, published.ua)]
-        own = [s for s in summaries if s["recipe"] == paper.recipe and len(s["labels"]) == 7]
-        own = [s for s in own if s["folds_finished"] == s["folds_planned"]]
+        whole = (s for s in summaries if s["folds_finished"] == s["folds_planned"] and len(s["labels"]) == 7)
+        own = [s for s in whole if s["recipe"] == paper.recipe]
         apart, shared = (
             score([s for s in own if bool(s["shared_speakers"]) == together]) for together in (False, True)
         )

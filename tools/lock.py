@@ -1,4 +1,4 @@
-"""Lock what a deployment installs: every package of the core and of two extras, with the hashes of its files.
+"""Lock what a deployment installs: every package of the core, of serving and of scoring, with the hashes of its files.
 
     python tools/lock.py            renew requirements/*.txt, after constraints.txt or pyproject.toml changed
     python tools/lock.py --check    exit status 1 where one is not up to date

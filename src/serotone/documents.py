@@ -1,5 +1,6 @@
 """Documents in YAML that ship with serotone or lie in a file: recipes and studies, found by name or by path."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -90,3 +91,19 @@ def _reason(error: yaml.YAMLError) -> str:
 def yaml_word(value: object) -> str:
     """A value in one line, as ``--set`` reads it."""
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
+
+
+def dotted(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """The dotted keys of a document with what they hold, each before those inside it.
+
+    >>> list(dotted({"a": {"b": 1}, "c": [{"d": 2}]}))
+    [('a', {'b': 1}), ('a.b', 1), ('c', [{'d': 2}]), ('c.0.d', 2)]
+    """
+    inside = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    )
+    for key, member in inside:
+        place = f"{path}.{key}" if path else str(key)
+        if isinstance(key, str):
+            yield place, member
+        yield from dotted(member, place)

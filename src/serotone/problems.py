@@ -1,11 +1,11 @@
 """What is wrong with a recipe or a study that its schema refuses, in words for the person who wrote it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from serotone.documents import yaml_word
+from serotone.documents import dotted, yaml_word
 from serotone.names import guess
 
 _KINDS = {
@@ -42,11 +42,12 @@ def in_words(error: ValidationError, schema: type[BaseModel], tree: Mapping[str,
     """
     sentences: list[str] = []
     expected: dict[str, list[str]] = {}
+    known = _known(error, schema, tree) if _unknown_places(error, tree) else []
     for problem in error.errors():
         kind, place = problem["type"], _place(problem, tree)
         key = ".".join(map(str, place))
         if kind in _UNKNOWN:
-            sentences.append(_unknown(key, _known(error, schema, tree)))
+            sentences.append(_unknown(key, known))
         elif kind == "missing":
             sentences.append(f"{key} is missing; add it")
         elif kind in {"value_error", "unknown_solver"}:
@@ -124,7 +125,7 @@ def _known(error: ValidationError, schema: type[BaseModel], tree: Mapping[str, A
         whole = schema.model_validate(wanted)
     except ValidationError:
         return []
-    return list(_keys(whole.model_dump(mode="json", by_alias=True)))
+    return [key for key, _ in dotted(whole.model_dump(mode="json", by_alias=True))]
 
 
 def _without(tree: Any, place: Sequence[str | int]) -> Any:
@@ -135,15 +136,3 @@ def _without(tree: Any, place: Sequence[str | int]) -> Any:
     if further:
         return {**tree, step: _without(tree[step], further)}
     return {key: value for key, value in tree.items() if key != step}
-
-
-def _keys(value: object, path: str = "") -> Iterator[str]:
-    """The dotted keys of a document, each before those inside it."""
-    inside = (
-        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
-    )
-    for key, member in inside:
-        place = f"{path}.{key}" if path else str(key)
-        if isinstance(key, str):
-            yield place
-        yield from _keys(member, place)

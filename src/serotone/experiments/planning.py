@@ -2,13 +2,12 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from serotone.corpora import Utterance
-from serotone.documents import yaml_word
+from serotone.documents import dotted, yaml_word
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
 from serotone.recipes import Recipe, load
@@ -98,19 +97,13 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> con
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
     """The keys in which two recipes differ, each with both values: ``center.weight was 0.3 and is now 0.5``."""
-    old, new = (dict(_leaves(recipe.model_dump(mode="json", by_alias=True))) for recipe in (before, now))
+    trees = (recipe.model_dump(mode="json", by_alias=True) for recipe in (before, now))
+    old, new = (
+        {key: value for key, value in dotted(tree) if not value or not isinstance(value, dict)} for tree in trees
+    )
     return [
         f"{key} was {yaml_word(old[key]) if key in old else 'absent'}"
         f" and is now {yaml_word(new[key]) if key in new else 'absent'}"
         for key in dict.fromkeys((*old, *new))
         if (key in old, old.get(key)) != (key in new, new.get(key))
     ]
-
-
-def _leaves(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, object]]:
-    """Every dotted key that holds no further keys, and its value."""
-    for key, member in value.items():
-        if isinstance(member, Mapping) and member:
-            yield from _leaves(member, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", member
