@@ -3,7 +3,8 @@
 `python benchmarks/schedules.py` prints the curves that are kept in results/schedules.
 `python benchmarks/schedules.py --family dycnn --corpus emodb=ROOT` trains that family's candidates first, those that
 are not kept yet, on one thread. A candidate trains on the training part of fold 0 of the family's published protocol,
-a quarter of which validates where the publication has no validation part. In the second half of a training the same
+a quarter of which validates where the publication has no validation part; with `--draws 3`, on that of three draws of
+the protocol, and its curve is their mean. In the second half of a training the same
 weights are scored three times at every validation: with batch norm's running statistics, with those statistics taken
 anew over the training part, and as a moving average of the weights with statistics of its own.
 """
@@ -53,11 +54,14 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
         (QUARTER, "schedules.budget.optimiser=adam"),
         {
             BEFORE: [*steps(250, 64, 1e-3, "constant", clip_norm=1.0), SILENCE],
-            "one cycle to 2e-3, 400 steps of 32, standardised over speech": [
-                *steps(400, 32, 2e-3, clip_norm=None),
+            "one cycle to 2e-3, 400 steps of 32": [*steps(400, 32, 2e-3, clip_norm=None), SPEECH],
+            "one cycle to 2e-3, 800 steps of 16": [*steps(800, 16, 2e-3, clip_norm=None), SPEECH],
+            "one cycle to 2e-3, 400 steps of 32, weight decay .05": [
+                *steps(400, 32, 2e-3, clip_norm=None, optimiser="adamw", weight_decay=0.05),
                 SPEECH,
             ],
-            "the same, over silence too": [*steps(400, 32, 2e-3, clip_norm=None), SILENCE],
+            "one cycle to 2e-3, 800 steps of 32": [*steps(800, 32, 2e-3, clip_norm=None), SPEECH],
+            "one cycle to 2e-3, 400 steps of 32, over silence too": [*steps(400, 32, 2e-3, clip_norm=None), SILENCE],
         },
     ),
     "crnn": (
@@ -152,7 +156,13 @@ def curve(recipe: Recipe, split: Split, material: Material) -> list[dict[str, fl
     return watch.points
 
 
-def train(family: str, utterances: list[Utterance], more: Sequence[str] = ()) -> None:
+def mean(curves: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
+    """The mean of curves that were validated after the same steps."""
+    together = zip(*curves, strict=True)
+    return [{key: round(sum(p[key] for p in points) / len(points), 4) for key in points[0]} for points in together]
+
+
+def train(family: str, utterances: list[Utterance], more: Sequence[str], draws: int) -> None:
     """Train the candidates of a family that are not kept yet; ``more`` are overrides for all of them."""
     name, settings, candidates = FAMILIES[family]
     path = FOLDER / f"{family}.json"
@@ -161,17 +171,18 @@ def train(family: str, utterances: list[Utterance], more: Sequence[str] = ()) ->
         if candidate in [entry["candidate"] for entry in kept]:
             continue
         recipe = load(name, ["schedule=budget", *settings, *overrides, *more], corpora={u.corpus for u in utterances})
-        split = plan(recipe, utterances)[0]
+        splits = [plan(recipe, utterances, repetition=draw)[0] for draw in range(draws)]
         material, _ = gather(recipe, utterances)
         start = time.process_time()
-        points = curve(recipe, split, material)
+        points = mean([curve(recipe, split, material) for split in splits])
         kept.append(
             {
                 "candidate": candidate,
                 "recipe": name,
                 "protocol": recipe.protocol.name,
                 "set": [*settings, *overrides, *more],
-                "clips": {"train": len(split.train), "validation": len(split.validation)},
+                "draws": draws,
+                "clips": {"train": len(splits[0].train), "validation": len(splits[0].validation)},
                 "processor_seconds": round(time.process_time() - start),
                 "curve": points,
             }
@@ -184,9 +195,10 @@ def table(kept: list[dict[str, Any]]) -> list[str]:
     lines = []
     for entry in kept:
         points = entry["curve"]
+        in_draws = f" in each of {entry['draws']} draws" if entry.get("draws", 1) > 1 else ""
         lines += [
             f"{entry['candidate']} ({entry['recipe']}, {entry['protocol']}, {entry['clips']['validation']} clips"
-            f" validate, {entry['processor_seconds']} s):",
+            f" validate{in_draws}, {entry['processor_seconds']} s):",
             "",
             "| validation | measure | " + " | ".join(f"{point['step']:.0f}" for point in points) + " | last half |",
             "|---" * (len(points) + 3) + "|",
@@ -210,13 +222,14 @@ def main() -> None:
     root = os.environ.get("SEROTONE_DATA")
     parser.add_argument("--family", choices=FAMILIES, action="append", default=[], help="train its candidates first")
     parser.add_argument("--corpus", action="append", metavar="NAME=ROOT", help="where EmoDB lies")
+    parser.add_argument("--draws", type=int, default=1, metavar="N", help="of the protocol, for each candidate")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe key in all")
     arguments = parser.parse_args()
     if arguments.family:
         corpora = arguments.corpus or ([f"emodb={root}/emodb"] if root else parser.error("--family needs --corpus"))
         torch.set_num_threads(1)
         for family in arguments.family:
-            train(family, parse_corpora(corpora), arguments.set)
+            train(family, parse_corpora(corpora), arguments.set, arguments.draws)
     for family in FAMILIES:
         path = FOLDER / f"{family}.json"
         if path.is_file():

@@ -12,14 +12,22 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("crnn-mel", ["frontend.logarithm=ln"], r"crnn-mel: frontend: top_db 80\.0 .* belong to decibels"),
+        ("crnn-mel", ["frontend.logarithm=ln"], r"crnn-mel: frontend: top_db is 80\.0 .* takes neither"),
         (
             "crnn-mel",
             ["frontend.n_fft=512"],
-            "window of 640 samples, n_fft 512; expected .*; change the frontend or the encoder",
+            "the window 640 and n_fft 512; expected .*; change the frontend or the encoder",
         ),
-        ("crnn-mel", ["frontend.num_mels=40"], "CRNN needs at least 49 bins per frame, got 40"),
-        ("cnn-blstm-attention", ["frontend.num_mels=30"], "needs at least 32 bins per frame, got 30"),
+        (
+            "crnn-mel",
+            ["frontend.num_mels=40"],
+            "the frontend gives 40 values a frame, but the encoder crnn takes at least 49",
+        ),
+        (
+            "cnn-blstm-attention",
+            ["frontend.num_mels=30"],
+            "gives 30 values a frame, but the encoder cnn-blstm of .* takes at least 32",
+        ),
         ("resnet-mfcc-softmax", ["frontend.num_coefficients=200"], "200"),
         (
             "cnn-blstm-attention",

@@ -138,7 +138,7 @@ def test_focal_gradient_is_that_of_differences(gamma: float) -> None:
 
 
 def test_focal_refuses_a_negative_gamma() -> None:
-    with pytest.raises(ValueError, match="got -1"):
+    with pytest.raises(ValueError, match="gamma is -1"):
         focal(torch.zeros(1, 2), torch.tensor([0]), gamma=-1.0)
 
 

@@ -33,7 +33,7 @@ def test_ends_of_one_direction_takes_the_last_valid_step() -> None:
 
 @pytest.mark.parametrize(("width", "directions"), [(4, 3), (5, 2), (4, 0)])
 def test_ends_refuses(width: int, directions: int) -> None:
-    with pytest.raises(ValueError, match=f"got {directions}"):
+    with pytest.raises(ValueError, match=f"the encoder has {directions} directions"):
         made_pooling(Ends, width, directions=directions)
 
 
@@ -157,7 +157,7 @@ def test_loud_steps_weigh_more_by_hand() -> None:
 
 
 def test_loudness_alone_is_no_state_to_pool() -> None:
-    with pytest.raises(ValueError, match=r"over 1 states; expected loudness next to at least one"):
+    with pytest.raises(ValueError, match="a state has 1 values; the pooling loud-mean-sd takes at least 2"):
         made("loud-mean-sd", 1)
 
 

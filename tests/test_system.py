@@ -306,7 +306,7 @@ def test_temperature_is_a_constant_of_the_exported_form(tmp_path: Path) -> None:
     whole = WholeClips(system, temperature=2.0)
     logits, answer, _ = whole(torch.stack(voices([16000, 16000])))
     torch.testing.assert_close(answer, torch.softmax(logits / 2.0, dim=1))
-    with pytest.raises(ValueError, match="temperature 0; expected a number above 0"):
+    with pytest.raises(ValueError, match="temperature is 0; expected a number above 0"):
         WholeClips(system, temperature=0)
 
 

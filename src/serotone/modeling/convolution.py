@@ -85,8 +85,8 @@ class DynamicConv2d(nn.Module):
         super().__init__()
         if kernels < 1 or reduction < 1 or kernel_size % 2 == 0:
             raise ValueError(
-                f"kernels {kernels}, reduction {reduction}, kernel_size {kernel_size};"
-                " expected at least 1 kernel, a reduction of at least 1 and an odd kernel_size"
+                f"kernels is {kernels}, reduction is {reduction} and kernel_size is {kernel_size}; expected kernels and"
+                " reduction of at least 1 and an odd kernel_size"
             )
         between = max(num_inputs // reduction, 4)
         self.attention = nn.Sequential(nn.Linear(num_inputs, between), nn.ReLU(), nn.Linear(between, kernels))

@@ -26,7 +26,9 @@ def frames(samples: Length, *, hop: int, window: int | None = None, centred: boo
     if centred:
         return _divide(samples, hop) + 1
     if window is None:
-        raise ValueError("frames that are not centred are counted by their window; got window=None, expected samples")
+        raise ValueError(
+            "window is None, but frames that are not centred are counted by it; give the window in samples"
+        )
     return _divide(_at_least_zero(samples - window + hop), hop)
 
 
@@ -37,11 +39,13 @@ def samples_for(count: int, *, hop: int, window: int | None = None, centred: boo
     7680
     """
     if count < 1:
-        raise ValueError(f"samples are counted for at least 1 frame; got {count}")
+        raise ValueError(f"samples were asked for {count} frames; expected at least 1 frame")
     if centred:
         return max((count - 1) * hop, 1)
     if window is None:
-        raise ValueError("frames that are not centred are counted by their window; got window=None, expected samples")
+        raise ValueError(
+            "window is None, but frames that are not centred are counted by it; give the window in samples"
+        )
     return window + (count - 1) * hop
 
 
@@ -59,7 +63,7 @@ def conv_length(
     if mode == "floor":
         return _divide(_at_least_zero(spare + stride), stride)
     if mode != "ceil":
-        raise ValueError(f"mode {mode!r} is unknown; expected 'floor' or 'ceil'")
+        raise ValueError(f"mode is {mode!r}; expected 'floor' or 'ceil'")
     windows = _divide(_at_least_zero(spare + 2 * stride - 1), stride)
     starts = _divide(
         _at_least_zero(length + padding + stride - 1), stride
@@ -76,7 +80,7 @@ def zero_beyond(values: Tensor, lengths: Tensor, *, dim: int) -> Tensor:
     """Values (B, ...) with everything along ``dim`` beyond each length (B,) replaced by 0, NaN and infinity too."""
     dim = dim % values.ndim
     if dim == 0:
-        raise ValueError("dim 0 is the batch; expected the axis that the lengths belong to")
+        raise ValueError("dim is 0, which is the batch; give the axis that the lengths count")
     before, after = [None] * (dim - 1), [None] * (values.ndim - dim - 1)
     valid = mask(lengths, values.shape[dim])[(slice(None), *before, slice(None), *after)]
     return torch.where(valid, values, 0)

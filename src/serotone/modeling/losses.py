@@ -17,7 +17,9 @@ def inverse_frequency(counts: Sequence[int]) -> Tensor:
     """
     numbers = torch.as_tensor(counts, dtype=torch.float32)
     if numbers.ndim != 1 or len(numbers) == 0 or bool((numbers < 0).any()):
-        raise ValueError(f"expected one count of at least 0 per class, got {list(counts)}")
+        raise ValueError(
+            f"the counts of the classes are {list(counts)}; expected one count of at least 0 for each class"
+        )
     return numbers.max() / (numbers + 0.5)
 
 
@@ -28,7 +30,9 @@ def normalised_inverse(counts: Sequence[int]) -> Tensor:
     """
     numbers = torch.as_tensor(counts, dtype=torch.float32)
     if numbers.ndim != 1 or len(numbers) == 0 or bool((numbers < 1).any()):
-        raise ValueError(f"expected one count of at least 1 per class, got {list(counts)}")
+        raise ValueError(
+            f"the counts of the classes are {list(counts)}; expected one count of at least 1 for each class"
+        )
     inverse = 1.0 / numbers
     return inverse / inverse.sum() * (len(numbers) / 2)
 
@@ -79,7 +83,7 @@ def focal(logits: Tensor, targets: Tensor, *, gamma: float, alpha: Tensor | floa
         alpha: One weight per class (C,), one for all, or None for 1.
     """
     if not gamma >= 0:
-        raise ValueError(f"expected gamma of at least 0, got {gamma}")
+        raise ValueError(f"gamma is {gamma}; expected a number of at least 0")
     log_p = functional.log_softmax(logits, dim=1).gather(1, targets.unsqueeze(1)).squeeze(1)
     # 1 - p without cancellation. Above 0, for a power below 1 has no finite slope at 0; its factor log p is 0 there.
     doubt = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)

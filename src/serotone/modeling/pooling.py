@@ -50,7 +50,10 @@ class Ends(Pooling):
     def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
         super().__init__(options, num_inputs=num_inputs, directions=directions)
         if directions not in (1, 2) or num_inputs % directions:
-            raise ValueError(f"expected 1 direction, or 2 and an even width; got {directions} and width {num_inputs}")
+            raise ValueError(
+                f"the encoder has {directions} directions and {num_inputs} values a state; expected 1 direction,"
+                " or 2 and an even number of values"
+            )
         self.forward_width = num_inputs // directions
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
@@ -104,7 +107,10 @@ class LoudMeanDeviation(Pooling):
     def __init__(self, options: Options, *, num_inputs: int, directions: int) -> None:
         super().__init__(options, num_inputs=num_inputs, directions=directions)
         if num_inputs < 2:
-            raise ValueError(f"pooling loud-mean-sd over {num_inputs} states; expected loudness next to at least one")
+            raise ValueError(
+                f"a state has {num_inputs} values; the pooling loud-mean-sd takes at least 2, of which the last is the"
+                " loudness; set encoder.loudness to true"
+            )
         self.num_outputs = 4 * (num_inputs - 1)
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:

@@ -50,7 +50,9 @@ class Standardiser(nn.Module):
             total += values.sum(dim=(0, 1))
             squares += (values * values).sum(dim=(0, 1))
         if count == 0:
-            raise ValueError("a standardiser needs at least one frame to fit on; got none")
+            raise ValueError(
+                "there is no frame to take the mean and deviation of; give at least one clip that fills a frame"
+            )
         mean = total / count
         deviation = (squares / count - mean * mean).clamp_min(0.0).sqrt()
         self.mean.copy_(mean)

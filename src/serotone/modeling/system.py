@@ -52,10 +52,13 @@ class System(nn.Module):
     ) -> None:
         super().__init__()
         if segments and clip_samples is None:
-            raise ValueError("segments=True with clip_samples=None; expected the length of a piece in samples")
+            raise ValueError(
+                "segments is True and clip_samples is None; set clip_samples to the length of a piece, in samples"
+            )
         if speech_frames and clip_samples is None:
             raise ValueError(
-                "speech_frames=True with clip_samples=None, where no silence fills clips up; leave it False"
+                "speech_frames is True and clip_samples is None, but without a clip length no silence fills clips up;"
+                " set speech_frames to False"
             )
         self.frontend = frontend
         self.standardiser = Standardiser(frontend.num_features, within=speech_frames)
@@ -153,7 +156,7 @@ class WholeClips(nn.Module):
     def __init__(self, system: System, *, temperature: float = 1.0) -> None:
         super().__init__()
         if not temperature > 0:
-            raise ValueError(f"temperature {temperature}; expected a number above 0")
+            raise ValueError(f"temperature is {temperature}; expected a number above 0")
         self.system = exported(system)
         self.temperature = temperature
 

@@ -52,9 +52,10 @@ class SpectralOptions(FrontendOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.logarithm != "db" and (self.top_db is not None or self.offset != 0.0):
+            top_db = "null" if self.top_db is None else self.top_db
             raise ValueError(
-                f"top_db {self.top_db} and offset {self.offset} belong to decibels; with logarithm {self.logarithm},"
-                " top_db is null and offset 0"
+                f"top_db is {top_db} and offset is {self.offset}, but the logarithm {self.logarithm} takes"
+                " neither; set top_db to null and offset to 0, or logarithm to db"
             )
 
     def hop(self, sample_rate: int) -> int:
@@ -102,7 +103,7 @@ class MFCCOptions(MelOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.delta_width % 2 == 0:
-            raise ValueError(f"delta_width {self.delta_width}; expected an odd number, with one frame in the middle")
+            raise ValueError(f"delta_width is {self.delta_width}; expected an odd number, with one frame in the middle")
 
 
 @dataclass(frozen=True, kw_only=True)

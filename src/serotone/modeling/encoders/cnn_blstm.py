@@ -37,8 +37,8 @@ class CNNBLSTM(Encoder):
         self.minimum_frames = 2**self.pools
         if num_features < self.minimum_frames:
             raise ValueError(
-                f"CNNBLSTM of {len(filters)} blocks needs at least {self.minimum_frames} bins per frame, "
-                f"got {num_features}"
+                f"the frontend gives {num_features} values a frame, but the encoder cnn-blstm of {len(filters)} blocks"
+                f" takes at least {self.minimum_frames}; give the frontend more bands"
             )
         blocks: list[nn.Module] = []
         channels = 1

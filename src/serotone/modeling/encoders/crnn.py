@@ -53,7 +53,10 @@ class CRNN(Encoder):
     def __init__(self, options: CRNNOptions, *, num_features: int) -> None:
         super().__init__()
         if num_features < self.minimum_frames:
-            raise ValueError(f"CRNN needs at least {self.minimum_frames} bins per frame, got {num_features}")
+            raise ValueError(
+                f"the frontend gives {num_features} values a frame, but the encoder crnn takes at least"
+                f" {self.minimum_frames}; give the frontend more bands"
+            )
         blocks: list[nn.Module] = []
         channels = 1
         for layer in LAYERS:

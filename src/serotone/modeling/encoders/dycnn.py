@@ -47,7 +47,10 @@ class DyCNN(Encoder):
     def __init__(self, options: DyCNNOptions, *, num_features: int) -> None:
         super().__init__()
         if num_features < 8:
-            raise ValueError(f"DyCNN needs at least 8 bins per frame, got {num_features}")
+            raise ValueError(
+                f"the frontend gives {num_features} values a frame, but the encoder dycnn takes at least 8; give the"
+                " frontend more bands"
+            )
         blocks: list[Block] = []
         channels, bins = 1, num_features
         for count, pool in zip(options.filters, POOLS, strict=True):
@@ -88,7 +91,7 @@ class DyCNN(Encoder):
     def set_temperature(self, tau: float) -> None:
         """Set the temperature of every dynamic convolution, for the training loop to call; above 0."""
         if not tau > 0:
-            raise ValueError(f"temperature {tau}; expected a value above 0")
+            raise ValueError(f"temperature is {tau}; expected a number above 0")
         for module in self.modules():
             if isinstance(module, DynamicConv2d):
                 module.temperature.fill_(tau)

@@ -42,7 +42,10 @@ class VLCRNN(Encoder):
     def __init__(self, options: VLCRNNOptions, *, num_features: int) -> None:
         super().__init__()
         if num_features < 1:
-            raise ValueError(f"VLCRNN needs at least 1 bin per frame, got {num_features}")
+            raise ValueError(
+                f"the frontend gives {num_features} values a frame, but the encoder vlcrnn takes at least 1; give the"
+                " frontend more bands"
+            )
         convolutions = []
         channels, bins = 1, num_features
         for count in options.filters:

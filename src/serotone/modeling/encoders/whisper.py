@@ -61,8 +61,8 @@ class Whisper(Encoder):
         """
         if not self.exported and frames.shape[1] > self.maximum_frames:
             raise ValueError(
-                f"a clip of {frames.shape[1]} frames; Whisper's encoder takes at most {self.maximum_frames}, which are"
-                " 30 s: crop clips with max_frames, or cut them into windows"
+                f"a clip has {frames.shape[1]} frames, but Whisper's encoder takes at most {self.maximum_frames}, which"
+                " are 30 s; crop clips with max_frames, or cut them into windows"
             )
         padded = not self.exported and bool((lengths < frames.shape[1]).any())
         frames = zero_beyond(frames, lengths, dim=1) if padded else frames

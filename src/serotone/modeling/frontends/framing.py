@@ -33,11 +33,14 @@ class Framing(nn.Module):
         super().__init__()
         if hop < 1 or not 2 <= window_size <= n_fft:
             raise ValueError(
-                f"hop of {hop} and window of {window_size} samples, n_fft {n_fft};"
-                " expected a hop of at least 1 and 2 <= window <= n_fft"
+                f"the hop is {hop} samples, the window {window_size} and n_fft {n_fft}; expected a hop of at least 1"
+                f" and a window of 2 to {n_fft} samples"
             )
         if (edges == "reflect" or drop_last) and not centred:
-            raise ValueError(f"edges {edges!r} and drop_last {drop_last} belong to centred frames; got centred=False")
+            raise ValueError(
+                f"edges is {edges!r} and drop_last is {drop_last}, but only centred frames have either, and centred is"
+                " False; set centred to True, or edges to 'zeros' and drop_last to False"
+            )
         self.hop = hop
         self.window_size = window_size
         self.centred = centred

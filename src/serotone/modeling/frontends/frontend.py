@@ -124,7 +124,7 @@ class SpectralFrontend(Frontend):
             return self.bands(self.spectrum(padded, count))  # type: ignore[no-any-return]
         if self.engine == "matmul":
             return self.bands.of_pieces(self.spectrum.pieces(padded, count))
-        raise ValueError(f"engine {self.engine!r} is unknown; expected 'fft' or 'matmul'")
+        raise ValueError(f"engine is {self.engine!r}; expected 'fft' or 'matmul'")
 
     def _analysed(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """Waveforms (B, T), lengths (B,) -> frames (B, T', F)."""

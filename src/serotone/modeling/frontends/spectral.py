@@ -27,7 +27,7 @@ def pre_emphasised(waveforms: Tensor, coefficient: float) -> Tensor:
 def cosine_window(name: str, size: int) -> Tensor:
     """Periodic Hamming or Hann window (size,) in float64: a0 - (1 - a0) cos(2 pi n / size)."""
     if name not in WINDOWS:
-        raise ValueError(f"window {name!r} is unknown; expected one of {', '.join(sorted(WINDOWS))}")
+        raise ValueError(f"window is {name!r}; expected one of {', '.join(sorted(WINDOWS))}")
     a0 = WINDOWS[name]
     return a0 - (1.0 - a0) * torch.cos(torch.arange(size, dtype=torch.float64) * (2.0 * math.pi / size))
 
@@ -41,7 +41,7 @@ def hertz_to_mel(hertz: Tensor, scale: MelScale = "slaney") -> Tensor:
     if scale == "htk":
         return 2595.0 * torch.log10(1.0 + hertz / 700.0)
     if scale != "slaney":
-        raise ValueError(f"mel scale {scale!r} is unknown; expected 'slaney' or 'htk'")
+        raise ValueError(f"the mel scale is {scale!r}; expected 'slaney' or 'htk'")
     logarithmic = 15.0 + torch.log(hertz.clamp_min(1000.0) / 1000.0) * (27.0 / math.log(6.4))
     return torch.where(hertz < 1000.0, hertz * (3.0 / 200.0), logarithmic)
 
@@ -51,7 +51,7 @@ def mel_to_hertz(mel: Tensor, scale: MelScale = "slaney") -> Tensor:
     if scale == "htk":
         return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
     if scale != "slaney":
-        raise ValueError(f"mel scale {scale!r} is unknown; expected 'slaney' or 'htk'")
+        raise ValueError(f"the mel scale is {scale!r}; expected 'slaney' or 'htk'")
     logarithmic = 1000.0 * torch.exp((mel.clamp_min(15.0) - 15.0) * (math.log(6.4) / 27.0))
     return torch.where(mel < 15.0, mel * (200.0 / 3.0), logarithmic)
 
@@ -71,10 +71,12 @@ def mel_filterbank(
     in Hz, so that a flat spectrum gives a flat answer; None leaves every peak at 1.
     """
     if norm not in ("slaney", None):
-        raise ValueError(f"mel norm {norm!r} is unknown; expected 'slaney' or None")
+        raise ValueError(f"the mel norm is {norm!r}; expected 'slaney' or None")
     f_max = sample_rate / 2 if f_max is None else f_max
     if not 0.0 <= f_min < f_max:
-        raise ValueError(f"mel filters from {f_min} Hz to {f_max} Hz; expected 0 <= f_min < f_max")
+        raise ValueError(
+            f"the mel filters go from {f_min} Hz to {f_max} Hz; expected f_min of at least 0 and f_max above f_min"
+        )
     ends = hertz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64), scale)
     steps = torch.linspace(float(ends[0]), float(ends[1]), num_mels + 2, dtype=torch.float64)
     corners = mel_to_hertz(steps, scale)  # (M + 2,)
@@ -115,7 +117,9 @@ def power_to_db(
     maximum over its valid frames.
     """
     if amin <= 0.0 or (top_db is not None and top_db < 0.0):
-        raise ValueError(f"amin {amin}, top_db {top_db}; expected amin above 0 and top_db of at least 0, or None")
+        raise ValueError(
+            f"amin is {amin} and top_db is {top_db}; expected amin above 0, and top_db of at least 0 or None"
+        )
     zero = 10.0 * math.log10(max(ref, amin))
     if offset:
         power = power + offset
@@ -131,7 +135,7 @@ def power_to_db(
 def power_to_ln(power: Tensor, lengths: Tensor | None, *, amin: float = 1e-10) -> Tensor:
     """Natural logarithm ln(max(power, amin)) of (B, T, F), zero beyond each length (B,); None: every frame is valid."""
     if amin <= 0.0:
-        raise ValueError(f"amin {amin}; expected amin above 0")
+        raise ValueError(f"amin is {amin}; expected a number above 0")
     return _valid(torch.log(power.clamp_min(amin)), lengths)
 
 
@@ -164,7 +168,9 @@ def power_to_whisper(
 def cosine_transform(size: int, count: int) -> Tensor:
     """Table (size, count) in float64 of the orthonormal DCT-II: its first ``count`` coefficients of ``size`` values."""
     if not 1 <= count <= size:
-        raise ValueError(f"{count} cepstral coefficients of {size} bands; expected 1 to {size}")
+        raise ValueError(
+            f"{count} cepstral coefficients were asked for, and there are {size} bands; expected 1 to {size}"
+        )
     middles = torch.arange(size, dtype=torch.float64)[:, None] + 0.5
     table = torch.cos(middles * torch.arange(count, dtype=torch.float64) * (math.pi / size)) * math.sqrt(2.0 / size)
     table[:, 0] /= math.sqrt(2.0)
@@ -179,7 +185,7 @@ def deltas(values: Tensor, lengths: Tensor, *, width: int = 9) -> Tensor:
     and at least 3; a clip may be shorter.
     """
     if width < 3 or width % 2 == 0:
-        raise ValueError(f"deltas over {width} frames; expected an odd number of at least 3")
+        raise ValueError(f"deltas are taken over {width} frames; expected an odd number of at least 3")
     half = width // 2
     some = torch.cat([values, values.new_zeros(values.shape[0], 1, values.shape[2])], dim=1)  # at least one frame
     index = (lengths - 1).clamp_min(0)[:, None, None].expand(-1, 1, values.shape[2])

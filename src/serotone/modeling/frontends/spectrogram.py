@@ -14,7 +14,10 @@ class Spectrogram(SpectralFrontend):
     def __init__(self, options: SpectrogramOptions, *, sample_rate: int, engine: Engine = "fft") -> None:
         bins = options.n_fft // 2 + 1 if options.bins is None else options.bins
         if bins > options.n_fft // 2 + 1:
-            raise ValueError(f"{bins} bins of an FFT of {options.n_fft}; expected 1 to {options.n_fft // 2 + 1}")
+            raise ValueError(
+                f"{bins} bins were asked for, and an FFT of {options.n_fft} has {options.n_fft // 2 + 1}; expected no"
+                " more, and at least 1"
+            )
         framing = framing_of(options, sample_rate)
         spectrum = Spectrum(framing, window=options.window, n_fft=options.n_fft, bins=bins, fft_bins=options.bins)
         super().__init__(

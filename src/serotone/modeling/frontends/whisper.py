@@ -28,7 +28,10 @@ class WhisperLogMel(SpectralFrontend):
 
     def __init__(self, options: WhisperLogMelOptions, *, sample_rate: int, engine: Engine = "fft") -> None:
         if sample_rate != SAMPLE_RATE:
-            raise ValueError(f"sample_rate {sample_rate} with frontend {options.name!r}; expected {SAMPLE_RATE}")
+            raise ValueError(
+                f"sample_rate is {sample_rate}, but the frontend {options.name} takes {SAMPLE_RATE} Hz; set"
+                f" sample_rate to {SAMPLE_RATE}"
+            )
         framing = Framing(
             hop=WHISPER_HOP, window_size=WINDOW, n_fft=WINDOW, centred=True, edges="reflect", drop_last=True
         )
