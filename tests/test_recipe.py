@@ -79,11 +79,15 @@ def test_overrides_reach_inside() -> None:
         ("labels=[cheerful, sad]", "labels and merge name cheerful, which serotone does not know; use emotions among"),
         ("protocol=loso", "protocol.name: no protocol 'loso'; choose one of leave-one-speaker-out"),
         ("schema=2", "schema is 2; expected 1"),
+        (
+            "center={weight: 1, weight: 2}",
+            "--set .*: the value is not YAML .*: line 1: the key 'weight' is given twice",
+        ),
         ("center={alpha: 2, weigth: 1}", "unknown key 'center.weigth'. center.alpha is 2; expected at most 1"),
     ],
 )
 def test_a_wrong_override_says_what_was_given_and_what_was_expected(change: str, words: str) -> None:
-    where = "" if change == "seed" else "crnn-mel: "
+    where = "" if words.startswith("--set") else "crnn-mel: "
     with pytest.raises(RecipeError, match=f"^{where}{words}"):
         load("crnn-mel", [change])
 
@@ -124,6 +128,7 @@ def test_values_that_do_not_fit_together_are_named_without_the_rest_of_the_recip
         ("a: [", "not YAML that serotone reads: line 1: "),
         ("extends: crnn-mel\nseed: 1\nseed: 2\n", "line 3: the key 'seed' is given twice"),
         ("extends: crnn-mel\ncenter: {weight: 1, weight: 2}\n", "the key 'weight' is given twice"),
+        ("extends: crnn-mel\ndescription: 2026-13-01\n", "month must be in 1..12"),
         ("a: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
         ("schema: 1\nextends: nothing\n", "no recipe 'nothing'"),
         ("schema: 1\nextends: crnn-centre-mel\n", r"no recipe 'crnn-centre-mel' \(did you mean crnn-center-mel\?\)"),

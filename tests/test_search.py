@@ -463,6 +463,7 @@ def test_a_wrong_option_says_what_was_expected(text: str, match: str) -> None:
         ("a: {low: 1}", "a: expected a list of choices, or low and high"),
         ("a: {low: 1, high: 2, steps: 3}", "or low and high"),
         ("a: [", "cannot be read"),
+        ("a: [1, 2]\na: [3, 4]", "line 2: the key 'a' is given twice; correct it"),
         ("a: 3", "expected a list of choices"),
     ],
 )

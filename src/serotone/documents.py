@@ -58,11 +58,9 @@ class Documents:
         """
         text, stem = self.text(name)
         try:
-            tree = yaml.load(text, _Loader)
-        except yaml.YAMLError as error:
-            raise self.error(f"{name}: not YAML that serotone reads: {_reason(error)}; correct it") from None
-        except RecursionError:
-            raise self.error(f"{name}: nested too deeply; a {self.kind} needs a few levels only") from None
+            tree = from_yaml(text)
+        except ValueError as error:
+            raise self.error(f"{name}: not YAML that serotone reads: {error}; correct it") from None
         if not isinstance(tree, dict):
             raise self.error(f"{name}: expected lines of the form key: value, got {yaml_word(tree):.80}")
         return tree, stem
@@ -86,6 +84,20 @@ def _reason(error: yaml.YAMLError) -> str:
     """What is wrong with a text, in one line."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     return f"line {mark.line + 1}: {problem}" if mark and problem else " ".join(str(error).split())
+
+
+def from_yaml(text: str) -> Any:
+    """What a text in YAML says.
+
+    Raises:
+        ValueError: It is not YAML, or gives a key twice; what is wrong, in one line.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(_reason(error)) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def yaml_word(value: object) -> str:

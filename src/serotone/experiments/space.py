@@ -4,10 +4,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from serotone.documents import yaml_word
+from serotone.documents import from_yaml, yaml_word
 from serotone.errors import RecipeError
 
 Space = Mapping[str, BaseDistribution]
@@ -25,9 +24,9 @@ def read_space(path: Path) -> dict[str, BaseDistribution]:
         RecipeError: The file is missing or says something else.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: cannot be read as a search space: {error}") from None
+        tree = from_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path}: cannot be read as a search space: {error}; correct it") from None
     if not isinstance(tree, dict) or not tree:
         raise RecipeError(f"{path}: expected keys of a recipe with their ranges or choices, got {type(tree).__name__}")
     return {str(key): _distribution(f"{path}: {key}", value) for key, value in tree.items()}
@@ -49,8 +48,8 @@ def parse_tune(text: str) -> tuple[str, BaseDistribution]:
     if match := _RANGE.fullmatch(value):
         return key, _distribution(f"--tune {text!r}", {"low": match[1], "high": match[2], "log": bool(match[3])})
     try:
-        return key, _distribution(f"--tune {text!r}", yaml.safe_load(f"[{value}]"))
-    except yaml.YAMLError:
+        return key, _distribution(f"--tune {text!r}", from_yaml(f"[{value}]"))
+    except ValueError:
         raise RecipeError(f"--tune {text!r}: the choices are not YAML; expected key=a,b,c") from None
 
 

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from serotone import problems
-from serotone.documents import Documents
+from serotone.documents import Documents, from_yaml
 from serotone.errors import RecipeError, SerotoneWarning
 from serotone.options import CHOICES
 from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
@@ -151,9 +151,9 @@ def _parsed(override: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise RecipeError(f"--set {override!r}: expected key=value, such as schedule=budget or center.weight=0.3")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override!r}: the value is not YAML: {error}") from None
+        value = from_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"--set {override!r}: the value is not YAML that serotone reads: {error}") from None
     for name in reversed(key.strip().split(".")):
         value = {name: value}
     assert isinstance(value, dict)
