@@ -56,12 +56,9 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
             BEFORE: [*steps(250, 64, 1e-3, "constant", clip_norm=1.0), SILENCE],
             "one cycle to 2e-3, 400 steps of 32": [*steps(400, 32, 2e-3, clip_norm=None), SPEECH],
             "one cycle to 2e-3, 800 steps of 16": [*steps(800, 16, 2e-3, clip_norm=None), SPEECH],
-            "one cycle to 2e-3, 400 steps of 32, weight decay .05": [
-                *steps(400, 32, 2e-3, clip_norm=None, optimiser="adamw", weight_decay=0.05),
-                SPEECH,
-            ],
-            "one cycle to 2e-3, 800 steps of 32": [*steps(800, 32, 2e-3, clip_norm=None), SPEECH],
-            "one cycle to 2e-3, 400 steps of 32, over silence too": [*steps(400, 32, 2e-3, clip_norm=None), SILENCE],
+            "one cycle to 2e-3, 1,600 steps of 8": [*steps(1600, 8, 2e-3, clip_norm=None), SPEECH],
+            "one cycle to 2e-3, 1,200 steps of 16": [*steps(1200, 16, 2e-3, clip_norm=None), SPEECH],
+            "one cycle to 2e-3, 800 steps of 16, over silence too": [*steps(800, 16, 2e-3, clip_norm=None), SILENCE],
         },
     ),
     "crnn": (

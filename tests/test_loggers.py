@@ -16,12 +16,13 @@ from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.experiments.crossval import crossval
 from serotone.experiments.planning import gather, plan
 from serotone.experiments.study import run_study
+from serotone.experiments.train import train
 from serotone.recipes import load
 from serotone.studies import load_study
 from serotone.training import fit as fitting
 from serotone.training import loggers
 from serotone.training.fit import CHECKPOINT, run_fold
-from serotone.training.loggers import KINDS, listening
+from serotone.training.loggers import KINDS
 
 QUICK = (
     "schedule=budget",
@@ -85,9 +86,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> dict[Path, list[tuple[str, object]]
     return Told.notes
 
 
-def run(voices: list[Utterance], folder: Path, *, fold: int = 0) -> dict[str, bytes]:
+def run(voices: list[Utterance], folder: Path, *log: str, fold: int = 0) -> dict[str, bytes]:
     material, _ = gather(RECIPE, voices)
-    run_fold(RECIPE, plan(RECIPE, voices)[fold], material, folder)
+    run_fold(RECIPE, plan(RECIPE, voices)[fold], material, folder, log=log)
     return {name: (folder / name).read_bytes() for name in COMPARED}
 
 
@@ -113,11 +114,8 @@ def test_everything_is_told_and_nothing_changes(
     voices: list[Utterance], unlogged: dict[str, bytes], told: dict[Path, list[tuple[str, object]]], tmp_path: Path
 ) -> None:
     first, second = tmp_path / "fold-0-0", tmp_path / "fold-0-1"
-    with listening(["json"]):
-        assert run(voices, first) == unlogged
-        assert [kind for kind, _ in told[first / "log"]].count("end") == 0  # its test scores are not known yet
-        run(voices, second, fold=1)
-        assert told[first / "log"][-1] == ("end", "success")
+    assert run(voices, first, "json") == unlogged
+    run(voices, second, "json", fold=1)
     for folder in (first, second):
         notes = told[folder / "log"]
         assert notes[0] == ("open", (f"crnn-mel/{folder.name}", 0))
@@ -140,12 +138,10 @@ def test_everything_is_told_and_nothing_changes(
         assert [what for kind, what in notes if kind == "end"] == ["success"]
 
 
-def test_nothing_is_logged_outside_the_statement(
+def test_nothing_is_logged_unasked(
     voices: list[Utterance], told: dict[Path, list[tuple[str, object]]], tmp_path: Path
 ) -> None:
-    with listening([]):
-        run(voices, tmp_path / "inside")
-    run(voices, tmp_path / "outside")
+    run(voices, tmp_path / "fold")
     assert told == {}
     assert not list(tmp_path.glob("*/log"))
 
@@ -164,11 +160,10 @@ def test_a_stopped_training_goes_on_in_the_same_tensorboard_log(
                 return stop() if module.global_step == last else step(module, *rest)
 
             patched.setattr(fitting.Training, "training_step", stopping)
-            with pytest.raises(StoppedError), listening(["tensorboard"]):
-                run(voices, folder)
+            with pytest.raises(StoppedError):
+                run(voices, folder, "tensorboard")
         assert (folder / CHECKPOINT).exists()
-    with listening(["tensorboard"]):
-        assert run(voices, folder) == unlogged
+    assert run(voices, folder, "tensorboard") == unlogged
     events = tensorboard_scalars(folder / "log" / "tensorboard")
     curves = curves_of(folder)
     assert [step for step, _ in events["train/loss"]] == list(range(1, 10))
@@ -194,13 +189,12 @@ def test_a_training_that_only_misses_its_predictions_logs_them_too(
 
     with monkeypatch.context() as patched:
         patched.setattr(fitting, "predict", stop)
-        with pytest.raises(StoppedError), listening(["json"]):
-            run(voices, folder)
+        with pytest.raises(StoppedError):
+            run(voices, folder, "json")
     notes = told[folder / "log"]
     assert notes[-1] == ("end", "failed")
     assert scores_of(notes, "test/ua") == []
-    with listening(["json"]):
-        run(voices, folder)
+    run(voices, folder, "json")
     assert notes[-1] == ("end", "success")
     assert len(scores_of(notes, "test/ua")) == 1
     # the checkpoint is that of the last whole epoch, of 4 steps each
@@ -222,8 +216,8 @@ def test_a_tool_that_fails_is_dropped_and_the_training_goes_on(
         noted(self, metrics, step)
 
     monkeypatch.setattr(Told, "log_metrics", fail)
-    with pytest.warns(SerotoneWarning, match="json failed, so it gets nothing more"), listening(["json"]):
-        assert run(voices, tmp_path / "fold") == unlogged
+    with pytest.warns(SerotoneWarning, match="json failed, so it gets nothing more"):
+        assert run(voices, tmp_path / "fold", "json") == unlogged
     assert [step for step, _ in scores_of(told[tmp_path / "fold" / "log"], "train/loss")] == [1, 2, 3]
 
 
@@ -234,13 +228,25 @@ def test_a_tool_that_cannot_be_opened_is_an_error_before_the_first_step(
         raise ConnectionError("refused")
 
     monkeypatch.setattr(loggers, "KINDS", {"json": refuse})
-    with pytest.raises(RunError, match=r"json cannot log to .*refused.*leave out --log json"), listening(["json"]):
-        run(voices, tmp_path / "fold")
+    with pytest.raises(RunError, match=r"json cannot log to .*refused.*leave out --log json"):
+        run(voices, tmp_path / "fold", "json")
 
 
-def test_a_missing_tool_names_its_install_command() -> None:
-    with pytest.raises(MissingExtraError, match=r"pip install 'serotone\[no_such_tool\]'"), listening(["no_such_tool"]):
-        pass
+def test_a_missing_tool_names_its_install_command(voices: list[Utterance], tmp_path: Path) -> None:
+    with pytest.raises(MissingExtraError, match=r"pip install 'serotone\[no_such_tool\]'"):
+        train(RECIPE, voices, tmp_path / "run", log=["no_such_tool"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_solved_head_is_logged_too(
+    voices: list[Utterance], told: dict[Path, list[tuple[str, object]]], tmp_path: Path
+) -> None:
+    split = plan(RECIPE, voices)[0]
+    with loggers.logged(["json"], RECIPE, split, tmp_path) as (log,):
+        log.tested(wa=0.5, ua=0.25)
+    notes = told[tmp_path / "log"]
+    assert scores_of(notes, "test/ua") == [(0, 0.25)]
+    assert notes[-1] == ("end", "success")
 
 
 def test_the_command_line_and_the_loggers_know_the_same_tools() -> None:
@@ -290,11 +296,10 @@ def test_the_real_tool_hears_of_a_stopped_fold_and_of_the_next(
     first, second = tmp_path / "fold-0-0", tmp_path / "fold-0-1"
     with monkeypatch.context() as patched:
         patched.setattr(fitting, "predict", stop)
-        with pytest.raises(StoppedError), listening([kind]):
-            run(voices, first)
-    with listening([kind]):
-        assert run(voices, first) == unlogged
-        run(voices, second, fold=1)
+        with pytest.raises(StoppedError):
+            run(voices, first, kind)
+    assert run(voices, first, kind) == unlogged
+    run(voices, second, kind, fold=1)
     names = [json.loads((folder / "log" / "runs.json").read_text())[kind] for folder in (first, second)]
     assert names[0] != names[1]
     for name, folder in zip(names, (first, second), strict=True):

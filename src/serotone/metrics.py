@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from serotone.errors import MetricError
+from serotone.names import first_few
+
+LISTED = 12
+"""So many labels are named in a message at most."""
 
 Absent = Literal["skip", "zero", "raise"]
 """What a mean over classes does with a class that has no true example."""
@@ -32,7 +36,7 @@ def confusion_matrix(
     """
     places = {label: place for place, label in enumerate(labels)}
     if len(places) < len(labels):
-        raise MetricError(f"labels repeat: {_some(labels)}; give each class once")
+        raise MetricError(f"labels repeat: {first_few(labels, LISTED)}; give each class once")
     rows, columns = _places("truth", truth, places), _places("prediction", prediction, places)
     if len(rows) != len(columns):
         raise MetricError(f"{len(rows)} true labels and {len(columns)} predictions; give one prediction per true label")
@@ -244,13 +248,10 @@ def _places(what: str, values: Iterable[Hashable], places: dict[Hashable, int]) 
         return np.array([places[value] for value in found], dtype=np.int64)
     except KeyError:
         strangers = dict.fromkeys(value for value in found if value not in places)
-        message = f"{what} holds labels not among the classes: {_some(strangers)}; the classes are {_some(places)}"
-        raise MetricError(message) from None
-
-
-def _some(names: Iterable[Hashable]) -> str:
-    listed = [str(name) for name in names]
-    return ", ".join(listed[:12]) + (", ..." if len(listed) > 12 else "") if listed else "none"
+        raise MetricError(
+            f"{what} holds labels not among the classes: {first_few(strangers, LISTED)}; the classes are"
+            f" {first_few(places, LISTED)}"
+        ) from None
 
 
 def _counts(matrix: ArrayLike) -> NDArray[Any]:

@@ -1,6 +1,19 @@
-"""Names that nobody knows, and the known one that was probably meant."""
+"""Names in messages: the first few of many, and the known one that was probably meant."""
 
 from collections.abc import Iterable
+
+
+def first_few(names: Iterable[object], shown: int = 3, *, apart: str = ", ") -> str:
+    """The first few names, and how many there are besides; ``none`` where there is no name.
+
+    >>> first_few(["ann", "bob", "cid", "dan", "eve"])
+    'ann, bob, cid and 2 more'
+    >>> first_few(["seed was 0", "labels was null", "schema was 1"], 2, apart="; ")
+    'seed was 0; labels was null; and 1 more'
+    """
+    every = [str(name) for name in names]
+    rest = f"{'' if apart == ', ' else apart.rstrip()} and {len(every) - shown} more" if len(every) > shown else ""
+    return f"{apart.join(every[:shown])}{rest}" if every else "none"
 
 
 def guess(name: str, known: Iterable[str]) -> str:

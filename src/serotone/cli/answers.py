@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from serotone.cli.formats import BY_LINE, Answers
+from serotone.cli.formats import BY_LINE, OF_SEGMENTS, Answers
 from serotone.cli.messages import Progress, complain, remark
 from serotone.cli.recordings import STDIN, Found, source_of
 from serotone.errors import AudioError, SerotoneError
@@ -15,6 +15,7 @@ from serotone.errors import AudioError, SerotoneError
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
     from serotone.cli.writers import Writer
+    from serotone.recognition.bundle import Bundle
     from serotone.recognition.hearing import Hearing
     from serotone.recognition.part import Part
     from serotone.recognition.prediction import Prediction
@@ -97,10 +98,27 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
     return recognizer.with_profile(builder.profile()), heard, replace(wish, kept=kept)
 
 
-def _write_anew(recognizer: "Recognizer", found: list[Found], stream: TextIO, wish: Wish) -> int:
-    from serotone.cli.writers import open_writer
+def _open_writer(format: Answers, stream: TextIO, bundle: "Bundle", names: list[str], *, timeline: bool) -> "Writer":
+    """The writer of a format, for the recordings of these names."""
+    from serotone.cli.writers import CsvWriter, JsonLinesWriter, JsonWriter
 
-    writer = open_writer(wish.format, stream, recognizer.bundle, [name for name, _ in found], timeline=wish.timeline)
+    if format is Answers.json:
+        return JsonWriter(stream, bundle)
+    if format is Answers.jsonl:
+        return JsonLinesWriter(stream)
+    if format is Answers.csv:
+        return CsvWriter(stream, bundle, timeline=timeline)
+    if format in OF_SEGMENTS:
+        from serotone.cli.tracks import TRACKS
+
+        return TRACKS[format](stream, bundle, names)
+    from serotone.cli.table import TableWriter  # brings rich with it
+
+    return TableWriter(stream, bundle, names)
+
+
+def _write_anew(recognizer: "Recognizer", found: list[Found], stream: TextIO, wish: Wish) -> int:
+    writer = _open_writer(wish.format, stream, recognizer.bundle, [name for name, _ in found], timeline=wish.timeline)
     writer.start()
     return _write(recognizer, found, writer, wish, shown=not (stream is sys.stdout and sys.stdout.isatty()))
 
@@ -110,7 +128,6 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     from serotone import __version__
     from serotone.cli.output import named
     from serotone.cli.partial import Partial
-    from serotone.cli.writers import open_writer
 
     profile = recognizer.current_profile
     adapted = {} if profile is None else {"profile": profile.digest()}
@@ -123,7 +140,7 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
                 known = f"{partial.kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")
             todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
-            writer = open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
+            writer = _open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
             if partial.empty:
                 writer.start()
             try:

@@ -41,7 +41,6 @@ def train(
     from serotone.corpora import parse_corpora
     from serotone.experiments.train import train as run
     from serotone.recipes import load
-    from serotone.training.loggers import listening
 
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
@@ -52,6 +51,5 @@ def train(
             raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
         runs[words] = Path(folder)
     set_threads(threads)
-    with listening(log or ()):
-        bundle = run(chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, tell=remark)
+    bundle = run(chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, log=log or (), tell=remark)
     typer.echo(f"{bundle.path}")

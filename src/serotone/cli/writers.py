@@ -1,15 +1,13 @@
 """Predictions as JSON, JSON lines or CSV, each written as soon as it is known.
 
-Tables are in ``cli.table``, formats of timelines in ``cli.tracks``.
+Tables are in ``cli.table``, formats of timelines in ``cli.tracks``; ``cli.answers`` knows them all.
 """
 
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import TextIO
 
-from serotone.cli.formats import OF_SEGMENTS, Answers
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.prediction import SCHEMA, Prediction
 from serotone.recognition.rows import columns, rows
@@ -35,23 +33,6 @@ class Writer(ABC):
 
     def finish(self) -> None:  # noqa: B027 - most formats have no end
         """Write what stands at the end."""
-
-
-def open_writer(format: Answers, stream: TextIO, bundle: Bundle, names: Sequence[str], *, timeline: bool) -> Writer:
-    """The writer of a format, a value of ``cli.formats.Answers``, for the recordings of these names."""
-    if format is Answers.json:
-        return JsonWriter(stream, bundle)
-    if format is Answers.jsonl:
-        return JsonLinesWriter(stream)
-    if format is Answers.csv:
-        return CsvWriter(stream, bundle, timeline=timeline)
-    if format in OF_SEGMENTS:
-        from serotone.cli.tracks import TRACKS
-
-        return TRACKS[format](stream, bundle, names)
-    from serotone.cli.table import TableWriter
-
-    return TableWriter(stream, bundle, names)
 
 
 class JsonWriter(Writer):

@@ -40,7 +40,7 @@ from serotone.corpora.base import (
 )
 from serotone.corpora.check import CorpusReport, examine
 from serotone.errors import CorpusError
-from serotone.names import guess
+from serotone.names import first_few, guess
 
 CORPORA: Mapping[str, Corpus] = {
     corpus.name: corpus
@@ -97,8 +97,8 @@ def read_corpus(name: str, root: str | Path) -> list[Utterance]:
     if corpus.official is not None:
         gaps = deviations(utterances, corpus.official)
         if gaps:
-            more = f"; and {len(gaps) - 4} more, see: serotone corpus check {name} {root}" if len(gaps) > 4 else ""
-            warn(f"{name} at {root} is not complete or not the official copy: {'; '.join(gaps[:4])}{more}")
+            more = f", see: serotone corpus check {name} {root}" if len(gaps) > 4 else ""
+            warn(f"{name} at {root} is not complete or not the official copy: {first_few(gaps, 4, apart='; ')}{more}")
     language = corpus.languages[0] if len(corpus.languages) == 1 else None
     return [replace(u, corpus=name, language=u.language or language) for u in utterances]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from serotone.audio import AUDIO_SUFFIXES
 from serotone.emotions import in_order
 from serotone.errors import CorpusError, SerotoneWarning
+from serotone.names import first_few
 
 UNKNOWN_SPEAKER = "unknown"
 """The speaker of an utterance of which a corpus does not say who speaks."""
@@ -198,8 +199,7 @@ def describe(root: Path) -> str:
     suffixes = Counter(p.suffix.lower() or p.name for p in entries(root) if p.is_file())
     parts = []
     if folders:
-        shown = ", ".join(folders[:5]) + (", ..." if len(folders) > 5 else "")
-        parts.append(f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'} ({shown})")
+        parts.append(listed(folders, "folder"))
     parts += [f"{count} {suffix}" for suffix, count in suffixes.most_common(4)]
     return "found " + (" and ".join(parts) if parts else "an empty folder")
 
@@ -217,9 +217,8 @@ def sorted_unique(utterances: Iterable[Utterance]) -> list[Utterance]:
 
 
 def listed(items: list[str], noun: str, shown: int = 5) -> str:
-    """A count and the first few, for a message: ``7 files (a, b, c, d, e, ...)``."""
-    names = ", ".join(items[:shown]) + (", ..." if len(items) > shown else "")
-    return f"{len(items)} {noun if len(items) == 1 else noun + 's'} ({names})"
+    """A count and the first few, for a message: ``7 files (a, b, c, d, e and 2 more)``."""
+    return f"{len(items)} {noun if len(items) == 1 else noun + 's'} ({first_few(items, shown)})"
 
 
 def genders(tables: Iterable[Path], speaker: str, gender: str, *, tabs: bool = False) -> dict[str, str]:

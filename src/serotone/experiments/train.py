@@ -16,6 +16,7 @@ from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
 from serotone.training.fit import run_fold, training_table
+from serotone.training.loggers import require
 from serotone.training.solving import levels_of
 from serotone.training.versions import versions
 
@@ -32,6 +33,7 @@ def train(
     evidence: Mapping[str, Path] | None = None,
     graph_only: bool = False,
     version: str = "1",
+    log: Sequence[str] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
     """Train on one fold of the recipe's protocol (``protocol=all``: on everything) and export ``out/bundle``.
@@ -47,11 +49,14 @@ def train(
         evidence: Folders of crossval runs whose figures the card shows, by the words that introduce them.
         graph_only: Leave weights and recipe out of the bundle.
         version: The bundle's version.
+        log: Tools that the training is logged to: keys of `serotone.training.loggers.KINDS`.
         tell: Called with one line of progress at a time.
 
     Raises:
         RunError: No such fold, or the folder is another run's.
+        MissingExtraError: The package of such a tool is not installed.
     """
+    require(log)
     summaries = {words: read_summary(folder) for words, folder in (evidence or {}).items()}
     splits = plan(recipe, utterances)
     check_folds([fold], recipe.protocol.name, splits)
@@ -66,7 +71,7 @@ def train(
         material, problems = gather(recipe, utterances)
         for problem in problems:
             tell(f"left out: {problem}")
-        system, results = run_fold(recipe, split, material, out)
+        system, results = run_fold(recipe, split, material, out, log=log)
         write_leaks(out, leak_report(split, utterances).to_dict())
         levels = None
         if recipe.convex is not None:

@@ -12,7 +12,6 @@ from serotone.runs.layout import finished, fold_folder
 from serotone.runs.writing import tidy, write_leaks
 from serotone.splits import Split, leak_report
 from serotone.training.fit import Material, clear, run_fold
-from serotone.training.loggers import listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,7 @@ def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
     """Train and test, or take an interrupted unit up again at its last whole epoch; what its metrics.json says."""
     tidy(unit.folder)
     write_leaks(unit.folder, unit.leaks)
-    with listening(unit.log):
-        _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings)
+    _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings, log=unit.log)
     clear(unit.folder)
     return results
 

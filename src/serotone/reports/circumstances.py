@@ -6,6 +6,7 @@ from statistics import median
 import numpy as np
 
 from serotone import statistics
+from serotone.names import first_few
 from serotone.reports.analysis import METRICS, Result, Score
 from serotone.reports.cells import Cell, Table, literal, number, text
 from serotone.reports.collect import Collection, Row
@@ -75,8 +76,7 @@ def shared(of: Result) -> Iterable[Cell]:
 def some(names: Iterable[str]) -> str:
     """The names in order, those beyond a dozen counted."""
     every = sorted(set(names))
-    rest = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
-    return f"{len(every)}: {', '.join(every[:NAMED])}{rest}" if every else "none"
+    return f"{len(every)}: {first_few(every, NAMED)}" if every else "none"
 
 
 @by_row(

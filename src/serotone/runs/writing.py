@@ -16,6 +16,7 @@ from serotone.corpora import Utterance, fingerprint
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
+from serotone.names import first_few
 from serotone.runs import layout
 from serotone.splits import Split
 from serotone.splits.parts import sentence_of
@@ -88,7 +89,7 @@ def _same_or_new(path: Path, text: str, what: str, differences: Callable[[Path],
     if not path.is_file():
         write_text(path, text)
     elif path.read_text(encoding="utf-8") != text and (different := differences(path)):
-        words = "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if different[3:] else "")
+        words = first_few(different, apart="; ")
         raise RunError(f"{path.parent}: this run was started with another {what} ({words}); use another --out")
 
 
@@ -126,7 +127,7 @@ def write_training(
 
 def write_answers(
     path: Path, labels: Sequence[str], truth: Mapping[str, str], answers: Mapping[str, NDArray[np.floating]]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Write truth, prediction and probabilities of each utterance; what `serotone.metrics.summary` says of them.
 
     Args:
@@ -141,9 +142,7 @@ def write_answers(
         for name in sorted(answers)
     ]
     write_csv(path, rows)
-    return dict(
-        metrics.summary([str(row["truth"]) for row in rows], [str(row["prediction"]) for row in rows], labels=labels)
-    )
+    return metrics.summary([row["truth"] for row in rows], [row["prediction"] for row in rows], labels=labels)
 
 
 def write_embeddings(

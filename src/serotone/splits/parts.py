@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from serotone.errors import SplitError
+from serotone.names import first_few
 
 if TYPE_CHECKING:
     from serotone.corpora.base import Utterance
@@ -166,6 +167,5 @@ def sentence_of(utterance: "Utterance") -> str:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first few names in order, and how many there are beside."""
-    ordered = sorted(names)
-    return ", ".join(ordered[:3]) + (f" and {len(ordered) - 3} more" if len(ordered) > 3 else "")
+    """The first few names in order, and how many there are besides."""
+    return first_few(sorted(names))

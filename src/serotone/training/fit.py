@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -31,7 +32,7 @@ from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.distil import CHECKPOINT as DISTIL_CHECKPOINT
 from serotone.training.distil import distil, taught
-from serotone.training.loggers import following
+from serotone.training.loggers import logged
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
@@ -125,10 +126,13 @@ def _bars(name: str) -> list[pl.Callback]:
     return [_Bar(name)] if sys.stderr.isatty() and not isinstance(sys.stderr, FileProxy) else []
 
 
-def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple[System, float]:
+def fit(
+    recipe: Recipe, split: Split, material: Material, folder: Path, callbacks: Sequence[pl.Callback] = ()
+) -> tuple[System, float]:
     """Train on a split, or take an interrupted training up again: the system that counts, and seconds spent before.
 
-    Leaves ``curves.csv``, ``selection.json``, ``versions.json`` and, until :func:`clear`, the checkpoint in ``folder``.
+    The callbacks hear of every step; a head that is solved has none. Leaves ``curves.csv``, ``selection.json``,
+    ``versions.json`` and, until :func:`clear`, the checkpoint in ``folder``.
     """
     keep_freed_memory()
     seed = derived_seed(recipe.seed, split.repetition, split.fold)
@@ -149,7 +153,7 @@ def fit(recipe: Recipe, split: Split, material: Material, folder: Path) -> tuple
     module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
     if not checkpoint.is_file():
         _begin(module.system, recipe, train, folder)
-    run_loop(module, validation, folder, following(recipe, split, folder))
+    run_loop(module, validation, folder, callbacks)
     finished = module.finish()
     writing.write_training(folder, module.curves, step=module.kept_step, monitor=recipe.monitor, score=_score(module))
     return finished, module.seconds_before
@@ -320,29 +324,39 @@ def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, 
 
 
 def run_fold(
-    recipe: Recipe, split: Split, material: Material, folder: Path, *, embeddings: bool = False
+    recipe: Recipe,
+    split: Split,
+    material: Material,
+    folder: Path,
+    *,
+    embeddings: bool = False,
+    log: Sequence[str] = (),
 ) -> tuple[System, dict[str, object]]:
     """Fit a split, predict its validation and test parts, and write what came of it.
 
     ``predictions.csv`` and ``validation.csv`` hold truth, prediction and probabilities; ``embeddings.npz``, where it is
     asked for, those of the training and the test part; ``metrics.json`` comes last: where it lies, the fold is done.
+    ``log`` names the tools that hear of all this too (`serotone.training.loggers`).
     """
     start = time.perf_counter()
-    system, before = fit(recipe, split, material, folder)
-    results: dict[str, object] = {"fold": split.fold, "repetition": split.repetition}
-    for part, ids, name in (
-        ("validation", split.validation, layout.VALIDATION),
-        ("test", split.test, layout.PREDICTIONS),
-    ):
-        clips = material.clips(ids)
-        if len(clips):
-            results[part] = _write_predictions(system, recipe, clips, material, folder / name)
-    results["seconds"] = round(before + time.perf_counter() - start, 1)
-    results["clips"] = {"train": len(material.clips(split.train)), "validation": len(material.clips(split.validation))}
-    if embeddings:
-        parts = {"train": material.clips(split.train), "test": material.clips(split.test)}
-        write_embeddings(system, parts, material.labels, folder)
-    writing.finish(folder, split, results)
+    with logged(log, recipe, split, folder) as callbacks:
+        system, before = fit(recipe, split, material, folder, callbacks)
+        results: dict[str, object] = {"fold": split.fold, "repetition": split.repetition}
+        for part, ids, name in (
+            ("validation", split.validation, layout.VALIDATION),
+            ("test", split.test, layout.PREDICTIONS),
+        ):
+            clips = material.clips(ids)
+            if len(clips):
+                results[part] = scores = _write_predictions(system, recipe, clips, material, folder / name)
+                for callback in callbacks if part == "test" else ():
+                    callback.tested(scores["wa"], scores["ua"])
+        results["seconds"] = round(before + time.perf_counter() - start, 1)
+        train, validation = material.clips(split.train), material.clips(split.validation)
+        results["clips"] = {"train": len(train), "validation": len(validation)}
+        if embeddings:
+            write_embeddings(system, {"train": train, "test": material.clips(split.test)}, material.labels, folder)
+        writing.finish(folder, split, results)
     return system, results
 
 
@@ -354,9 +368,7 @@ def _from_vectors(system: System, recipe: Recipe, clips: Clips, material: Materi
     return dict(zip(vectors, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True))
 
 
-def _write_predictions(
-    system: System, recipe: Recipe, clips: Clips, material: Material, path: Path
-) -> dict[str, object]:
+def _write_predictions(system: System, recipe: Recipe, clips: Clips, material: Material, path: Path) -> dict[str, Any]:
     labels = material.labels
     answers = predict(system, clips) if recipe.convex is None else _from_vectors(system, recipe, clips, material)
     truth = {name: labels[material.targets[name]] for name in answers}

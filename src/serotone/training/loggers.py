@@ -11,7 +11,6 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.files import write_json
 from serotone.recipes import Recipe
-from serotone.runs.layout import finished
-from serotone.runs.reading import read_metrics, read_selection
 from serotone.splits import Split
 
 FOLDER = "log"
@@ -31,32 +28,6 @@ FOLDER = "log"
 
 PROJECT = "serotone"
 """W&B project and MLflow experiment, unless the tools' own variables name another."""
-
-
-@contextmanager
-def listening(kinds: Sequence[str]) -> Iterator[None]:
-    """Log every fold that is trained inside the ``with`` statement to these tools too.
-
-    A log stays open until the next fold begins or the statement ends, so that it also hears the test scores that the
-    fold's ``metrics.json`` then holds.
-
-    Args:
-        kinds: Keys of `KINDS`.
-
-    Raises:
-        MissingExtraError: The package of one of them is not installed.
-    """
-    require(kinds)
-    listener = _Listener(tuple(dict.fromkeys(kinds)))
-    token = _LISTENER.set(listener)
-    try:
-        yield
-    except BaseException:
-        listener.close("failed")
-        raise
-    finally:
-        listener.close("success")
-        _LISTENER.reset(token)
 
 
 def require(kinds: Sequence[str]) -> None:
@@ -67,10 +38,27 @@ def require(kinds: Sequence[str]) -> None:
             raise MissingExtraError(f"logging to {kind}", kind)
 
 
-def following(recipe: Recipe, split: Split, folder: Path) -> list[pl.Callback]:
-    """The callbacks that log this fold: one inside :func:`listening`, none outside."""
-    listener = _LISTENER.get()
-    return [] if listener is None or not listener.kinds else [listener.follow(recipe, split, folder)]
+@contextmanager
+def logged(kinds: Sequence[str], recipe: Recipe, split: Split, folder: Path) -> Iterator[list["FoldLog"]]:
+    """The callbacks that log a fold to these tools, which are told in the end how the statement ended.
+
+    Args:
+        kinds: Keys of `KINDS`; for none there is no callback.
+        recipe: What is trained.
+        split: On what.
+        folder: Of the fold; the logs lie below it.
+
+    Raises:
+        MissingExtraError: The package of one of them is not installed.
+    """
+    require(kinds)
+    log = FoldLog(tuple(dict.fromkeys(kinds)), recipe, split, folder)
+    try:
+        yield [log] if kinds else []
+    except BaseException:
+        log.close("failed")
+        raise
+    log.close("success")
 
 
 class FoldLog(pl.Callback):
@@ -88,6 +76,7 @@ class FoldLog(pl.Callback):
             "repetition": split.repetition,
         }
         self.loggers: dict[str, Logger] | None = None
+        self.step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the log: a new one, or the old one where an interrupted training is taken up."""
@@ -103,17 +92,18 @@ class FoldLog(pl.Callback):
         last = pl_module.curves[-1]
         self._log({f"validation/{key}": last[key] for key in ("wa", "ua")}, trainer.global_step)
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note which step counts."""
+        self.step = trainer.global_step if pl_module.kept is None else int(pl_module.kept_step)
+
+    def tested(self, wa: float, ua: float) -> None:
+        """Log the WA and UA of the test part, at the step that counts."""
+        if self.loggers is None:  # nothing was left to train when the fold was taken up, or its head was solved
+            self._open(self.step)
+        self._each(lambda logger: _finish(logger, self.values, {"test/wa": wa, "test/ua": ua}, self.step))
+
     def close(self, status: str) -> None:
-        """Log the test scores if the fold is finished, and end the log."""
-        if finished(self.folder):
-            step, test = read_selection(self.folder)["step"], read_metrics(self.folder).get("test", {})
-            if self.loggers is None:  # nothing was left to train when the fold was taken up
-                self._open(step)
-            self._each(
-                lambda logger: _finish(
-                    logger, self.values, {f"test/{k}": test[k] for k in ("wa", "ua") if k in test}, step
-                )
-            )
+        """End the log."""
         self._each(lambda logger: _end(logger, status))
 
     def _open(self, step: int) -> None:
@@ -146,29 +136,6 @@ class FoldLog(pl.Callback):
                     SerotoneWarning,
                     stacklevel=2,
                 )
-
-
-class _Listener:
-    """The tools that listen, and the fold that is open."""
-
-    def __init__(self, kinds: tuple[str, ...]) -> None:
-        self.kinds = kinds
-        self.fold: FoldLog | None = None
-
-    def follow(self, recipe: Recipe, split: Split, folder: Path) -> FoldLog:
-        """Close the fold before and open the next one."""
-        self.close("success")
-        self.fold = FoldLog(self.kinds, recipe, split, folder)
-        return self.fold
-
-    def close(self, status: str) -> None:
-        """Close the open fold, if there is one."""
-        if self.fold is not None:
-            fold, self.fold = self.fold, None
-            fold.close(status)
-
-
-_LISTENER: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
 # ---------------------------------------------------------------------------------------------------- the three tools
@@ -223,8 +190,6 @@ KINDS: Mapping[str, Callable[[Path, str, int], Logger]] = {
 
 def _finish(logger: Logger, values: dict[str, Any], scores: dict[str, float], step: int) -> None:
     """The last scores; TensorBoard's table of hyper-parameters wants both in one call."""
-    if not scores:
-        return
     if isinstance(logger, TensorBoardLogger):
         logger.log_hyperparams(values, scores, step=step)
     else:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from serotone.errors import WeightsError
 from serotone.modeling.encoders import Encoder
+from serotone.names import first_few
 from serotone.recipes.schema import Weights
 from serotone.training.download import digest, download
 
@@ -121,7 +122,7 @@ def _names_in(path: Path, encoder: Encoder, names: list[str]) -> list[str]:
     missing = [name for name in best if name not in known]
     if missing:
         raise WeightsError(
-            f"{path}: has no {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, which the recipe's"
+            f"{path}: has no {first_few(missing, 1)}, which the recipe's"
             " encoder needs; is it a checkpoint of this encoder, and has it as many layers as encoder.layers asks for?"
         )
     return best
