@@ -1,4 +1,4 @@
-"""System 3's encoder: its size beside the paper's figures, its arithmetic against a second walk, its graph."""
+"""The encoder cnn-blstm: its size beside the paper's figures, its arithmetic against a second walk, its graph."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""System 4's encoder: dynamic convolution by hand, batch norm by valid positions, and the laws of an encoder."""
+"""The encoder dycnn: dynamic convolution by hand, batch norm by valid positions, and the laws of an encoder."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""What torch's GRU computes, by hand: system 2 was published with another one (trap 15 of the specification)."""
+"""What torch's GRU computes, by hand: crnn was published with another one (trap 15 of the specification)."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""System 1's encoder: its size, its arithmetic against a second walk through the weights, its graph."""
+"""The encoder resnet18: its size, its arithmetic against a second walk through the weights, its graph."""
 
 import itertools
 from collections.abc import Iterator

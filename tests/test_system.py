@@ -32,7 +32,7 @@ from serotone.training.objective import Objective
 FAMILIES = ("vlcrnn-variable-length", "resnet-mel-focal", "crnn-center-mel", "cnn-blstm-attention", "dycnn-bilstm")
 
 PARAMETERS = {
-    # Specification: 4 classes, PyTorch's recurrences with their second bias. The paper of system 3 says "under 360K"
+    # Specification: 4 classes, PyTorch's recurrences with their second bias. The paper of cnn-blstm says "under 360K"
     # and "383K", which agree neither with each other nor with its description: 64 units in each direction give
     # 417.4K without the second bias (512), 32 give 363.7K (256).
     "vlcrnn-variable-length": 2_563_268,
@@ -147,7 +147,7 @@ def test_parameter_count_is_that_of_the_specification(recipe: str) -> None:
 @pytest.mark.parametrize("filler", [3.0, float("nan")])
 def test_a_clip_answers_in_a_batch_as_it_does_alone(recipe: str, filler: float) -> None:
     system = system_of(recipe)
-    # From less than a window on, around the shortest input of system 2, 49 frames, and over remainders of 4.
+    # From less than a window on, around the shortest input of crnn, 49 frames, and over remainders of 4.
     clips = voices([100, 700, *(160 * (frames - 1) for frames in (40, 48, 49, 50, 65, 66, 67, 68)), 70_001])
     with torch.no_grad():
         batch = system(*padded(clips, filler, extra=1234))

@@ -1,4 +1,4 @@
-"""System 0's encoder: a clip comes out the same with padding and without, whatever its length."""
+"""The encoder vlcrnn: a clip comes out the same with padding and without, whatever its length."""
 
 import math
 

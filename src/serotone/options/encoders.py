@@ -22,7 +22,7 @@ class EncoderOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class CRNNOptions(EncoderOptions):
-    """Four convolutions and a BiGRU (system 2)."""
+    """Four convolutions and a BiGRU, after Dai et al., ICASSP 2019."""
 
     name: Literal["crnn"] = "crnn"
     hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
@@ -30,7 +30,7 @@ class CRNNOptions(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class VLCRNNOptions(EncoderOptions):
-    """Two masked convolutions and a BiGRU (system 0)."""
+    """Two masked convolutions and a BiGRU, after Liang et al., JIFS 2020."""
 
     name: Literal["vlcrnn"] = "vlcrnn"
     filters: Annotated[tuple[int, int], doc("filters of each convolution")] = (16, 32)
@@ -39,7 +39,7 @@ class VLCRNNOptions(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ResNet18Options(EncoderOptions):
-    """ResNet-18 (system 1)."""
+    """ResNet-18, as Tripathi et al. use it (arXiv 2019)."""
 
     name: Literal["resnet18"] = "resnet18"
     masks: ClassVar[bool] = False
@@ -53,7 +53,7 @@ class ResNet18Options(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class VariableResNet18Options(EncoderOptions):
-    """ResNet-18 for clips of any length (ours after system 1)."""
+    """ResNet-18 for clips of any length (ours, after Tripathi et al.)."""
 
     name: Literal["resnet18-variable"] = "resnet18-variable"
     prefixes: ClassVar[tuple[str, ...]] = ("encoder.",)
@@ -67,7 +67,7 @@ class VariableResNet18Options(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CNNBLSTMOptions(EncoderOptions):
-    """Six convolutional blocks and a BLSTM (system 3)."""
+    """Six convolutional blocks and a BLSTM, after Zhou & Liu, Interspeech 2020."""
 
     name: Literal["cnn-blstm"] = "cnn-blstm"
     masks: ClassVar[bool] = False
@@ -78,7 +78,7 @@ class CNNBLSTMOptions(EncoderOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DyCNNOptions(EncoderOptions):
-    """Four blocks of static or dynamic convolution and an LSTM (system 4)."""
+    """Four blocks of static or dynamic convolution and an LSTM, after Lin, Hu & Zhu, JCEIM 2023."""
 
     name: Literal["dycnn"] = "dycnn"
     filters: Annotated[tuple[int, int, int, int], doc("filters of each block")] = (64, 64, 128, 128)

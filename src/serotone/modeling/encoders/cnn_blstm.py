@@ -1,4 +1,4 @@
-"""The six-block CNN and bidirectional LSTM of system 3.
+"""CNN-BLSTM: a six-block CNN and a bidirectional LSTM.
 
 Zhou and Liu, "Speech emotion recognition with discriminative feature learning", Interspeech 2020. The paper gives the
 filters, the kernel, the average pool, the dropout and the cells; ReLU after batch normalisation and the zero ("same")

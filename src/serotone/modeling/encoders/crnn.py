@@ -1,4 +1,4 @@
-"""The four-layer CNN and bidirectional GRU of system 2.
+"""The CRNN of center loss: a four-layer CNN and a bidirectional GRU.
 
 Dai et al., "Learning discriminative features from spectrograms using center loss for speech emotion recognition",
 ICASSP 2019. Kernel sizes, strides and the absence of padding, batch norm and dropout follow the authors' published

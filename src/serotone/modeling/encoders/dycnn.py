@@ -1,4 +1,4 @@
-"""The dynamic convolutions and (bidirectional) LSTM of system 4.
+"""The dynamic CNN: dynamic convolutions and a (bidirectional) LSTM.
 
 Lin, Hu and Zhu, "Speech emotion recognition based on dynamic convolutional neural network". Its baseline, a plain CNN
 and LSTM, has ``dynamic`` false, ``recurrence`` lstm, ``hidden`` 256. Dynamic convolution, ELU, LSTM and BiLSTM are the

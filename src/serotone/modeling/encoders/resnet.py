@@ -1,4 +1,4 @@
-"""The 18-layer residual network of system 1.
+"""ResNet-18 on spectrograms.
 
 Tripathi et al., "Focal loss based residual convolutional neural network for speech emotion recognition",
 arXiv:1906.05682. The paper says: 18 layers, two per residual block, batch normalisation before ReLU. Ours, after

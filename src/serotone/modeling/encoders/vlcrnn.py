@@ -1,4 +1,4 @@
-"""The variable-length CNN and bidirectional GRU of system 0.
+"""The variable-length CRNN: a masked CNN and a bidirectional GRU.
 
 Liang et al., "Emotion recognition from speech using deep learning on spectrograms", Journal of Intelligent and Fuzzy
 Systems 39(3), 2020: what lies beyond a clip's end is 0 before a convolution and minus infinity before a max-pool, so
