@@ -204,6 +204,7 @@ def test_a_missing_extra_names_its_install_command(arguments, extra):
         (("recipe", "show", "crnn-mel"), "hidden: 128"),
         (("recipe", "explain", "crnn-mel"), "encoder.hidden"),
         (("study", "list"), "main-rows"),
+        (("study", "show", "center-loss"), "crnn-center-mel"),
     ],
 )
 def test_documents_are_read_without_torch(arguments, words):

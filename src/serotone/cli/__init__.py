@@ -30,7 +30,7 @@ COMMANDS = {
     "corpus": "serotone.cli.corpus:app",
     "train": "serotone.cli.train:train",
     "crossval": "serotone.cli.crossval:crossval",
-    "study": "serotone.cli.study:study",
+    "study": "serotone.cli.study:app",
     "report": "serotone.cli.report:report",
     "search": "serotone.cli.search:search",
     "evaluate": "serotone.cli.evaluate:evaluate",

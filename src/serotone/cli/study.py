@@ -3,9 +3,10 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from serotone.cli.messages import remark
 from serotone.cli.training import (
@@ -31,10 +32,32 @@ if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
 
 
-def study(
-    name: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A shipped study (serotone study list) or a .yaml file.")
-    ],
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study (serotone study list) or a .yaml file.")
+]
+
+
+class _Group(TyperGroup):
+    """Sub-commands, of which ``run`` need not be typed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the name of a study for ``run`` and that name."""
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    help="Run a study: the recipes of a published table over folds and seeds. `serotone study STUDY ...` runs one.",
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def run(
+    name: StudyArgument,
     corpus: CorpusOption = None,  # type: ignore[assignment]
     out: Annotated[Path | None, typer.Option(help="The study's folder. Finished trainings in it are skipped.")] = None,
     changes: SetOption = None,
@@ -63,19 +86,17 @@ def study(
     ] = None,
 ) -> None:
     """Run a study's recipes over folds and seeds. `serotone report` then makes the report."""
-    if name == "list":
-        _list()
-        return
     require_train("studies")
+    from serotone.studies import load_study
+
+    wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
     if not corpus:
         raise RunError(f"no corpus; give --corpus NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb")
     if out is None and not estimate:
         raise RunError("no folder; give --out DIR for the results")
     from serotone.corpora import parse_corpora
     from serotone.experiments.study import run_study
-    from serotone.studies import load_study
 
-    wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
     utterances = parse_corpora(corpus)
     chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
     chosen_folds = numbers_of(folds)
@@ -119,7 +140,9 @@ def _fold(failure: dict[str, object]) -> str:
     return f", fold {failure['repetition']}-{failure['fold']}" if "fold" in failure else ""
 
 
-def _list() -> None:
+@app.command("list")
+def list_studies() -> None:
+    """List the studies that ship with serotone."""
     require_documents("reading studies")
     from serotone.studies import load_study, shipped_studies
 
@@ -129,6 +152,39 @@ def _list() -> None:
         entry = load_study(shipped)
         rows = f"{len(entry.table)} row{'s' if len(entry.table) > 1 else ''}"
         typer.echo(f"{shipped:<{width}}{rows:>8}  {entry.title}")
+
+
+@app.command()
+def show(name: StudyArgument, changes: SetOption = None) -> None:
+    """Show what a study compares: its rows, the published figures, its questions and notes."""
+    require_documents("reading studies")
+    from serotone.studies import load_study
+
+    wanted = load_study(name, changes or ())
+    facts = {
+        "source": wanted.source,
+        "published": "; ".join(part for part in (wanted.published_on, wanted.published_protocol) if part),
+        "classes": ", ".join(wanted.published_classes),
+        "seeds": ", ".join(map(str, wanted.seeds)),
+        "repetitions": str(wanted.repetitions),
+        "set": ", ".join(wanted.set_),
+    }
+    typer.echo(f"{wanted.title}\n{wanted.description}\n")
+    for key, value in facts.items():
+        if value:
+            typer.echo(f"{key:<12} {value}")
+    lines = [("row", "WA", "UA", "recipe")]
+    for row in wanted.table:
+        figures = (None, None) if row.published is None else (row.published.wa, row.published.ua)
+        wa, ua = ("-" if percent is None else f"{percent:g}" for percent in figures)
+        lines.append((row.name, wa, ua, " ".join((row.recipe, *row.set_))))
+    width = max(len(line[0]) for line in lines) + 2
+    typer.echo("\nrows, with the published WA and UA in percent:")
+    for first, wa, ua, recipe in lines:
+        typer.echo(f"  {first:<{width}}{wa:>6}{ua:>7}  {recipe}")
+    for title, entries in (("questions:", [pair.question for pair in wanted.compare]), ("notes:", wanted.notes)):
+        if entries:
+            typer.echo("\n" + "\n".join((title, *(f"  {entry}" for entry in entries))))
 
 
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
