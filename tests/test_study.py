@@ -349,3 +349,20 @@ def test_an_option_of_ray_without_ray_is_an_error(tmp_path, root):
     done = command("center-loss", "--corpus", f"synthetic={root}", "--out", tmp_path / "out", "--address", "auto")
     assert done.exit_code == 1
     assert "--address is an option of Ray; give --executor ray, too" in done.output
+
+
+def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
+    shown = command("show", "center-loss")
+    assert shown.exit_code == 0
+    row = next(line for line in shown.output.splitlines() if line.lstrip().startswith("crnn-center-mel"))
+    assert row.split() == ["crnn-center-mel", "65.4", "66.86", "crnn-center-mel"]
+    assert "Does center loss help, on mel?" in shown.output
+    wrong = command("shw")
+    assert wrong.exit_code == 1
+    assert "no study 'shw'; choose one of center-loss" in wrong.stderr
+    assert "run" in command("--help").output
+
+
+def test_run_is_the_sub_command_that_need_not_be_typed():
+    assert command("center-loss").stderr == command("run", "center-loss").stderr
+    assert "no corpus; give --corpus NAME=ROOT" in command("center-loss").stderr
