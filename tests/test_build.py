@@ -26,7 +26,7 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
         (
             "cnn-blstm-attention",
             ["frontend.num_mels=30"],
-            "gives 30 values a frame, but the encoder cnn-blstm of .* takes at least 32",
+            "gives 30 values a frame, but the encoder cnn-blstm takes at least 32",
         ),
         ("resnet-mfcc-softmax", ["frontend.num_coefficients=200"], "200"),
         (

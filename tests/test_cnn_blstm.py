@@ -161,6 +161,6 @@ def test_mixed_precision_trains(pooling: str) -> None:
 
 
 def test_refuses_frames_that_the_pools_would_swallow() -> None:
-    with pytest.raises(ValueError, match="32 bins per frame, got 31"):
+    with pytest.raises(ValueError, match="gives 31 values a frame, but the encoder cnn-blstm takes at least 32"):
         made_encoder(CNNBLSTM, 31)
     assert made_encoder(CNNBLSTM, 32, filters=(1, 1, 1, 1, 1, 1)).minimum_frames == 32

@@ -149,7 +149,7 @@ def test_temperature_evens_the_shares_out_and_is_kept_with_the_weights() -> None
     fresh.load_state_dict(state)
     assert float(fresh.blocks[3].convolution.temperature) == 17.0
     encoder("static").set_temperature(17.0)  # which has none to set
-    with pytest.raises(ValueError, match=r"temperature 0\.0; expected a value above 0"):
+    with pytest.raises(ValueError, match=r"temperature is 0\.0; expected a number above 0"):
         network.set_temperature(0.0)
 
 
@@ -399,7 +399,7 @@ def test_same_input_gives_the_same_bits() -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="at least 8 bins per frame, got 7"):
+    with pytest.raises(ValueError, match="gives 7 values a frame, but the encoder dycnn takes at least 8"):
         made_encoder(DyCNN, 7)
     with pytest.raises(ValueError, match="recurrence is 'gru'; expected one of"):
         made_encoder(DyCNN, 40, recurrence="gru")

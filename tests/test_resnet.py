@@ -150,7 +150,7 @@ def test_mixed_precision_trains() -> None:
 
 
 def test_refuses_what_is_no_network() -> None:
-    with pytest.raises(ValueError, match="at least 1 bin per frame, got 0"):
+    with pytest.raises(ValueError, match="gives 0 values a frame, but the encoder resnet18 takes at least 1"):
         made_encoder(ResNet18, 0)
 
 

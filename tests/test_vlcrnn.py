@@ -171,5 +171,5 @@ def test_same_input_gives_the_same_bits() -> None:
 
 
 def test_wrong_arguments_are_named() -> None:
-    with pytest.raises(ValueError, match="at least 1 bin per frame, got 0"):
+    with pytest.raises(ValueError, match="gives 0 values a frame, but the encoder vlcrnn takes at least 1"):
         made_encoder(VLCRNN, 0)

@@ -35,11 +35,7 @@ class CNNBLSTM(Encoder):
         filters = options.filters
         self.pools = len(filters) - 1
         self.minimum_frames = 2**self.pools
-        if num_features < self.minimum_frames:
-            raise ValueError(
-                f"the frontend gives {num_features} values a frame, but the encoder cnn-blstm of {len(filters)} blocks"
-                f" takes at least {self.minimum_frames}; give the frontend more bands"
-            )
+        self.require_features(num_features, self.minimum_frames)
         blocks: list[nn.Module] = []
         channels = 1
         for index, width in enumerate(filters):

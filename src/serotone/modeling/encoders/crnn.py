@@ -52,11 +52,7 @@ class CRNN(Encoder):
 
     def __init__(self, options: CRNNOptions, *, num_features: int) -> None:
         super().__init__()
-        if num_features < self.minimum_frames:
-            raise ValueError(
-                f"the frontend gives {num_features} values a frame, but the encoder crnn takes at least"
-                f" {self.minimum_frames}; give the frontend more bands"
-            )
+        self.require_features(num_features, self.minimum_frames)
         blocks: list[nn.Module] = []
         channels = 1
         for layer in LAYERS:

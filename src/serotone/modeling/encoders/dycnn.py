@@ -46,11 +46,7 @@ class DyCNN(Encoder):
 
     def __init__(self, options: DyCNNOptions, *, num_features: int) -> None:
         super().__init__()
-        if num_features < 8:
-            raise ValueError(
-                f"the frontend gives {num_features} values a frame, but the encoder dycnn takes at least 8; give the"
-                " frontend more bands"
-            )
+        self.require_features(num_features, 8)
         blocks: list[Block] = []
         channels, bins = 1, num_features
         for count, pool in zip(options.filters, POOLS, strict=True):

@@ -31,3 +31,11 @@ class Encoder(nn.Module):
 
     num_outputs: int
     """Width D of a state."""
+
+    def require_features(self, num_features: int, least: int) -> None:
+        """Nothing, or ValueError: a frame holds fewer values than the encoder's layers can read."""
+        if num_features < least:
+            raise ValueError(
+                f"the frontend gives {num_features} values a frame, but the encoder {self.options_type.name} takes at"
+                f" least {least}; give the frontend more bands"
+            )

@@ -69,11 +69,7 @@ class ResNet18(Encoder):
 
     def __init__(self, options: ResNet18Options | VariableResNet18Options, *, num_features: int) -> None:
         super().__init__()
-        if num_features < 1:
-            raise ValueError(
-                f"the frontend gives {num_features} values a frame, but the encoder resnet18 takes at least 1; give the"
-                " frontend more bands"
-            )
+        self.require_features(num_features, 1)
         filters = options.filters
         stem = nn.Conv2d(1, filters[0], 7, 2, padding=3, bias=False)
         layers: list[nn.Module] = [stem, MaskedBatchNorm2d(filters[0]), nn.ReLU(inplace=True)]

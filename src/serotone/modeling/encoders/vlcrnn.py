@@ -41,11 +41,7 @@ class VLCRNN(Encoder):
 
     def __init__(self, options: VLCRNNOptions, *, num_features: int) -> None:
         super().__init__()
-        if num_features < 1:
-            raise ValueError(
-                f"the frontend gives {num_features} values a frame, but the encoder vlcrnn takes at least 1; give the"
-                " frontend more bands"
-            )
+        self.require_features(num_features, 1)
         convolutions = []
         channels, bins = 1, num_features
         for count in options.filters:
