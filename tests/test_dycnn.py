@@ -403,7 +403,7 @@ def test_wrong_arguments_are_named() -> None:
         made_encoder(DyCNN, 7)
     with pytest.raises(ValueError, match="recurrence is 'gru'; expected one of"):
         made_encoder(DyCNN, 40, recurrence="gru")
-    with pytest.raises(ValueError, match="kernels 0"):
+    with pytest.raises(ValueError, match="kernels is 0"):
         DynamicConv2d(3, 5, kernels=0)
     with pytest.raises(ValueError, match="odd kernel_size"):
         DynamicConv2d(3, 5, kernel_size=2)
