@@ -101,10 +101,10 @@ def from_yaml(text: str) -> Any:
 
 
 def yaml_word(value: object) -> str:
-    """A value in one line, as ``--set`` reads it.
+    r"""A value in one line, as ``--set`` reads it.
 
-    >>> yaml_word(["a", None, 1.0]), yaml_word("two\\nlines")
-    ('[a, null, 1.0]', '"two\\\\nlines"')
+    >>> yaml_word(["a", None, 1.0]), yaml_word("two\nlines")
+    ('[a, null, 1.0]', '"two\\nlines"')
     """
     word = yaml.safe_dump(value, default_flow_style=True, width=10**6).removesuffix("...\n").strip()
     if "\n" in word:
