@@ -160,6 +160,36 @@ def test_the_same_command_goes_on_where_it_was_stopped(toy, many, tmp_path, form
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_an_interruption_right_after_an_answer_counts_it(tmp_path, monkeypatch):
+    out = tmp_path / "answers.jsonl"
+    noted = Partial._note
+
+    def interrupted(partial, entry):
+        noted(partial, entry)
+        if entry.get("name") == "b":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Partial, "_note", interrupted)
+    counts = []
+
+    def write():
+        with Partial(out, {}, ["a", "b", "c"]) as partial:
+            try:
+                for name in ("a", "b", "c"):
+                    partial.stream.write(f"{name}\n")
+                    partial.keep(name)
+            finally:
+                counts.append(partial.kept)
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    with Partial(out, {}, ["a", "b", "c"]) as again:
+        counts.append(again.kept)
+        assert [again.has(name) for name in ("a", "b", "c")] == [True, True, False]
+    assert counts == [2, 2]
+    assert (tmp_path / "answers.jsonl.partial").read_text() == "a\nb\n"
+
+
 @pytest.mark.parametrize("format", ["json", "table"])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_what_is_written_at_the_end_leaves_nothing_behind(toy, many, tmp_path, format, how):

@@ -6,6 +6,7 @@ answer ends. An answer is written and flushed before its line in the index, so w
 behind the last place that the index knows, and is cut away when the same command goes on.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -22,8 +23,7 @@ class Partial:
     """The file of answers that is not whole yet, used in a ``with`` statement.
 
     ``terms`` are what two commands must share for one to go on where the other stopped, ``names`` the recordings of
-    this one. ``stream`` takes the rows, and ``kept`` counts the recordings that are answered in the file. Two
-    processes cannot write the same file at once.
+    this one. ``stream`` takes the rows. Two processes cannot write the same file at once.
 
     Raises typer.BadParameter (exit status 2): the file holds answers by other terms, or of other recordings, or
     another process writes it. Raises OSError where it cannot be written.
@@ -34,7 +34,6 @@ class Partial:
     def __init__(self, out: Path, terms: Mapping[str, object], names: Sequence[str]) -> None:
         self.out = out
         self.path = out.with_name(f"{out.name}.partial")
-        self.kept = 0
         self._index_path = out.with_name(f"{out.name}.partial.index")
         self._terms = dict(terms)
         self._names = names
@@ -75,6 +74,21 @@ class Partial:
             self._index_path.unlink(missing_ok=True)
 
     @property
+    def kept(self) -> int:
+        """How many recordings are answered in the file.
+
+        The index says it, for an interruption may come between its line and any count of ours.
+        """
+        if not self._index.closed:
+            with contextlib.suppress(OSError):  # the disk is full: what is not there does not count
+                self._index.flush()
+        try:
+            lines = self._index_path.read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:  # finished
+            return 0
+        return max(sum(line.endswith(b"\n") for line in lines) - 1, 0)
+
+    @property
     def empty(self) -> bool:
         """Whether nothing has been written yet, not even a header."""
         return self.stream.buffer.tell() == 0
@@ -90,7 +104,6 @@ class Partial:
         """Make sure that what was written to ``stream`` stays: the whole answer to this recording."""
         self.stream.flush()
         self._note({"name": name, "end": self.stream.buffer.tell()})
-        self.kept += 1
 
     def finish(self) -> None:
         """Give the file its name."""
@@ -121,7 +134,6 @@ class Partial:
                 whole, end = whole + len(line), entry["end"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self._refused(f"cannot be continued: {self._index_path.name} is damaged") from None
-        self.kept = self._done.total()
         if strangers := self._done - Counter(self._names):
             raise self._refused(f"holds answers to recordings that are not among these, such as {min(strangers)}")
         return whole, end
