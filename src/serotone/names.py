@@ -12,7 +12,7 @@ def first_few(names: Iterable[object], shown: int = 3, *, apart: str = ", ") -> 
     'seed was 0; labels was null; and 1 more'
     """
     every = [str(name) for name in names]
-    rest = f"{'' if apart == ', ' else apart.rstrip()} and {len(every) - shown} more" if len(every) > shown else ""
+    rest = f"{apart.strip(', ')} and {len(every) - shown} more" if len(every) > shown else ""
     return f"{apart.join(every[:shown])}{rest}" if every else "none"
 
 

@@ -136,8 +136,8 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     finished = False
     try:
         with Partial(out, terms, names) as partial:
-            if partial.kept:
-                known = f"{partial.kept} of {len(found)} recordings are answered already"
+            if kept := partial.kept:
+                known = f"{kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")
             todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
             writer = _open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
@@ -148,9 +148,9 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
                 partial.finish()
                 finished = True
             finally:
-                if partial.kept and not finished:
+                if not finished and (kept := partial.kept):
                     remark(
-                        f"{partial.path}: {partial.kept} of {len(found)} recordings are answered; "
+                        f"{partial.path}: {kept} of {len(found)} recordings are answered; "
                         "run the same command again to continue"
                     )
     except OSError as error:

@@ -83,10 +83,10 @@ class Partial:
             with contextlib.suppress(OSError):  # the disk is full: what is not there does not count
                 self._index.flush()
         try:
-            lines = self._index_path.read_bytes().splitlines(keepends=True)
+            lines = self._index_path.read_bytes().count(b"\n")  # one is of the terms
         except FileNotFoundError:  # finished
             return 0
-        return max(sum(line.endswith(b"\n") for line in lines) - 1, 0)
+        return max(lines - 1, 0)
 
     @property
     def empty(self) -> bool:

@@ -54,7 +54,7 @@ def crossval(
             f"protocol {recipe.protocol.name} has no test part, and crossval needs one; give --set"
             " protocol=leave-one-speaker-out"
         )
-    check_folds(only, recipe.protocol.name, splits)
+    check_folds(only, splits, recipe.protocol.name)
     run, outcome = Run(recipe.name, recipe, out, splits), Outcome(planned=len(splits))
     with opened(out, recipe, utterances):
         units = [

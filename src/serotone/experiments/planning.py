@@ -46,16 +46,19 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
     return labels, {name: emotion for name, emotion in emotions.items() if emotion in labels}
 
 
-def check_folds(asked: Collection[int] | None, protocol: str, splits: Collection[Split]) -> None:
-    """Refuse folds that a protocol does not have.
+def check_folds(asked: Collection[int] | None, splits: Collection[Split], protocol: str | None = None) -> None:
+    """Refuse folds that a protocol does not have; without one, those that no row of a study has.
 
     Raises:
         RunError: One of those asked for does not exist.
     """
     known = {split.fold for split in splits}
     if unknown := sorted(set(asked or ()) - known):
-        numbers = ", ".join(map(str, unknown))
-        raise RunError(f"no fold {numbers}; protocol {protocol} has the folds 0 to {max(known)} on these corpora")
+        numbers, there = ", ".join(map(str, unknown)), f"the folds 0 to {max(known)}"
+        whose = f"the rows of this study have {there}"
+        if protocol:
+            whose = f"protocol {protocol} has {there} on these corpora"
+        raise RunError(f"no fold {numbers}; {whose}")
 
 
 def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0) -> list[Split]:

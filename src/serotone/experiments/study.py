@@ -9,7 +9,7 @@ from serotone.cluster import reason
 from serotone.corpora import Utterance
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.executors import HERE, Place, Work
-from serotone.experiments.planning import opened, plan
+from serotone.experiments.planning import check_folds, opened, plan
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
 from serotone.names import guess
@@ -132,11 +132,8 @@ def run_study(
         write_study(out, study.to_yaml())
         units = units_of(study, usable, utterances, log)
         outcome.planned = len(units)
-        known = {unit.split.fold for unit in units}
-        if folds is not None and units and (unknown := sorted(set(folds) - known)):
-            raise RunError(
-                f"no fold {', '.join(map(str, unknown))}; the rows of this study have the folds 0 to {max(known)}"
-            )
+        if units:
+            check_folds(folds, [unit.split for unit in units])
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
         others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
         write_failures(out, [*others, *failures])

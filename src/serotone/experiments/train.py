@@ -59,7 +59,7 @@ def train(
     require(log)
     summaries = {words: read_summary(folder) for words, folder in (evidence or {}).items()}
     splits = plan(recipe, utterances)
-    check_folds([fold], recipe.protocol.name, splits)
+    check_folds([fold], splits, recipe.protocol.name)
     split = splits[fold]
     with opened(out, recipe, utterances):
         if (out / BUNDLE / MANIFEST).is_file():

@@ -341,16 +341,17 @@ def run_fold(
     start = time.perf_counter()
     with logged(log, recipe, split, folder) as callbacks:
         system, before = fit(recipe, split, material, folder, callbacks)
-        results: dict[str, object] = {"fold": split.fold, "repetition": split.repetition}
+        results: dict[str, Any] = {"fold": split.fold, "repetition": split.repetition}
         for part, ids, name in (
             ("validation", split.validation, layout.VALIDATION),
             ("test", split.test, layout.PREDICTIONS),
         ):
             clips = material.clips(ids)
             if len(clips):
-                results[part] = scores = _write_predictions(system, recipe, clips, material, folder / name)
-                for callback in callbacks if part == "test" else ():
-                    callback.tested(scores["wa"], scores["ua"])
+                results[part] = _write_predictions(system, recipe, clips, material, folder / name)
+        if test := results.get("test"):
+            for callback in callbacks:
+                callback.tested(test["wa"], test["ua"])
         results["seconds"] = round(before + time.perf_counter() - start, 1)
         train, validation = material.clips(split.train), material.clips(split.validation)
         results["clips"] = {"train": len(train), "validation": len(validation)}

@@ -51,10 +51,13 @@ def logged(kinds: Sequence[str], recipe: Recipe, split: Split, folder: Path) -> 
     Raises:
         MissingExtraError: The package of one of them is not installed.
     """
+    if not kinds:
+        yield []
+        return
     require(kinds)
     log = FoldLog(tuple(dict.fromkeys(kinds)), recipe, split, folder)
     try:
-        yield [log] if kinds else []
+        yield [log]
     except BaseException:
         log.close("failed")
         raise
