@@ -298,6 +298,14 @@ def test_set_has_the_last_word_and_a_dropped_value_is_not_remembered() -> None:
         explain("crnn-stft", ["nonsense=1"])
 
 
+@pytest.mark.parametrize("corpus", [None, "iemocap"])
+def test_what_set_says_of_a_corpus_is_not_the_papers(corpus: str | None) -> None:
+    given = by_key(explain("vlcrnn-focal", ["on.iemocap.loss.alpha.happy=0.5"], corpus=corpus))
+    place = "loss.alpha" if corpus else "on.iemocap.loss.alpha"
+    assert (given[f"{place}.happy"].value, given[f"{place}.happy"].source) == (0.5, "--set")
+    assert given[f"{place}.sad"].provenance == "paper"
+
+
 def run(*arguments: str) -> str:
     done = CliRunner().invoke(app, ["recipe", *arguments])
     assert done.exit_code == 0, done.output

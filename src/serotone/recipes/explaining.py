@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
+from serotone.documents import dotted
 from serotone.options import Options, described
-from serotone.recipes.reading import layers, load, resolved
+from serotone.recipes.reading import as_tree, layers, load, resolved
 from serotone.recipes.schema import BY_NAME, a_name_alone
 
 PROVENANCES = ("paper", "public", "computed", "ours")
@@ -83,7 +84,9 @@ def explain(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpus: 
     # A value of the resolved recipe is that of whoever said its key last: in general, on the corpus, by --set.
     said |= special
     for override in overrides:
-        said |= dict.fromkeys(_override_keys(override), _Said(GIVEN, "", "--set"))
+        for key, value in dotted(as_tree(override)):
+            if not value or not isinstance(value, Mapping):
+                said[_whole(key).removeprefix(f"on.{corpus}.")] = _Said(GIVEN, "", "--set")
     unknown = _Said(UNSAID, "", "")
     return [
         Explanation(key, value, *(said.get(key, unknown) if stated else _Said(DEFAULT, description, "schema")))
@@ -150,15 +153,6 @@ def _fields(value: BaseModel | Options) -> Iterator[tuple[str, str, str]]:
     else:
         for name, field in type(value).model_fields.items():
             yield name, field.alias or name, field.description or ""
-
-
-def _override_keys(override: str) -> list[str]:
-    """The dotted keys that ``key=value`` sets; more than one where the value is a mapping."""
-    key, _, text = override.partition("=")
-    path, value = key.strip(), yaml.safe_load(text)
-    if isinstance(value, Mapping) and value:
-        return [f"{path}.{inner}" for inner, _ in _lines(yaml.compose(text, Loader=yaml.SafeLoader), "")]
-    return [_whole(path)]
 
 
 def _whole(key: str) -> str:

@@ -67,7 +67,7 @@ def resolved(
 ) -> dict[str, Any]:
     """What :func:`load` reads, put together and not yet validated: every value that a file or an override states."""
     tree = _tree(str(name_or_path), seen=())
-    changes = [_parsed(override) for override in overrides]
+    changes = [as_tree(override) for override in overrides]
     if corpora is not None:
         special = _changed({"on": tree.pop("on", None) or {}}, [c for c in changes if "on" in c])["on"]
         changes = [change for change in changes if "on" not in change]
@@ -145,8 +145,12 @@ def _keys(part: str, name: object) -> Collection[str]:
     return {field.name for field in fields(choice)} if choice else ()
 
 
-def _parsed(override: str) -> dict[str, Any]:
-    """``a.b=1`` as {"a": {"b": 1}}."""
+def as_tree(override: str) -> dict[str, Any]:
+    """What an override states: ``a.b=1`` as {"a": {"b": 1}}.
+
+    Raises:
+        RecipeError: It is no ``key=value``, or the value is not YAML.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set {override!r}: expected key=value, such as schedule=budget or center.weight=0.3")
