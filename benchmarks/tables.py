@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def papers(summaries: list[dict[str, Any]]) -> list[str]:
-    """A row for each idea: published figures, and ours where every fold is finished: schedule long, or else budget."""
+    """A row for each idea: published figures, and ours where every fold is finished: long or else budget, and paper."""
     lines = [
         "| paper | recipe | idea | code | tests | published: WA / UA | ours, EmoDB, speakers apart | speakers shared |",
         "|---|---|---|---|---|---|---|---|",
@@ -95,13 +95,16 @@ def papers(summaries: list[dict[str, Any]]) -> list[str]:
 
 
 def score(summaries: list[dict[str, Any]]) -> str:
-    """Mean WA and UA over folds and seeds, in percent, how many folds there are, and whether the schedule is long."""
-    for schedule, words in (("long", ", `long`"), ("budget", "")):
+    """Mean WA and UA over folds and seeds, in percent, and how many folds: by our schedule, then by the paper's."""
+    found = {}
+    for schedule, words in (("budget", ""), ("long", ", `long`"), ("paper", ", paper's schedule")):
         folds = [fold for summary in summaries if summary["schedule"] == schedule for fold in summary["folds"]]
         if folds:
             wa, ua = (100 * sum(fold[key] for fold in folds) / len(folds) for key in ("wa", "ua"))
-            return f"{wa:.1f} / {ua:.1f} ({len(folds)} folds{words})"
-    return "not run"
+            found[schedule] = f"{wa:.1f} / {ua:.1f} ({len(folds)} folds{words})"
+    if "long" in found:
+        found.pop("budget", None)
+    return "; ".join(found.values()) or "not run"
 
 
 def differences(summaries: list[dict[str, Any]]) -> list[str]:
@@ -110,7 +113,7 @@ def differences(summaries: list[dict[str, Any]]) -> list[str]:
     for one, other in itertools.permutations(summaries, 2):
         same = [key for key in ("recipe", "protocol", "seed", "schedule", "precision") if one[key] == other[key]]
         if same == ["recipe", "protocol", "seed", "precision"] and one["schedule"] == "budget":
-            lines.append(difference("by schedule budget", one, f"by {other['schedule']}", other))
+            lines.append(difference("by the schedule budget", one, f"by {other['schedule']}", other))
         if same == ["recipe", "protocol", "seed", "schedule"] and one["precision"] == "bfloat16":
             lines.append(difference("in bfloat16", one, "in float32", other))
     return [line for line in lines if line]
@@ -129,10 +132,11 @@ def difference(what: str, one: dict[str, Any], beside: str, other: dict[str, Any
     if not both:
         return ""
     mine, theirs = (100 * sum(score[fold] for fold in both) / len(both) for score in scores)
-    folds = f"fold{'s' if len(both) > 1 else ''} {', '.join(str(fold) for _, fold in both)}"
+    unit, place = ("repetition", 0) if any(repetition for repetition, _ in both) else ("fold", 1)
+    numbers = ", ".join(str(key[place]) for key in both)
     return (
-        f"- {one['recipe']}, {one['protocol']}, {folds}: UA {mine:.1f} {what}, {theirs:.1f} {beside};"
-        f" {theirs - mine:+.1f} points."
+        f"- {one['recipe']}, {one['protocol']}, {unit}{'s' if len(both) > 1 else ''} {numbers}:"
+        f" UA {mine:.1f} {what}, {theirs:.1f} {beside}; {theirs - mine:+.1f} points."
     )
 
 
