@@ -13,7 +13,7 @@ from typing import Any
 from serotone.corpora import Utterance
 from serotone.errors import ProfileError, SerotoneError
 from serotone.evaluation.answers import answered, evaluation_of, listen, speaker_of
-from serotone.evaluation.result import Evaluation
+from serotone.evaluation.result import METRICS, Evaluation
 from serotone.evaluation.rows import Row
 from serotone.evaluation.terms import Terms, agree
 from serotone.files import write_json
@@ -76,7 +76,7 @@ class Comparison:
         self.plain.write(folder)
         for way, evaluation in self.adapted.items():
             evaluation.write_predictions(folder / f"predictions-{way}.csv")
-        write_json(folder / "metrics.json", self.to_dict())
+        write_json(folder / METRICS, self.to_dict())
 
 
 def compare(

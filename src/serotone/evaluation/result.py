@@ -16,6 +16,8 @@ SCHEMA = 2
 """Version of ``metrics.json``; new keys may join it, none changes its meaning. Since 2, an utterance without an answer
 is an error (1 left it out), and of several corpora each clip is answered among the emotions of its own corpus."""
 
+METRICS = "metrics.json"
+
 MEANS = ("wa", "ua", "chance")
 
 
@@ -158,7 +160,7 @@ class Evaluation:
         ``speakers.csv`` is `by_speaker`.
         """
         self.write_predictions(folder / "predictions.csv")
-        write_json(folder / "metrics.json", self.to_dict())
+        write_json(folder / METRICS, self.to_dict())
         write_csv(folder / "speakers.csv", _table("speaker", self.by_speaker()))
 
     def write_predictions(self, path: Path) -> None:

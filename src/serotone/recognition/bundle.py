@@ -24,8 +24,8 @@ DEFAULT_BUNDLE = "default"
 """The shipped bundle that answers where none is named."""
 
 MANIFEST = "bundle.json"
-MODEL = "model.onnx"
-CARD = "CARD.md"
+MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
+RECIPE, CARD = "recipe.yaml", "CARD.md"
 ADAPTATION = "adaptation.npz"
 LEVELS = ("collection", "speaker")
 """What embeddings can be standardised by before a head of their own answers: `serotone.recognition.adaptation`."""

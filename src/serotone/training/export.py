@@ -16,7 +16,7 @@ from serotone.errors import BundleError
 from serotone.files import write_text, write_whole
 from serotone.modeling.system import System, WholeClips
 from serotone.recipes import Recipe, load
-from serotone.recognition.bundle import Bundle, load_bundle, write_manifest
+from serotone.recognition.bundle import CARD, MODEL, RECIPE, WEIGHTS, Bundle, load_bundle, write_manifest
 from serotone.recognition.session import start_session
 from serotone.training.build import build_system
 from serotone.training.quantise import as_bundled, compact, integer_products
@@ -62,15 +62,15 @@ def export(
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        write_whole(building / "model.onnx", lambda path: write_graph(system, path, recipe, temperature=temperature))
-        check_graph(system, building / "model.onnx", recipe, temperature=temperature)
+        write_whole(building / MODEL, lambda path: write_graph(system, path, recipe, temperature=temperature))
+        check_graph(system, building / MODEL, recipe, temperature=temperature)
         if recipe.bundle.products == "int8":
-            multiply_integers(building / "model.onnx", recipe)
+            multiply_integers(building / MODEL, recipe)
         if not graph_only:
             tensors = {key: value.detach().cpu().contiguous() for key, value in system.state_dict().items()}
-            write_whole(building / "weights.safetensors", lambda path: save_file(tensors, path))
-            write_text(building / "recipe.yaml", recipe.to_yaml())
-        write_text(building / "CARD.md", card)
+            write_whole(building / WEIGHTS, lambda path: save_file(tensors, path))
+            write_text(building / RECIPE, recipe.to_yaml())
+        write_text(building / CARD, card)
         adaptation = write_adaptation(levels, recipe, building) if levels else None
         optional = {"adaptation": adaptation, "speech": recipe.bundle.speech}
         write_manifest(
@@ -209,13 +209,13 @@ def reload(bundle: Bundle) -> tuple[System, Recipe]:
     Raises:
         BundleError: The bundle carries the graph alone.
     """
-    missing = [name for name in ("weights.safetensors", "recipe.yaml") if not (bundle.path / name).is_file()]
+    missing = [name for name in (WEIGHTS, RECIPE) if not (bundle.path / name).is_file()]
     if missing:
         raise BundleError(
             f"{bundle.path}: has no {' and no '.join(missing)}, so it cannot be trained further; take a bundle that"
             " serotone train wrote without --graph-only"
         )
-    recipe = load(bundle.path / "recipe.yaml")
+    recipe = load(bundle.path / RECIPE)
     system = build_system(recipe, len(bundle.labels))
-    system.load_state_dict(load_file(bundle.path / "weights.safetensors"))
+    system.load_state_dict(load_file(bundle.path / WEIGHTS))
     return system.eval(), recipe
