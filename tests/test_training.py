@@ -104,6 +104,10 @@ def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> Non
         crossval(load("crnn-mel", several), utterances, tmp_path, only=[0])
     with pytest.raises(RunError, match="another corpus"):
         crossval(load("crnn-mel", QUICK), utterances[:-1], tmp_path, only=[0])
+    elsewhere = (*QUICK, "schedules.paper.learning_rate=0.5", "description=said anew")  # neither trains anything
+    assert crossval(load("crnn-mel", elsewhere), utterances, tmp_path, only=[0])["folds_finished"] == 1
+    with pytest.raises(RunError, match=r"another recipe \(schedules\.budget\.learning_rate was"):
+        crossval(load("crnn-mel", (*QUICK, "schedules.budget.learning_rate=0.5")), utterances, tmp_path, only=[0])
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["folds_finished"] == 1
     assert summary["shared_speakers"] == 0

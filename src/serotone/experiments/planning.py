@@ -99,14 +99,21 @@ def opened(folder: Path, recipe: Recipe, utterances: Sequence[Utterance]) -> con
 
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
-    """The keys in which two recipes differ, each with both values: ``center.weight was 0.3 and is now 0.5``."""
-    trees = (recipe.model_dump(mode="json", by_alias=True) for recipe in (before, now))
-    old, new = (
-        {key: value for key, value in dotted(tree) if not value or not isinstance(value, dict)} for tree in trees
-    )
+    """The keys in which two recipes differ, each with both values: ``center.weight was 0.3 and is now 0.5``.
+
+    What a recipe says of itself and its schedules for other occasions are no difference: they train nothing.
+    """
+    old, new = _trained(before), _trained(now)
     return [
         f"{key} was {yaml_word(old[key]) if key in old else 'absent'}"
         f" and is now {yaml_word(new[key]) if key in new else 'absent'}"
         for key in dict.fromkeys((*old, *new))
         if (key in old, old.get(key)) != (key in new, new.get(key))
     ]
+
+
+def _trained(recipe: Recipe) -> dict[str, object]:
+    """Dotted key and value of all that decides what a training of the recipe does."""
+    tree = recipe.model_dump(mode="json", by_alias=True, exclude={"description"})
+    tree["schedules"] = {name: value for name, value in tree["schedules"].items() if name == recipe.schedule}
+    return {key: value for key, value in dotted(tree) if not value or not isinstance(value, dict)}
