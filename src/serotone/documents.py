@@ -126,3 +126,12 @@ def dotted(value: object, path: str = "") -> Iterator[tuple[str, object]]:
         if isinstance(key, str):
             yield place, member
         yield from dotted(member, place)
+
+
+def leaves(value: object) -> dict[str, object]:
+    """The dotted keys of a document that hold no keys of their own, and what each holds.
+
+    >>> leaves({"a": {"b": 1, "c": {}}, "d": [2]})
+    {'a.b': 1, 'a.c': {}, 'd': [2]}
+    """
+    return {key: held for key, held in dotted(value) if not held or not isinstance(held, Mapping)}

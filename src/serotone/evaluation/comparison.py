@@ -13,10 +13,9 @@ from typing import Any
 from serotone.corpora import Utterance
 from serotone.errors import ProfileError, SerotoneError
 from serotone.evaluation.answers import answered, evaluation_of, listen, speaker_of
-from serotone.evaluation.result import METRICS, Evaluation
+from serotone.evaluation.result import Evaluation
 from serotone.evaluation.rows import Row
 from serotone.evaluation.terms import Terms, agree
-from serotone.files import write_json
 from serotone.recognition.hearing import Hearing
 from serotone.recognition.profile import LEAST_COUNT, Profile, ProfileBuilder
 from serotone.recognition.recognizer import Recognizer
@@ -73,10 +72,9 @@ class Comparison:
 
     def write(self, folder: Path) -> None:
         """Write what `Evaluation.write` writes of the plain answers, and ``predictions-<way>.csv`` of the adapted."""
-        self.plain.write(folder)
         for way, evaluation in self.adapted.items():
             evaluation.write_predictions(folder / f"predictions-{way}.csv")
-        write_json(folder / METRICS, self.to_dict())
+        self.plain.write(folder, metrics=self.to_dict())
 
 
 def compare(

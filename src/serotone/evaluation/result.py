@@ -16,8 +16,6 @@ SCHEMA = 2
 """Version of ``metrics.json``; new keys may join it, none changes its meaning. Since 2, an utterance without an answer
 is an error (1 left it out), and of several corpora each clip is answered among the emotions of its own corpus."""
 
-METRICS = "metrics.json"
-
 MEANS = ("wa", "ua", "chance")
 
 
@@ -151,16 +149,16 @@ class Evaluation:
             "by_speaker": self.by_speaker(),
         }
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, *, metrics: Mapping[str, object] | None = None) -> None:
         """Write ``predictions.csv``, ``metrics.json`` and ``speakers.csv`` into a folder, made where it is not there.
 
         ``predictions.csv`` has the columns ``id``, ``truth``, ``prediction``, one ``p_<label>`` for each of the
         bundle's own labels, ``answer``, ``corpus``, ``speaker``, ``failure`` and ``certain`` (yes, no, or empty): a row
         for each utterance of a scored emotion, from which every score can be computed again.
-        ``speakers.csv`` is `by_speaker`.
+        ``speakers.csv`` is `by_speaker`; ``metrics.json`` holds ``metrics``, or without them `to_dict`.
         """
         self.write_predictions(folder / "predictions.csv")
-        write_json(folder / METRICS, self.to_dict())
+        write_json(folder / "metrics.json", self.to_dict() if metrics is None else metrics)
         write_csv(folder / "speakers.csv", _table("speaker", self.by_speaker()))
 
     def write_predictions(self, path: Path) -> None:

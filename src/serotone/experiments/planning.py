@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from serotone.corpora import Utterance
-from serotone.documents import dotted, yaml_word
+from serotone.documents import leaves, yaml_word
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
 from serotone.recipes import Recipe, load
@@ -116,4 +116,4 @@ def _trained(recipe: Recipe) -> dict[str, object]:
     """Dotted key and value of all that decides what a training of the recipe does."""
     tree = recipe.model_dump(mode="json", by_alias=True, exclude={"description"})
     tree["schedules"] = {name: value for name, value in tree["schedules"].items() if name == recipe.schedule}
-    return {key: value for key, value in dotted(tree) if not value or not isinstance(value, dict)}
+    return leaves(tree)

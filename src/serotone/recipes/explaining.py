@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel
 
-from serotone.documents import dotted
+from serotone.documents import leaves
 from serotone.options import Options, described
 from serotone.recipes.reading import as_tree, layers, load, resolved
 from serotone.recipes.schema import BY_NAME, a_name_alone
@@ -75,18 +75,14 @@ def explain(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpus: 
     special: dict[str, _Said] = {}
     for name, text in layers(name_or_path):
         for key, comment in commented(text).items():
-            if corpus is not None and key.startswith("on."):
-                owner, _, inner = key.removeprefix("on.").partition(".")
-                if owner == corpus:
-                    special[inner] = _Said(*_parsed(comment), f"{name}, on {corpus}")
+            if (place := _for_corpus(key, corpus)) != key:
+                special[place] = _Said(*_parsed(comment), f"{name}, on {corpus}")
             else:
                 said[key] = _Said(*_parsed(comment), name)
     # A value of the resolved recipe is that of whoever said its key last: in general, on the corpus, by --set.
     said |= special
     for override in overrides:
-        for key, value in dotted(as_tree(override)):
-            if not value or not isinstance(value, Mapping):
-                said[_whole(key).removeprefix(f"on.{corpus}.")] = _Said(GIVEN, "", "--set")
+        said |= {_for_corpus(_whole(key), corpus): _Said(GIVEN, "", "--set") for key in leaves(as_tree(override))}
     unknown = _Said(UNSAID, "", "")
     return [
         Explanation(key, value, *(said.get(key, unknown) if stated else _Said(DEFAULT, description, "schema")))
@@ -153,6 +149,11 @@ def _fields(value: BaseModel | Options) -> Iterator[tuple[str, str, str]]:
     else:
         for name, field in type(value).model_fields.items():
             yield name, field.alias or name, field.description or ""
+
+
+def _for_corpus(key: str, corpus: str | None) -> str:
+    """The key that a recipe resolved for the corpus has instead of this one; the same without a corpus."""
+    return key if corpus is None else key.removeprefix(f"on.{corpus}.")
 
 
 def _whole(key: str) -> str:
