@@ -22,22 +22,26 @@ class Paper(NamedTuple):
     study: str = "main-rows"
 
 
+ROOMS = {"losses.py": "", "pooling.py": "", "mfcc.py": "/frontends"}
 EMODB = "dynamic-convolution-emodb"
+LIANG, TRIPATHI, DAI = "Liang et al., JIFS 2020", "Tripathi et al., arXiv 1906.05682", "Dai et al., ICASSP 2019"
+ZHOU, LIN = "Zhou & Liu, Interspeech 2020", "Lin, Hu & Zhu, JCEIM 2023"
 PAPERS = (
-    Paper("Liang et al., JIFS 2020", "vlcrnn-fixed-length", "baseline: pieces of 3 s", "vlcrnn.py", "vlcrnn"),
-    Paper("Liang et al., JIFS 2020", "vlcrnn-variable-length", "whole clips, padding masked", "vlcrnn.py", "vlcrnn"),
-    Paper("Liang et al., JIFS 2020", "vlcrnn-focal", "and focal loss", "losses.py", "losses", "variable-length"),
-    Paper("Tripathi et al., arXiv 1906.05682", "resnet-mel-softmax", "baseline: softmax", "resnet.py", "resnet"),
-    Paper("Tripathi et al., arXiv 1906.05682", "resnet-mel-focal", "focal loss", "losses.py", "losses"),
-    Paper("Dai et al., ICASSP 2019", "crnn-mel", "baseline: softmax", "crnn.py", "objective"),
-    Paper("Dai et al., ICASSP 2019", "crnn-center-mel", "center loss", "losses.py", "losses"),
-    Paper("Zhou & Liu, Interspeech 2020", "cnn-blstm-attention", "baseline: mean pooled", "cnn_blstm.py", "cnn_blstm"),
-    Paper("Zhou & Liu, Interspeech 2020", "cnn-blstm-attention-combined", "and SD pooled", "pooling.py", "pooling"),
-    Paper(
-        "Zhou & Liu, Interspeech 2020", "cnn-blstm-attention-ams", "AM-softmax", "losses.py", "losses", "discriminative"
-    ),
-    Paper("Lin, Hu & Zhu, JCEIM 2023", "dycnn-static-lstm", "baseline: CNN and LSTM", "dycnn.py", "dycnn", EMODB),
-    Paper("Lin, Hu & Zhu, JCEIM 2023", "dycnn-bilstm", "dynamic CNN and BiLSTM", "dycnn.py", "dycnn", EMODB),
+    Paper(LIANG, "vlcrnn-fixed-length", "baseline: pieces of 3 s", "vlcrnn.py", "vlcrnn"),
+    Paper(LIANG, "vlcrnn-variable-length", "whole clips, padding masked", "vlcrnn.py", "vlcrnn"),
+    Paper(LIANG, "vlcrnn-focal", "and focal loss", "losses.py", "losses", "variable-length"),
+    Paper(TRIPATHI, "resnet-mel-softmax", "baseline: softmax", "resnet.py", "resnet"),
+    Paper(TRIPATHI, "resnet-mel-focal", "focal loss", "losses.py", "losses"),
+    Paper(TRIPATHI, "resnet-mfcc-softmax", "MFCC, softmax", "mfcc.py", "frontends", "focal-resnet"),
+    Paper(TRIPATHI, "resnet-mfcc-focal", "MFCC, focal loss", "losses.py", "losses", "focal-resnet"),
+    Paper(DAI, "crnn-mel", "baseline: softmax", "crnn.py", "objective"),
+    Paper(DAI, "crnn-center-mel", "center loss", "losses.py", "losses"),
+    Paper(ZHOU, "cnn-blstm-attention", "baseline: mean pooled", "cnn_blstm.py", "cnn_blstm"),
+    Paper(ZHOU, "cnn-blstm-attention-combined", "and SD pooled", "pooling.py", "pooling"),
+    Paper(ZHOU, "cnn-blstm-attention-ams", "AM-softmax", "losses.py", "losses", "discriminative"),
+    Paper(ZHOU, "cnn-blstm-attention-focal", "focal loss", "losses.py", "losses", "discriminative"),
+    Paper(LIN, "dycnn-static-lstm", "baseline: CNN and LSTM", "dycnn.py", "dycnn", EMODB),
+    Paper(LIN, "dycnn-bilstm", "dynamic CNN and BiLSTM", "dycnn.py", "dycnn", EMODB),
 )
 
 
@@ -86,7 +90,7 @@ def papers(summaries: list[dict[str, Any]]) -> list[str]:
         apart, shared = (
             score([s for s in own if bool(s["shared_speakers"]) == together]) for together in (False, True)
         )
-        room = "src/serotone/modeling" + ("" if paper.code in ("losses.py", "pooling.py") else "/encoders")
+        room = f"src/serotone/modeling{ROOMS.get(paper.code, '/encoders')}"
         code = f"[{paper.code}]({room}/{paper.code})"
         tests = f"[test_{paper.tests}.py](tests/test_{paper.tests}.py)"
         first = [paper.paper, f"`{paper.recipe}`", paper.idea, code, tests]

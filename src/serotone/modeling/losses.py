@@ -53,7 +53,8 @@ def length_weights(
 ) -> Tensor:
     """Clip weights w_i = omega(y_i) T_max / T_i, shape (B,).
 
-    Liang et al. 2020 state "inverse class count and inverse length"; omega as in :func:`inverse_frequency`.
+    Liang et al. 2020 name a "cross entropy inverse weight method" and "different inverse weights" by sentence length,
+    without a formula; omega as in :func:`inverse_frequency`.
 
     Args:
         targets: Classes (B,).

@@ -9,6 +9,7 @@ from serotone.reports.collect import NONE, Collection, Row
 from serotone.reports.tables import precision_of, schedule_of
 
 READ = "see the protocol"
+SCHEDULE_PUBLISHED = "paper, as far as stated"
 SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
 """The clauses of a published protocol that say whether its test speakers are heard in training."""
 
@@ -67,8 +68,8 @@ def differences(analysis: Analysis) -> Table | None:
         ("classes", ", ".join(classes), {", ".join(in_order(of.labels)) for of in results}),
         ("number of classes", str(len(classes) or ""), {str(len(of.labels)) for of in results}),
         ("protocol", protocol, {run.protocol for run in runs}),
-        ("schedule", "paper", set(map(schedule_of, runs))),
-        ("precision", "float32", set(map(precision_of, runs))),
+        ("schedule", SCHEDULE_PUBLISHED, set(map(schedule_of, runs))),
+        ("precision", "", set(map(precision_of, runs))),
         ("test speakers also in training", heard, shared),
     ]
     lines = (
@@ -84,6 +85,8 @@ def _same(what: str, theirs: str, ours: set[str]) -> str:
         return NOT_RUN
     if not theirs:
         return "not stated"
-    if what == "protocol" or READ in theirs or "not recorded" in ours:
+    if what == "schedule" and any(value.split(",")[0] != "paper" for value in ours):
+        return "no"
+    if what in ("protocol", "schedule") or READ in theirs or "not recorded" in ours:
         return "read both"
-    return "yes" if {value.split(",")[0] if what == "schedule" else value for value in ours} == {theirs} else "no"
+    return "yes" if ours == {theirs} else "no"
