@@ -136,6 +136,24 @@ def test_bad_recordings_are_one_line_each_and_the_rest_go_on(adaptable, office, 
     assert len(at_once.stderr.splitlines()) == 2
 
 
+def test_where_nothing_can_be_adapted_to_each_failure_is_named(adaptable, tmp_path):
+    result = run("predict", tmp_path / "a.wav", tmp_path / "b.wav", "--bundle", adaptable, "--adapt")
+    assert result.exit_code == 1
+    assert [line.split(": ")[:2] for line in result.stderr.splitlines()[:2]] == [
+        ["error", str(tmp_path / name)] for name in ("a.wav", "b.wav")
+    ]
+    assert "at least 5" in result.stderr
+
+
+def test_a_profile_that_cannot_be_written_is_refused_before_anything_is_read(adaptable, office, monkeypatch):
+    monkeypatch.setattr(Recognizer, "profile", None)
+    result = run("adapt", office, "--bundle", adaptable, "--out", office / "anna" / "0.wav" / "p.json")
+    assert result.exit_code == 1
+    assert (
+        result.stderr == f"error: {office / 'anna' / '0.wav'}: Not a directory; choose another path or free this one\n"
+    )
+
+
 def test_too_few_recordings_and_wrong_bundles_are_one_line(adaptable, office, tmp_path):
     profile = tmp_path / "p.json"
     run("adapt", office, "--bundle", adaptable, "--out", profile)

@@ -416,6 +416,39 @@ def test_a_folder_scan_opens_nothing_and_tells_what_it_passed_over(tmp_path):
     assert scan.others == {"": 1, ".txt": 2}
 
 
+def test_links_to_folders_are_followed_once_and_never_round(tmp_path):
+    for name in ("calls/monday/1.wav", "calls/2.wav", "archive/old/3.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    calls = tmp_path / "calls"
+    links = {"latest": "monday", "self": ".", "up": "..", "more": tmp_path / "archive", "gone": "nowhere"}
+    for name, target in links.items():
+        (calls / name).symlink_to(target)
+    (tmp_path / "archive" / "back").symlink_to(calls)
+    assert audio.scan_folder(calls).files == tuple(
+        str(calls / name) for name in ("2.wav", "monday/1.wav", "more/old/3.wav")
+    )
+    assert audio.scan_folder(calls / "latest").files == (str(calls / "latest" / "1.wav"),)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    for name in ("open/1.wav", "locked/2.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.fspath(path) == str(tmp_path / "locked"):  # root may read all, so no mode keeps it out
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    (locked, problem), opened = audio.audio_in(tmp_path)
+    assert locked == str(tmp_path / "locked")
+    assert str(problem).startswith(f"{locked}: this folder cannot be read: Permission denied")
+    assert opened == (str(tmp_path / "open" / "1.wav"), None)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
 def test_a_named_pipe_is_read_as_a_stream(tmp_path):
     path = tmp_path / "pipe.wav"

@@ -89,6 +89,13 @@ def test_show(bundle, tmp_path):
     assert f"no figures in its card; serotone bundle card {tmp_path / 'plain'} prints all of it" in plain
 
 
+@pytest.mark.parametrize("name", ["default", "light", "free", "emodb-crnn"])
+def test_show_has_the_figures_and_limits_of_a_shipped_bundle(name):
+    shown = run("bundle", "show", name).stdout
+    assert "no figures" not in shown
+    assert shown.index("sha256") < shown.index("\n## ") < shown.index(" UA") < shown.index("\n## Limits")
+
+
 def test_card(bundle, tmp_path):
     shown = run("bundle", "card", bundle)
     assert shown.exit_code == 0

@@ -18,7 +18,7 @@ from rich.console import Console
 from serotone.audio.pipes import PipedSound
 from serotone.cli.incoming import Line
 from serotone.cli.live import State, Strip, View, letters
-from serotone.errors import AudioEmptyError, AudioFormatError
+from serotone.errors import AudioEmptyError, AudioFormatError, AudioNotFiniteError
 from serotone.recognition.bundle import load_bundle
 from serotone.recognition.prediction import Segment
 from serotone.recognition.recognizer import Recognizer
@@ -155,6 +155,38 @@ def test_a_header_that_does_not_know_its_size(size):
     assert sum(map(len, piped.frames(0.1))) == 4800
 
 
+@pytest.mark.parametrize("cut", [1, 2, 3201])
+def test_a_pipe_that_ends_before_its_header_says(cut):
+    whole = wav(tone(0.3, 0.5))
+    piped = PipedSound(io.BytesIO(whole), "pipe")
+    assert (sum(map(len, piped.frames(0.1))), piped.warnings) == (4800, [])
+    piped = PipedSound(io.BytesIO(whole[:-cut]), "pipe")
+    assert sum(map(len, piped.frames(0.1))) == (9600 - cut) // 2
+    assert piped.warnings == [f"truncated: its header announces 9600 bytes of samples, {9600 - cut} are there"]
+    endless = PipedSound(io.BytesIO(whole[:40] + b"\xff" * 4 + whole[44:-cut]), "pipe")
+    assert (sum(map(len, endless.frames(0.1))), endless.warnings) == ((9600 - cut) // 2, [])
+
+
+@pytest.mark.parametrize("place", [0, 1600, 3210])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e300])
+def test_what_comes_before_a_sample_that_is_no_number_is_heard(place, value):
+    samples = np.stack([tone(0.3, 0.5), buzz(0.3, 0.25)], axis=1).astype(float)
+    samples[place, 1] = value
+    lengths = []
+    with pytest.raises(AudioNotFiniteError, match=rf"pipe: NaN or infinity {place / SAMPLE_RATE:.3f} s in"):
+        lengths.extend(map(len, PipedSound(io.BytesIO(wav(samples, subtype="DOUBLE")), "pipe").frames(0.1)))
+    assert sum(lengths) == place
+
+
+def test_a_pipe_with_a_sample_that_is_no_number_is_summed_up_first(adaptable):
+    samples = tone(5, 0.9)
+    samples[4 * SAMPLE_RATE] = np.nan
+    result = run("listen", "-", "--bundle", adaptable, "--fast", stdin=wav(samples, subtype="FLOAT"))
+    summary = lines(result.stdout)[1]
+    assert (result.exit_code, summary["label"], summary["duration_seconds"]) == (1, "angry", 4)
+    assert result.stderr == "error: <stdin>: NaN or infinity 4.000 s in; expected samples of about -1 to 1\n"
+
+
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
@@ -168,6 +200,13 @@ def test_a_header_that_does_not_know_its_size(size):
 def test_what_is_no_wav(data, error, message):
     with pytest.raises(error, match=message):
         PipedSound(io.BytesIO(data), "pipe")
+
+
+def test_a_truncated_pipe_is_warned_of(adaptable):
+    result = run("listen", "-", "--bundle", adaptable, "--fast", stdin=wav(tone(3, 0.9))[:-1000])
+    (warning,) = lines(result.stdout)[1]["warnings"]
+    assert warning == "truncated: its header announces 96000 bytes of samples, 95000 are there"
+    assert result.stderr == f"note: <stdin>: {warning}\n"
 
 
 # Microphones ----------------------------------------------------------------------------------------------------------

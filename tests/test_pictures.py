@@ -3,7 +3,7 @@
 import io
 import pickle
 import sys
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
 import onnx
@@ -40,6 +40,17 @@ def pixels(figure: Figure) -> np.ndarray:
     figure.savefig(file, format="rgba", dpi=100)
     width, height = (round(100 * inches) for inches in figure.get_size_inches())
     return np.frombuffer(file.getvalue(), np.uint8).reshape(height, width, 4).astype(float)
+
+
+def strip(figure: Figure) -> np.ndarray:
+    """The strip of answers as red, green and blue, (height, width, 3), without the lines around it."""
+    shown, box = pixels(figure)[..., :3], figure.axes[0].get_window_extent()
+    rows = slice(round(len(shown) - box.y1) + 2, round(len(shown) - box.y0) - 2)
+    return shown[rows, round(box.x0) + 2 : round(box.x1) - 2]
+
+
+def fill(label: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(picture.LOOKS[label][0][1:]))
 
 
 def words(figure: Figure) -> set[str]:
@@ -120,7 +131,51 @@ def test_an_hour_of_short_segments_is_drawn_without_their_names():
     figure = picture.draw_timeline(made, picture.envelope([np.zeros(36000, np.float32)], 10))
     assert words(figure) == set()
     assert figure.axes[2].get_xlabel() == "hours"
-    assert pixels(figure).std() > 10
+    assert "\nEach column sums up 10 s: the emotion with the most time" in figure._supxlabel.get_text()
+    colours = set(map(tuple, strip(figure)[2:-2].reshape(-1, 3).astype(int)))
+    assert colours == {fill(label) for label in picture.LOOKS}
+
+
+def test_columns_sum_up_the_emotion_with_the_most_time_and_mean_probabilities():
+    """Of each 10 s, 6 are sad and 3 angry, and nobody speaks for 1; the last half hour has speech for .5 s of 10."""
+    rows = [
+        row
+        for at in range(0, 1800, 10)
+        for row in ((at, at + 6, "sad"), (at + 6, at + 9, "angry"), (at + 9, at + 10, None))
+    ]
+    rows += [row for at in range(1800, 3600, 10) for row in ((at, at + 9.5, None), (at + 9.5, at + 10, "happy"))]
+    made = timeline(*[(*row, row[2] == "sad" and row[0] % 20 == 0) for row in rows])
+    figure = picture.draw_timeline(made, picture.envelope([np.zeros(36000, np.float32)], 10))
+    assert words(figure) == {"sad?\n0.60", "no speech"}
+    shown = {
+        label.get_text(): values
+        for label, values in zip(figure.axes[2].get_yticklabels(), figure.axes[2].collections[0].get_array())
+    }
+    for label, mean in (("sad", (6 * 0.9 + 3 * 0.01) / 9), ("angry", (6 * 0.01 + 3 * 0.9) / 9), ("happy", 0.01)):
+        assert shown[label].tolist() == [pytest.approx(mean), None]
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 8])
+def test_white_is_no_speech_and_nothing_else(seconds):
+    """5 minutes in which every second segment is a pause: as many columns of the strip are white from top to bottom."""
+    labels = [label for emotion in picture.LOOKS for label in (emotion, None)]
+    starts = range(0, 300, seconds)
+    made = timeline(*[(at, at + seconds, label, False) for at, label in zip(starts, cycle(labels))])
+    figure = picture.draw_timeline(made, picture.envelope([np.zeros(3000, np.float32)], 10))
+    assert figure._supxlabel.get_text().endswith("White: no speech.")
+    white = strip(figure).min(axis=(0, 2)) > 250
+    assert np.diff(white.astype(int)).clip(0).sum() == len(starts) // 2
+    assert 0.3 < white.mean() <= 0.51
+
+
+@pytest.mark.parametrize(("seconds", "framed"), [(2, False), (4, True)])
+def test_only_what_is_wide_is_framed(seconds, framed):
+    """In 5 minutes 3 s are a hundredth of the width: a bar stands where a frame would be too narrow."""
+    made = timeline((0, 100, "sad", False), (100, 100 + seconds, "happy", True), (100 + seconds, 300, None, True))
+    *_, chances, _ = picture.draw_timeline(made, picture.envelope([np.zeros(3000, np.float32)], 10)).axes
+    styles = [line.get_linestyle() for line in chances.lines if len(line.get_xdata()) == 5]
+    assert styles == ["-", ":"][: 1 + framed]
+    assert len(chances.collections) == 2 - framed  # the table, and a bar
 
 
 def test_silence_is_a_picture_too(recognizer):
@@ -157,12 +212,31 @@ def test_the_command_line_draws(toy, tmp_path, option, suffix):
         (["-", "--explain", "a.png"], "standard input can be read only once"),
         (["a.wav", "--plot", "a.jpg"], "expected a name that ends in .png or .svg"),
         (["a.wav", "--plot", "a.png", "--channels"], "give --channel N instead of --channels"),
+        (["a.wav", "--plot", "a.png", "--explain", "b/../a.png"], "a.png is what --plot writes; give another name"),
+        (["a.wav", "--plot", "a.png", "--format", "csv", "--out", "a.png"], "a.png is what --out writes"),
     ],
 )
 def test_a_picture_that_cannot_be_meant_is_refused(toy, arguments, reason):
     result = run("predict", *arguments, "--bundle", toy, env={"COLUMNS": "400"})
     assert result.exit_code == 2
     assert reason in " ".join(result.stderr.split())
+
+
+def test_a_picture_that_failed_is_drawn_when_the_command_goes_on(toy, tmp_path, monkeypatch):
+    clip = tmp_path / "a.wav"
+    soundfile.write(clip, tone(1, 0.9), SAMPLE_RATE)
+    command = ["predict", clip, "--bundle", toy, "--out", tmp_path / "a.csv", "--plot", tmp_path / "a.png"]
+    with monkeypatch.context() as patched:
+
+        def full(figure, path):
+            raise OSError(28, "No space left on device", str(path))
+
+        patched.setattr(picture, "save", full)
+        failed = run(*command)
+    assert failed.exit_code == 1
+    assert "a.png: No space left on device" in failed.stderr
+    assert run(*command).exit_code == 0
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_matplotlib_the_command_to_install_it_is_named(toy, tmp_path, monkeypatch, halves):

@@ -92,6 +92,22 @@ def test_usage_errors_are_status_2(toy, good):
     assert run("predict", good, "--bundle", toy, "--threads", "0").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["predict", "{good}", "--max-seconds", "0.11"], "0.11 is less than the 0.25 s that toy needs"),
+        (["predict", "{good}", "--max-seconds", "nan"], "nan is no number of that kind; expected a finite one"),
+        (["predict", "{good}", "--start", "inf"], "inf is no number of that kind"),
+        (["listen", "{good}", "--fast", "--every", "nan"], "nan is no number of that kind"),
+        (["serve", "--grace-seconds", "inf"], "inf is no number of that kind"),
+    ],
+)
+def test_numbers_that_no_range_refuses(toy, good, command, reason):
+    result = run(*(word.format(good=good) for word in command), "--bundle", toy)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert reason in " ".join(result.stderr.split())
+
+
 def test_jsonl_one_line_each_and_failures_on_stderr(toy, clips):
     result = run("predict", clips, "--bundle", toy, "--format", "jsonl")
     answers = [json.loads(line) for line in result.stdout.splitlines()]
@@ -154,6 +170,7 @@ def test_one_recording_is_a_block(toy, long):
     assert "0.00 -     5.00 s  angry" in lines[4]
     assert lines[7].strip() == "of 10.0 s of speech: angry 50%, happy 50%"
     assert len(lines) == 8
+    assert run("predict", long, "--bundle", toy).stdout.splitlines() == [*lines[:4], lines[7]]
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import typer
 
 from serotone import __version__
 from serotone.cli.partial import Partial
@@ -48,6 +49,14 @@ def many(tmp_path_factory):
 
 def listing(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_out_may_be_a_pipe(toy, good, tmp_path, format):
+    child = process("predict", good, "--bundle", toy, "--format", format, "--out", "/dev/stdout")
+    answer, errors = child.communicate()
+    assert (child.returncode, errors.decode()) == (0, "")
+    assert answer.decode() == run("predict", good, "--bundle", toy, "--format", format).stdout
 
 
 # Never over a recording -----------------------------------------------------------------------------------------------
@@ -270,6 +279,19 @@ def test_other_terms_do_not_go_on(toy, good, many, tmp_path):
     partial.unlink()
     assert run(*command, "--bundle", toy).exit_code == 1
     assert listing(tmp_path) == ["answers.jsonl", "good.wav", "other"]
+
+
+def test_other_speakers_do_not_go_on(tmp_path):
+    out = tmp_path / "answers.jsonl"
+    before = {"a": "anna", "b": None}
+    with Partial(out, {}, ["a", "b"], before) as partial:
+        partial.stream.write("a\n")
+        partial.keep("a")
+    for now in ({"a": "berta", "b": None}, {"a": None, "b": None}):
+        with pytest.raises(typer.BadParameter, match="answers a as spoken by anna; this command's --speakers has"):
+            Partial(out, {}, ["a", "b"], now).__enter__()
+    with Partial(out, {}, ["a", "b"], before | {"b": "berta"}) as partial:
+        assert partial.kept == 1
 
 
 def test_two_processes_do_not_write_one_file(toy, many, tmp_path):

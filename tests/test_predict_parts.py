@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from serotone.cli.tracks import RttmWriter
+from serotone.recognition.bundle import load_bundle
+from serotone.recognition.prediction import Prediction, Segment
 from test_predict_cli import process, run
 from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
 
@@ -210,6 +213,34 @@ def test_rttm_keeps_recordings_of_one_name_apart(toy, long, tmp_path):
         (tmp_path / "calls" / folder / "x.wav").write_bytes(long.read_bytes())
     text = written(toy, tmp_path / "calls", tmp_path / "all.rttm")
     assert {row[0] for row in rttm(text)} == {str(tmp_path / "calls" / folder / "x.wav") for folder in ("a", "b")}
+
+
+def test_rttm_keeps_recordings_apart_that_differ_in_blanks_alone(toy, long, tmp_path):
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    for name in ("a b.wav", "a_b.wav", "a%20b.wav", "c d.wav", "e.wav"):
+        (calls / name).write_bytes(long.read_bytes())
+    text = written(toy, calls, tmp_path / "all.rttm")
+    files = ["a%20b", f"{calls}/a%20b.wav", f"{calls}/a_b.wav", "c_d", "e"]
+    assert sorted({row[0] for row in rttm(text)}) == sorted(files)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x.wav", "x.flac"],
+        ["a b.wav", "a%20b.wav", "a_b.wav"],
+        ["x.wav.wav", "x.wav", "y/x.wav"],
+        ["1/ .wav", "2/\t.wav"],
+    ],
+)
+def test_rttm_calls_no_two_recordings_the_same(toy, names):
+    stream = io.StringIO()
+    writer = RttmWriter(stream, load_bundle(toy), names)
+    segment = Segment(0, 1, "sad", {"sad": 1.0}, 1.0, False, 1)
+    for name in names:
+        writer.add(Prediction(name, "sad", {"sad": 1.0}, 1.0, False, None, 1, 1, 1, (), "toy 1", (segment,)))
+    assert len({row[0] for row in rttm(stream.getvalue())}) == len(names)
 
 
 def test_doubt_is_marked(tmp_path, long):

@@ -183,6 +183,10 @@ def test_many_go_on_after_a_failure(recognizer, tmp_path):
     assert isinstance(error, AudioMissingError)
     with pytest.raises(AudioMissingError):
         list(recognizer.predict_many([tmp_path / "none.wav"], on_error="raise"))
+    with pytest.raises(ValueError, match="on_error is 'skip'; expected 'return' or 'raise'"):
+        list(recognizer.predict_many([path], on_error="skip"))
+    with pytest.raises(TypeError, match="sources is one str; expected several recordings"):
+        list(recognizer.predict_many(str(path)))
 
 
 def test_to_dict_is_json_with_a_schema(recognizer):

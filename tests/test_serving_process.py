@@ -1,11 +1,14 @@
 """The server as a process: how it begins, how it ends, and clients that vanish or send without end."""
 
+import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +16,11 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 import httpx
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from made_server import SOURCE, running, until, wav
+from serotone.serving.streams import MESSAGE_BYTES
 from toy_bundle import tone
 
 LOUD = wav(tone(1, 0.9))
@@ -120,6 +124,33 @@ def test_a_stream_over_the_network_is_heard(server):
     assert closed.value.rcvd.code == 1009
 
 
+def test_the_example_of_the_guide_streams_a_recording_larger_than_a_message(server, capsys):
+    guide = Path(__file__).parent.parent / "docs" / "serving.md"
+    (example,) = re.findall(r"```python\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    assert "ws://127.0.0.1:8000" in example
+    names = {}
+    exec(example.replace("ws://127.0.0.1:8000", server.url.replace("http", "ws")), names)
+    samples = tone(27, 0.9)
+    assert samples.nbytes > MESSAGE_BYTES
+    asyncio.run(names["main"](samples))
+    *_, last = capsys.readouterr().out.splitlines()
+    assert "'kind': 'summary'" in last
+    assert "'duration_seconds': 27.0" in last
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/v1/bundles", "/openapi.json"])
+def test_a_head_is_what_a_get_has_without_its_body(server, path):
+    with server.client() as client:
+        expected = client.get(path)
+    with raw(server) as connection:
+        connection.sendall(f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        head, _, content = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert f"content-type: {expected.headers['content-type']}".encode() in head
+    assert path == "/metrics" or f"content-length: {len(expected.content)}\r\n".encode() in head + b"\r\n"
+    assert content == b""
+
+
 @pytest.mark.slow
 def test_it_ends_in_order_with_a_request_and_a_stream_in_flight(toy):
     with running("--bundle", toy, "--workers", "1") as server:
@@ -167,6 +198,11 @@ def serve(*arguments, **environment):
         (("--host", "192.0.2.1"), {}, 2, "SEROTONE_TOKEN"),
         ((), {"SEROTONE_TOKEN": "short"}, 1, "at least 16"),
         (("--bundle", "nothing-of-this-name"), {}, 1, "nothing-of-this-name"),
+        (("--max-seconds", "nan"), {}, 2, "--max-seconds"),
+        (("--max-megabytes", "inf"), {}, 2, "--max-megabytes"),
+        (("--decode-seconds", "nan"), {}, 2, "--decode-seconds"),
+        (("--idle-seconds", "nan"), {}, 2, "--idle-seconds"),
+        (("--grace-seconds", "inf"), {}, 2, "--grace-seconds"),
     ],
 )
 def test_what_is_not_safe_or_not_there_is_refused_at_the_start(arguments, environment, status, words):
@@ -190,3 +226,37 @@ def test_the_log_holds_paths_and_no_options(server):
     until(lambda: any("POST /v1/recognize" in line for line in server.log))
     time.sleep(0.1)
     assert "secret-name" not in "".join(server.log)
+
+
+def test_the_log_has_a_line_for_each_stream_whether_it_is_accepted_or_refused(server):
+    begun = len(server.log)
+    address = server.url.replace("http", "ws")
+    statuses = []
+    for path, origin in [
+        ("/v1/stream?name=secret-name", None),
+        ("/v1/stream?bundle=none&name=secret-name", None),
+        ("/v1/stream?rate=10", None),
+        ("/v1/stream", "http://elsewhere.example"),
+        ("/v1/no%0Astream", None),
+    ]:
+        try:
+            with connect(address + path, origin=origin) as stream:
+                stream.recv()
+                statuses.append(101)
+        except InvalidStatus as refused:
+            statuses.append(refused.response.status_code)
+    assert statuses == [101, 404, 422, 403, 403]
+    until(lambda: len(server.log) >= begun + 5)
+    time.sleep(0.1)
+    lines = "".join(server.log[begun:])
+    assert "handshake" not in lines
+    assert "secret-name" not in lines
+    logged = re.findall(r'^\S+ \S+ INFO 127\.0\.0\.1:\d+ - "GET (\S+) HTTP/1\.1" (\d+)$', lines, re.MULTILINE)
+    assert logged == [
+        ("/v1/stream", "101"),
+        ("/v1/stream", "404"),
+        ("/v1/stream", "422"),
+        ("/v1/stream", "403"),
+        ("/v1/no%0Astream", "403"),
+    ]
+    assert figure(server, 'serotone_requests_total{method="WS",route="other",status="403"}') >= 2

@@ -287,8 +287,10 @@ def test_what_is_no_stream_is_refused(recognizers):
         stream.feed(np.zeros(10, np.int16))
     with pytest.raises(ValueError, match="one channel"):
         stream.feed(np.zeros((10, 2), np.float32))
-    with pytest.raises(AudioNotFiniteError, match="NaN or infinity 0"):
-        stream.feed(np.array([0.0, np.nan]))
+    assert stream.feed([0.0] * (RATE // 4)) == []
+    for value, what in ((np.nan, "NaN or infinity"), (1e30, r"a sample of 1e\+30"), (1e300, r"a sample of 1e\+300")):
+        with pytest.raises(AudioNotFiniteError, match=rf"{what} 0\.250 s in; expected samples of about -1 to 1"):
+            stream.feed(np.array([value, 0.0]))
     stream.finish()
     for again in (stream.finish, lambda: stream.feed(silence(1))):
         with pytest.raises(ValueError, match="is finished"):

@@ -11,8 +11,13 @@ from pathlib import Path
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file next to ``path``, sync it to disk, and only then give it its name.
 
+    A pipe or a device is written to as it is, for the name would no longer be its own.
+
     Raises OSError: it cannot be written, on a full disk for example; the error names ``path``.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        write(path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -37,6 +37,21 @@ _LOUDEST = 1e6  # times full scale: beyond it nothing is audio
 _ODDLY_LOUD = 32.0  # times full scale (30 dB): what a gain in a chain of effects may give, and integers do not
 
 
+def check_values(samples: NDArray[Any], name: str, before: int, rate: int) -> float:
+    """The greatest absolute value of samples (T,) of at least one; ``before`` samples at ``rate`` came before them.
+
+    Raises AudioNotFiniteError: one is NaN, infinite or far beyond audio.
+    """
+    extreme = max(abs(float(samples.min())), abs(float(samples.max())))  # NaN where there is one
+    if not extreme <= _LOUDEST:
+        first = int((~(np.abs(samples) <= _LOUDEST)).argmax())
+        value = float(samples[first])
+        what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
+        seconds = (before + first) / rate
+        raise AudioNotFiniteError(f"{name}: {what} {seconds:.3f} s in; expected samples of about -1 to 1")
+    return extreme
+
+
 class Blocks(Iterator[NDArray[np.float32]]):
     """An opened source that gives its sound block by block, once; close it, or use it in a ``with`` statement.
 
@@ -228,22 +243,13 @@ class Blocks(Iterator[NDArray[np.float32]]):
                 if frames is None:
                     break
                 block = self._mixer.mix(frames)
-                self._check_values(block)
+                self._peak = max(self._peak, check_values(block, self.name, self._frames, self.source_rate))
             self._frames += len(block)
             yield block
         if self._frames > self._longest * self.source_rate + _ROUNDING:
             raise self._too_long(f"more than {self._longest:g} s")
         if self._content is not None:
             self._content.check(self.name)
-
-    def _check_values(self, block: NDArray[np.float32]) -> None:
-        extreme = max(abs(float(block.min())), abs(float(block.max())))  # NaN where there is one
-        if not extreme <= _LOUDEST:
-            bad = ~(np.abs(block) <= _LOUDEST)
-            seconds, value = (self._frames + int(bad.argmax())) / self.source_rate, float(block[bad.argmax()])
-            what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
-            raise AudioNotFiniteError(f"{self.name}: {what} {seconds:.3f} s in; expected samples of about -1 to 1")
-        self._peak = max(self._peak, extreme)
 
     def _judge_channels(self) -> bool:
         """Decide by all that was mixed how loud the mean is to be; True: channels cancel, and one is to be taken."""

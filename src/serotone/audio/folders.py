@@ -19,23 +19,28 @@ class FolderScan:
 
     ``files`` are the names of audio files, sorted. ``irregular`` are names that end like audio and are no regular
     files: a named pipe, a socket, a device or a link that leads nowhere, which could be waited for without end.
-    ``others`` counts the remaining files by their lower-case suffix.
+    ``closed`` has the folders that cannot be read, each with the system's reason. ``others`` counts the remaining
+    files by their lower-case suffix.
     """
 
     files: tuple[str, ...]
     irregular: tuple[str, ...]
+    closed: dict[str, str]
     others: dict[str, int]
 
 
 def scan_folder(folder: str | Path) -> FolderScan:
-    """The audio files in a folder and its sub-folders, by their suffix; nothing is opened."""
+    """The audio files in a folder and its sub-folders, by their suffix; nothing is opened.
+
+    Links to folders are followed, after all that is in the folder itself; what was found before is not found again.
+    """
     files, irregular = [], []
     others: Counter[str] = Counter()
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    closed: dict[str, str] = {}
+    for place, names in _places(folder, closed):
         for name in names:
             suffix = Path(name).suffix.lower()
-            path = os.path.join(place, name)  # noqa: PTH118 - Path would drop the ./ that the user typed
+            path = _join(place, name)
             if name.startswith("."):
                 continue
             if suffix not in AUDIO_SUFFIXES:
@@ -44,7 +49,34 @@ def scan_folder(folder: str | Path) -> FolderScan:
                 files.append(path)
             else:
                 irregular.append(path)
-    return FolderScan(tuple(sorted(files)), tuple(sorted(irregular)), dict(sorted(others.items())))
+    return FolderScan(tuple(sorted(files)), tuple(sorted(irregular)), closed, dict(sorted(others.items())))
+
+
+def _places(root: str | Path, closed: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Each folder from ``root`` on, once, with the names of its files; what cannot be read goes into ``closed``."""
+
+    def close(error: OSError) -> None:
+        closed[str(error.filename)] = error.strerror or str(error)
+
+    above = Path(os.path.realpath(root)).parents
+    seen: set[str] = set()
+    waiting = [str(root)]
+    while waiting:
+        links = []
+        for start in waiting:
+            if (real := os.path.realpath(start)) in seen or Path(real) in above:
+                continue
+            for place, folders, names in os.walk(start, onerror=close):
+                seen.add(os.path.realpath(place))
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                links += [path for name in folders if Path(path := _join(place, name)).is_symlink()]
+                folders[:] = [name for name in folders if os.path.realpath(_join(place, name)) not in seen]
+                yield place, names
+        waiting = sorted(links)
+
+
+def _join(place: str, name: str) -> str:
+    return os.path.join(place, name)  # noqa: PTH118 - Path would drop the ./ that the user typed
 
 
 def _is_regular(path: str) -> bool:
@@ -60,7 +92,7 @@ def audio_in(folder: str | Path) -> Iterator[tuple[str, AudioError | None]]:
     A pipe, say, would be waited for, and nobody named it. A folder without audio is itself named, with the error.
     """
     inside = scan_folder(folder)
-    if not inside.files and not inside.irregular:
+    if not inside.files and not inside.irregular and not inside.closed:
         known = ", ".join(sorted(AUDIO_SUFFIXES))
         passed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in inside.others.items())
         over = f" (passed over: {passed})" if passed else ""
@@ -68,7 +100,12 @@ def audio_in(folder: str | Path) -> Iterator[tuple[str, AudioError | None]]:
             str(folder),
             AudioMissingError(f"{folder}: no audio in this folder{over}; expected files that end in {known}"),
         )
-    found = dict.fromkeys(inside.files) | {name: _special(name) for name in inside.irregular}
+    found: dict[str, AudioError | None] = dict.fromkeys(inside.files)
+    found |= {name: _special(name) for name in inside.irregular}
+    found |= {
+        name: AudioError(f"{name}: this folder cannot be read: {why}; change its permissions, or leave it out")
+        for name, why in inside.closed.items()
+    }
     yield from sorted(found.items(), key=lambda item: item[0])
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from serotone.audio.track import float32
-from serotone.errors import AudioEmptyError, AudioFormatError
+from serotone.errors import AudioEmptyError, AudioFormatError, AudioNotFiniteError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TYPES = {
@@ -31,7 +31,8 @@ _ENDLESS = 0x7FFF0000
 class PipedSound:
     """Sound that arrives through a binary stream; ``rate`` is given for raw samples, mono int16, lowest byte first.
 
-    ``sample_rate`` (Hz) and ``channels`` are known from the start: the header is read first.
+    ``sample_rate`` (Hz) and ``channels`` are known from the start: the header is read first. ``warnings`` says what was
+    odd about the sound, complete at its end.
 
     Raises AudioEmptyError: nothing arrives.
     Raises AudioFormatError: without a rate, what arrives is not WAV, or WAV of samples that only a decoder reads.
@@ -39,26 +40,45 @@ class PipedSound:
 
     def __init__(self, stream: IO[bytes], name: str, rate: int | None = None) -> None:
         self.name = name
+        self.warnings: list[str] = []
         self._stream = stream
-        self._left: int | None = None  # bytes of samples that are still to come; None: until the end
+        self._announced: int | None = None  # bytes of samples; None: until the end
         self._type, self._width = "<i2", 2
         self.sample_rate, self.channels = rate or 0, 1
         if rate is None:
             self._read_header()
 
     def frames(self, seconds: float) -> Iterator[NDArray[np.float32]]:
-        """The sound, (T, channels) at a time, T at most ``seconds`` of it; a part of a frame at the end is left out."""
+        """The sound, (T, channels) at a time, T at most ``seconds`` of it; a part of a frame at the end is left out.
+
+        Raises AudioNotFiniteError: a sample is NaN or infinite; what comes before it is given first.
+        """
         size = self._width * self.channels
         most = max(1, round(seconds * self.sample_rate)) * size
-        while data := self._read(most if self._left is None else min(most, self._left)):
-            if self._left is not None:
-                self._left -= len(data)
+        announced, read = self._announced, 0
+        while data := self._read(most if announced is None else min(most, announced - read)):
             if whole := len(data) // size * size:
-                yield self._values(data[:whole]).reshape(-1, self.channels)
+                yield from self._checked(self._values(data[:whole]).reshape(-1, self.channels), read // size)
+            read += len(data)
+        if announced is not None and read < announced:
+            self.warnings.append(f"truncated: its header announces {announced} bytes of samples, {read} are there")
+
+    def _checked(self, frames: NDArray[np.float32], before: int) -> Iterator[NDArray[np.float32]]:
+        """These frames, of which so many came before, up to one that is no sound."""
+        finite = np.isfinite(frames).all(axis=1)
+        if finite.all():
+            yield frames
+            return
+        good = int(finite.argmin())
+        if good:
+            yield frames[:good]
+        at = (before + good) / self.sample_rate
+        raise AudioNotFiniteError(f"{self.name}: NaN or infinity {at:.3f} s in; expected samples of about -1 to 1")
 
     def _values(self, data: bytes) -> NDArray[np.float32]:
         if self._type:
-            return float32(np.frombuffer(data, self._type))
+            with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite
+                return float32(np.frombuffer(data, self._type))
         wide = np.zeros((len(data) // 3, 4), np.uint8)  # 24 bits are the upper three bytes of 32
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         return float32(wide.view("<i4")[:, 0])
@@ -77,7 +97,7 @@ class PipedSound:
         while read < _MOST_HEADER:
             kind, size = struct.unpack("<4sI", self._read(8).ljust(8, b"\0"))
             if kind == b"data" and described:
-                self._left = None if size == 0 or size >= _ENDLESS else size
+                self._announced = None if size == 0 or size >= _ENDLESS else size
                 return
             if kind == b"\0\0\0\0" or size > _MOST_HEADER:
                 break

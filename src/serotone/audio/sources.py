@@ -118,7 +118,7 @@ def array_track(array: NDArray[Any], rate: int | None, name: str) -> Track:
         raise AudioFormatError(f"{name}: source_rate is {rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] == array.shape[1] > 1):
         raise AudioFormatError(f"{name}: shape {array.shape}; expected (T,), (T, channels) or (channels, T)")
-    if array.dtype.kind != "f" and array.dtype not in (np.int8, np.int16, np.int32, np.uint8):
+    if array.dtype.kind != "f" and array.dtype.newbyteorder("=") not in (np.int8, np.int16, np.int32, np.uint8):
         raise AudioFormatError(f"{name}: dtype {array.dtype}; expected a float, int8, int16, int32 or uint8")
     frames = array[:, None] if array.ndim == 1 else array.T if array.shape[0] < array.shape[1] else array
     if array.size == 0:

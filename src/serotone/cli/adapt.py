@@ -40,7 +40,7 @@ def adapt(
     if STDIN in paths:
         raise typer.BadParameter("a profile needs several recordings; give files or folders, not -", param_hint="PATH")
     found = list(find_recordings(paths))
-    out = check_out(out, [recording for recording, _ in found])
+    out = check_out(out, [recording for recording, _ in found], example="office.profile.json")
     voices = speakers_of([recording for recording, _ in found], paths, speakers)
     from serotone.recognition.recognizer import Recognizer
 

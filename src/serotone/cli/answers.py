@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from serotone.cli.formats import BY_LINE, OF_SEGMENTS, Answers
 from serotone.cli.messages import Progress, complain, remark
 from serotone.cli.recordings import STDIN, Found, source_of
-from serotone.errors import AudioError, SerotoneError
+from serotone.errors import AudioError, ProfileError, SerotoneError
 
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
@@ -95,7 +95,14 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
         heard.append((name, problem))
         progress.step()
     progress.clear()
-    return recognizer.with_profile(builder.profile()), heard, replace(wish, kept=kept)
+    try:
+        profile = builder.profile()
+    except ProfileError:  # too few were heard, and nothing is to be answered: say why
+        for _, problem in heard:
+            if problem is not None:
+                complain(problem)
+        raise
+    return recognizer.with_profile(profile), heard, replace(wish, kept=kept)
 
 
 def _open_writer(format: Answers, stream: TextIO, bundle: "Bundle", names: list[str], *, timeline: bool) -> "Writer":
@@ -135,7 +142,7 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     names = [name for name, _ in found]
     finished = False
     try:
-        with Partial(out, terms, names) as partial:
+        with Partial(out, terms, names, wish.speakers) as partial:
             if kept := partial.kept:
                 known = f"{kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")
@@ -190,6 +197,7 @@ def _write(
                 writer.fail(name, error)
             else:
                 for prediction in predictions:
+                    wish.show(prediction)  # first: what is kept is not answered, and not drawn, again
                     writer.add(prediction)
                 if partial is not None:
                     partial.keep(name)
@@ -198,7 +206,6 @@ def _write(
                     if not writer.tells_remarks:
                         for line in (*prediction.warnings, *prediction.notes):
                             remark(f"{prediction.title}: {line}")
-                    wish.show(prediction)
             progress.step()
     finally:
         progress.clear()

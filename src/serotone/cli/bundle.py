@@ -126,11 +126,12 @@ def _card(bundle: Bundle) -> str:
 
 
 def _figures_and_limits(bundle: Bundle) -> str:
-    """What a card says from its figures on: protocols, figures, limits."""
+    """What a card says after its data: protocols, figures, limits."""
     if CARD not in bundle.files:
         return f"no figures and limits: this bundle has no {CARD}"
     text = _card(bundle)
-    start = text.find("\n## Figures")
+    _, _, after = text.partition("\n## Data")
+    start = after.find("\n## ")
     if start < 0:
         return f"no figures in its card; serotone bundle card {bundle.path} prints all of it"
-    return text[start + 1 :]
+    return after[start + 1 :]

@@ -177,6 +177,7 @@ def open_pipe(stream: IO[bytes], *, rate: int | None, channel: int | None, fast:
     seconds = FAST_CHUNK_SECONDS if fast else CHUNK_SECONDS
 
     def after() -> None:
+        incoming.remarks += piped.warnings
         if mixer.differ:
             incoming.remarks.append(f"{piped.channels} channels mixed to one")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark, remark_terms
+from serotone.cli.numbers import finite
 from serotone.cli.recordings import STDIN
 from serotone.cli.streams import notes_signals
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -30,6 +31,7 @@ def listen(
         float | None,
         typer.Option(
             min=0.1,
+            callback=finite,
             help="Give an update every so many seconds. By default every 0.5; with --fast only final updates.",
         ),
     ] = None,

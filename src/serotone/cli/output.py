@@ -1,5 +1,6 @@
 """The file that a command's ``--out`` names: refused where it is a recording, written whole, or line by line."""
 
+import errno
 import io
 import os
 import shutil
@@ -15,11 +16,12 @@ from serotone.files import write_whole
 
 
 def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out", example: str = "answers.csv") -> Path:
-    """The file that an option means to be written, links followed; nothing is touched.
+    """The file that an option means to be written, links followed; nothing is touched. A pipe or device stays as given.
 
     Raises typer.BadParameter (exit status 2): it is a folder, one of the ``inputs`` (under whatever name), has the
     suffix of audio, or holds audio. A shell that expands ``--out *.wav`` gives the first recording as the file to
-    write and the others as recordings: what was meant cannot be known, so nothing is written.
+    write and the others as recordings: what was meant cannot be known, so nothing is written. Raises OSError: nothing
+    may be written in its folder.
     """
     from serotone.audio import AUDIO_SUFFIXES
 
@@ -29,14 +31,21 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
         raise refused(f"{out} is a folder; give the name of a file in it, such as {out / example}", option)
     if {out.suffix.lower(), target.suffix.lower()} & AUDIO_SUFFIXES:
         raise refused(f"{out} has the name of a recording, and would be overwritten; {remedy}", option)
-    if target.exists():
+    if out.exists():
         for name in inputs:
-            if _is_same(target, name):
+            if _is_same(out, name):
                 raise refused(
                     f"{out} is one of the recordings to read ({name}), and would be overwritten; {remedy}", option
                 )
-        if target.is_file() and (kind := _audio_in(target)):
+        if not out.is_file():
+            return out
+        if kind := _audio_in(target):
             raise refused(f"{out} holds audio ({kind}), and would be overwritten; {remedy}", option)
+    nearest = _nearest(target.parent)
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
+    if not os.access(nearest, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
     return target
 
 
@@ -45,11 +54,16 @@ def check_out_folder(out: Path) -> None:
 
     Raises typer.BadParameter (exit status 2): it, or a folder above it, is a file, or nothing may be written there.
     """
-    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    nearest = _nearest(out)
     if not nearest.is_dir():
         raise refused(f"{nearest} is a file; give the name of a folder, which is made where it does not exist")
     if not os.access(nearest, os.W_OK):
         raise refused(f"{nearest}: nothing may be written there; choose another folder or change its permissions")
+
+
+def _nearest(folder: Path) -> Path:
+    """A folder, or the nearest one above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def refused(message: str, option: str = "--out") -> typer.BadParameter:

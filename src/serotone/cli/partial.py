@@ -23,7 +23,8 @@ class Partial:
     """The file of answers that is not whole yet, used in a ``with`` statement.
 
     ``terms`` are what two commands must share for one to go on where the other stopped, ``names`` the recordings of
-    this one. ``stream`` takes the rows. Two processes cannot write the same file at once.
+    this one, and ``speakers`` whose voice each is. ``stream`` takes the rows. Two processes cannot write the same file
+    at once.
 
     Raises typer.BadParameter (exit status 2): the file holds answers by other terms, or of other recordings, or
     another process writes it. Raises OSError where it cannot be written.
@@ -31,12 +32,18 @@ class Partial:
 
     stream: TextIO
 
-    def __init__(self, out: Path, terms: Mapping[str, object], names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        terms: Mapping[str, object],
+        names: Sequence[str],
+        speakers: Mapping[str, str | None] | None = None,
+    ) -> None:
         self.out = out
         self.path = out.with_name(f"{out.name}.partial")
         self._index_path = out.with_name(f"{out.name}.partial.index")
         self._terms = dict(terms)
-        self._names = names
+        self._names, self._speakers = names, speakers or {}
         self._done: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -103,7 +110,7 @@ class Partial:
     def keep(self, name: str) -> None:
         """Make sure that what was written to ``stream`` stays: the whole answer to this recording."""
         self.stream.flush()
-        self._note({"name": name, "end": self.stream.buffer.tell()})
+        self._note({"name": name, "end": self.stream.buffer.tell(), "speaker": self._speakers.get(name)})
 
     def finish(self) -> None:
         """Give the file its name."""
@@ -130,6 +137,7 @@ class Partial:
                 entry = json.loads(line)
                 if entry["end"] > size:  # the answer never reached the disk
                     break
+                self._compare_speaker(entry["name"], entry.get("speaker"))
                 self._done[entry["name"]] += 1
                 whole, end = whole + len(line), entry["end"]
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -145,6 +153,13 @@ class Partial:
             raise self._refused(
                 f"holds answers that an interrupted command wrote with {key} {terms.get(key)}; "
                 f"this one has {key} {self._terms.get(key)}"
+            )
+
+    def _compare_speaker(self, name: str, speaker: str | None) -> None:
+        if name in self._speakers and speaker != self._speakers[name]:
+            now = self._speakers[name] or "nobody"
+            raise self._refused(
+                f"answers {name} as spoken by {speaker or 'nobody'}; this command's --speakers has {now}"
             )
 
     def _refused(self, problem: str) -> Exception:

@@ -39,6 +39,17 @@ def check_picture(path: Path, option: str, names: Sequence[str], part: Part) -> 
     return check_out(path, names, option=option, example="answer.png")
 
 
+def check_apart(files: Mapping[str, Path | None]) -> None:
+    """Refuse options that name the same file to write; ``files`` has the file of each option, links followed.
+
+    Raises typer.BadParameter (exit status 2).
+    """
+    taken: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None and taken.setdefault(path, option) != option:
+            raise typer.BadParameter(f"{path} is what {taken[path]} writes; give another name", param_hint=option)
+
+
 def pictures_of(
     paths: Mapping[str, Path], part: Part, recognizer: "Recognizer", speakers: Mapping[str, str | None]
 ) -> Callable[["Prediction"], None]:

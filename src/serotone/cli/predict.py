@@ -9,6 +9,7 @@ import typer
 
 from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answers
 from serotone.cli.messages import remark, remark_terms
+from serotone.cli.numbers import check_longest, finite
 from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
@@ -48,8 +49,12 @@ def predict(
             help="Draw which parts of one recording decided its answer, over its spectrogram, as .png or .svg."
         ),
     ] = None,
-    start: Annotated[float | None, typer.Option(min=0, help="Begin this many seconds into each recording.")] = None,
-    end: Annotated[float | None, typer.Option(min=0, help="Stop this many seconds into each recording.")] = None,
+    start: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Begin this many seconds into each recording.")
+    ] = None,
+    end: Annotated[
+        float | None, typer.Option(min=0, callback=finite, help="Stop this many seconds into each recording.")
+    ] = None,
     channel: Annotated[
         int | None,
         typer.Option(min=0, help="Use only this channel; 0 is the first. By default, the channels are mixed into one."),
@@ -77,6 +82,7 @@ def predict(
         float | None,
         typer.Option(
             min=0.1,
+            callback=finite,
             help="Refuse recordings longer than this. By default there is no limit; memory does not grow with length.",
         ),
     ] = None,
@@ -113,13 +119,15 @@ def predict(
         out = check_out(out, names)
     part = Part(start, end, channel, apart=channels, max_seconds=max_seconds, strict=strict)
     pictures = {"--plot": plot, "--explain": explain}
-    from serotone.cli.pictures import check_picture, pictures_of
+    from serotone.cli.pictures import check_apart, check_picture, pictures_of
 
     drawn = {option: check_picture(path, option, names, part) for option, path in pictures.items() if path is not None}
+    check_apart({"--out": out, **drawn})
     from serotone.cli.answers import Wish, adapted, answer
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)
+    check_longest(max_seconds, recognizer.bundle)
     remark_terms(recognizer.bundle)
     if profile is not None:
         recognizer = recognizer.with_profile(profile)

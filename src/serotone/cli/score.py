@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from serotone.cli.messages import Progress, complain, remark, remark_terms
+from serotone.cli.numbers import check_longest, finite
 from serotone.cli.output import check_out_folder
 from serotone.errors import MissingExtraError, RunError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -44,7 +45,9 @@ def score(
     channels: Annotated[
         bool, typer.Option("--channels", help="Answer each channel separately, with one row each.")
     ] = False,
-    max_seconds: Annotated[float | None, typer.Option(min=0.1, help="Refuse recordings longer than this.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0.1, callback=finite, help="Refuse recordings longer than this.")
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Treat a truncated file as an error, not a warning.")
     ] = False,
@@ -60,7 +63,10 @@ def score(
         typer.Option(help="For Ray: the cluster's host:port, or auto. By default, a cluster is started here."),
     ] = None,
     time_limit: Annotated[
-        float, typer.Option(min=1, help="Seconds that one recording may take. After that, it counts as an error.")
+        float,
+        typer.Option(
+            min=1, callback=finite, help="Seconds that one recording may take. After that, it counts as an error."
+        ),
     ] = 3600.0,
     retry_errors: Annotated[
         bool,
@@ -100,6 +106,7 @@ def score(
         profile=profile,
         time_limit=time_limit,
     )
+    check_longest(max_seconds, loaded)
     remark_terms(loaded)
     with ends_in_order():
         recordings = find(inputs, sys.stdin.buffer.read() if STDIN in inputs else b"")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark, remark_terms
+from serotone.cli.numbers import finite
 from serotone.errors import MissingExtraError, SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
@@ -52,17 +53,23 @@ def serve(
         int, typer.Option(min=0, help="Requests that may wait. Any further one gets the answer 503.")
     ] = 16,
     streams: Annotated[int, typer.Option(min=0, help="Live streams to serve at a time.")] = 8,
-    max_seconds: Annotated[float, typer.Option(min=0.1, help="The longest recording to accept.")] = 3600,
-    max_megabytes: Annotated[float, typer.Option(min=0.001, help="The largest request body to accept.")] = 100,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="The longest recording to accept.")
+    ] = 3600,
+    max_megabytes: Annotated[
+        float, typer.Option(min=0.001, callback=finite, help="The largest request body to accept.")
+    ] = 100,
     decode_seconds: Annotated[
-        float, typer.Option(min=0.1, help="The longest time that decoding one recording may take.")
+        float, typer.Option(min=0.1, callback=finite, help="The longest time that decoding one recording may take.")
     ] = 60,
     decode_megabytes: Annotated[
         int, typer.Option(min=32, help="The most memory that decoding one recording may take.")
     ] = 512,
-    idle_seconds: Annotated[float, typer.Option(min=0.1, help="The longest time that a client may send nothing.")] = 30,
+    idle_seconds: Annotated[
+        float, typer.Option(min=0.1, callback=finite, help="The longest time that a client may send nothing.")
+    ] = 30,
     grace_seconds: Annotated[
-        float, typer.Option(min=1, help="How long to wait for running requests when the server stops.")
+        float, typer.Option(min=1, callback=finite, help="How long to wait for running requests when the server stops.")
     ] = 30,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
 ) -> None:

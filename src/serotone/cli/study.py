@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from serotone.cli.messages import remark
+from serotone.cli.numbers import finite
 from serotone.cli.training import (
     AddressOption,
     CorporaOption,
@@ -82,7 +83,7 @@ def run(
         ),
     ] = False,
     max_hours: Annotated[
-        float | None, typer.Option(min=0, help="Start no more trainings after this many hours.")
+        float | None, typer.Option(min=0, callback=finite, help="Start no more trainings after this many hours.")
     ] = None,
 ) -> None:
     """Run a study's recipes over folds and seeds. `serotone report` then makes the report."""

@@ -78,7 +78,7 @@ class TableWriter(Writer):
         for segment in prediction.segments:
             self._add_segment(segment)
         if shares := prediction.shares:
-            speech = f"of {sum(part.speech_seconds for part in prediction.segments if part.label):.1f} s of speech"
+            speech = f"of {prediction.speech_seconds:.1f} s of speech"
             parts = ", ".join(f"{label} {share:.0%}" for label, share in shares.items())
             self._print(Text(f"    {speech}: {parts}", "dim"))
 

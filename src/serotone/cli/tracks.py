@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TextIO
+from urllib.parse import quote
 
 from serotone.cli.messages import one_line
 from serotone.cli.writers import Writer
@@ -60,20 +61,32 @@ class WebVttWriter(TrackWriter):
 class RttmWriter(TrackWriter):
     """RTTM (NIST, rich transcription): a SPEAKER line for each segment, the emotion in the place of the speaker's name.
 
-    The file is the recording's name without folder and suffix, or with them where two recordings would be the same;
-    what would part it in two is replaced by ``_``. Channels count from 1. The confidence has its field.
+    The file is the recording's name without folder and suffix, its blanks replaced by ``_``; where two recordings would
+    be the same, it is the whole path, its blanks as in an address: ``%20``. Channels count from 1. The confidence has
+    its field.
     """
 
     def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
         super().__init__(stream, bundle, names)
-        self._stems = Counter(PurePath(name).stem for name in names)
+        # Paths too: what one recording is called without its suffix may be the path of another.
+        self._uses = Counter(file for name in set(names) for file in {_short(name), _long(name)})
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
-        stem = PurePath(prediction.name).stem
-        file = re.sub(r"\s", "_", one_line(stem if self._stems[stem] <= 1 else prediction.name))
+        short = _short(prediction.name)
+        file = short if self._uses[short] <= 1 else _long(prediction.name)
         length = segment.end - segment.start
         place = f"{(prediction.channel or 0) + 1} {segment.start:.3f} {length:.3f}"
         return f"SPEAKER {file} {place} <NA> <NA> {segment.label} {segment.confidence:.3f} <NA>\n"
+
+
+def _short(name: str) -> str:
+    """A recording's name as one word, without folder and suffix; it may be that of another recording."""
+    return re.sub(r"\s", "_", one_line(PurePath(name).stem))
+
+
+def _long(name: str) -> str:
+    """A recording's path as one word, which no other path becomes."""
+    return one_line(re.sub(r"[\s%]", lambda found: quote(found[0]), name))
 
 
 def _words(segment: Segment) -> str:

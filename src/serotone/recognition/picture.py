@@ -1,12 +1,15 @@
 """Pictures of an answer (extra ``plot``): a timeline over its waveform, and what weighed in it over its spectrogram.
 
-Colours are those of Okabe and Ito, which colour-blind people tell apart. Each emotion has a hatch and its name as well,
-so that a picture says the same in grey.
+Colours are based on those of Okabe and Ito, which colour-blind people tell apart. Each emotion has a hatch and its name
+as well, so that a picture says the same in grey. White is kept for what is no speech: no hatch looks like a gap, and
+what is too narrow for a hatch and a frame has neither.
 """
 
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,21 +31,25 @@ SUFFIXES = (".png", ".svg")
 
 LOOKS = {
     "angry": ("#D55E00", "//"),
-    "bored": ("#BBBBBB", "--"),
+    "bored": ("#8C8C8C", "||"),
     "calm": ("#B8E0D2", "oo"),
     "disgusted": ("#009E73", "xx"),
     "excited": ("#F5C57A", "**"),
     "fearful": ("#CC79A7", "\\\\"),
-    "frustrated": ("#A3522B", "++"),
+    "frustrated": ("#A3522B", ".."),
     "happy": ("#F0E442", ".."),
-    "neutral": ("#E6E6E6", ""),
-    "sad": ("#0072B2", "||"),
+    "neutral": ("#CFCFCF", ""),
+    "sad": ("#0072B2", "--"),
     "surprised": ("#56B4E9", "oo"),
 }
 """Fill and hatch of each emotion."""
 
 _OTHER = ("#E69F00", "OO")
 _STRETCHES = 2048
+_PLAIN, _NARROWEST = 0.01, 0.0025
+"""Shares of the width, 6.5 and 1.6 points: below the first a segment has no frame and no hatch, below the second it is
+drawn as part of a column."""
+_COLUMN_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 _SPECTRUM_SECONDS, _SPECTRUM_DB = 0.032, 70.0
 
 
@@ -91,7 +98,8 @@ def draw_timeline(prediction: Prediction, wave: Envelope, *, start: float = 0.0)
     """
     if not prediction.segments:
         raise ValueError(f"{prediction.name}: a prediction without segments; predict with timeline=True")
-    labels = list(dict.fromkeys(label for segment in prediction.segments for label in segment.probabilities))
+    segments, column_seconds = _wide_enough(prediction.segments, wave.seconds)
+    labels = list(dict.fromkeys(label for segment in segments for label in segment.probabilities))
     figure = _figure(11, 4.2 + 0.26 * len(labels))
     ratios = [0.8, 1.9, 0.26 * max(len(labels), 1)]
     strip, sound, chances = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": ratios})
@@ -100,11 +108,11 @@ def draw_timeline(prediction: Prediction, wave: Envelope, *, start: float = 0.0)
     strip.set_ylabel("answer", rotation=0, ha="right", va="center")
     strip.set_yticks([])
     strip.set_ylim(0, 1)
-    for segment in prediction.segments:
+    for segment in segments:
         _segment(strip, segment, end - start)
     times = start + (np.arange(len(wave.low)) + 0.5) * wave.seconds / max(len(wave.low), 1)
     most = max(float(np.abs([wave.low, wave.high]).max(initial=0.0)), 1e-6)
-    for segment in prediction.segments:
+    for segment in segments:
         if segment.label is not None:
             colour, _ = look_of(segment.label)
             sound.axvspan(segment.start, segment.end, facecolor=colour, alpha=0.35, linewidth=0)
@@ -112,11 +120,69 @@ def draw_timeline(prediction: Prediction, wave: Envelope, *, start: float = 0.0)
     sound.set_ylim(-1.1, 1.1)
     sound.set_yticks([])
     sound.set_ylabel("waveform", rotation=0, ha="right", va="center")
-    _chances(figure, chances, prediction.segments, labels)
+    _chances(figure, chances, segments, labels, end - start)
     chances.set_xlim(start, end)
     _clock(chances, end)
-    _note(figure, "Frame: the most probable emotion of each segment; dotted frame and ?: uncertain. White: no speech.")
+    about = "Frame, or bar where it is narrow: the answer. Dotted frame, thin bar and ?: uncertain. "
+    if column_seconds:
+        about += (
+            f"White: less than {column_seconds / 10:g} s of speech.\n"
+            f"Each column sums up {column_seconds:g} s: the emotion with the most time, and mean probabilities."
+        )
+    else:
+        about += "White: no speech."
+    _note(figure, about)
     return figure
+
+
+def _wide_enough(segments: Sequence[Segment], seconds: float) -> tuple[Sequence[Segment], float]:
+    """Segments that can be seen in a picture of so many seconds, and how long the columns are that sum them up.
+
+    Where none is too narrow, they are as they were, and there are no columns: 0 s. The last may be narrow: it ends with
+    the recording.
+    """
+    least = _NARROWEST * seconds
+    if all(segment.end - segment.start >= least for segment in segments[:-1]):
+        return segments, 0.0
+    step = next((step for step in _COLUMN_SECONDS if step >= least), least)
+    edges = np.append(np.arange(segments[0].start, segments[-1].end, step), segments[-1].end)
+    columns: list[list[tuple[Segment, float]]] = [[] for _ in edges[1:]]  # segments, and the seconds of each in there
+    for segment in segments:
+        first, last = np.searchsorted(edges, segment.start, "right") - 1, np.searchsorted(edges, segment.end)
+        for column in range(first, last):
+            inside = min(segment.end, edges[column + 1]) - max(segment.start, edges[column])
+            columns[column].append((segment, float(inside)))
+    joined = []
+    for label, group in groupby(range(len(columns)), key=lambda column: _longest(columns[column])):
+        places = list(group)
+        parts = [part for place in places for part in columns[place]]
+        joined.append(_summed(label, parts, float(edges[places[0]]), float(edges[places[-1] + 1])))
+    return joined, float(step)
+
+
+def _longest(parts: Sequence[tuple[Segment, float]]) -> str | None:
+    """The emotion with the most seconds; None where less than a tenth of the time has one, as in a timeline."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for segment, inside in parts:
+        if segment.label is not None:
+            seconds[segment.label] += inside
+    if 10 * sum(seconds.values()) < sum(inside for _, inside in parts):
+        return None
+    return max(seconds, key=seconds.__getitem__)
+
+
+def _summed(label: str | None, parts: Sequence[tuple[Segment, float]], start: float, end: float) -> Segment:
+    """One segment for parts of several; it is uncertain where its answer was so for half of the answer's time."""
+    if label is None:
+        return Segment(start, end, None, {}, 0.0, True, 0.0)
+    spoken = [part for part in parts if part[0].label is not None]
+    total = sum(inside for _, inside in spoken)
+    chances: defaultdict[str, float] = defaultdict(float)
+    for segment, inside in spoken:
+        for name, chance in segment.probabilities.items():
+            chances[name] += chance * inside / total
+    balance = sum(inside if segment.uncertain else -inside for segment, inside in spoken if segment.label == label)
+    return Segment(start, end, label, chances, chances[label], balance >= 0, total)
 
 
 def draw_explanation(explanation: Explanation, audio: Audio, *, start: float = 0.0) -> "Figure":
@@ -205,7 +271,8 @@ def _segment(axes: "Axes", segment: Segment, seconds: float) -> None:
             axes.text(middle, 0.5, "no speech", ha="center", va="center", fontsize=8, color="#555555")
         return
     colour, hatch = look_of(segment.label)
-    axes.axvspan(segment.start, segment.end, facecolor=colour, hatch=hatch, edgecolor=ink_on(colour), linewidth=0.8)
+    look = {"hatch": hatch, "edgecolor": ink_on(colour), "linewidth": 0.8} if share >= _PLAIN else {"linewidth": 0}
+    axes.axvspan(segment.start, segment.end, facecolor=colour, **look)
     words = f"{segment.label}{'?' * segment.uncertain}"
     upright = share > 0.009 * len(words)
     if upright or share > 0.018:
@@ -230,7 +297,9 @@ def ink_on(colour: str) -> str:
     return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else "#FFFFFF"
 
 
-def _chances(figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels: Sequence[str]) -> None:
+def _chances(
+    figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels: Sequence[str], seconds: float
+) -> None:
     """A row for each emotion, the darker the more probable; the answer's own is marked."""
     edges = [segments[0].start, *(segment.end for segment in segments)]
     table = np.array([[segment.probabilities.get(label, np.nan) for segment in segments] for label in labels])
@@ -251,11 +320,20 @@ def _chances(figure: "Figure", axes: "Axes", segments: Sequence[Segment], labels
         axes.axhline(place, color="white", linewidth=1)
     for segment in segments:
         if segment.label is not None:
-            row, style = labels.index(segment.label), ":" if segment.uncertain else "-"
-            left, right, top, bottom = segment.start, segment.end, row + 0.04, row + 0.96
-            axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], style, color="black", lw=1.2)
+            _mark(axes, segment, labels.index(segment.label), seconds)
     bar = figure.colorbar(shown, ax=axes, pad=0.01, fraction=0.02, ticks=[0, 0.5, 1])
     bar.set_label("probability", fontsize=8)
+
+
+def _mark(axes: "Axes", segment: Segment, row: int, seconds: float) -> None:
+    """Mark a segment's answer: a frame, or a bar under it where a frame would cover it."""
+    left, right, top, bottom = segment.start, segment.end, row + 0.04, row + 0.96
+    if right - left >= _PLAIN * seconds:
+        style = ":" if segment.uncertain else "-"
+        axes.plot([left, right, right, left, left], [top, top, bottom, bottom, top], style, color="black", lw=1.2)
+    else:
+        height = 0.12 if segment.uncertain else 0.36
+        axes.fill_between([left, right], bottom - height, bottom, color="black", linewidth=0)
 
 
 def _clock(axes: "Axes", end: float) -> None:

@@ -134,6 +134,8 @@ class Recognizer(Answerer):
         Everything else is as for `predict`, and the same for all: ``start``, ``end`` and ``channel``, too. A source
         that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there.
         """
+        if on_error not in ("return", "raise"):
+            raise ValueError(f"on_error is {on_error!r}; expected 'return' or 'raise'")
         for source, speaker in _paired(sources, speakers):
             try:
                 yield self.predict(
@@ -350,5 +352,7 @@ class Recognizer(Answerer):
 
 
 def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) -> Iterator[tuple[Source, str | None]]:
-    """Each source with its speaker; ValueError where they differ in number."""
+    """Each source with its speaker; ValueError where they differ in number, TypeError for one source alone."""
+    if isinstance(sources, str | bytes | Path | np.ndarray):
+        raise TypeError(f"sources is one {type(sources).__name__}; expected several recordings: give a list of them")
     yield from zip(sources, repeat(None)) if speakers is None else zip(sources, speakers, strict=True)

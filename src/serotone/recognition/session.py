@@ -1,5 +1,7 @@
 """Graphs, ready to run with onnxruntime."""
 
+from numbers import Integral
+
 import onnxruntime
 
 from serotone.errors import BundleError
@@ -22,8 +24,8 @@ def start_session(graph: bytes, *, threads: int = 1) -> onnxruntime.InferenceSes
 
 def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
-    if threads < 1:
-        raise ValueError(f"threads is {threads}; expected at least 1")
+    if not isinstance(threads, Integral) or threads < 1:
+        raise ValueError(f"threads is {threads}; expected a whole number of at least 1")
     where = bundle.path / MODEL
     try:
         session = start_session(bundle.read(MODEL), threads=threads)

@@ -1,5 +1,6 @@
 """Live speech: audio in, in pieces of any size and at any rate; updates on the way, and a prediction at the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import soxr
 from numpy.typing import NDArray
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-from serotone.errors import AudioNotFiniteError
+from serotone.audio.decoding import check_values
 from serotone.recognition.hearing import Listener, Row, without_embedding
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder
@@ -76,6 +77,7 @@ class Stream:
         self._adaptation = recognizer.adaptation() if adapt else None
         self._builder = ProfileBuilder(name, bundle)
         self._listener = Listener(bundle, recognizer.graph, windows=True, keep=without_embedding)
+        self._source_rate, self._fed = sample_rate, 0
         self._resample = None
         if sample_rate != bundle.sample_rate:
             self._resample = soxr.ResampleStream(sample_rate, bundle.sample_rate, 1, dtype="float32", quality="HQ")
@@ -89,21 +91,23 @@ class Stream:
         """How much of the stream has been heard."""
         return self._listener.total / self._rate
 
-    def feed(self, samples: NDArray[Any]) -> list[Update]:
+    def feed(self, samples: NDArray[Any] | Sequence[float]) -> list[Update]:
         """The updates that are known now; ``samples`` is (T,) mono, floats of -1 to 1.
 
-        Raises AudioNotFiniteError: a sample is NaN or infinite.
+        Raises AudioNotFiniteError: a sample is NaN, infinite or far beyond audio.
         Raises ValueError: the array has two axes or holds integers, or the stream is finished.
         """
         if self._finished:
             raise ValueError("this stream is finished; make another one")
+        samples = np.asarray(samples)
         if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
             raise ValueError(
                 f"samples are {samples.dtype} {samples.shape}; expected floats (T,) of one channel: "
                 "divide integers by their full scale, such as 32768"
             )
-        if not np.isfinite(samples).all():
-            raise AudioNotFiniteError(f"{self._name}: NaN or infinity {self.seconds:.1f} s in; expected -1 to 1")
+        if len(samples):
+            check_values(samples, self._name, self._fed, self._source_rate)
+            self._fed += len(samples)
         mono = np.ascontiguousarray(samples, np.float32)
         return self._hear(mono if self._resample is None else self._resample.resample_chunk(mono))
 

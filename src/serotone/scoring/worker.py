@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from serotone.recognition.recognizer import Recognizer
 
 EMBEDDING_BITS = 11
-"""Significant bits of the numbers of an embedding: right to 0.025 %."""
+"""Significant bits of the numbers of an embedding: right to 0.05 %."""
 
 READY, FATAL = "ready", "fatal"
 """Keys of the first line of output: the version of serotone here, or why no recording can be heard."""

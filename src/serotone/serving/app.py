@@ -15,6 +15,7 @@ from fastapi import FastAPI, Query, Request, WebSocket
 from fastapi import Path as PathParameter
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
@@ -153,6 +154,7 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
     _add_profiles(app, desk)
     _add_probes(app, desk)
     _add_page(app)
+    _add_heads(app)
     app.add_middleware(Guard, token=token, hosts=hosts, limits=service.limits)
     app.add_middleware(Counted, metrics=desk.metrics)  # the outermost: it counts what is refused, too
     app.openapi = lambda: _openapi(app, secured=token is not None)  # type: ignore[method-assign]
@@ -296,6 +298,13 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/page/{name}", include_in_schema=False)
     async def asset(request: Request, name: str) -> Response:
         return shown(request, name)
+
+
+def _add_heads(app: FastAPI) -> None:
+    """Answer HEAD wherever GET is answered, as HTTP asks (RFC 9110, section 9.1); uvicorn leaves out the body."""
+    for route in list(app.routes):
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)
 
 
 async def _gone(request: Request) -> None:

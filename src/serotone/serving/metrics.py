@@ -36,6 +36,13 @@ class Metrics:
         Gauge(f"serotone_{name}", about, registry=self.registry).set_function(value)
 
 
+def status_of(message: Message) -> int | None:
+    """The status that the first message of an answer gives a request or a WebSocket; None where it gives none."""
+    if message["type"] in ("http.response.start", "websocket.http.response.start"):
+        return int(message["status"])
+    return {"websocket.accept": 101, "websocket.close": 403}.get(message["type"])
+
+
 class Counted:
     """Counts every request by its route's pattern, so that there are as many rows as routes."""
 
@@ -47,14 +54,12 @@ class Counted:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        begun, status = time.perf_counter(), 500
+        begun = time.perf_counter()
+        status: int | None = None
 
         async def send_and_see(message: Message) -> None:
             nonlocal status
-            if message["type"] == "websocket.accept":
-                status = 101
-            elif message["type"] in ("http.response.start", "websocket.http.response.start"):
-                status = message["status"]
+            status = status or status_of(message)
             await send(message)
 
         try:
@@ -63,6 +68,6 @@ class Counted:
             route = getattr(scope.get("route"), "path", "other")
             method = scope.get("method", "WS")
             known = method if method in ("GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "WS") else "other"
-            self._metrics.requests.labels(route, known, str(status)).inc()
+            self._metrics.requests.labels(route, known, str(status or 500)).inc()
             if scope["type"] == "http":
                 self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)

@@ -5,12 +5,15 @@ import logging
 import os
 import socket
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serotone.errors import SerotoneError
 from serotone.serving.app import Desk
+from serotone.serving.metrics import status_of
 from serotone.serving.protocol import patient
 from serotone.serving.streams import MESSAGE_BYTES
 
@@ -18,8 +21,11 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "filters": {"paths": {"()": "serotone.serving.running.PathsOnly"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths"]}},
+    "filters": {
+        "paths": {"()": "serotone.serving.running.PathsOnly"},
+        "refusals": {"()": "serotone.serving.running.NoRefusals"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["paths", "refusals"]}},
     "loggers": {
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "uvicorn.access": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
@@ -40,7 +46,42 @@ class PathsOnly(logging.Filter):
         return True
 
 
+class NoRefusals(logging.Filter):
+    """Leaves out uvicorn's error about each refused WebSocket: it was answered, and `Logged` has a line for it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is about anything else."""
+        return record.msg != "ASGI callable returned without completing handshake."
+
+
 _log = logging.getLogger("serotone.serving")
+_access = logging.getLogger("uvicorn.access")
+
+
+class Logged:
+    """Logs a line for each WebSocket as uvicorn does for each request, when it is accepted or refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and log the first answer to a WebSocket."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        status: int | None = None
+
+        async def send_and_log(message: Message) -> None:
+            nonlocal status
+            if status is None and (status := status_of(message)) is not None:
+                client = ":".join(map(str, scope.get("client") or ()))
+                # The arguments are those of uvicorn's own lines; formatters of the log rely on them.
+                _access.info(
+                    '%s - "%s %s HTTP/%s" %d', client, "GET", quote(scope["path"]), scope["http_version"], status
+                )
+            await send(message)
+
+        await self._app(scope, receive, send_and_log)
 
 
 class Server(uvicorn.Server):
@@ -93,7 +134,7 @@ def run(app: FastAPI, bound: socket.socket) -> None:
     """Serve until a signal asks to end; a second one ends at once."""
     desk: Desk = app.state.desk
     config = uvicorn.Config(
-        app,
+        Logged(app),
         loop="asyncio",  # the same everywhere, whatever else is installed
         http=patient(desk.limits.idle_seconds),
         ws="websockets-sansio",

@@ -22,6 +22,7 @@ function complain(text) {
   part("alert").replaceChildren(...(text ? [make("p", { text })] : []));
 }
 
+// Recordings are taken only when it is known who answers them: the section "take" is hidden until then.
 async function begin() {
   try {
     state.bundles = await api.bundles();
@@ -61,17 +62,18 @@ async function recognize(recordings) {
         continue;
       }
       say(waiting.length ? `Hearing ${next.name}; ${waiting.length} more wait.` : `Hearing ${next.name}.`);
-      const chosen = { bundle: bundle().name, profile: state.profile?.name };
-      const [result, problem] = await api.recognize(next, chosen).then(
-        (found) => [found, null],
-        (error) => [null, error],
-      );
+      const outcome = { answer: null, problem: null };
+      try {
+        outcome.answer = await api.recognize(next, { bundle: bundle().name, profile: state.profile?.name });
+      } catch (error) {
+        outcome.problem = error;
+      }
       if (next.round !== round) {
         continue;
       }
-      Object.assign(next, { answer: result, problem });
+      Object.assign(next, outcome);
       list();
-      if (result && (state.selected === null || state.selected === next)) {
+      if (outcome.answer && (state.selected === null || state.selected === next)) {
         select(next);
       }
     }
@@ -151,9 +153,12 @@ async function forget() {
   }
 }
 
-window.addEventListener("pagehide", (event) => {
-  if (state.profile && !event.persisted) {
-    api.forget(state.profile.name).catch(() => {}); // nobody is there to tell
+// The browser may keep the page and show it again, or not, without telling: the profile is deleted in either case.
+window.addEventListener("pagehide", () => {
+  if (state.profile) {
+    forget();
+    list();
+    part("adapted").textContent = "The profile was deleted when you left the page. Adapt again before you add recordings.";
   }
 });
 
@@ -208,8 +213,16 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
 function press(button, pressed, text) {
   part(button).setAttribute("aria-pressed", String(pressed));
   part(button).textContent = text;
+  part(button).disabled = false;
   const other = button === "record" ? "listen" : "record";
   part(other).disabled = pressed;
+}
+
+// There is one microphone at most: while it opens, neither button can be pressed.
+function wait() {
+  complain("");
+  part("record").disabled = true;
+  part("listen").disabled = true;
 }
 
 part("record").addEventListener("click", async () => {
@@ -221,6 +234,7 @@ part("record").addEventListener("click", async () => {
     add([new File([wav(recorder.pieces, recorder.microphone.rate)], `recording ${state.recordings.length + 1}.wav`)]);
     return;
   }
+  wait();
   try {
     const pieces = [];
     const microphone = await Microphone.open((piece) => pieces.push(piece));
@@ -228,6 +242,7 @@ part("record").addEventListener("click", async () => {
     press("record", true, "Stop recording");
     say("Recording. Press Stop recording to hear what it says.");
   } catch (error) {
+    press("record", false, "Record");
     complain(error.message);
   }
 });
@@ -240,7 +255,6 @@ part("listen").addEventListener("click", async () => {
   }
   const over = () => {
     state.live = null;
-    part("listen").disabled = false;
     press("listen", false, "Listen live");
   };
   const live = new Live(bundle(), state.profile?.name, {
@@ -257,17 +271,16 @@ part("listen").addEventListener("click", async () => {
       complain(error.message);
     },
   });
-  part("listen").disabled = true;
+  wait();
   try {
-    complain("");
     await live.begin();
     state.live = live;
     press("listen", true, "Stop listening");
     say("Listening.");
   } catch (error) {
+    press("listen", false, "Listen live");
     complain(error.message);
   }
-  part("listen").disabled = false;
 });
 
 part("door").addEventListener("submit", (event) => {

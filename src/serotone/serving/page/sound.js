@@ -16,11 +16,17 @@ export class Microphone {
       throw new Error(`the microphone cannot be used (${error.name}); allow it for this page`);
     }
     const context = new AudioContext();
-    await context.audioWorklet.addModule("/page/capture.js");
+    const microphone = new Microphone(context, media);
+    try {
+      await context.audioWorklet.addModule("/page/capture.js");
+    } catch (error) {
+      await microphone.close(); // or it stays on
+      throw error;
+    }
     const node = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
     node.port.onmessage = (event) => take(event.data);
     context.createMediaStreamSource(media).connect(node);
-    return new Microphone(context, media);
+    return microphone;
   }
 
   constructor(context, media) {
