@@ -130,3 +130,9 @@ def test_the_folder_of_something_else_is_refused_before_any_work(adaptable, tmp_
         with pytest.raises(RunError, match="give another folder"):
             check_folder(folder)
         assert [path.name for path in folder.iterdir()] == [name]
+    mine = tmp_path / "mine" / "predictions.csv"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    refused = run("evaluate", adaptable, "--corpus", corpus, "--out", mine.parent)
+    assert (refused.exit_code, mine.read_text(encoding="utf-8")) == (1, "mine")
+    assert "holds a predictions.csv that no evaluation wrote" in " ".join(refused.stderr.split())

@@ -30,4 +30,9 @@ def test_a_speaker_whom_the_corpus_lacks_is_an_error_that_names_them():
 
 
 def test_speakers_of_a_corpus_that_is_not_given_are_no_error():
-    assert len(plan(recipe("elsewhere/19"), PEOPLE)) == len(plan(recipe(), PEOPLE))
+    assert len(plan(recipe("ravdess/19"), PEOPLE)) == len(plan(recipe(), PEOPLE))
+
+
+def test_a_name_of_no_corpus_is_an_error_that_guesses():
+    with pytest.raises(RunError, match=rf"holds out x{ONE}, .* \(did you mean {ONE}\?\); expected corpus/speaker"):
+        plan(recipe(f"x{ONE}"), PEOPLE)

@@ -53,6 +53,8 @@ def test_overrides_reach_inside() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ("center.weight=.inf", r"center.weight is .inf; expected a finite number"),
+        ("schedules.budget.learning_rate=1e400", r"schedules.budget.learning_rate is .inf; expected a finite number"),
         ("nonsense=1", "unknown key 'nonsense'; expected one of schema, name, .*, bundle, on"),
         ("center.lambda=1", "unknown key 'center.lambda'; expected one of weight, alpha, update, warm_up_steps"),
         ("schedul=budget", r"unknown key 'schedul' \(did you mean schedule\?\)"),

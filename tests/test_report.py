@@ -233,7 +233,7 @@ def test_loose_runs_are_rows_and_not_compared(tmp_path):
     found = analyse(collect(tmp_path))
     assert [row.name for row in found.collection.rows] == ["one/seed-0", "two"]
     assert comparisons.comparisons(found) == []
-    assert "None: only a study says which rows to compare" in said_on(tmp_path)
+    assert "None: no study says which rows to compare" in said_on(tmp_path)
 
 
 # --------------------------------------------------------------------------------------------------- seeds and folds

@@ -117,6 +117,25 @@ def test_stopped_at_the_end_of_any_epoch_it_ends_the_same(
     assert len(unbroken["curves.csv"].splitlines()) > 3
 
 
+def test_a_damaged_checkpoint_is_named(
+    voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = fitting.write_whole
+
+    def write_and_stop(path: Path, *rest: object) -> None:
+        write(path, *rest)
+        raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "write_whole", write_and_stop)
+        with pytest.raises(StoppedError):
+            run(RUNS["no validation"], voices, tmp_path)
+    (checkpoint,) = tmp_path.rglob(CHECKPOINT)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(RunError, match=rf"{CHECKPOINT}: damaged; delete it, and the same command trains this fold"):
+        run(RUNS["no validation"], voices, tmp_path)
+
+
 def test_a_fold_that_other_software_takes_up_says_so_and_counts_all_its_seconds(
     voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

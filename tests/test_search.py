@@ -303,6 +303,24 @@ def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(
     assert len(trained) == sum(row["state"] != "pruned" for row in rows)
 
 
+def test_a_trial_that_memory_does_not_hold_has_failed(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = searching.build_system
+
+    def limited(recipe: Recipe, classes: int) -> object:
+        if recipe.encoder.hidden == 4096:
+            raise RuntimeError("not enough memory")
+        return build(recipe, classes)
+
+    monkeypatch.setattr(searching, "build_system", limited)
+    found = look_for(utterances, tmp_path, "encoder.hidden=8,4096", trials=4)
+    assert {(trial.values["encoder.hidden"], trial.state, trial.reason) for trial in found.trials} == {
+        (8, "complete", ""),
+        (4096, "failed", "not enough memory"),
+    }
+
+
 def test_the_score_is_the_mean_over_folds_of_what_the_recipe_monitors(
     utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
 ) -> None:
@@ -396,6 +414,8 @@ def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained
             look_for(utterances, tmp_path, f"{key}=1,2")
     with pytest.raises(RunError, match=r"no fold 7; protocol leave-one-speaker-out has the folds 0 to 2"):
         look_for(utterances, tmp_path, "center.weight=0,1", folds=[0, 7])
+    with pytest.raises(RecipeError, match=r"schedules\.paper\.steps changes nothing: the schedule in use is budget"):
+        look_for(utterances, tmp_path, "schedules.paper.steps=4,5")
     with pytest.raises(RecipeError, match=r"unknown key 'center.wait' \(did you mean weight\?\)"):
         look_for(utterances, tmp_path, "center.wait=0:1", trials=2)
     with pytest.raises(

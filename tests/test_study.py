@@ -64,6 +64,13 @@ def predictions(out):
 # ----------------------------------------------------------------------------------------------------------- the schema
 
 
+def test_a_number_without_a_point_is_a_number(tmp_path):
+    path = tmp_path / "grid.yaml"
+    values = "center.weight: [1e-3, .1, 2E2, -1e3]"
+    path.write_text(f"schema: 1\ntitle: t\ndescription: d\ngrid: {{recipe: crnn-center-mel, values: {{{values}}}}}\n")
+    assert load_study(path).grid.values["center.weight"] == (0.001, 0.1, 200.0, -1000.0)
+
+
 def test_a_grid_is_the_product_of_its_values(tmp_path):
     path = written(
         tmp_path,
@@ -144,6 +151,14 @@ def test_another_seed_trains_on_the_same_folds(tmp_path, utterances):
     assert by_seed[0].splits == by_seed[5].splits
     alone, _ = lay_out(load_study(written(tmp_path), QUICK, seeds=[5]), utterances, tmp_path / "out")
     assert alone[0].splits != by_seed[5].splits  # so it is the study that holds them fixed
+
+
+def test_seeds_share_the_folds_that_the_recipe_deals(tmp_path, utterances):
+    dealt = [*QUICK, "protocol.seed=7"]
+    both, _ = lay_out(load_study(written(tmp_path), dealt, seeds=[0, 5]), utterances, tmp_path / "out")
+    (alone, *_), _ = lay_out(load_study(written(tmp_path), QUICK, seeds=[7]), utterances, tmp_path / "out")
+    assert len(both) == 4
+    assert all(run.splits == alone.splits for run in both)
 
 
 def test_rows_go_forward_together(tmp_path, utterances):
@@ -293,6 +308,38 @@ def test_a_later_call_may_ask_for_fewer_or_more_repetitions(whole, tmp_path, utt
     assert load_study(out / "study.yaml").repetitions == 3
 
 
+def test_a_later_call_may_add_questions_but_drops_none(whole, tmp_path, utterances):
+    _, out, _, _ = whole
+    path = tmp_path / "again.yaml"
+    path.write_text((out / "study.yaml").read_text())
+    tree = yaml.safe_load(path.read_text())
+    before = tree["compare"]
+    added = {"a": before[0]["b"], "b": before[0]["a"], "question": "The other way round?"}
+    path.write_text(yaml.safe_dump(tree | {"compare": [added]}))
+    run_study(load_study(path), utterances, out, more=lambda: False)
+    assert yaml.safe_load((out / "study.yaml").read_text())["compare"] == [added, *before]
+    path.write_text(yaml.safe_dump(tree | {"compare": before}))
+
+
+def test_another_corpus_is_refused_before_anything_is_made(whole, tmp_path, utterances):
+    _, out, _, _ = whole
+    path = tmp_path / "again.yaml"
+    path.write_text((out / "study.yaml").read_text())
+    before = sorted(out.rglob("*"))
+    with pytest.raises(RunError, match=r"the runs of this study are of another corpus \(see .*corpus\.json\)"):
+        run_study(load_study(path, seeds=[8]), utterances[:-1], out)
+    assert sorted(out.rglob("*")) == before
+
+
+def test_a_mistake_in_every_row_pins_nothing_down(tmp_path, utterances):
+    study = load_study(written(tmp_path), [*QUICK, "schedules.budget.steeps=4"])
+    outcome = run_study(study, utterances, tmp_path / "out")
+    assert len(outcome.failures) == 2
+    with pytest.raises(RunError, match="no fold 9"):
+        run_study(load_study(written(tmp_path), QUICK), utterances, tmp_path / "out", folds=[9])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+
+
 def test_a_run_is_no_study_and_a_fold_must_exist(whole, tmp_path, utterances):
     study, out, _, _ = whole
     with pytest.raises(RunError, match="folder of a single run"):
@@ -332,6 +379,20 @@ def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     assert [line.split()[:2] for line in lines[1:3]] == [["crnn-mel", "2"], ["center", "2"]]
     assert "hours for 4 units" in lines[-1]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--folds", "9"], "no fold 9; the rows of this study have the folds 0 to 1"),
+        (["--set", "schedules.budget.steeps=4"], "cannot run: center"),
+    ],
+)
+def test_an_estimate_of_what_cannot_run_fails(tmp_path, root, more, says):
+    done = command(written(tmp_path), "--corpus", f"synthetic={root}", *sets(), "--estimate", *more)
+    assert done.exit_code == 1
+    assert says in done.output
+    assert "hours for" not in done.output
 
 
 def test_a_shipped_study_needs_a_corpus_and_a_folder():

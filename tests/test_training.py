@@ -53,7 +53,7 @@ def command(voices: Path, out: Path, *more: str) -> list[str]:
 
 def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_path: Path) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    longer = "schedules.budget.steps=40"  # not over before the last blow falls
+    longer = "schedules.budget.steps=60"  # not over before the last blow falls
     long = ("--folds", "0", "--set", longer)
     crossval(load("crnn-center-mel", (*QUICK, longer)), parse_corpora([f"synthetic={voices}"]), unbroken, only=[0])
     checkpoint = broken / "fold-0-0" / "last.ckpt"
@@ -61,18 +61,18 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
     def moment() -> int:
         return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
 
-    for blow, number in enumerate((signal.SIGKILL, signal.SIGINT)):
+    for blow, number in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT)):
         before = moment()
         process = start(serotone, *command(voices, broken, *long))
         try:
             while process.is_alive() and moment() == before:
                 time.sleep(0.01)
-            time.sleep(0.1 * blow)
+            time.sleep(0.1 * bool(blow))
             os.kill(process.pid, number)
             process.join(60)
         finally:
             process.kill()
-        assert process.exitcode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+        assert process.exitcode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
         assert not (broken / "fold-0-0" / "metrics.json").exists(), "the blow came too late to test anything"
     last = CliRunner().invoke(app, command(voices, broken, *long))
     assert last.exit_code == 0, last.output
@@ -116,6 +116,22 @@ def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> Non
     assert {row["id"].split("/")[0] for row in rows} == {"synthetic"}
     right = np.mean([row["truth"] == row["prediction"] for row in rows])
     assert summary["folds"][0]["wa"] == pytest.approx(right)
+
+
+def test_what_is_refused_before_anything_is_trained_pins_nothing_down(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    with pytest.raises(RunError, match="1 of 1 folds failed"):
+        crossval(load("crnn-mel", (*QUICK, "frontend.num_mels=8")), utterances, tmp_path, only=[0])
+    assert crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0])["folds_finished"] == 1
+
+
+def test_the_folder_of_a_study_is_no_run(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    (tmp_path / "study.yaml").write_text("schema: 1\n")
+    for run in (crossval, train):
+        with pytest.raises(RunError, match="this is the folder of a study; use another --out"):
+            run(load("crnn-mel", QUICK), utterances, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
 def test_training_ends_in_a_bundle_whose_drivers_agree(voices: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Documents in YAML that ship with serotone or lie in a file: recipes and studies, found by name or by path."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -78,6 +79,12 @@ class _Loader(yaml.SafeLoader):
                     raise ConstructorError(None, None, f"the key {key.value!r} is given twice", key.start_mark)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
+"""As in YAML 1.2: 1e-3 is a number. PyYAML, which reads YAML 1.1, wants a point and a sign in it."""
 
 
 def _reason(error: yaml.YAMLError) -> str:

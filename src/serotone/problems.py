@@ -12,6 +12,7 @@ _KINDS = {
     "bool": "true or false",
     "dataclass": "keys and values",
     "dict": "keys and values",
+    "finite": "a finite number",
     "float": "a number",
     "int": "a whole number",
     "list": "a list",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from serotone.cli.messages import remark
+from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     AddressOption,
     CorporaOption,
@@ -51,7 +52,7 @@ def crossval(
 
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
-    with StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
+    with ends_in_order(), StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
         summary = run(
             chosen,
             utterances,
@@ -73,7 +74,7 @@ def table(summary: Mapping[str, Any]) -> str:
         f"{summary['recipe']}, {summary['schedule']} schedule ({summary['length']}, {summary['precision']}),"
         f" {summary['protocol']}, seed {summary['seed']}",
         f"{summary['folds_finished']} of {summary['folds_planned']} folds; shared between test and training:"
-        f" {summary['shared_speakers']} speakers, {summary['shared_sentences']} sentences",
+        f" {_shared(summary, 'speakers')}, {_shared(summary, 'sentences')}",
         "",
         "fold        clips   step      WA      UA",
     ]
@@ -91,3 +92,12 @@ def table(summary: Mapping[str, Any]) -> str:
             )
         lines.append(f"pooled matrix             {summary['wa_pooled']:6.2%}  {summary['ua_pooled']:6.2%}")
     return "\n".join(lines)
+
+
+def _shared(summary: Mapping[str, Any], what: str) -> str:
+    """How many speakers or sentences are shared, as far as it is known who or which they are."""
+    count, unknown = summary[f"shared_{what}"], summary.get(f"unknown_{what}")
+    known = count - 1 if unknown and what == "speakers" else count  # the unknown ones count as one
+    if not unknown:
+        return f"{known} {what}"
+    return f"{known} {what} and unknown ones" if known else f"{what} unknown"

@@ -9,6 +9,7 @@ import typer
 from serotone.cli.messages import Progress, remark
 from serotone.corpora import Utterance
 from serotone.experiments.estimate import estimate, hours
+from serotone.experiments.planning import check_folds
 from serotone.experiments.study import lay_out, units_of
 from serotone.experiments.units import Materials
 from serotone.studies import Study
@@ -28,6 +29,9 @@ def print_estimate(
         runs, failures = lay_out(study, utterances, out or Path(nowhere), rows=rows)
     for failure in failures:
         remark(f"cannot run: {failure['row']}: {failure['error']}")
+    if not runs:
+        raise typer.Exit(1)
+    check_folds(folds, [split for run in runs for split in run.splits])
     units = [unit for unit in units_of(study, runs, utterances) if folds is None or unit.split.fold in folds]
     waiting = [unit for unit in units if not unit.finished]
     first = {unit.row: unit for unit in reversed(waiting)}
@@ -38,7 +42,7 @@ def print_estimate(
         estimates[row] = estimate(unit, materials)
         progress.step()
     progress.clear()
-    width = max([len(row) for row in first], default=3) + 2
+    width = max(len(row) for row in ("row", *first)) + 2
     typer.echo(f"{'row':<{width}}units left   s/step    steps   min/unit      hours")
     for row in dict.fromkeys(unit.row for unit in waiting):
         cost, mine = estimates[row], [unit for unit in waiting if unit.row == row]
@@ -52,3 +56,5 @@ def print_estimate(
         f"\n{total:.1f} hours for {len(waiting)} units with {jobs} at a time, {len(units) - len(waiting)} finished"
         " before; timed on this machine under its present load"
     )
+    if failures:
+        raise typer.Exit(1)

@@ -55,6 +55,8 @@ def show(
     require_documents("reading recipes")
     from serotone.recipes import load, source
 
+    if as_written and changes:
+        raise typer.BadParameter("the file as written has no overrides; leave out --set", param_hint="--as-written")
     typer.echo((source(recipe) if as_written else load(recipe, changes or ()).to_yaml()).rstrip("\n"))
 
 

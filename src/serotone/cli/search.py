@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.messages import remark
+from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     AddressOption,
     CorporaOption,
@@ -68,17 +69,18 @@ def search(
         varied[key] = values
     if not varied:
         raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
-    found = run(
-        recipe,
-        parse_corpora(corpus),
-        out,
-        varied,
-        trials=trials,
-        changes=changes or (),
-        folds=numbers_of(folds),
-        place=place_of(executor, jobs, threads, gpus, address, corpora),
-        tell=remark,
-    )
+    with ends_in_order():
+        found = run(
+            recipe,
+            parse_corpora(corpus),
+            out,
+            varied,
+            trials=trials,
+            changes=changes or (),
+            folds=numbers_of(folds),
+            place=place_of(executor, jobs, threads, gpus, address, corpora),
+            tell=remark,
+        )
     typer.echo(table(found))
     remark(f"serotone crossval {found.recipe} tests it")
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from serotone.cli.messages import remark
 from serotone.cli.numbers import finite
+from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     AddressOption,
     CorporaOption,
@@ -115,7 +116,7 @@ def run(
     def more() -> bool:
         return max_hours is None or time.monotonic() - begun < max_hours * 3600
 
-    with StudyProgress(jobs=jobs) as progress:
+    with ends_in_order(), StudyProgress(jobs=jobs) as progress:
         outcome = run_study(
             wanted,
             utterances,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark
+from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     CorpusOption,
     LogOption,
@@ -51,5 +52,8 @@ def train(
             raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
         runs[words] = Path(folder)
     set_threads(threads)
-    bundle = run(chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, log=log or (), tell=remark)
+    with ends_in_order():
+        bundle = run(
+            chosen, utterances, out, fold=fold, evidence=runs, graph_only=graph_only, log=log or (), tell=remark
+        )
     typer.echo(f"{bundle.path}")

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 
 from serotone.corpora.base import (
@@ -50,8 +51,9 @@ def read(root: Path) -> list[Utterance]:
     there twice, and where no listed file exists; MissingExtraError for Parquet where its extra is not installed.
     """
     if not root.is_file():
-        table = next((t for f in (root, *neighbours(root)) for t in _tables(f)), None)
-        guess = f" Did you mean {table}?" if table else ""
+        tables = [str(t) for f in (root, *neighbours(root)) for t in _tables(f)]
+        near = get_close_matches(str(root), tables, n=1, cutoff=0) if tables else []
+        guess = f" Did you mean {near[0]}?" if near else ""
         raise CorpusError(
             f"manifest at {root}: looked for a CSV, TSV or Parquet file; {describe(root)}. Give the path of the"
             f" table.{guess}"
@@ -93,7 +95,8 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
     for (place, _), name in zip(rows, ids):
         if places.setdefault(name, place) != place:
             raise CorpusError(
-                f"{source}, {place}: {places[name]} has the id {name}, too; give each row an id of its own"
+                f"{source}, {place}: {places[name]} has the id {name}, too; list each clip once, and give two clips in"
+                " rows alike ids of their own"
             )
     utterances = [_utterance(source, place, row, name, corpus) for (place, row), name in zip(rows, ids)]
     present = [u for u in utterances if u.path.is_file()]

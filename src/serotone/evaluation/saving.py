@@ -45,13 +45,16 @@ def check_folder(folder: Path) -> None:
     """Make sure that an evaluation may be written into a folder, before hours of reading; nothing is made.
 
     Raises:
-        RunError: The folder holds a training, a cross-validation or a study.
+        RunError: The folder holds a training, a cross-validation or a study, or files that would be overwritten.
     """
     if (folder / layout.RECIPE).is_file() or (layout.is_study(folder) and not _is_ours(folder)):
         raise RunError(
             f"{folder} holds a training, a cross-validation or a study, which an evaluation must not mix with; "
             "give another folder"
         )
+    foreign = [name for name in (layout.METRICS, layout.PREDICTIONS) if (folder / name).exists()]
+    if foreign and not layout.is_study(folder):
+        raise RunError(f"{folder} holds a {foreign[0]} that no evaluation wrote; give another folder")
 
 
 def save(folder: Path, result: Evaluation | Comparison, utterances: Sequence[Utterance]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from serotone.corpora import Utterance
+from serotone.corpora import CORPORA, Utterance
 from serotone.documents import leaves, yaml_word
 from serotone.emotions import in_order, merged
 from serotone.errors import RunError
+from serotone.names import guess
 from serotone.recipes import Recipe, load
 from serotone.runs.writing import opened as hold
 from serotone.splits import Split, make_splits
@@ -24,11 +25,12 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
         RunError: A class has no utterance, or fewer than two classes are left.
     """
     given, speakers = {u.corpus for u in utterances}, {u.speaker for u in utterances}
-    absent = [s for s in recipe.held_out_speakers if s.split("/")[0] in given and s not in speakers]
+    others = set(CORPORA) - given  # a recipe may hold out speakers of corpora that are not used here
+    absent = [s for s in recipe.held_out_speakers if s not in speakers and s.partition("/")[0] not in others]
     if absent:
         raise RunError(
-            f"recipe {recipe.name} holds out {', '.join(absent)}, who are not in the given corpora; check the names,"
-            " or use --set 'held_out_speakers=[]'"
+            f"recipe {recipe.name} holds out {', '.join(absent)}, who are not in the given corpora"
+            f"{guess(absent[0], speakers)}; expected corpus/speaker, or use --set 'held_out_speakers=[]'"
         )
     kept = [u for u in utterances if u.speaker not in recipe.held_out_speakers]
     styled = [u for u in kept if recipe.styles is None or u.style in recipe.styles]

@@ -31,7 +31,7 @@ from serotone.experiments.tuned import write_tuned
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.files import write_text
 from serotone.recipes import Recipe, load, unknown_keys
-from serotone.runs.layout import RECIPE
+from serotone.runs.layout import BUNDLE, RECIPE, folds_in
 from serotone.runs.reading import read_metrics
 from serotone.splits import PROTOCOLS, Split
 from serotone.training.build import build_system
@@ -101,6 +101,8 @@ def search(
         )
     task = _Task(name_or_path, tuple(changes), utterances, out, folds)
     task.check_keys(space)
+    if folds_in(out) or (out / BUNDLE).exists():
+        raise RunError(f"{out}: this is the folder of a cross-validation or a training; use another --out")
     with opened(out, task.base, utterances), remembered(out / "search.db", space, task.splits) as memory:
         going = _Search(task, memory, trials, tell)
         with closing(execute(going.units(), Work(utterances, out, tell), place)) as events:
@@ -151,6 +153,11 @@ class _Task:
         """Refuse keys that no trial could set; those of a part whose name varies depend on what a trial chooses."""
         for key, values in space.items():
             part = key.partition(".")[0]
+            if part == "schedules" and key.split(".")[1:2] != [self.base.schedule]:
+                raise RecipeError(
+                    f"{key} changes nothing: the schedule in use is {self.base.schedule}; vary"
+                    f" schedules.{self.base.schedule}, or add --set schedule=NAME"
+                )
             if part in space or f"{part}.name" in space:
                 continue
             first = values.choices[0] if isinstance(values, CategoricalDistribution) else values.low
@@ -248,6 +255,9 @@ class _Search:
             units = self._task.units(flight.number, flight.values)
         except RecipeError as error:
             self._end(flight.asked, Trial(flight.number, "pruned", flight.values, reason=_one_line(error)))
+            return
+        except (RuntimeError, MemoryError) as error:  # it is larger than this machine's memory
+            self._end(flight.asked, Trial(flight.number, "failed", flight.values, reason=_one_line(error)))
             return
         self._flights[self._task.folder(flight.number)] = flight
         for unit in units:

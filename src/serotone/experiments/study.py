@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from serotone.cluster import reason
-from serotone.corpora import Utterance
+from serotone.corpora import Utterance, fingerprint
 from serotone.errors import RunError, SerotoneError
 from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import check_folds, opened, plan
@@ -14,8 +14,8 @@ from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
 from serotone.names import guess
 from serotone.recipes import Recipe, load
-from serotone.runs.layout import RECIPE, STUDY, seed_folder
-from serotone.runs.reading import read_failures
+from serotone.runs.layout import CORPUS, RECIPE, STUDY, seed_folder
+from serotone.runs.reading import read_failures, read_json
 from serotone.runs.writing import held, write_failures, write_study
 from serotone.studies import Row, Study, load_study
 from serotone.training.loggers import require
@@ -29,8 +29,11 @@ def resolve(study: Study, row: Row, seed: int, corpora: Collection[str]) -> Reci
     Raises:
         RecipeError: It is not valid.
     """
-    fixed = () if seed == study.seeds[0] else (f"protocol.seed={study.seeds[0]}",)
-    return load(row.recipe, [*study.set_, *row.set_, f"seed={seed}", *fixed], corpora=corpora)
+    first = load(row.recipe, [*study.set_, *row.set_, f"seed={study.seeds[0]}"], corpora=corpora)
+    if seed == study.seeds[0]:
+        return first
+    dealt = study.seeds[0] if first.protocol.seed is None else first.protocol.seed
+    return load(row.recipe, [*study.set_, *row.set_, f"seed={seed}", f"protocol.seed={dealt}"], corpora=corpora)
 
 
 def lay_out(
@@ -120,8 +123,13 @@ def run_study(
         stack.enter_context(held(out))
         asked = study
         study = joined(study, out / STUDY)
+        _check_corpus(out, utterances)
         runs, failures = lay_out(study, utterances, out, rows=rows)
         outcome = Outcome(failures=failures)
+        if runs:
+            check_folds(folds, [split for run in runs for split in run.splits])
+        elif not (out / STUDY).is_file():
+            return outcome  # no row can be run: nothing is pinned down by its mistake
         usable = []
         for run in runs:
             try:
@@ -132,8 +140,6 @@ def run_study(
         write_study(out, study.to_yaml())
         units = units_of(study, usable, utterances, log)
         outcome.planned = len(units)
-        if units:
-            check_folds(folds, [unit.split for unit in units])
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
         others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
         write_failures(out, [*others, *failures])
@@ -146,6 +152,20 @@ def run_study(
         work = Work(utterances, out, tell, more)
         run_units(usable, units, outcome, work, place, on_plan=on_plan, on_event=note)
     return outcome
+
+
+def _check_corpus(out: Path, utterances: Sequence[Utterance]) -> None:
+    """Refuse another corpus than that of the runs that are there, before any is made.
+
+    Raises:
+        RunError: It is another one.
+    """
+    mine = fingerprint(utterances)
+    for path in sorted(out.glob(f"*/seed-*/{CORPUS}")):
+        if read_json(path)["fingerprint"] != mine:
+            raise RunError(
+                f"{out}: the runs of this study are of another corpus (see {path}); give that one, or use another --out"
+            )
 
 
 def _is_asked(unit: Unit, asked: Study, folds: Collection[int] | None) -> bool:
@@ -198,8 +218,11 @@ def joined(study: Study, path: Path) -> Study:
             )
     seeds = (*old.seeds, *(seed for seed in study.seeds if seed not in old.seeds))
     gone = [row for row in old.table if row.name not in {row.name for row in study.table}]
+    pairs = {(question.a, question.b) for question in study.compare}
+    asked = (*study.compare, *(question for question in old.compare if (question.a, question.b) not in pairs))
     repetitions = max(old.repetitions, study.repetitions)
-    return study.model_copy(update={"seeds": seeds, "repetitions": repetitions, "rows": (*study.rows, *gone)})
+    added = {"seeds": seeds, "repetitions": repetitions, "rows": (*study.rows, *gone), "compare": asked}
+    return study.model_copy(update=added)
 
 
 def _words(value: object) -> str:

@@ -11,7 +11,7 @@ from serotone.documents import yaml_word
 class Frozen(BaseModel):
     """A part of a recipe: its keys are known, and its values stay."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 PartName: TypeAlias = Literal["frontend", "encoder", "pooling", "head"]

@@ -8,8 +8,8 @@ from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_
 from serotone.reports.collect import Row
 from serotone.runs.reading import Run
 
-OVERVIEW = ("row", *(f"{m}, {what}" for m in ("UA", "WA") for what in ("mean ± SD of folds", "95 % interval")), "folds")
-"""The columns of the table of scores that a terminal has room for."""
+OVERVIEW = ("row", *(f"{m}, {what}" for m in ("UA", "WA") for what in ("pooled", "95 % interval")), "folds")
+"""The columns of the table of scores that a terminal has room for: the interval is of the pooled score."""
 
 
 def by_row(

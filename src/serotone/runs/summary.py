@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from serotone import metrics
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.runs.layout import finished, fold_folder
 from serotone.runs.reading import read_leaks, read_metrics, read_selection
 from serotone.splits import Split
@@ -36,6 +37,7 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
     matrices = []
     labels: list[str] = []
     leaks: dict[str, set[str]] = {"speakers": set(), "sentences": set()}
+    without_sentence = False
     for split in splits:
         folder = fold_folder(run, split.repetition, split.fold)
         if not finished(folder):
@@ -43,6 +45,7 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
         test, step, leak = read_metrics(folder)["test"], read_selection(folder)["step"], read_leaks(folder)
         leaks["speakers"] |= set(leak["shared_speakers"])
         leaks["sentences"] |= set(leak["shared_sentences"])
+        without_sentence = without_sentence or bool(leak.get("test_without_sentence"))
         labels = test["labels"]
         matrix = np.array(test["confusion"], dtype=np.int64)
         matrices.append(matrix)
@@ -55,6 +58,8 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
         "folds_finished": len(scores),
         "shared_speakers": len(leaks["speakers"]),
         "shared_sentences": len(leaks["sentences"]),
+        "unknown_speakers": UNKNOWN_SPEAKER in leaks["speakers"],
+        "unknown_sentences": without_sentence,
         "folds": [asdict(score) for score in scores],
     }
     if scores:

@@ -53,9 +53,15 @@ def opened(
         differences: What the recipe in a file and this one say differently, in words; nothing where they mean the same.
 
     Raises:
-        RunError: The folder belongs to another recipe or other data, or another process is running in it.
+        RunError: The folder is a study's, or belongs to another recipe or other data, or another process is running in
+            it.
     """
+    if layout.is_study(folder):
+        raise RunError(f"{folder}: this is the folder of a study; use another --out")
     with held(folder):
+        if not _begun(folder):  # what was refused before anything was trained pins nothing down
+            for name in _PINNED:
+                (folder / name).unlink(missing_ok=True)
         corpus = {
             "fingerprint": fingerprint(utterances),
             "utterances": len(utterances),
@@ -69,6 +75,15 @@ def opened(
         if not (folder / layout.UTTERANCES).is_file():
             write_csv(folder / layout.UTTERANCES, [_described(utterance) for utterance in utterances])
         yield
+
+
+_PINNED = (layout.RECIPE, layout.CORPUS, layout.UTTERANCES, layout.SUMMARY)
+
+
+def _begun(folder: Path) -> bool:
+    """Whether anything lies in a run folder but what is written before a training's first epoch."""
+    before = (*_PINNED, layout.LOCK, layout.VERSIONS, layout.LEAKS)
+    return any(path.is_file() and path.name not in before for path in folder.rglob("*"))
 
 
 def _described(utterance: Utterance) -> dict[str, str]:

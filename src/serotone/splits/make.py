@@ -164,7 +164,7 @@ def _warn_of_untrained_emotions(protocol: str, splits: Sequence[Split], utteranc
     found = [f"{', '.join(in_order(lost))} in fold {fold}" for fold, lost in missing.items() if lost]
     if found:
         warnings.warn(
-            f"{protocol}: no utterance trains {'; '.join(found)}; it will not be recognised there",
+            f"{protocol}: no utterance trains {'; '.join(found)}; that fold cannot be trained",
             SerotoneWarning,
             stacklevel=3,
         )

@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -280,6 +281,10 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             default_root_dir=folder,
             callbacks=[_KeepEpoch(checkpoint), *_bars(folder.name), *callbacks],
         )
+        if checkpoint.is_file() and not zipfile.is_zipfile(checkpoint):
+            raise RunError(
+                f"{checkpoint}: damaged; delete it, and the same command trains this fold from its beginning"
+            )
         try:
             trainer.fit(
                 module,
@@ -287,11 +292,12 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
                 ckpt_path=checkpoint if checkpoint.is_file() else None,
                 weights_only=True,
             )
-        except SystemExit:
+        except SystemExit as ended:
             # Lightning turns Ctrl-C into an exit of its own; the caller decides what it means.
-            if trainer.interrupted:
-                raise KeyboardInterrupt from None
-            raise
+            if not trainer.interrupted:
+                raise
+            why = ended.__context__
+            raise (why if isinstance(why, KeyboardInterrupt) else KeyboardInterrupt()) from None
     return trainer
 
 
