@@ -443,6 +443,12 @@ def test_damaged_embeddings(tmp_path):
         planes.embedded(collect(run))
 
 
+def test_failures_that_are_none_are_named(tmp_path):
+    make_study(tmp_path, rows=[{"name": "a"}], failures=[{}])
+    with pytest.raises(RunError, match=r"failures\.json: expected a list of failures"):
+        collect(tmp_path)
+
+
 def test_failures_of_a_whole_row(tmp_path):
     make_study(tmp_path, rows=[{"name": "a"}], failures=[{"row": "a", "seed": 1, "error": "no such class"}])
     (line,) = circumstances.failures(collect(tmp_path)).rows

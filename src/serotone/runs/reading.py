@@ -207,9 +207,13 @@ def read_failures(study: Path) -> list[dict[str, Any]]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path}: damaged: {error}; delete it, and the same study command writes it again") from None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise RunError(f"{path}: expected a list of failures; remove the file, and run the study again")
+    if not isinstance(entries, list) or not all(_is_failure(entry) for entry in entries):
+        raise RunError(f"{path}: expected a list of failures; delete it, and the same study command writes it again")
     return entries
+
+
+def _is_failure(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"row", "seed", "error"} <= entry.keys()
 
 
 def _mapping_in(path: Path) -> dict[str, Any]:
