@@ -153,7 +153,7 @@ class _Task:
         """Refuse keys that no trial could set; those of a part whose name varies depend on what a trial chooses."""
         for key, values in space.items():
             part = key.partition(".")[0]
-            if part == "schedules" and key.split(".")[1:2] != [self.base.schedule]:
+            if part == "schedules" and "schedule" not in space and key.split(".")[1:2] != [self.base.schedule]:
                 raise RecipeError(
                     f"{key} changes nothing: the schedule in use is {self.base.schedule}; vary"
                     f" schedules.{self.base.schedule}, or add --set schedule=NAME"

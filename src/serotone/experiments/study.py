@@ -162,7 +162,8 @@ def _check_corpus(out: Path, utterances: Sequence[Utterance]) -> None:
     """
     mine = fingerprint(utterances)
     for path in sorted(out.glob(f"*/seed-*/{CORPUS}")):
-        if read_json(path)["fingerprint"] != mine:
+        corpus = read_json(path)
+        if not isinstance(corpus, dict) or corpus.get("fingerprint") != mine:
             raise RunError(
                 f"{out}: the runs of this study are of another corpus (see {path}); give that one, or use another --out"
             )
