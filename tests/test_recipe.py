@@ -53,6 +53,11 @@ def test_overrides_reach_inside() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (
+            "labels=[angry, angry, sad]",
+            r"labels is \[angry, angry, sad\]; expected at least two emotions, each of them once",
+        ),
+        ("labels=[angry]", r"labels is \[angry\]; expected at least two emotions"),
         ("center.weight=.inf", r"center.weight is .inf; expected a finite number"),
         ("schedules.budget.learning_rate=1e400", r"schedules.budget.learning_rate is .inf; expected a finite number"),
         ("nonsense=1", "unknown key 'nonsense'; expected one of schema, name, .*, bundle, on"),

@@ -237,6 +237,10 @@ class Recipe(Frozen):
             raise ValueError(
                 f"schedule {self.schedule!r} is not in this recipe{near}; choose one of {', '.join(self.schedules)}"
             )
+        if self.labels is not None and (len(self.labels) < 2 or len(set(self.labels)) < len(self.labels)):
+            raise ValueError(
+                f"labels is {yaml_word(list(self.labels))}; expected at least two emotions, each of them once"
+            )
         unknown = {*self.merge, *self.merge.values(), *(self.labels or ())} - set(EMOTIONS)
         if unknown:
             raise ValueError(
