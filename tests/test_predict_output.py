@@ -52,7 +52,7 @@ def listing(folder):
 
 
 @pytest.mark.parametrize("format", ["csv", "json"])
-def test_out_may_be_a_pipe(toy, good, tmp_path, format):
+def test_out_may_be_a_pipe(toy, good, format):
     child = process("predict", good, "--bundle", toy, "--format", format, "--out", "/dev/stdout")
     answer, errors = child.communicate()
     assert (child.returncode, errors.decode()) == (0, "")

@@ -117,19 +117,24 @@ def test_stopped_at_the_end_of_any_epoch_it_ends_the_same(
     assert len(unbroken["curves.csv"].splitlines()) > 3
 
 
-def test_a_damaged_checkpoint_is_named(
-    voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stop_after_an_epoch(recipe: Recipe, voices: list[Utterance], folder: Path, patched: pytest.MonkeyPatch) -> None:
+    """Stop a training right after it has written its first checkpoint."""
     write = fitting.write_whole
 
     def write_and_stop(path: Path, *rest: object) -> None:
         write(path, *rest)
         raise StoppedError
 
+    patched.setattr(fitting, "write_whole", write_and_stop)
+    with pytest.raises(StoppedError):
+        run(recipe, voices, folder)
+
+
+def test_a_damaged_checkpoint_is_named(
+    voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "write_whole", write_and_stop)
-        with pytest.raises(StoppedError):
-            run(RUNS["no validation"], voices, tmp_path)
+        stop_after_an_epoch(RUNS["no validation"], voices, tmp_path, patched)
     (checkpoint,) = tmp_path.rglob(CHECKPOINT)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     with pytest.raises(RunError, match=rf"{CHECKPOINT}: damaged; delete it, and the same command trains this fold"):
@@ -140,17 +145,9 @@ def test_a_fold_that_other_software_takes_up_says_so_and_counts_all_its_seconds(
     voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = RUNS["no validation"]
-    write = fitting.write_whole
-
-    def write_and_stop(path: Path, *rest: object) -> None:
-        write(path, *rest)
-        raise StoppedError
-
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "write_whole", write_and_stop)
         patched.setattr(versions, "versions", lambda: {"torch": "1.0"})
-        with pytest.raises(StoppedError):
-            run(recipe, voices, tmp_path)
+        stop_after_an_epoch(recipe, voices, tmp_path, patched)
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     assert 0 < state["serotone"]["seconds"] < 600
     state["serotone"]["seconds"] = 5000.0

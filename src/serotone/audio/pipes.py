@@ -66,14 +66,12 @@ class PipedSound:
     def _checked(self, frames: NDArray[np.float32], before: int) -> Iterator[NDArray[np.float32]]:
         """These frames, of which so many came before, up to one that is no sound."""
         finite = np.isfinite(frames).all(axis=1)
-        if finite.all():
-            yield frames
-            return
-        good = int(finite.argmin())
+        good = len(frames) if finite.all() else int(finite.argmin())
         if good:
             yield frames[:good]
-        at = (before + good) / self.sample_rate
-        raise AudioNotFiniteError(f"{self.name}: NaN or infinity {at:.3f} s in; expected samples of about -1 to 1")
+        if good < len(frames):
+            at = (before + good) / self.sample_rate
+            raise AudioNotFiniteError(f"{self.name}: NaN or infinity {at:.3f} s in; expected samples of about -1 to 1")
 
     def _values(self, data: bytes) -> NDArray[np.float32]:
         if self._type:

@@ -96,8 +96,8 @@ def table(summary: Mapping[str, Any]) -> str:
 
 def _shared(summary: Mapping[str, Any], what: str) -> str:
     """How many speakers or sentences are shared, as far as it is known who or which they are."""
-    count, unknown = summary[f"shared_{what}"], summary.get(f"unknown_{what}")
-    known = count - 1 if unknown and what == "speakers" else count  # the unknown ones count as one
-    if not unknown:
-        return f"{known} {what}"
+    count = summary[f"shared_{what}"]
+    if not summary.get(f"unknown_{what}"):
+        return f"{count} {what}"
+    known = count - (what == "speakers")  # the unknown speakers count as one
     return f"{known} {what} and unknown ones" if known else f"{what} unknown"

@@ -29,11 +29,11 @@ def resolve(study: Study, row: Row, seed: int, corpora: Collection[str]) -> Reci
     Raises:
         RecipeError: It is not valid.
     """
-    first = load(row.recipe, [*study.set_, *row.set_, f"seed={study.seeds[0]}"], corpora=corpora)
-    if seed == study.seeds[0]:
-        return first
-    dealt = study.seeds[0] if first.protocol.seed is None else first.protocol.seed
-    return load(row.recipe, [*study.set_, *row.set_, f"seed={seed}", f"protocol.seed={dealt}"], corpora=corpora)
+    changes = [*study.set_, *row.set_, f"seed={seed}"]
+    recipe = load(row.recipe, changes, corpora=corpora)
+    if seed == study.seeds[0] or recipe.protocol.seed is not None:
+        return recipe
+    return load(row.recipe, [*changes, f"protocol.seed={study.seeds[0]}"], corpora=corpora)
 
 
 def lay_out(
