@@ -53,6 +53,11 @@ def test_a_fitted_temperature_is_stated_with_what_it_changed() -> None:
     assert "temperature 1, not calibrated yet" in card()
 
 
+def test_unknown_speakers_are_no_shared_one() -> None:
+    told = summary(f0=0.5) | {"shared_speakers": 1, "unknown_speakers": True}
+    assert "training parts: 0, and unknown ones that may be the same. The test" in card(one=told)
+
+
 def test_runs_with_other_folds_are_compared_over_those_they_share() -> None:
     text = card(one=summary(f0=0.5, f1=0.7), two=summary(f1=0.6))
     assert "| one | leave-one-speaker-out, budget schedule | 2 of 10 | 0 | 60.0% | 60.0% |" in text

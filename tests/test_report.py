@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import re
 from collections import defaultdict
 from itertools import islice
@@ -301,6 +302,31 @@ def test_page_answers_on_top(written):
         "1 unit failed",
     ):
         assert words in top
+
+
+@pytest.mark.parametrize(
+    ("shared", "answer", "cell"),
+    [
+        (
+            ["unknown"],
+            "Not known: in 1 of 2 folds, speakers of the test part and of training are not named",
+            "not known",
+        ),
+        (
+            ["toy/s0", "unknown"],
+            "No: in 1 of 2 folds, test speakers are in training too",
+            "1: toy/s0, and unknown ones",
+        ),
+    ],
+)
+def test_speakers_whom_nobody_names_are_no_shared_speakers(tmp_path, shared, answer, cell):
+    run = make_run(tmp_path / "run", folds=[0, 1])
+    leaks = run / "fold-0-0" / "leaks.json"
+    leaks.write_text(json.dumps(json.loads(leaks.read_text()) | {"shared_speakers": shared}))
+    report(run, tmp_path / "out")
+    page = " ".join((tmp_path / "out" / "report.html").read_text(encoding="utf-8").split())
+    assert f"Are the test speakers new to the system?</b> {answer}" in page
+    assert f"{cell}</td>" in page
 
 
 def test_page_loads_nothing_and_escapes_everything(written):

@@ -14,11 +14,11 @@ from serotone.reports.analysis import analyse
 from serotone.reports.collect import collect
 
 
-def differences(folder, *, shares=False, **said):
+def differences(folder, *, shares=(), **said):
     make_study(folder, rows=[{"name": "a", "published": {"ua": 70.0, "recall": {"angry": 96.0}}}], **said)
     run = make_run(folder / "a" / "seed-0", folds=[0])
     leaks = run / "fold-0-0" / "leaks.json"
-    told = json.loads(leaks.read_text()) | ({"shared_speakers": ["toy/s0"]} if shares else {})
+    told = json.loads(leaks.read_text()) | ({"shared_speakers": list(shares)})
     leaks.write_text(json.dumps(told))
     table = published.differences(analyse(collect(folder)))
     return {row[0].text: tuple(cell.text for cell in row[1:]) for row in table.rows}
@@ -41,11 +41,13 @@ def test_classes(tmp_path, classes, told, same):
 @pytest.mark.parametrize(
     ("protocol", "shares", "expected"),
     [
-        ("five folds; speakers shared", True, ("yes", "yes", "yes")),
-        ("five folds; speakers shared", False, ("yes", "no", "no")),
-        ("speakers apart; five folds", True, ("no", "yes", "no")),
-        ("five folds", True, ("see the protocol", "yes", "read both")),
-        ("not stated; ours is a random 80/20; speakers shared", True, ("see the protocol", "yes", "read both")),
+        ("five folds; speakers shared", ["toy/s0"], ("yes", "yes", "yes")),
+        ("five folds; speakers shared", [], ("yes", "no", "no")),
+        ("speakers apart; five folds", ["toy/s0"], ("no", "yes", "no")),
+        ("speakers apart; five folds", ["unknown"], ("no", "not known", "read both")),
+        ("speakers apart; five folds", ["toy/s0", "unknown"], ("no", "yes", "no")),
+        ("five folds", ["toy/s0"], ("see the protocol", "yes", "read both")),
+        ("not stated; ours is a random 80/20; speakers shared", ["toy/s0"], ("see the protocol", "yes", "read both")),
     ],
 )
 def test_speakers_heard_in_training(tmp_path, protocol, shares, expected):

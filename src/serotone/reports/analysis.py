@@ -50,6 +50,11 @@ class Result:
         shared = [fold.shared for _, fold in self.row.finished]
         return None if None in shared else sum(bool(of.speakers) for of in shared if of is not None)
 
+    @property
+    def unknown(self) -> int:
+        """In how many folds test speakers and training speakers are not named, and so may be the same."""
+        return sum(fold.shared.unknown_speakers for _, fold in self.row.finished if fold.shared is not None)
+
     def chance(self, metric: Metric) -> float:
         """What an answer that is always the same scores at best: 1 over the classes, or the share of the largest."""
         totals = self.confusion.sum(axis=1)

@@ -64,7 +64,7 @@ def shared(of: Result) -> Iterable[Cell]:
     known = [fold.shared for _, fold in of.row.finished if fold.shared]
     words = (
         f"{sum(bool(fold.speakers) for fold in known)} of {len(known)}",
-        some(name for fold in known for name in fold.speakers),
+        some((name for fold in known for name in fold.speakers), of.unknown > 0),
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
         some(name for fold in known for name in fold.sentences),
         sum(fold.without_sentence for fold in known),
@@ -73,10 +73,12 @@ def shared(of: Result) -> Iterable[Cell]:
     return map(text, words)
 
 
-def some(names: Iterable[str]) -> str:
-    """The names in order, those beyond a dozen counted."""
+def some(names: Iterable[str], unknown: bool = False) -> str:
+    """The names in order, those beyond a dozen counted, and whether there are unknown ones."""
     every = sorted(set(names))
-    return f"{len(every)}: {first_few(every, NAMED)}" if every else "none"
+    if not every:
+        return "not known" if unknown else "none"
+    return f"{len(every)}: {first_few(every, NAMED)}{', and unknown ones' if unknown else ''}"
 
 
 @by_row(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from serotone.emotions import in_order
-from serotone.reports.analysis import METRICS, Analysis
+from serotone.reports.analysis import METRICS, Analysis, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, literal, mean_and_sd, percent, share_of, signed, text
 from serotone.reports.collect import NONE, Collection, Row
 from serotone.reports.tables import precision_of, schedule_of
@@ -62,7 +62,7 @@ def differences(analysis: Analysis) -> Table | None:
     clauses = [] if protocol.startswith("not stated") else [clause.strip() for clause in protocol.split(";")]
     heard = next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), READ)
     results = analysis.results.values()
-    shared = {"not recorded" if of.heard is None else "yes" if of.heard else "no" for of in results}
+    shared = {_heard(of) for of in results}
     each: list[tuple[str, str, set[str]]] = [
         ("corpus", study.published_on, {run.corpora for run in runs}),
         ("classes", ", ".join(classes), {", ".join(in_order(of.labels)) for of in results}),
@@ -80,6 +80,12 @@ def differences(analysis: Analysis) -> Table | None:
     return literal("differences", "Differences between ours and the published", columns, lines)
 
 
+def _heard(of: Result) -> str:
+    if of.heard is None:
+        return "not recorded"
+    return "yes" if of.heard else "not known" if of.unknown else "no"
+
+
 def _same(what: str, theirs: str, ours: set[str]) -> str:
     if not ours:
         return NOT_RUN
@@ -87,6 +93,6 @@ def _same(what: str, theirs: str, ours: set[str]) -> str:
         return "not stated"
     if what == "schedule" and any(value.split(",")[0] != "paper" for value in ours):
         return "no"
-    if what in ("protocol", "schedule") or READ in theirs or "not recorded" in ours:
+    if what in ("protocol", "schedule") or READ in theirs or ours & {"not recorded", "not known"}:
         return "read both"
     return "yes" if ours == {theirs} else "no"

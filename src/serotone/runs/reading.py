@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.runs import layout
 from serotone.runs.layout import CORPUS, RECIPE, UTTERANCES
@@ -33,7 +34,8 @@ class Heard:
 class Shared:
     """Who and what stands in more than one part of a fold."""
 
-    speakers: tuple[str, ...]
+    speakers: tuple[str, ...]  # those that are named
+    unknown_speakers: bool  # whether there are others, whom the corpus does not name, on both sides
     sentences: tuple[str, ...]
     validation_speakers: tuple[str, ...]
     test_speakers: int
@@ -378,8 +380,10 @@ def _shared(path: Path) -> Shared | None:
     leaks = _mapping(read_json(path), path)
     _need(leaks, path, shared_speakers=list, shared_sentences=list, validation_speakers_in_train=list)
     _need(leaks, path, test_speakers=int, test_sentences=int, test_without_sentence=int)
+    speakers = tuple(map(str, leaks["shared_speakers"]))
     return Shared(
-        speakers=tuple(map(str, leaks["shared_speakers"])),
+        speakers=tuple(name for name in speakers if name != UNKNOWN_SPEAKER),
+        unknown_speakers=UNKNOWN_SPEAKER in speakers,
         sentences=tuple(map(str, leaks["shared_sentences"])),
         validation_speakers=tuple(map(str, leaks["validation_speakers_in_train"])),
         test_speakers=leaks["test_speakers"],
