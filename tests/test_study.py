@@ -427,3 +427,17 @@ def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
 def test_run_is_the_sub_command_that_need_not_be_typed():
     assert command("center-loss").stderr == command("run", "center-loss").stderr
     assert "no corpus; give --corpus NAME=ROOT" in command("center-loss").stderr
+
+
+def test_a_value_of_a_schedule_that_nobody_trains_by_is_named(tmp_path, root):
+    idle = ["--set", "schedules.paper.batch_size=3", "--set", "schedules.budget.learning_rate=0.01"]
+    words = ["--corpus", f"synthetic={root}", "--out", str(tmp_path / "out"), *sets(), *idle]
+    note = (
+        "note: --set schedules.paper.batch_size=3 changes nothing: trained is by the schedule budget; add --set"
+        " schedule=paper for the other\n"
+    )
+    done = command(written(tmp_path), *words, "--max-hours", "0")
+    assert done.exit_code == 0, done.output
+    assert note in done.stderr
+    assert done.stderr.count("changes nothing") == 1
+    assert note in CliRunner().invoke(app, ["crossval", "crnn-mel", *words, "--folds", "9"]).stderr

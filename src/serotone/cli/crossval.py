@@ -22,6 +22,7 @@ from serotone.cli.training import (
     ThreadsOption,
     numbers_of,
     place_of,
+    remark_idle,
     require_train,
 )
 
@@ -52,6 +53,7 @@ def crossval(
 
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
+    remark_idle(changes or (), [chosen])
     with ends_in_order(), StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
         summary = run(
             chosen,

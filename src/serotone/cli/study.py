@@ -24,6 +24,7 @@ from serotone.cli.training import (
     ThreadsOption,
     numbers_of,
     place_of,
+    remark_idle,
     require_documents,
     require_train,
     set_threads,
@@ -32,6 +33,7 @@ from serotone.errors import RunError
 
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
+    from serotone.experiments.units import Unit
 
 
 StudyArgument = Annotated[
@@ -113,6 +115,10 @@ def run(
 
     begun = time.monotonic()
 
+    def planned(runs: Sequence["Run"], units: Sequence["Unit"]) -> None:
+        remark_idle(changes or (), [run.recipe for run in runs])
+        progress.plan(runs, units)
+
     def more() -> bool:
         return max_hours is None or time.monotonic() - begun < max_hours * 3600
 
@@ -127,7 +133,7 @@ def run(
             log=log or (),
             more=more,
             tell=remark,
-            on_plan=progress.plan,
+            on_plan=planned,
             on_event=progress.event,
         )
     typer.echo(summary(progress.runs, outcome))

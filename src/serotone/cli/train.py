@@ -13,6 +13,7 @@ from serotone.cli.training import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
+    remark_idle,
     require_train,
     set_threads,
 )
@@ -45,6 +46,7 @@ def train(
 
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
+    remark_idle(changes or (), [chosen])
     runs: dict[str, Path] = {}
     for item in evidence or ():
         words, equals, folder = item.partition("=")

@@ -1,15 +1,18 @@
 """What the commands that train have in common."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from serotone.cli.messages import remark
 from serotone.errors import MissingExtraError, RunError
 
 if TYPE_CHECKING:
     from serotone.experiments.executors import Place
+    from serotone.recipes import Recipe
 
 
 class Log(StrEnum):
@@ -72,6 +75,18 @@ def require_documents(what: str) -> None:
 def _require(what: str, *modules: str) -> None:
     if not all(map(find_spec, modules)):
         raise MissingExtraError(what, "train")
+
+
+def remark_idle(changes: Iterable[str], recipes: Iterable["Recipe"]) -> None:
+    """Say which ``--set`` is of a schedule that none of the recipes trains by, and so changes nothing."""
+    used = sorted({recipe.schedule for recipe in recipes})
+    for change in changes:
+        part, *inside = change.partition("=")[0].strip().split(".")
+        if used and part == "schedules" and inside and inside[0] not in used:
+            remark(
+                f"--set {change} changes nothing: trained is by the schedule {' or '.join(used)}; add --set"
+                f" schedule={inside[0]} for the other"
+            )
 
 
 def set_threads(threads: int) -> None:
