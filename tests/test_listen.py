@@ -178,6 +178,17 @@ def test_what_comes_before_a_sample_that_is_no_number_is_heard(place, value):
     assert sum(lengths) == place
 
 
+def test_a_channel_that_is_not_heard_may_hold_what_is_no_number(adaptable):
+    samples = np.stack([tone(5, 0.9), np.full(5 * SAMPLE_RATE, np.nan)], axis=1)
+    heard = [
+        run("listen", "-", "--bundle", adaptable, "--fast", "--channel", channel, stdin=wav(samples, subtype="FLOAT"))
+        for channel in (0, 1)
+    ]
+    assert [result.exit_code for result in heard] == [0, 1]
+    assert lines(heard[0].stdout)[1]["duration_seconds"] == 5
+    assert "NaN or infinity 0.000 s in" in heard[1].stderr
+
+
 def test_a_pipe_with_a_sample_that_is_no_number_is_summed_up_first(adaptable):
     samples = tone(5, 0.9)
     samples[4 * SAMPLE_RATE] = np.nan

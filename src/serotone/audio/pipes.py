@@ -48,24 +48,26 @@ class PipedSound:
         if rate is None:
             self._read_header()
 
-    def frames(self, seconds: float) -> Iterator[NDArray[np.float32]]:
+    def frames(self, seconds: float, channel: int | None = None) -> Iterator[NDArray[np.float32]]:
         """The sound, (T, channels) at a time, T at most ``seconds`` of it; a part of a frame at the end is left out.
 
-        Raises AudioNotFiniteError: a sample is NaN or infinite; what comes before it is given first.
+        Raises AudioNotFiniteError: a sample, of ``channel`` if one is given, is NaN or infinite; what comes before it
+        is given first.
         """
         size = self._width * self.channels
         most = max(1, round(seconds * self.sample_rate)) * size
         announced, read = self._announced, 0
         while data := self._read(most if announced is None else min(most, announced - read)):
             if whole := len(data) // size * size:
-                yield from self._checked(self._values(data[:whole]).reshape(-1, self.channels), read // size)
+                frames = self._values(data[:whole]).reshape(-1, self.channels)
+                yield from self._checked(frames, channel, read // size)
             read += len(data)
         if announced is not None and read < announced:
             self.warnings.append(f"truncated: its header announces {announced} bytes of samples, {read} are there")
 
-    def _checked(self, frames: NDArray[np.float32], before: int) -> Iterator[NDArray[np.float32]]:
-        """These frames, of which so many came before, up to one that is no sound."""
-        finite = np.isfinite(frames).all(axis=1)
+    def _checked(self, frames: NDArray[np.float32], channel: int | None, before: int) -> Iterator[NDArray[np.float32]]:
+        """These frames, of which so many came before, up to one that is no sound in the channel, or in any."""
+        finite = np.isfinite(frames if channel is None else frames[:, [channel]]).all(axis=1)
         good = len(frames) if finite.all() else int(finite.argmin())
         if good:
             yield frames[:good]

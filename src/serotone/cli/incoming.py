@@ -181,7 +181,7 @@ def open_pipe(stream: IO[bytes], *, rate: int | None, channel: int | None, fast:
         if mixer.differ:
             incoming.remarks.append(f"{piped.channels} channels mixed to one")
 
-    incoming.bring((mixer.mix(frames) for frames in piped.frames(seconds)), paced=not fast, after=after)
+    incoming.bring((mixer.mix(frames) for frames in piped.frames(seconds, channel)), paced=not fast, after=after)
     return incoming
 
 
