@@ -88,11 +88,11 @@ def make_run(
     for repetition in range(repetitions):
         for speaker in range(speakers) if folds is None else folds:
             rows = [answer(speaker, i, wrong(speaker, i), sure(speaker, i)) for i in range(EACH)]
-            make_fold(folder / f"fold-{repetition}-{speaker}", speaker, rows)
+            make_fold(folder / f"fold-{repetition}-{speaker}", speaker, rows, speakers)
     return folder
 
 
-def make_fold(folder, speaker, rows):
+def make_fold(folder, speaker, rows, speakers=6):
     folder.mkdir()
     write_table(folder / "predictions.csv", rows)
     write_table(
@@ -108,7 +108,8 @@ def make_fold(folder, speaker, rows):
         "test_without_sentence": 0,
     }
     (folder / "leaks.json").write_text(json.dumps(leaks))
-    parts = {"train": ["toy/the rest"], "validation": [], "test": [row["id"] for row in rows]}
+    others = [name_of(other, item) for other in range(speakers) for item in range(EACH) if other != speaker]
+    parts = {"train": others, "validation": [], "test": [row["id"] for row in rows]}
     (folder / "split.json").write_text(json.dumps(parts))
     (folder / "selection.json").write_text(json.dumps({"step": 20, "monitor": "ua", "score": 0.6}))
     # Scores that no report may believe, again.

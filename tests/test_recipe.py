@@ -76,6 +76,14 @@ def test_overrides_reach_inside() -> None:
         ("schedules.quick.steps=5", "schedules.quick.learning_rate is missing; add it"),
         ("schedules.budget.solver=adam", "schedules.budget: solver must be convex, or left out"),
         ("center.alpha=2", "center.alpha is 2; expected at most 1"),
+        (
+            "schedules.budget={validate_every: 90, select_from: 280}",  # of 352 steps: the last at 270
+            "schedules.budget ends at step 352 before a validation counts: validate_every is 90 and select_from 280",
+        ),
+        (
+            "schedules.budget={validate_every: 353, select_from: 0}",
+            "schedules.budget ends at step 352 before a validation counts: validate_every is 353 and select_from 0",
+        ),
         ("loss.alpha=[1]", r"loss.alpha is \[1\]; expected a number, or inverse-frequency, or keys and values"),
         (
             "loss.class_weights=even",

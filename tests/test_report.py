@@ -276,6 +276,15 @@ def test_missing_folds_are_named(tmp_path):
     assert line[1].text == "seed 0: 4 of 6 folds: 0-1, 0-3, 0-4, 0-5"
 
 
+def test_a_repetition_that_was_not_begun_is_named(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0], repetitions=1)
+    for said in ({"repetitions": 3}, {}):
+        (run / "summary.json").write_text(json.dumps({"folds_planned": 3, **said}))
+        (line,) = circumstances.not_run(collect(run)).rows
+        named = ": 1-0, 2-0" if said else ": 0-1, 0-2"  # an older serotone did not write how often it deals
+        assert line[1].text == f"seed 0: 2 of 3 folds{named}"
+
+
 def test_without_a_summary_nobody_knows_how_many_folds(tmp_path):
     run = make_run(tmp_path / "run", folds=[0, 2])
     (run / "summary.json").unlink()
@@ -322,11 +331,53 @@ def test_page_answers_on_top(written):
 def test_speakers_whom_nobody_names_are_no_shared_speakers(tmp_path, shared, answer, cell):
     run = make_run(tmp_path / "run", folds=[0, 1])
     leaks = run / "fold-0-0" / "leaks.json"
-    leaks.write_text(json.dumps(json.loads(leaks.read_text()) | {"shared_speakers": shared}))
+    told = {"shared_speakers": shared, "validation_speakers_in_train": ["unknown"]}
+    leaks.write_text(json.dumps(json.loads(leaks.read_text()) | told))
     report(run, tmp_path / "out")
     page = " ".join((tmp_path / "out" / "report.html").read_text(encoding="utf-8").split())
     assert f"Are the test speakers new to the system?</b> {answer}" in page
     assert f"{cell}</td>" in page
+    assert "the validation part; whether its speakers are in training is not known" in page
+
+
+def top_of(folder, out):
+    report(folder, out)
+    return " ".join(re.search(r'<div class="answer">(.*?)</div>', (out / "report.html").read_text(), re.S)[1].split())
+
+
+def test_rows_with_other_classes_are_not_ranked_together(tmp_path):
+    make_run(tmp_path / "a" / "all", name="all", wrong=better)
+    two = make_run(tmp_path / "a" / "two", name="two")
+    for path in two.glob("fold-*/predictions.csv"):
+        kept = [line.split(",") for line in path.read_text().splitlines() if ",neutral," not in line]
+        path.write_text("".join(",".join(line[:5]) + "\n" for line in kept).replace(".150000", ".300000"))
+    top = top_of(tmp_path / "a", tmp_path / "out")
+    assert "On toy, leave-one-speaker-out, angry, happy, neutral: all: UA 83.3 %" in top
+    assert "On toy, leave-one-speaker-out, angry, happy: two: UA 100.0 %" in top
+    assert "highest UA" not in top
+
+
+def test_rows_that_share_the_highest_ua_have_a_wa_each(tmp_path):
+    make_study(tmp_path / "a", rows=[{"name": "one", "label": "One"}, {"name": "two", "label": "Two"}])
+    make_run(tmp_path / "a" / "one" / "seed-0", wrong=lambda speaker, item: item == 0)
+    make_run(tmp_path / "a" / "two" / "seed-0", wrong=lambda speaker, item: item == 1)
+    top = top_of(tmp_path / "a", tmp_path / "out")
+    one, two = ("UA 83.3 % (95 % interval 83.3 to 83.3 %) and WA 83.3 %" for _ in "12")
+    assert f"One and Two share the highest UA: One: {one}; Two: {two}, all folds pooled." in top
+
+
+def test_the_utterances_that_count_are_those_that_were_used(tmp_path):
+    run = make_run(tmp_path / "run", folds=[0])
+    split = json.loads((run / "fold-0-0" / "split.json").read_text())
+    (run / "fold-0-0" / "split.json").write_text(json.dumps(split | {"train": split["train"][:6]}))
+    assert "on toy (12 utterances)" in top_of(run, tmp_path / "out")
+    said = cells_of(circumstances.conditions(analyse(collect(run))))["toy"]
+    assert (said["utterances used"], said["speakers"]) == ("12", "2")
+
+
+def test_without_a_mistake_there_is_no_list_of_them(tmp_path):
+    report(make_run(tmp_path / "run"), tmp_path / "out")
+    assert "mistakes" not in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_page_loads_nothing_and_escapes_everything(written):

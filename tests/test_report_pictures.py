@@ -71,6 +71,18 @@ def test_a_sweep_draws_the_published_score_of_a_value_that_was_not_run(tmp_path)
     np.testing.assert_allclose(theirs.get_xydata(), [[3, 66.9]])
 
 
+def test_a_sweep_over_named_rows_is_drawn_without_the_one_that_was_not_run(tmp_path):
+    rows = [{"name": name, "label": name.title()} for name in ("weak", "strong", "never")]
+    make_study(tmp_path, rows=rows, sweeps=[{"key": "center.weight", "rows": ["weak", "strong", "never"]}])
+    for name, weight in (("weak", 0.3), ("strong", 3.0)):
+        make_run(tmp_path / name / "seed-0", recipe={"center": {"weight": weight}})
+    picture = pictures_of(tmp_path)["sweep-0-center.weight-ua"]
+    assert picture.about == "UA over center.weight. Not run: Never"
+    (axes,) = picture.draw().axes
+    (ours,) = [line for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(ours.get_xydata(), [[0.3, 100], [3, 100]])
+
+
 def test_without_a_validation_part_the_loss_is_drawn_and_the_reason_given(tmp_path):
     run = make_run(tmp_path / "run")
     for fold in run.glob("fold-*"):

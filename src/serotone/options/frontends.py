@@ -45,7 +45,9 @@ class SpectralOptions(FrontendOptions):
         Literal["db", "ln", "relative"],
         doc("relative: to each clip's maximum, as Whisper's, so that the level of a recording changes nothing"),
     ] = "db"
-    amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees")] = 1e-10
+    amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees; relative has a floor of its own")] = (
+        1e-10
+    )
     offset: Annotated[float, Ge(0), doc("added to the power before the logarithm; decibels only")] = 0.0
     top_db: Annotated[float | None, Gt(0), doc("floor below each clip's maximum; decibels only; null for none")] = 80.0
 

@@ -1,5 +1,6 @@
 """How long and in which steps a recipe trains, or what it solves: the kinds of schedule that one may name."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
@@ -74,6 +75,13 @@ class Schedule(Frozen):
     def frozen(self) -> tuple[str, ...]:
         """The parts that do not learn."""
         return tuple(part for part, rate in self.learning_rates.items() if rate == 0)
+
+    @property
+    def last_validated(self) -> float:
+        """The last step that may have a validation, 0 where none has; infinite for a schedule in epochs."""
+        if self.steps is None:
+            return math.inf
+        return self.steps if self.validate_every is None else self.steps // self.validate_every * self.validate_every
 
     @property
     def length(self) -> str:

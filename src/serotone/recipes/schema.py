@@ -340,11 +340,11 @@ class Recipe(Frozen):
                         f"schedules.{name} is convex, which has no steps to choose from and takes whole clips; set"
                         " monitor to none and segments to false"
                     )
-            elif self.monitor != "none" and schedule.steps is not None and schedule.select_from > schedule.steps:
+            elif self.monitor != "none" and schedule.last_validated < max(schedule.select_from, 1):
                 raise ValueError(
-                    f"schedules.{name} ends at step {schedule.steps}, before its first validation"
-                    f" that counts, select_from {schedule.select_from}; set select_from to {schedule.steps} or less,"
-                    " or give more steps"
+                    f"schedules.{name} ends at step {schedule.steps} before a validation counts: validate_every is"
+                    f" {yaml_word(schedule.validate_every)} and select_from {schedule.select_from}; lower them, or give"
+                    " more steps"
                 )
         if self.distil is not None and self.convex is None:
             raise ValueError(

@@ -95,9 +95,14 @@ class SweepCurve:
         return f"{self.sweep.key}, {self.fixed}" if self.fixed else self.sweep.key
 
     @property
+    def known(self) -> list[tuple[Any, Row]]:
+        """The points but those of rows that were not run and whose value only a run would tell."""
+        return [(value, row) for value, row in self.points if value is not None or row.runs]
+
+    @property
     def numeric(self) -> bool:
         """Whether the values can be drawn on an axis: numbers, each of them once."""
-        values = [x for x, _ in self.points]
+        values = [x for x, _ in self.known]
         return len(set(map(str, values))) == len(values) and all(_is_number(value) for value in values)
 
 
@@ -172,23 +177,24 @@ def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, 
 
 
 def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
-    """The highest UA among the rows of each corpus and protocol: only those can be compared."""
-    groups: dict[tuple[str, str], list[Result]] = {}
+    """The highest UA among the rows of each corpus, protocol and set of classes: only those can be compared."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
     for of in results:
         run, _ = of.row.finished[0]
         where = f"{run.corpora}, {run.protocol}{', test speakers also in training' if of.heard else ''}"
-        groups.setdefault((where, str(run.corpus["fingerprint"])), []).append(of)
-    for (where, _), group in groups.items():
+        task = [str(run.recipe.get(key)) for key in ("merge", "styles")]
+        groups.setdefault((where, str(run.corpus["fingerprint"]), ", ".join(of.labels), *task), []).append(of)
+    classes = len({labels for _, _, labels, *_ in groups}) > 1
+    for (where, _, labels, *_), group in groups.items():
         whole = [of for of in group if of.row.whole]
-        scores = {of.row.label: of.scores["ua"] for of in whole or group}
-        highest = max(score.pooled for score in scores.values())
-        labels = [label for label, score in scores.items() if round(score.pooled, 4) == round(highest, 4)]
-        limits = scores[labels[0]].interval
-        others = [score.interval for label, score in scores.items() if label not in labels]
+        scores = [(of, of.scores["ua"]) for of in whole or group]
+        highest = round(max(score.pooled for _, score in scores), 4)
+        tied = [of for of, score in scores if round(score.pooled, 4) == highest]
+        limits = tied[0].scores["ua"].interval
+        others = [score.interval for _, score in scores if round(score.pooled, 4) < highest]
         yield {
-            "where": where,
-            "labels": labels,  # several where they share it
-            "result": next(of for of in group if of.row.label == labels[0]),
+            "where": f"{where}, {labels}" if classes else where,
+            "results": tied,  # several where they share it
             "rows": len(group),
             "finished": 0 < len(whole) < len(group),  # only rows with every fold finished were looked at
             "close": sum(limits is not None and of is not None and of.high >= limits.low for of in others),

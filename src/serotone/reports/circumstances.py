@@ -19,14 +19,14 @@ NAMED = 12
 
 
 @by_row(
-    *("conditions", "Corpus, protocol and schedule", "recipe", "corpus", "utterances", "speakers", "protocol"),
+    *("conditions", "Corpus, protocol and schedule", "recipe", "corpus", "utterances used", "speakers", "protocol"),
     *("schedule", "length", "precision", "folds", "seeds", "hours"),
 )
 def conditions(of: Result) -> Iterable[Cell]:
     """Corpus, protocol, schedule, folds, seeds and hours of every row."""
     each = (
         (
-            *(run.recipe["name"], run.corpora, run.corpus["utterances"], run.corpus["speakers"], run.protocol),
+            *(run.recipe["name"], run.corpora, len(run.used), speakers_of(run), run.protocol),
             *(run.recipe["schedule"], length_of(run), precision_of(run)),
         )
         for run in of.row.runs
@@ -37,6 +37,13 @@ def conditions(of: Result) -> Iterable[Cell]:
     seconds = [fold.seconds for _, fold in of.row.finished if fold.seconds is not None]
     hours = sum(seconds) / 3600 if seconds else None
     yield number(hours, "hours", "hours", decimals=2, missing="not recorded")
+
+
+def speakers_of(run: Run) -> str:
+    """How many speakers a run's utterances have, as far as the corpus names them."""
+    names = {heard.speaker for name, heard in run.utterances.items() if name in run.used}
+    known = len(names - {""})
+    return f"{known}{' and unknown ones' if known else 'not known'}" if "" in names else str(known)
 
 
 def versions(collection: Collection) -> Table:
@@ -68,7 +75,10 @@ def shared(of: Result) -> Iterable[Cell]:
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
         some(name for fold in known for name in fold.sentences),
         sum(fold.without_sentence for fold in known),
-        some(name for fold in known for name in fold.validation_speakers),
+        some(
+            (name for fold in known for name in fold.validation_speakers),
+            any(fold.unknown_validation_speakers for fold in known),
+        ),
     )
     return map(text, words)
 
@@ -113,10 +123,14 @@ def judge(fold: Fold) -> str:
         return "nothing: no validation part"
     if fold.monitor == "none":
         return "nothing: the last step counts"
+    if fold.score is None:
+        return "nothing: no validation from the step on that was asked for"
     if fold.shared is None:
         return "the validation part; its speakers are not recorded"
     if fold.shared.validation_speakers:
         return "the validation part, whose speakers are in training"
+    if fold.shared.unknown_validation_speakers:
+        return "the validation part; whether its speakers are in training is not known"
     return "the validation part, of other speakers"
 
 
@@ -163,18 +177,23 @@ def _spread(score: Score) -> Spread | None:
 
 def not_run(collection: Collection) -> Table | None:
     """What is missing; None where everything was run."""
-    rows = [(row.label, "; ".join(_missing(row)) if row.folds else "everything") for row in collection.rows]
+    dealt = collection.study.repetitions
+    rows = [(row.label, "; ".join(_missing(row, dealt)) if row.folds else "everything") for row in collection.rows]
     missing = [row for row in rows if row[1]]
     return literal("not-run", "Not run", ("row", "not run"), missing) if missing else None
 
 
-def _missing(row: Row) -> Iterable[str]:
-    """What was not run: ``seed 0: 1 of 10 folds: 0-7``, ``seed 1``; folds by name where their names can be told."""
+def _missing(row: Row, dealt: int) -> Iterable[str]:
+    """What was not run: ``seed 0: 1 of 10 folds: 0-7``, ``seed 1``; folds by name where their names can be told.
+
+    ``dealt`` is how often the study deals the protocol's folds, for runs that do not say so.
+    """
     for run in row.runs:
         if run.planned is None:
             yield f"seed {run.seed}: how many folds are planned is not recorded"
         elif (absent := run.planned - len(run.folds)) > 0:
-            repetitions = max((fold.repetition for fold in run.folds), default=0) + 1
+            begun = max((fold.repetition for fold in run.folds), default=0) + 1
+            repetitions = run.repetitions or max(begun, dealt)
             planned = [f"{r}-{n}" for r in range(repetitions) for n in range(run.planned // repetitions)]
             names = [name for name in planned if name not in {fold.name for fold in run.folds}]
             named = f": {', '.join(names)}" if len(names) == absent <= NAMED else ""

@@ -122,8 +122,11 @@ def calibration(of: Result) -> Iterable[Cell]:
     yield percent(metrics.weighted_accuracy_from_confusion(of.confusion), "accuracy")
 
 
-def mistakes(of: Result) -> Table:
-    """The most confident mistakes of a row, with their files; of an utterance that several runs tested, the surest."""
+def mistakes(of: Result) -> Table | None:
+    """The most confident mistakes of a row, with their files; of an utterance that several runs tested, the surest.
+
+    None where every answer is right.
+    """
     answers, chances = of.answers, of.probabilities
     confidence = chances[np.arange(len(chances)), answers.prediction]
     wrong = answers.truth != answers.prediction
@@ -142,5 +145,7 @@ def mistakes(of: Result) -> Table:
         same = answers.utterance == name
         times = [text(f"{(same & wrong).sum()} of {same.sum()} runs")] if several else []
         lines.append((*words, *shares, *times))
+    if not lines:
+        return None
     title = f"Most confident mistakes: {of.row.label}"
     return Table(f"mistakes-{of.row.name}", title, (*columns, "wrong in") if several else columns, tuple(lines))

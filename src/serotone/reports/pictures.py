@@ -153,20 +153,22 @@ def _against(a: Row, b: Row) -> str:
 
 def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
     columns = []
-    for _, row in curve.points:
+    for _, row in curve.known:
         of = analysis.of(row)
         score = of.scores[metric] if of else None
         limits = (score.interval.low, score.interval.high) if score and score.interval else (None, None)
         columns.append((score.pooled if score else None, *limits, _published(analysis, row, metric)))
-    x = [float(value) for value, _ in curve.points]
+    x = [float(value) for value, _ in curve.known]
     scores = np.array(columns, dtype=np.float64).T  # None becomes NaN
     titles = {"source": source(analysis), "x_label": curve.title, "y_label": f"{metric.upper()} (%)"}
     return sweep(x, scores, log=curve.sweep.log and min(x) > 0, **titles)
 
 
 def _unfinished(curve: SweepCurve) -> str:
-    parts = [f"{x:g} ({row.done})" for x, row in curve.points if row.folds and not row.whole]
-    return f". Not every fold is finished at {', '.join(parts)}" if parts else ""
+    parts = [f"{x:g} ({row.done})" for x, row in curve.known if row.folds and not row.whole]
+    gone = [row.label for point in curve.points if point not in curve.known for row in point[1:]]
+    said = f". Not every fold is finished at {', '.join(parts)}" if parts else ""
+    return f"{said}. Not run: {', '.join(gone)}" if gone else said
 
 
 def _embeddings(one: Embedded, stem: str) -> Iterator[Picture]:

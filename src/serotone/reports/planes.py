@@ -32,7 +32,7 @@ class Embedded:
     """What the embeddings of one row show."""
 
     row: Row
-    plane: Plane | None  # of the first fold whose training part spreads at all
+    plane: Plane | None  # of the first fold whose training part spreads at all, in two dimensions or more
     spreads: Mapping[str, Sequence[float]]  # within and between classes by part, mean over folds
     folds: int
 
@@ -54,7 +54,7 @@ def embedded(collection: Collection, *, umap: bool = False) -> list[Embedded]:
             if min(map(len, points.values())) < 2:
                 continue
             spreads.append([class_spread(points[part], classes[part]) for part in PARTS])
-            if plane is None and np.ptp(points["train"], axis=0).any():
+            if plane is None and points["train"].shape[1] > 1 and np.ptp(points["train"], axis=0).any():
                 axes, explained = principal_axes(points["train"])
                 flat = {part: (of - points["train"].mean(axis=0)) @ axes for part, of in points.items()}
                 together = umap_plane(np.concatenate([points[part] for part in PARTS])) if umap else None

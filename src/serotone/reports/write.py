@@ -90,7 +90,7 @@ def facts(analysis: Analysis) -> dict[str, Any]:
         "rows": rows,
         "runs": runs,
         "results": analysis.results.values(),
-        "corpora": tables.listed(f"{run.corpora} ({run.corpus['utterances']} utterances)" for run in runs),
+        "corpora": tables.listed(f"{run.corpora} ({len(run.used)} utterances)" for run in runs),
         "trained": any(run.trained for run in runs),
         "chosen": tables.listed(circumstances.choice(*fold) for row in rows for fold in row.finished),
         "best": list(best(analysis.results.values())),

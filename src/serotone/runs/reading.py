@@ -37,7 +37,8 @@ class Shared:
     speakers: tuple[str, ...]  # those that are named
     unknown_speakers: bool  # whether there are others, whom the corpus does not name, on both sides
     sentences: tuple[str, ...]
-    validation_speakers: tuple[str, ...]
+    validation_speakers: tuple[str, ...]  # again those that are named, and whether there are others
+    unknown_validation_speakers: bool
     test_speakers: int
     test_sentences: int
     without_sentence: int
@@ -63,6 +64,7 @@ class Fold:
     clips: Mapping[str, int]
     shared: Shared | None
     parts: str  # fingerprint of who trains, validates and tests
+    used: frozenset[str]  # all who do
     versions: tuple[Mapping[str, Any], ...]
 
     @property
@@ -86,6 +88,7 @@ class Run:
     utterances: Mapping[str, Heard]
     folds: tuple[Fold, ...]
     planned: int | None
+    repetitions: int | None  # None where an older serotone did not write how many
 
     @property
     def seed(self) -> int:
@@ -104,6 +107,11 @@ class Run:
     def corpora(self) -> str:
         """Names of the corpora, in order: ``emodb + ravdess``."""
         return " + ".join(sorted({str(key).split("/")[0] for key in self.corpus["emotions"]}))
+
+    @property
+    def used(self) -> frozenset[str]:
+        """The utterances that train, validate or test in a finished fold."""
+        return frozenset().union(*(fold.used for fold in self.folds))
 
     @property
     def schedule(self) -> Mapping[str, Any]:
@@ -143,7 +151,8 @@ def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
         corpus=corpus,
         utterances=utterances,
         folds=_folds(folder, utterances),
-        planned=_planned(folder / layout.SUMMARY),
+        planned=_number(folder / layout.SUMMARY, "folds_planned"),
+        repetitions=_number(folder / layout.SUMMARY, "repetitions"),
     )
 
 
@@ -237,10 +246,10 @@ def _need(tree: Mapping[str, Any], path: Path, **kinds: type | tuple[type, ...])
             )
 
 
-def _planned(path: Path) -> int | None:
-    """How many folds there are to be, from the summary; none of its scores is read."""
-    planned = _mapping(read_json(path), path).get("folds_planned") if path.is_file() else None
-    return planned if isinstance(planned, int) else None
+def _number(path: Path, key: str) -> int | None:
+    """How many folds or repetitions there are to be, from the summary; none of its scores is read."""
+    number = _mapping(read_json(path), path).get(key) if path.is_file() else None
+    return number if isinstance(number, int) else None
 
 
 def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -295,6 +304,7 @@ def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, H
     _need(measured, folder / layout.METRICS, seconds=(int, float, NoneType), clips=dict)
     _need(chosen, folder / layout.SELECTION, step=int, monitor=str)
     labels, ids, truth, prediction, probabilities = _answers(folder / layout.PREDICTIONS, utterances)
+    parts = _parts(folder / layout.SPLIT)
     return Fold(
         repetition=repetition,
         number=number,
@@ -311,7 +321,8 @@ def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, H
         seconds=None if measured["seconds"] is None else float(measured["seconds"]),
         clips={str(part): int(count) for part, count in measured["clips"].items()},
         shared=_shared(folder / layout.LEAKS),
-        parts=_parts(folder / layout.SPLIT),
+        parts=hashlib.sha256(json.dumps(parts).encode()).hexdigest(),
+        used=frozenset(name for part in parts for name in part),
         versions=_versions(folder / layout.VERSIONS) or _versions(folder.parent / layout.VERSIONS),
     )
 
@@ -364,14 +375,13 @@ def _curves(path: Path) -> dict[str, NDArray[np.float64]]:
         raise RunError(f"{path}: {error}; expected numbers; restore the file") from None
 
 
-def _parts(path: Path) -> str:
-    """One for equal training, validation and test parts, in whatever order their utterances stand."""
+def _parts(path: Path) -> list[list[str]]:
+    """Who trains, validates and tests, in an order that is always the same."""
     split = read_json(path)
     try:
-        parts = [sorted(split[part]) for part in ("train", "validation", "test")]
+        return [sorted(map(str, split[part])) for part in ("train", "validation", "test")]
     except (KeyError, TypeError):
         raise RunError(f"{path}: expected the ids of train, validation and test; restore the file") from None
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _shared(path: Path) -> Shared | None:
@@ -380,12 +390,13 @@ def _shared(path: Path) -> Shared | None:
     leaks = _mapping(read_json(path), path)
     _need(leaks, path, shared_speakers=list, shared_sentences=list, validation_speakers_in_train=list)
     _need(leaks, path, test_speakers=int, test_sentences=int, test_without_sentence=int)
-    speakers = tuple(map(str, leaks["shared_speakers"]))
+    speakers, validating = (list(map(str, leaks[key])) for key in ("shared_speakers", "validation_speakers_in_train"))
     return Shared(
         speakers=tuple(name for name in speakers if name != UNKNOWN_SPEAKER),
         unknown_speakers=UNKNOWN_SPEAKER in speakers,
         sentences=tuple(map(str, leaks["shared_sentences"])),
-        validation_speakers=tuple(map(str, leaks["validation_speakers_in_train"])),
+        validation_speakers=tuple(name for name in validating if name != UNKNOWN_SPEAKER),
+        unknown_validation_speakers=UNKNOWN_SPEAKER in validating,
         test_speakers=leaks["test_speakers"],
         test_sentences=leaks["test_sentences"],
         without_sentence=leaks["test_without_sentence"],

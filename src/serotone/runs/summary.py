@@ -55,6 +55,7 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
         **about,
         "labels": labels,
         "folds_planned": len(splits),
+        "repetitions": len({split.repetition for split in splits}),
         "folds_finished": len(scores),
         "shared_speakers": len(leaks["speakers"]),
         "shared_sentences": len(leaks["sentences"]),

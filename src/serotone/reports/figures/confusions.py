@@ -22,7 +22,7 @@ def confusion(matrix: NDArray[Any], labels: Sequence[str], *, title: str, counte
     shares = np.divide(matrix, totals[:, None], where=totals[:, None] > 0, out=np.full(matrix.shape, np.nan))
     if counted:
         wa, ua = weighted_accuracy_from_confusion(matrix), np.nanmean(np.diag(shares))
-        scores = f"WA {100 * wa:.1f} %, UA {100 * ua:.1f} %, {totals.sum()} utterances"
+        scores = f"WA {100 * wa:.1f} %, UA {100 * ua:.1f} %, {totals.sum()} answers"
         sides = [f"{label} ({total})" for label, total in zip(labels, totals, strict=True)]
     else:
         shares, sides, ua = matrix, list(labels), np.diag(matrix).mean()
@@ -37,7 +37,7 @@ def confusion(matrix: NDArray[Any], labels: Sequence[str], *, title: str, counte
     turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
     main.set_xticks(np.arange(size) + 0.5, labels, **turned)
     main.set_yticks(np.arange(size) + 0.5, sides)
-    main.set_ylabel("True emotion (utterances)" if counted else "True emotion")
+    main.set_ylabel("True emotion (answers)" if counted else "True emotion")
     printed = "% of the row, count below" if counted else "% of the row"
     main.set_xlabel("Predicted emotion" + (" " if size * cell > 3 else "\n") + f"({printed})")
     main.set_title(scores, fontweight="normal", fontsize=7)

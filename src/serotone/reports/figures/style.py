@@ -23,8 +23,8 @@ WIDE = 7.2
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, RED, PINK = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK, "#882255", "#999933", "#888888")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
+COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW, BLACK, "#882255", "#999933", "#888888", "#664400")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 LINES = ("-", "--", "-.", ":")
 GREY = "#595959"
 SMALL, TINY = 6.5, 5.5
