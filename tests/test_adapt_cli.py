@@ -1,6 +1,9 @@
 """``serotone adapt`` and ``serotone predict --adapt`` and ``--profile`` as a user meets them."""
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +137,25 @@ def test_bad_recordings_are_one_line_each_and_the_rest_go_on(adaptable, office, 
     assert at_once.exit_code == 1
     assert len(at_once.stdout.splitlines()) == 6
     assert len(at_once.stderr.splitlines()) == 2
+
+
+def test_without_its_decoder_a_recording_is_left_out(adaptable, office, tmp_path, monkeypatch):
+    (office / "call.m4a").write_bytes(b"\0\0\0\x20ftypM4A \0\0\0\0M4A mp42isom\0\0\0\0" + bytes(200))
+    monkeypatch.setitem(sys.modules, "av", None)
+    made = run("adapt", office, "--bundle", adaptable, "--out", tmp_path / "office.json")
+    assert (made.exit_code, load_profile(tmp_path / "office.json").count) == (1, 6)
+    assert made.stderr.count("codecs") == 1
+    answered = run("predict", office, "--bundle", adaptable, "--adapt", "--format", "csv")
+    assert (answered.exit_code, len(answered.stdout.splitlines())) == (1, 7)
+    assert "codecs" in answered.stderr
+
+
+def test_a_speaker_whose_name_is_no_utf_8_stays_one(adaptable, office, tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(office) + b"/caf\xe9"))
+    (office / "anna").rename(odd)
+    out = tmp_path / "office.json"
+    assert run("adapt", office, "--speakers", "folder", "--bundle", adaptable, "--out", out).exit_code == 0
+    assert set(load_profile(out).speakers) == {odd.name, "ben"}
 
 
 def test_where_nothing_can_be_adapted_to_each_failure_is_named(adaptable, tmp_path):

@@ -1,6 +1,7 @@
 """Pictures of an answer: what they show, in colour and in grey, and what weighs in an answer."""
 
 import io
+import os
 import pickle
 import sys
 from itertools import cycle, pairwise
@@ -10,6 +11,7 @@ import onnx
 import pytest
 import soundfile
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from onnx import TensorProto, helper
 
 from serotone import Recognizer
@@ -237,6 +239,44 @@ def test_a_picture_that_failed_is_drawn_when_the_command_goes_on(toy, tmp_path, 
     assert "a.png: No space left on device" in failed.stderr
     assert run(*command).exit_code == 0
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_answer_that_is_too_long_to_explain_is_written_all_the_same(toy, tmp_path, monkeypatch):
+    monkeypatch.setattr("serotone.recognition.explaining.MAX_SECONDS", 0.5)
+    clip = tmp_path / "a.wav"
+    soundfile.write(clip, tone(1, 0.9), SAMPLE_RATE)
+    result = run("predict", clip, "--bundle", toy, "--format", "csv", "--explain", tmp_path / "a.png")
+    assert result.exit_code == 1
+    assert "at most 0.5 s are explained" in result.stderr
+    assert len(result.stdout.splitlines()) == 2
+
+
+def test_a_pipe_by_its_name_can_be_read_only_once(toy, tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    for option in (["--plot", tmp_path / "a.png"], ["--explain", tmp_path / "a.png"], ["--channels"]):
+        result = run("predict", tmp_path / "pipe.wav", *option, "--bundle", toy, env={"COLUMNS": "400"})
+        assert result.exit_code == 2
+        assert "pipe.wav can be read only once" in " ".join(result.stderr.split())
+
+
+def test_an_explanation_names_its_channel(toy, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(picture, "save", lambda figure, path: drawn.append(figure))
+    clip = tmp_path / "a.wav"
+    soundfile.write(clip, np.stack([tone(1, 0.9), buzz(1, 0.2)], axis=1), SAMPLE_RATE)
+    pictures = ["--explain", tmp_path / "a.png", "--plot", tmp_path / "b.png"]
+    assert run("predict", clip, "--channel", "1", "--bundle", toy, *pictures).exit_code == 0
+    titles = [text.get_text() for figure in drawn for text in figure.findobj(Text) if "a.wav" in text.get_text()]
+    assert len(titles) == 2
+    assert all("channel 1" in title for title in titles)
+
+
+@pytest.mark.parametrize("tenths", range(161, 175))
+def test_a_picture_of_a_part_has_no_empty_column(tenths):
+    start = tenths / 10
+    made = timeline((start, start + 0.5, "sad", False), (start + 0.5, start + 240, "happy", False))
+    figure = picture.draw_timeline(made, picture.envelope([np.zeros(2400, np.float32)], 10), start=start)
+    assert figure.axes
 
 
 def test_without_matplotlib_the_command_to_install_it_is_named(toy, tmp_path, monkeypatch, halves):

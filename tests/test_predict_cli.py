@@ -120,6 +120,19 @@ def test_jsonl_one_line_each_and_failures_on_stderr(toy, clips):
     assert result.exit_code == 1
 
 
+def test_json_is_valid_in_every_encoding(toy, tmp_path):
+    clip = tmp_path / "zażółć 😀.wav"
+    soundfile.write(clip, tone(1, 0.9), SAMPLE_RATE)
+    for encoding in ("ascii", "cp1250", "utf-8"):
+        with process("predict", clip, "--bundle", toy, "--format", "jsonl", env={"PYTHONIOENCODING": encoding}) as it:
+            assert json.loads(it.communicate()[0].decode(encoding))["name"] == str(clip)
+
+
+def test_a_path_that_nobody_could_look_at_is_one_line(toy, good):
+    result = run("predict", good, f"{'x' * 300}.wav", "--bundle", toy, "--format", "csv")
+    assert (result.exit_code, len(result.stdout.splitlines()), len(result.stderr.splitlines())) == (1, 2, 1)
+
+
 def test_json_is_one_document_with_predictions_and_failures(toy, clips, good):
     raw = json.loads(run("predict", clips, "--bundle", toy, "--format", "json").stdout)
     assert raw["schema"] == 1

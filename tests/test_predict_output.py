@@ -79,8 +79,8 @@ def test_an_out_that_is_a_recording_is_refused(toy, good, tmp_path):
         (good, [other], "has the name of a recording"),
         (tmp_path / "new.FLAC", [other], "has the name of a recording"),
         (symbolic, [good], "has the name of a recording"),
-        (plain, [plain], "is one of the recordings"),
-        (hard, [other, plain], "is one of the recordings"),
+        (plain, [plain], "is one of the files to read"),
+        (hard, [other, plain], "is one of the files to read"),
         (unheard, [good], "holds audio (WAV)"),
         (tmp_path, [good], "is a folder"),
     ]:
@@ -90,6 +90,26 @@ def test_an_out_that_is_a_recording_is_refused(toy, good, tmp_path):
             assert reason in " ".join(result.stderr.split())
             assert result.stdout == ""
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_out_that_is_another_file_of_the_command_is_refused(adaptable, tmp_path):
+    clips = []
+    for number in range(5):
+        clips.append(tmp_path / f"{number}.wav")
+        soundfile.write(clips[-1], tone(1, 0.01 * (1 + number)), SAMPLE_RATE, subtype="FLOAT")
+    profile, table = tmp_path / "office.json", tmp_path / "speakers.csv"
+    assert run("adapt", *clips, "--bundle", adaptable, "--out", profile).exit_code == 0
+    table.write_text("path,speaker\n0.wav,anna\n")
+    before = profile.read_bytes(), table.read_bytes()
+    for command in (
+        ["predict", *clips, "--profile", profile, "--out", profile],
+        ["predict", *clips, "--profile", profile, "--speakers", table, "--out", table],
+        ["adapt", *clips, "--speakers", table, "--out", table],
+    ):
+        result = run(*command, "--bundle", adaptable, env={"COLUMNS": "400"})
+        assert result.exit_code == 2
+        assert "is one of the files to read" in " ".join(result.stderr.split())
+    assert (profile.read_bytes(), table.read_bytes()) == before
 
 
 def test_a_link_is_written_through(toy, good, tmp_path):

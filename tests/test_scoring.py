@@ -156,11 +156,27 @@ def test_segments_channels_and_stretches(adaptable, calls, tmp_path, monkeypatch
     assert {row["channel"] for row in found} == {None, 0, 1}
     assert [row["error"] for row in table(tmp_path / "out", "errors")] == ["AudioMissingError"]
 
-    soundfile.write(tmp_path / "gone.wav", tone(1, 0.9), SAMPLE_RATE)  # it has come
     options = {"retry_errors": True}
+    assert score(find([str(calls / "bad.wav")]), tmp_path / "out", loaded, terms, Place(jobs=1)).failed == 1
+    soundfile.write(tmp_path / "gone.wav", tone(1, 0.9), SAMPLE_RATE)  # it has come
     assert score(recordings, tmp_path / "out", loaded, terms, Place(jobs=1), **options).answered == 1
-    assert not list((tmp_path / "out" / "errors").iterdir())
+    assert [Path(row["name"]).name for row in table(tmp_path / "out", "errors")] == ["bad.wav"]  # was not asked for
     assert len({row["name"] for row in table(tmp_path / "out", "segments")}) == 4
+
+
+def test_stretches_of_a_long_recording_have_names_of_their_own(tmp_path):
+    starts = ("1000.001", "1000.004", "36000.25", "2")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,start,end\n" + "".join(f"a.wav,{start},40000\n" for start in starts))
+    names = [recording.name for recording in find([str(manifest)])]
+    assert names == [f"{tmp_path / 'a.wav'}#t={start},40000" for start in starts]
+
+
+def test_a_home_that_is_nobodys_and_a_list_with_a_mark(tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path\n~$a.wav\n")
+    found = find([str(manifest), "-"], b"\xef\xbb\xbf/b.wav\n")
+    assert [recording.source for recording in found] == [str(tmp_path / "~$a.wav"), "/b.wav"]
 
 
 def test_inputs(tmp_path, calls):

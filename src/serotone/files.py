@@ -33,6 +33,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with the user's own folder in the place of ``~``; a ``~name`` that is no user's is the name of a file."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for it
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole."""
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

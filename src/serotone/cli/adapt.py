@@ -40,8 +40,9 @@ def adapt(
     if STDIN in paths:
         raise typer.BadParameter("a profile needs several recordings; give files or folders, not -", param_hint="PATH")
     found = list(find_recordings(paths))
-    out = check_out(out, [recording for recording, _ in found], example="office.profile.json")
-    voices = speakers_of([recording for recording, _ in found], paths, speakers)
+    names = [recording for recording, _ in found]
+    out = check_out(out, [*names, *([speakers] if speakers else [])], example="office.profile.json")
+    voices = speakers_of(names, paths, speakers)
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads, sha256=sha256)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from serotone.cli.formats import BY_LINE, OF_SEGMENTS, Answers
 from serotone.cli.messages import Progress, complain, remark
-from serotone.cli.recordings import STDIN, Found, source_of
-from serotone.errors import AudioError, ProfileError, SerotoneError
+from serotone.cli.recordings import Found, read_once, source_of
+from serotone.errors import AudioError, MissingExtraError, ProfileError, SerotoneError
 
 if TYPE_CHECKING:
     from serotone.cli.partial import Partial
@@ -54,7 +54,7 @@ def answer(recognizer: "Recognizer", found: list[Found], out: Path | None, wish:
     """
     if out is None:
         return _write_anew(recognizer, found, sys.stdout, wish)
-    by_line = wish.format in BY_LINE and all(name != STDIN for name, _ in found)
+    by_line = wish.format in BY_LINE and not any(read_once(name) for name, _ in found)
     if by_line and (out.is_file() or not out.exists()):
         return _go_on(recognizer, found, out, wish)
     from serotone.cli.output import write_at_end
@@ -86,10 +86,10 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
                 for part in parts:
                     builder.add(part.embeddings, wish.speakers.get(name))
                 size = sum(part.nbytes for part in parts)
-                if name == STDIN or size <= room:
+                if read_once(name) or size <= room:
                     kept[name] = parts
                     room -= size
-            except AudioError as error:
+            except (AudioError, MissingExtraError) as error:
                 problem = error
             wish.check()
         heard.append((name, problem))
@@ -197,7 +197,12 @@ def _write(
                 writer.fail(name, error)
             else:
                 for prediction in predictions:
-                    wish.show(prediction)  # first: what is kept is not answered, and not drawn, again
+                    try:
+                        wish.show(prediction)  # first: what is kept is not answered, and not drawn, again
+                    except SerotoneError as error:  # of a picture; the answer stands
+                        failures += 1
+                        progress.clear()
+                        complain(error)
                     writer.add(prediction)
                 if partial is not None:
                     partial.keep(name)

@@ -1,6 +1,6 @@
 """``serotone bundle``: list, show and verify recognisers, and print their cards."""
 
-import json
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
+from serotone.cli.streams import as_json
 from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, Bundle, list_bundles, load_bundle
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ def list_command(format: FormatOption = Format.table) -> None:
     """List the bundles that ship with serotone: what they recognise, their languages, size and licences."""
     bundles = [load_bundle(name) for name in list_bundles()]
     if format is Format.json:
-        typer.echo(json.dumps({"schema": 1, "bundles": [b.to_dict() for b in bundles]}, indent=2, ensure_ascii=False))
+        typer.echo(as_json({"schema": 1, "bundles": [b.to_dict() for b in bundles]}, sys.stdout, indent=2))
         return
     for bundle in bundles:
         default = "  (the default)" if bundle.name == DEFAULT_BUNDLE else ""
@@ -44,7 +45,7 @@ def show(bundle: BundleArgument = DEFAULT_BUNDLE, format: FormatOption = Format.
     """Show what a bundle recognises, what it was trained on, its files, its figures and its limits."""
     loaded = load_bundle(bundle)
     if format is Format.json:
-        typer.echo(json.dumps(loaded.to_dict(), indent=2, ensure_ascii=False))
+        typer.echo(as_json(loaded.to_dict(), sys.stdout, indent=2))
         return
     trained = [", ".join(_words(item)) for item in loaded.data]
     rows = {

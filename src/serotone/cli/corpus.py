@@ -1,6 +1,5 @@
 """``serotone corpus``: list the readers, check a folder, make a synthetic corpus."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.formats import Format
+from serotone.cli.streams import as_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def list_corpora(
             }
             for c in CORPORA.values()
         ]
-        typer.echo(json.dumps({"schema": 1, "corpora": corpora}, indent=2))
+        typer.echo(as_json({"schema": 1, "corpora": corpora}, sys.stdout, indent=2))
         return
     from rich.table import Table
 
@@ -73,7 +73,7 @@ def check(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     if format is Format.json:
-        typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        typer.echo(as_json(report.to_dict(), sys.stdout, indent=2))
     else:
         _print_report(report)
     if report.unreadable:

@@ -11,6 +11,7 @@ import typer
 
 from serotone.cli.messages import Progress, complain, remark
 from serotone.errors import CorpusError, FetchError, SerotoneError
+from serotone.files import expanded
 from serotone.recognition.bundle import DEFAULT_BUNDLE, SHIPPED
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _real_clips(named: Path | None) -> "list[Clip]":
     from serotone.cli import demo_clips
 
     if named is not None:
-        return demo_clips.find_clips(named.expanduser())
+        return demo_clips.find_clips(expanded(named))
     if data := os.environ.get(DATA):
         try:
             return demo_clips.find_clips(Path(data) / "ravdess")

@@ -1,6 +1,6 @@
 """``serotone evaluate``: how well a recogniser does on a corpus."""
 
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ import typer
 from serotone.cli.comparison import certainty_line, comparison_table
 from serotone.cli.formats import Format
 from serotone.cli.messages import Progress, complain, remark_terms
-from serotone.cli.streams import ends_in_order
+from serotone.cli.streams import as_json, ends_in_order
 
 if TYPE_CHECKING:
     from serotone.evaluation import Comparison, Evaluation
@@ -132,7 +132,7 @@ def evaluate(
 
         save(out, result, utterances)
     if format is Format.json:
-        typer.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+        typer.echo(as_json(result.to_dict(), sys.stdout, indent=2))
     else:
         typer.echo("\n".join(_table(plain, table)))
     if failed:

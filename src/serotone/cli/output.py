@@ -34,9 +34,7 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
     if out.exists():
         for name in inputs:
             if _is_same(out, name):
-                raise refused(
-                    f"{out} is one of the recordings to read ({name}), and would be overwritten; {remedy}", option
-                )
+                raise refused(f"{out} is one of the files to read ({name}), and would be overwritten; {remedy}", option)
         if not out.is_file():
             return out
         if kind := _audio_in(target):

@@ -1,13 +1,14 @@
 """The pictures that ``predict`` draws of an answer: ``--plot`` and ``--explain``."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from serotone.cli.output import check_out
-from serotone.cli.recordings import STDIN
+from serotone.cli.recordings import called, read_once
 from serotone.errors import MissingExtraError
 from serotone.recognition.part import Part
 
@@ -28,8 +29,9 @@ def check_picture(path: Path, option: str, names: Sequence[str], part: Part) -> 
 
     if len(names) != 1:
         raise typer.BadParameter(f"draws one recording, and {len(names)} are given; give one", param_hint=option)
-    if STDIN in names:
-        raise typer.BadParameter("standard input can be read only once; write it to a file first", param_hint=option)
+    if read_once(names[0]):
+        what = called(names[0])
+        raise typer.BadParameter(f"{what} can be read only once; write it to a file first", param_hint=option)
     if part.apart:
         raise typer.BadParameter("draws one answer; give --channel N instead of --channels", param_hint=option)
     if path.suffix.lower() not in SUFFIXES:
@@ -58,7 +60,7 @@ def pictures_of(
     def show(prediction: "Prediction") -> None:
         from serotone import audio
         from serotone.recognition import picture
-        from serotone.recognition.explaining import explain
+        from serotone.recognition.explaining import check_seconds, explain
 
         begin, rate = part.start or 0.0, recognizer.bundle.sample_rate
         heard = {"sample_rate": rate, "start": part.start, "end": part.end, "channel": part.channel}
@@ -67,8 +69,10 @@ def pictures_of(
                 wave = picture.envelope(blocks, rate)
             picture.save(picture.draw_timeline(prediction, wave, start=begin), paths["--plot"])
         if "--explain" in paths:
+            check_seconds(prediction.name, prediction.duration_seconds)
             sound = audio.read(prediction.name, **heard)  # type: ignore[arg-type]
             explanation = explain(recognizer, sound, speaker=speakers.get(prediction.name))
+            explanation = replace(explanation, prediction=prediction)  # which names the channel
             picture.save(picture.draw_explanation(explanation, sound, start=begin), paths["--explain"])
 
     return show

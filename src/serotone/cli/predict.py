@@ -10,7 +10,7 @@ import typer
 from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answers
 from serotone.cli.messages import remark, remark_terms
 from serotone.cli.numbers import check_longest, finite
-from serotone.cli.recordings import STDIN, find_recordings
+from serotone.cli.recordings import called, find_recordings, read_once
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -106,9 +106,9 @@ def predict(
         )
     found = list(find_recordings(paths))
     names = [name for name, _ in found]
-    if channels and STDIN in names:
+    if channels and (once := next(filter(read_once, names), None)):
         raise typer.BadParameter(
-            "standard input can be read only once; write it to a file first, or give --channel N",
+            f"{called(once)} can be read only once; write it to a file first, or give --channel N",
             param_hint="--channels",
         )
     voices = dict(zip(names, speakers_of(names, paths, speakers), strict=True))
@@ -116,7 +116,7 @@ def predict(
     if out is not None:
         from serotone.cli.output import check_out
 
-        out = check_out(out, names)
+        out = check_out(out, [*names, *(path for path in (profile, speakers) if path is not None)])
     part = Part(start, end, channel, apart=channels, max_seconds=max_seconds, strict=strict)
     pictures = {"--plot": plot, "--explain": explain}
     from serotone.cli.pictures import check_apart, check_picture, pictures_of

@@ -1,6 +1,5 @@
 """``serotone recipe``: the recipes that ship, what they say, and where each value comes from."""
 
-import json
 import shutil
 import sys
 import textwrap
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.formats import Format
+from serotone.cli.streams import as_json
 from serotone.cli.training import RecipeArgument, SetOption, require_documents
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _as_json(recipe: str, corpus: str | None, values: Sequence["Explanation"]) -
     rows = [
         {"key": v.key, "value": v.value, "provenance": v.provenance, "why": v.why, "file": v.source} for v in values
     ]
-    return json.dumps({"schema": 1, "recipe": recipe, "corpus": corpus, "values": rows}, indent=2, ensure_ascii=False)
+    return as_json({"schema": 1, "recipe": recipe, "corpus": corpus, "values": rows}, sys.stdout, indent=2)
 
 
 def _print_table(values: Sequence["Explanation"]) -> None:

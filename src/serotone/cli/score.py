@@ -109,6 +109,8 @@ def score(
     check_longest(max_seconds, loaded)
     remark_terms(loaded)
     with ends_in_order():
+        if STDIN in inputs and sys.stdin is None:
+            raise RunError("-: standard input is closed; pipe a list of paths or URLs into it")
         recordings = find(inputs, sys.stdin.buffer.read() if STDIN in inputs else b"")
         progress = Progress(0, "recordings")
         shown = 0

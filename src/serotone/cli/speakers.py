@@ -25,7 +25,7 @@ def speakers_of(names: Sequence[str], paths: Iterable[str], said: str | None) ->
     if said is None:
         return [None] * len(names)
     if said == FOLDER:
-        folders = [Path(path) for path in paths if Path(path).is_dir()]
+        folders = [Path(path) for path in paths if os.path.isdir(path)]  # noqa: PTH112
         found = [_folder_of(Path(name), folders) for name in names]
         if not any(found):
             raise _refused(

@@ -1,6 +1,8 @@
 """The process around a command: its three standard streams, and the signals that end it."""
 
+import codecs
 import errno
+import json
 import os
 import signal
 import sys
@@ -8,13 +10,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The errors of a place where nothing more can be written."""
 
 AGAIN_SECONDS = 0.02
 """How soon a signal is sent anew that arrived where nothing may be raised."""
+
+
+def as_json(value: object, stream: TextIO, *, indent: int | None = None) -> str:
+    """JSON that the stream can hold: letters as they are where it is UTF-8, escaped elsewhere."""
+    known = codecs.lookup(stream.encoding or "utf-8").name == "utf-8"
+    return json.dumps(value, ensure_ascii=not known, allow_nan=False, indent=indent)
 
 
 class SignalledError(KeyboardInterrupt):

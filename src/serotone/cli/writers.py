@@ -4,10 +4,10 @@ Tables are in ``cli.table``, formats of timelines in ``cli.tracks``; ``cli.answe
 """
 
 import csv
-import json
 from abc import ABC, abstractmethod
 from typing import TextIO
 
+from serotone.cli.streams import as_json
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.prediction import SCHEMA, Prediction
 from serotone.recognition.rows import columns, rows
@@ -50,11 +50,11 @@ class JsonWriter(Writer):
         """Open the object, with the bundle."""
         bundle = self._bundle
         about = {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256, "labels": bundle.labels}
-        self._stream.write(f'{{"schema": {SCHEMA},\n "bundle": {_dump(about)},\n "predictions": [')
+        self._stream.write(f'{{"schema": {SCHEMA},\n "bundle": {as_json(about, self._stream)},\n "predictions": [')
 
     def add(self, prediction: Prediction) -> None:
         """Write one element of ``predictions``."""
-        self._stream.write(f"{self._separator}  {_dump(prediction.to_dict())}")
+        self._stream.write(f"{self._separator}  {as_json(prediction.to_dict(), self._stream)}")
         self._separator = ",\n"
 
     def fail(self, name: str, error: Exception) -> None:
@@ -63,7 +63,7 @@ class JsonWriter(Writer):
 
     def finish(self) -> None:
         """Write the failures and close the object."""
-        self._stream.write(f'\n ],\n "failures": {_dump(self._failures)}\n}}\n')
+        self._stream.write(f'\n ],\n "failures": {as_json(self._failures, self._stream)}\n}}\n')
 
 
 class JsonLinesWriter(Writer):
@@ -76,7 +76,7 @@ class JsonLinesWriter(Writer):
 
     def add(self, prediction: Prediction) -> None:
         """Write one line and let whatever reads see it at once."""
-        self._stream.write(_dump(prediction.to_dict()) + "\n")
+        self._stream.write(as_json(prediction.to_dict(), self._stream) + "\n")
         self._stream.flush()
 
 
@@ -110,7 +110,3 @@ def _cell(column: str, value: object) -> str:
     if isinstance(value, list):
         return "; ".join(value)
     return "" if value is None else str(value)
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -40,6 +40,7 @@ from serotone.corpora.base import (
 )
 from serotone.corpora.check import CorpusReport, examine
 from serotone.errors import CorpusError
+from serotone.files import expanded
 from serotone.names import first_few, guess
 
 CORPORA: Mapping[str, Corpus] = {
@@ -93,7 +94,7 @@ def read_corpus(name: str, root: str | Path) -> list[Utterance]:
     corpus.
     """
     corpus = find_corpus(name, root)
-    utterances = corpus.read(Path(root).expanduser())
+    utterances = corpus.read(expanded(root))
     if corpus.official is not None:
         gaps = deviations(utterances, corpus.official)
         if gaps:
@@ -110,7 +111,7 @@ def check_corpus(name: str, root: str | Path, *, on_file: Callable[[int, int], o
 
     Raises CorpusError for an unknown name, or a root that does not hold that corpus.
     """
-    return examine(find_corpus(name, root), Path(root).expanduser(), on_file=on_file)
+    return examine(find_corpus(name, root), expanded(root), on_file=on_file)
 
 
 def parse_corpora(options: Sequence[str]) -> list[Utterance]:

@@ -28,6 +28,7 @@ from serotone.corpora.base import (
 )
 from serotone.corpora.labels import canonical
 from serotone.errors import CorpusError, MissingExtraError
+from serotone.files import expanded
 
 Row = tuple[str, dict[str, str]]
 """Where a row stands (``line 3``), and its values by column name in lower case; an empty value is ``""``."""
@@ -196,7 +197,7 @@ def _utterance(source: Path, place: str, row: dict[str, str], name: str, corpus:
     start, end = stretch_of(where, row)
     return Utterance(
         id=name,
-        path=source.parent / Path(row["path"]).expanduser(),
+        path=source.parent / expanded(row["path"]),
         emotion=canonical(row["emotion"], where=where),
         speaker=row.get("speaker") or UNKNOWN_SPEAKER,
         corpus=corpus,

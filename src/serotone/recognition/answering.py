@@ -1,5 +1,6 @@
 """What a bundle answers to what was heard: label, probabilities and segments, plain or adapted to a profile."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ class Answerer:
         if label is None:
             reason = "digital silence" if hearing.silent else hearing.silence
         elif uncertain:
-            reason = f"confidence {confidence:.2f} is below {threshold:g}"
+            reason = f"confidence {math.floor(100 * confidence) / 100:.2f} is below {threshold:g}"
         segments = self._segments(hearing, speaker, threshold)
         return Prediction(
             name=hearing.name,

@@ -49,6 +49,18 @@ class Explanation:
     weights: NDArray[np.float64]
 
 
+def check_seconds(name: str, seconds: float) -> None:
+    """Refuse what is too long to be explained.
+
+    Raises AudioTooLongError: longer than `MAX_SECONDS`.
+    """
+    if seconds > MAX_SECONDS:
+        raise AudioTooLongError(
+            f"{name}: {seconds:.0f} s; at most {MAX_SECONDS:g} s are explained. Choose a part of it "
+            "(--start and --end, start and end in Python)"
+        )
+
+
 def explain(recognizer: Recognizer, audio: Audio, *, speaker: str | None = None) -> Explanation:
     """What weighed in the answer to ``audio``, which has been read at the bundle's sample rate.
 
@@ -58,11 +70,7 @@ def explain(recognizer: Recognizer, audio: Audio, *, speaker: str | None = None)
 
     Raises AudioTooLongError: longer than `MAX_SECONDS`. Raises AudioError as `Recognizer.predict_audio`.
     """
-    if audio.seconds > MAX_SECONDS:
-        raise AudioTooLongError(
-            f"{audio.name}: {audio.seconds:.0f} s; at most {MAX_SECONDS:g} s are explained. Choose a part of it "
-            "(--start and --end, start and end in Python)"
-        )
+    check_seconds(audio.name, audio.seconds)
     bundle, notes = recognizer.bundle, _Notes(recognizer)
     notes.feed(audio.samples)
     hearing = notes.finish(audio.name, silent=audio.silent, warnings=audio.warnings)[1]

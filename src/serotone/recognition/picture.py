@@ -145,11 +145,13 @@ def _wide_enough(segments: Sequence[Segment], seconds: float) -> tuple[Sequence[
     if all(segment.end - segment.start >= least for segment in segments[:-1]):
         return segments, 0.0
     step = next((step for step in _COLUMN_SECONDS if step >= least), least)
-    edges = np.append(np.arange(segments[0].start, segments[-1].end, step), segments[-1].end)
+    first, last = segments[0].start, segments[-1].end
+    count = max(1, int(np.ceil(round((last - first) / step, 6))))
+    edges = np.append(first + step * np.arange(count), last)
     columns: list[list[tuple[Segment, float]]] = [[] for _ in edges[1:]]  # segments, and the seconds of each in there
     for segment in segments:
-        first, last = np.searchsorted(edges, segment.start, "right") - 1, np.searchsorted(edges, segment.end)
-        for column in range(first, last):
+        touched = range(np.searchsorted(edges, segment.start, "right") - 1, np.searchsorted(edges, segment.end))
+        for column in touched:
             inside = min(segment.end, edges[column + 1]) - max(segment.start, edges[column])
             columns[column].append((segment, float(inside)))
     joined = []

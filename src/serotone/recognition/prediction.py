@@ -103,7 +103,8 @@ class Prediction:
     def to_pandas(self) -> "DataFrame":
         """The segments as a table: a row for each, empty without a timeline.
 
-        The columns are those of the CSV file that ``serotone predict --timeline`` writes.
+        The columns are those of the CSV file that ``serotone predict --timeline`` writes; without speech, those of
+        probabilities are left out.
         What is unknown is missing (None or NaN).
 
         Raises MissingExtraError: pandas is not installed.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from serotone import audio
 from serotone.audio import Source
-from serotone.errors import AudioError, BundleError, SerotoneError, SerotoneWarning
+from serotone.errors import AudioError, BundleError, MissingExtraError, SerotoneError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.answering import Answerer
 from serotone.recognition.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
@@ -242,7 +242,7 @@ class Recognizer(Answerer):
             try:
                 heard = self.hear(source, source_rate=source_rate, strict=strict, start=start, end=end, channel=channel)
                 builder.add(heard.embeddings, speaker)
-            except AudioError as error:
+            except (AudioError, MissingExtraError) as error:
                 failed.append(error)
                 if on_error is not None:
                     on_error(source, error)

@@ -11,7 +11,7 @@ heard when a process was killed is heard again.
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,11 @@ class Folder:
         self.failed = self._errors.names()
         self._since = time.monotonic()
 
-    def forget_errors(self) -> None:
-        """Take the error table away: its recordings count as not heard."""
-        self._errors.clear()
-        self.failed = set()
+    def forget_errors(self, names: Set[str]) -> None:
+        """Take the errors of these recordings away: they count as not heard."""
+        if self.failed & names:
+            self._errors.remove(names)
+            self.failed -= names
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in; it is on disk after the next `flush`, which follows by itself."""
@@ -138,27 +139,36 @@ class _Table:
 
     def flush(self) -> None:
         """Write what waits as one more part."""
-        import pyarrow as pa
-        from pyarrow import parquet
-
         if not self.waiting:
             return
         rows = sorted(self.waiting, key=lambda row: (row["name"], row.get("channel") or 0, row.get("start") or 0.0))
-        table = pa.Table.from_pylist(rows, schema=self._schema)
         self._folder.mkdir(exist_ok=True)
-        path = self._folder / f"part-{self._next:06}.parquet"
+        self._write(self._folder / f"part-{self._next:06}.parquet", rows)
+        self._next += 1
+        self.waiting = []
+
+    def remove(self, names: Set[str]) -> None:
+        """Take the rows of these names away, part by part."""
+        from pyarrow import parquet
+
+        for path in self._parts():
+            rows = parquet.read_table(path).to_pylist()
+            kept = [row for row in rows if row["name"] not in names]
+            if not kept:
+                path.unlink()
+            elif len(kept) < len(rows):
+                self._write(path, kept)
+
+    def _write(self, path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        table = pa.Table.from_pylist(rows, schema=self._schema)
         encoding = {
             "use_dictionary": [name for name in table.column_names if name != EMBEDDING],
             "use_byte_stream_split": [f"{EMBEDDING}.list.element"] if EMBEDDING in table.column_names else False,
         }
         write_whole(path, partial(parquet.write_table, table, compression="zstd", **encoding))
-        self._next += 1
-        self.waiting = []
-
-    def clear(self) -> None:
-        """Remove every part."""
-        for path in self._parts():
-            path.unlink()
 
 
 @contextlib.contextmanager

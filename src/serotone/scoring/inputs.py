@@ -1,5 +1,6 @@
 """Which recordings the inputs of ``serotone score`` mean: files, folders, manifests, lists and URLs."""
 
+import codecs
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from serotone.audio import audio_in
 from serotone.corpora.manifest import SUFFIXES as MANIFESTS
 from serotone.corpora.manifest import read_table, stretch_of
 from serotone.errors import AudioError, AudioMissingError
+from serotone.files import expanded
 from serotone.scoring.remote import is_url, list_remote
 from serotone.scoring.terms import Recording
 
@@ -38,7 +40,7 @@ def _meant(given: str) -> Iterator[Recording]:
             yield from map(Recording, list_remote(given))
         except AudioError as error:
             yield _refused(given, error)
-    elif path.is_dir():
+    elif os.path.isdir(given):  # noqa: PTH112 - Path.is_dir raises where nobody may look
         for name, problem in audio_in(os.path.abspath(given)):  # noqa: PTH100 - links in the user's words stay
             yield Recording(name) if problem is None else _refused(name, problem)
     elif path.suffix.lower() in MANIFESTS:
@@ -48,6 +50,7 @@ def _meant(given: str) -> Iterator[Recording]:
 
 
 def _listed(listing: bytes) -> Iterator[Recording]:
+    listing = listing.removeprefix(codecs.BOM_UTF8)
     for line in listing.split(b"\0") if b"\0" in listing else listing.splitlines():
         if line.strip():
             yield _absolute(os.fsdecode(line))
@@ -60,7 +63,7 @@ def _in_manifest(manifest: Path) -> Iterator[Recording]:
             yield _refused(where, AudioMissingError(f"{where}: no path"))
             continue
         start, end = stretch_of(where, row)
-        name = row["path"] if is_url(row["path"]) else str(manifest.parent / Path(row["path"]).expanduser())
+        name = row["path"] if is_url(row["path"]) else str(manifest.parent / expanded(row["path"]))
         yield _absolute(name, start, end)
 
 

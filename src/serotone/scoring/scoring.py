@@ -97,9 +97,9 @@ def score(
     }
     answered = failed = 0
     with opened(out, about, bundle.labels, timeline=terms.timeline, embeddings=terms.embeddings) as folder:
-        if retry_errors:
-            folder.forget_errors()
         names = {recording.name for recording in recordings}
+        if retry_errors:
+            folder.forget_errors(names)
         before = len(names & folder.answered), len(names & folder.failed)
         done = folder.answered | folder.failed
         todo = [recording for recording in recordings if recording.name not in done]

@@ -29,7 +29,7 @@ class Recording:
         text = self.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if self.start is None and self.end is None:
             return text
-        return f"{text}#t={self.start or 0:g}{'' if self.end is None else f',{self.end:g}'}"
+        return f"{text}#t={self.start or 0:.12g}{'' if self.end is None else f',{self.end:.12g}'}"
 
     def to_json(self) -> str:
         """On one line."""

@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from serotone.errors import WeightsError
+from serotone.files import expanded
 from serotone.modeling.encoders import Encoder
 from serotone.names import first_few
 from serotone.recipes.schema import Weights
@@ -60,7 +61,7 @@ def locate(weights: Weights) -> Path:
     Raises:
         WeightsError: There is none.
     """
-    path = Path(weights.source).expanduser()
+    path = expanded(weights.source)
     if path.is_dir():
         path = path / FILE
     if path.is_file():
