@@ -424,6 +424,31 @@ def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
     assert "run" in command("--help").output
 
 
+def test_a_study_of_the_users_own_is_not_replaced(tmp_path, root):
+    (tmp_path / "study.yaml").write_text(written(tmp_path).read_text() + "# mine\n")
+    done = command(tmp_path / "study.yaml", "--corpus", f"synthetic={root}", "--out", tmp_path, "--max-hours", "0")
+    assert done.exit_code == 1
+    assert "study.yaml: no study wrote this, and it would be replaced" in done.stderr
+    assert "# mine" in (tmp_path / "study.yaml").read_text()
+
+
+def test_a_row_under_another_name_may_keep_its_label(tmp_path, utterances):
+    row = {"recipe": "crnn-mel", "name": "a", "label": "Mel"}
+    renamed = row | {"name": "b", "set": ["center.weight=0.3"]}
+    for rows in ([row], [renamed], [renamed]):
+        study = load_study(written(tmp_path, rows=rows, compare=[]), QUICK)
+        run_study(study, utterances, tmp_path / "out", more=lambda: False)
+    kept = load_study(tmp_path / "out" / "study.yaml")
+    assert [(row.name, row.label) for row in kept.table] == [("b", "Mel"), ("a", "a")]
+
+
+def test_where_no_row_can_run_no_report_is_promised(tmp_path, root):
+    words = ["--corpus", f"synthetic={root}", "--out", tmp_path / "out", "--set", "protocol=session-out"]
+    done = command(written(tmp_path), *words)
+    assert done.exit_code == 1
+    assert "serotone report" not in done.stdout
+
+
 def test_run_is_the_sub_command_that_need_not_be_typed():
     assert command("center-loss").stderr == command("run", "center-loss").stderr
     assert "no corpus; give --corpus NAME=ROOT" in command("center-loss").stderr

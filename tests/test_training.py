@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +134,50 @@ def test_the_folder_of_a_study_is_no_run(voices: Path, tmp_path: Path) -> None:
         with pytest.raises(RunError, match="this is the folder of a study; use another --out"):
             run(load("crnn-mel", QUICK), utterances, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+
+
+def test_a_training_of_another_fold_is_not_taken_up(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    recipe = load("crnn-mel", QUICK)
+    train(recipe, utterances, tmp_path, fold=0)
+    shutil.rmtree(tmp_path / "bundle")
+    with pytest.raises(RunError, match="begun with other training, validation or test parts than it has now"):
+        train(recipe, utterances, tmp_path, fold=1)
+    train(recipe, utterances, tmp_path, fold=0)
+
+
+def test_folds_of_a_corpus_that_was_corrected_are_not_mixed(voices: Path, tmp_path: Path) -> None:
+    """A sentence is known by the speaker's number before, and as it was said after: other folds of the same data."""
+    utterances = parse_corpora([f"synthetic={voices}"])
+    recipe = load("crnn-mel", (*QUICK, "protocol=sentence-out", "protocol.folds=2"))
+    after = [replace(u, sentence=f"{number % 4}") for number, u in enumerate(utterances)]
+    before = [replace(u, sentence=f"{number % 4 // 2 + 2 * (number % 2)}") for number, u in enumerate(utterances)]
+    crossval(recipe, before, tmp_path, only=[0])
+    with pytest.raises(RunError, match="a corpus whose speakers, genders or sentences have changed"):
+        crossval(recipe, after, tmp_path, only=[1])
+    assert crossval(recipe, before, tmp_path, only=[1])["folds_finished"] == 2
+
+
+def test_a_recipe_of_the_users_own_is_not_replaced(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    mine = tmp_path / "recipe.yaml"
+    mine.write_text("extends: crnn-mel  # mine\nschema: 1\n")
+    for run in (crossval, train):
+        with pytest.raises(RunError, match=r"recipe\.yaml: no run wrote this, and it would be replaced"):
+            run(load(mine, QUICK), utterances, tmp_path)
+    assert "# mine" in mine.read_text()
+
+
+def test_a_fold_without_a_test_clip_fails_and_spoils_nothing(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    broken = tmp_path / "broken.wav"
+    broken.write_text("none")
+    bad = [replace(u, path=broken) if u.speaker == utterances[0].speaker else u for u in utterances]
+    fold = next(s.fold for s in plan(load("crnn-mel", QUICK), bad) if utterances[0].id in s.test)
+    with pytest.raises(RunError, match=r"none of the \d+ test clips could be read"):
+        crossval(load("crnn-mel", QUICK), bad, tmp_path / "out", only=[fold])
+    other = (fold + 1) % 3
+    assert crossval(load("crnn-mel", QUICK), bad, tmp_path / "out", only=[other])["folds_finished"] == 1
 
 
 def test_training_ends_in_a_bundle_whose_drivers_agree(voices: Path, tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def run(
             on_event=progress.event,
         )
     typer.echo(summary(progress.runs, outcome))
-    typer.echo(f"\nserotone report {out} writes tables, figures and report.html")
+    if outcome.before + outcome.finished:
+        typer.echo(f"\nserotone report {out} writes tables, figures and report.html")
     if outcome.failures:
         for failure in outcome.failures:
             remark(f"failed: {failure['row']}, seed {failure['seed']}{_fold(failure)}: {failure['error']}")

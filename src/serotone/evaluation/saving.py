@@ -182,7 +182,8 @@ def _save_run(run: Path, evaluation: Evaluation, labels: Sequence[str], utteranc
             writing.write_training(fold, [], step=0, monitor="none", score=None)
             clips = {"train": 0, "validation": 0, "test": len(truth)}
             split = Split(number, 0, train=(), validation=(), test=tuple(sorted(truth)))
-            writing.finish(fold, split, {"clips": clips, "test": test, "seconds": None})
+            writing.write_parts(fold, split)
+            writing.finish(fold, {"clips": clips, "test": test, "seconds": None})
         writing.write_summary(run, {"schema": 1, "recipe": _named(bundle), "folds_planned": len(rows)})
 
 

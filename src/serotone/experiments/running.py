@@ -11,8 +11,9 @@ from serotone.experiments.executors import Place, Work
 from serotone.experiments.executors import run as execute
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.recipes import Recipe
+from serotone.runs.layout import fold_folder
 from serotone.runs.summary import summarise as summary_of
-from serotone.runs.writing import write_summary
+from serotone.runs.writing import check_parts, write_summary
 from serotone.splits import Split
 
 
@@ -91,6 +92,9 @@ def run_units(
         on_plan: Called with the runs and the units before the first starts.
         on_event: Called with what happens to a unit, once it is counted.
     """
+    for run in runs:
+        for split in run.splits:
+            check_parts(fold_folder(run.folder, split.repetition, split.fold), split)
     waiting = [unit for unit in units if not unit.finished]
     outcome.chosen, outcome.before = len(units), len(units) - len(waiting)
     for run in runs:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from serotone.cluster import reason
 from serotone.corpora import Utterance, fingerprint
 from serotone.errors import RunError, SerotoneError
@@ -14,7 +16,7 @@ from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
 from serotone.names import guess
 from serotone.recipes import Recipe, load
-from serotone.runs.layout import CORPUS, RECIPE, STUDY, seed_folder
+from serotone.runs.layout import CORPUS, FAILURES, RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures, read_json
 from serotone.runs.writing import held, write_failures, write_study
 from serotone.studies import Row, Study, load_study
@@ -120,6 +122,8 @@ def run_study(
     with contextlib.ExitStack() as stack:
         if (out / RECIPE).is_file():
             raise RunError(f"{out}: this is the folder of a single run; use another --out")
+        if (out / STUDY).is_file() and not (out / FAILURES).is_file():
+            raise RunError(f"{out / STUDY}: no study wrote this, and it would be replaced; use another --out")
         stack.enter_context(held(out))
         asked = study
         study = joined(study, out / STUDY)
@@ -137,12 +141,12 @@ def run_study(
                 usable.append(run)
             except SerotoneError as error:
                 failures.append({"row": run.row, "seed": run.recipe.seed, "error": reason(error)})
-        write_study(out, study.to_yaml())
         units = units_of(study, usable, utterances, log)
         outcome.planned = len(units)
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
         others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
         write_failures(out, [*others, *failures])
+        write_study(out, study.to_yaml())
 
         def note(event: Event) -> None:
             if event.kind == "failed":
@@ -218,12 +222,25 @@ def joined(study: Study, path: Path) -> Study:
                 " another name, or use another --out"
             )
     seeds = (*old.seeds, *(seed for seed in study.seeds if seed not in old.seeds))
-    gone = [row for row in old.table if row.name not in {row.name for row in study.table}]
+    labels = {row.label for row in study.table}
+    gone = [
+        row.model_copy(update={"label": row.name}) if row.label in labels else row  # its label has gone to another row
+        for row in old.table
+        if row.name not in {row.name for row in study.table}
+    ]
     pairs = {(question.a, question.b) for question in study.compare}
     asked = (*study.compare, *(question for question in old.compare if (question.a, question.b) not in pairs))
     repetitions = max(old.repetitions, study.repetitions)
     added = {"seeds": seeds, "repetitions": repetitions, "rows": (*study.rows, *gone), "compare": asked}
-    return study.model_copy(update=added)
+    whole = study.model_copy(update=added)
+    try:
+        Study.model_validate(whole.model_dump(by_alias=True))
+    except ValidationError as error:
+        raise RunError(
+            f"{path.parent}: this study and the one in this folder do not fit together: {error.errors()[0]['msg']}; use"
+            " another --out"
+        ) from None
+    return whole
 
 
 def _words(value: object) -> str:

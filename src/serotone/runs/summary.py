@@ -8,6 +8,7 @@ import numpy as np
 
 from serotone import metrics
 from serotone.corpora.base import UNKNOWN_SPEAKER
+from serotone.errors import RunError
 from serotone.runs.layout import finished, fold_folder
 from serotone.runs.reading import read_leaks, read_metrics, read_selection
 from serotone.splits import Split
@@ -42,7 +43,10 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
         folder = fold_folder(run, split.repetition, split.fold)
         if not finished(folder):
             continue
-        test, step, leak = read_metrics(folder)["test"], read_selection(folder)["step"], read_leaks(folder)
+        test = read_metrics(folder).get("test")
+        if test is None:
+            raise RunError(f"{folder}: none of its test clips could be read; repair them, and remove this folder")
+        step, leak = read_selection(folder)["step"], read_leaks(folder)
         leaks["speakers"] |= set(leak["shared_speakers"])
         leaks["sentences"] |= set(leak["shared_sentences"])
         without_sentence = without_sentence or bool(leak.get("test_without_sentence"))

@@ -18,6 +18,7 @@ from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
 from serotone.names import first_few
 from serotone.runs import layout
+from serotone.runs.reading import read_split
 from serotone.splits import Split
 from serotone.splits.parts import sentence_of
 
@@ -53,11 +54,13 @@ def opened(
         differences: What the recipe in a file and this one say differently, in words; nothing where they mean the same.
 
     Raises:
-        RunError: The folder is a study's, or belongs to another recipe or other data, or another process is running in
-            it.
+        RunError: The folder is a study's, holds somebody's own recipe, or belongs to another recipe or other data, or
+            another process is running in it.
     """
     if layout.is_study(folder):
         raise RunError(f"{folder}: this is the folder of a study; use another --out")
+    if (folder / layout.RECIPE).is_file() and not (folder / layout.CORPUS).is_file():
+        raise RunError(f"{folder / layout.RECIPE}: no run wrote this, and it would be replaced; use another --out")
     with held(folder):
         if not _begun(folder):  # what was refused before anything was trained pins nothing down
             for name in _PINNED:
@@ -68,6 +71,8 @@ def opened(
             "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
             "speakers": len({u.speaker for u in utterances}),
         }
+        if not (folder / layout.CORPUS).is_file():  # first, and once: without it, a recipe is not ours
+            write_json(folder / layout.CORPUS, corpus)
         _same_or_new(folder / layout.RECIPE, recipe, "recipe", differences)
         _same_or_new(
             folder / layout.CORPUS, json.dumps(corpus, indent=2) + "\n", "corpus", lambda path: [f"see {path.name}"]
@@ -78,12 +83,12 @@ def opened(
 
 
 _PINNED = (layout.RECIPE, layout.CORPUS, layout.UTTERANCES, layout.SUMMARY)
+_BEFORE = (*_PINNED, layout.LOCK, layout.VERSIONS, layout.LEAKS, layout.SPLIT)
 
 
 def _begun(folder: Path) -> bool:
     """Whether anything lies in a run folder but what is written before a training's first epoch."""
-    before = (*_PINNED, layout.LOCK, layout.VERSIONS, layout.LEAKS)
-    return any(path.is_file() and path.name not in before for path in folder.rglob("*"))
+    return any(path.is_file() and path.name not in _BEFORE for path in folder.rglob("*"))
 
 
 def _described(utterance: Utterance) -> dict[str, str]:
@@ -177,9 +182,30 @@ def write_embeddings(
     write_whole(fold / layout.EMBEDDINGS, save)
 
 
-def finish(fold: Path, split: Split, results: Mapping[str, Any]) -> None:
-    """Write who was in which part and, last of all, ``metrics.json``: where it lies, the fold is done."""
+def write_parts(fold: Path, split: Split) -> None:
+    """Who is in which part."""
     write_json(fold / layout.SPLIT, split.to_dict())
+
+
+def check_parts(fold: Path, split: Split) -> None:
+    """Make sure that a fold was begun, if it was, with the parts that it has now.
+
+    Raises:
+        RunError: It was begun with others: what it learned from may be what it is to be tested on.
+    """
+    path = fold / layout.SPLIT
+    if not path.is_file() or not any(file.is_file() for file in fold.iterdir() if file.name not in _BEFORE):
+        return
+    before, now = read_split(fold), split.to_dict()
+    if any(sorted(before.get(part, ())) != sorted(now[part]) for part in ("train", "validation", "test")):
+        raise RunError(
+            f"{fold}: begun with other training, validation or test parts than it has now: those of another fold, or of"
+            " a corpus whose speakers, genders or sentences have changed; use another --out"
+        )
+
+
+def finish(fold: Path, results: Mapping[str, Any]) -> None:
+    """Write ``metrics.json``, last of all: where it lies, the fold is done."""
     write_json(fold / layout.METRICS, results)
 
 

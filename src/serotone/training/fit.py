@@ -345,6 +345,13 @@ def run_fold(
     ``log`` names the tools that hear of all this too (`serotone.training.loggers`).
     """
     start = time.perf_counter()
+    if split.test and not len(material.clips(split.test)):
+        raise RunError(
+            f"none of the {len(split.test)} test clips could be read, the first being {split.test[0]}; repair the"
+            " files, or leave them out of the corpus"
+        )
+    writing.check_parts(folder, split)
+    writing.write_parts(folder, split)
     with logged(log, recipe, split, folder) as callbacks:
         system, before = fit(recipe, split, material, folder, callbacks)
         results: dict[str, Any] = {"fold": split.fold, "repetition": split.repetition}
@@ -363,7 +370,7 @@ def run_fold(
         results["clips"] = {"train": len(train), "validation": len(validation)}
         if embeddings:
             write_embeddings(system, {"train": train, "test": material.clips(split.test)}, material.labels, folder)
-        writing.finish(folder, split, results)
+        writing.finish(folder, results)
     return system, results
 
 
