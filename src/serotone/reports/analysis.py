@@ -177,15 +177,15 @@ def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, 
 
 
 def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
-    """The highest UA among the rows of each corpus, protocol and set of classes: only those can be compared."""
-    groups: dict[tuple[str, ...], list[Result]] = {}
+    """The highest UA among the rows of each corpus, protocol, classes and utterances: only those can be compared."""
+    groups: dict[tuple[str, str, str, frozenset[str]], list[Result]] = {}
     for of in results:
         run, _ = of.row.finished[0]
         where = f"{run.corpora}, {run.protocol}{', test speakers also in training' if of.heard else ''}"
-        task = [str(run.recipe.get(key)) for key in ("merge", "styles")]
-        groups.setdefault((where, str(run.corpus["fingerprint"]), ", ".join(of.labels), *task), []).append(of)
-    classes = len({labels for _, _, labels, *_ in groups}) > 1
-    for (where, _, labels, *_), group in groups.items():
+        fingerprint = str(run.corpus["fingerprint"])
+        groups.setdefault((where, fingerprint, ", ".join(of.labels), run.used), []).append(of)
+    classes = len({labels for _, _, labels, _ in groups}) > 1
+    for (where, _, labels, _), group in groups.items():
         whole = [of for of in group if of.row.whole]
         scores = [(of, of.scores["ua"]) for of in whole or group]
         highest = round(max(score.pooled for _, score in scores), 4)
