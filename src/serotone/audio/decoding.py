@@ -31,9 +31,11 @@ from serotone.errors import (
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 """What can be read: a path, the bytes of a file, an open binary file, or an array of samples."""
 
+LOUDEST = 1e6
+"""Times full scale: beyond it nothing is audio."""
+
 _START_VALUES = 2**22  # values allocated before any are there, whatever the header says
 _ROUNDING = 0.6  # of a frame, by which a bound in seconds may miss a whole number of frames
-_LOUDEST = 1e6  # times full scale: beyond it nothing is audio
 _ODDLY_LOUD = 32.0  # times full scale (30 dB): what a gain in a chain of effects may give, and integers do not
 
 
@@ -43,8 +45,8 @@ def check_values(samples: NDArray[Any], name: str, before: int, rate: int) -> fl
     Raises AudioNotFiniteError: one is NaN, infinite or far beyond audio.
     """
     extreme = max(abs(float(samples.min())), abs(float(samples.max())))  # NaN where there is one
-    if not extreme <= _LOUDEST:
-        first = int((~(np.abs(samples) <= _LOUDEST)).argmax())
+    if not extreme <= LOUDEST:
+        first = int((~(np.abs(samples) <= LOUDEST)).argmax())
         value = float(samples[first])
         what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
         seconds = (before + first) / rate
