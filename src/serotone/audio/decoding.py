@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from serotone.audio.containers import container_track
 from serotone.audio.formats import sniff
+from serotone.audio.joined import joined_track
 from serotone.audio.libsndfile import soundfile_track
 from serotone.audio.mixing import Mixer
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
@@ -311,7 +312,9 @@ def _open(content: Input, name: str, stack: ExitStack) -> Track:
     head = content.at(0, 64)
     content.check(name)
     form = sniff(head, name)
-    track = soundfile_track(content, head, stack) if form.by_libsndfile else None
+    track = None
+    if form.by_libsndfile:
+        track = joined_track(content, head) or soundfile_track(content, head, stack)
     content.check(name)
     if track is None:
         track = container_track(content, form, name, stack)

@@ -133,15 +133,20 @@ def mp3_frame_bytes(header: bytes) -> int:
     return (144 if mpeg1 else 72) * _MP3_KBITS[mpeg1][bits] * 1000 // hertz + (header[2] >> 1 & 1)
 
 
+def id3_bytes(head: bytes) -> int:
+    """Length of the ID3v2 tag that begins with these ten bytes, 0 if none does."""
+    if not head.startswith(b"ID3"):
+        return 0
+    return 10 + sum((value & 0x7F) << shift for value, shift in zip(head[6:10], (21, 14, 7, 0)))
+
+
 def _lift_mp3_estimate(content: Input, head: bytes) -> bool:
     """Whether an MP3 does not say how many frames it has, in which case it is made to say "very many".
 
     libsndfile then estimates the number from the first frame's bit rate and stops there: where the bit rate varies, in
     the middle. A leading frame with a Xing tag lifts that bound, and decoding goes on to the end of the file.
     """
-    at = 0
-    if head.startswith(b"ID3"):
-        at = 10 + sum((value & 0x7F) << shift for value, shift in zip(head[6:10], (21, 14, 7, 0)))
+    at = id3_bytes(head)
     first = content.at(at, 4)
     length = mp3_frame_bytes(first)
     if not length or any(tag in content.at(at, length) for tag in (b"Xing", b"Info", b"VBRI")):
