@@ -299,8 +299,14 @@ def test_part_beyond_the_end():
     assert result.seconds == 0.5
     assert "ends at 1.00 s" in result.warnings[0]
     assert audio.read(content, end=1.01).warnings == ()  # a rounded annotation
-    with pytest.raises(AudioTruncatedError):
-        audio.read(content, end=2.0, strict=True)
+
+
+def test_strict_refuses_no_whole_file_for_its_end():
+    for kind in ("WAV", "FLAC", "OGG", "MP3"):
+        content = encoded(speechlike(12.0), kind=kind)
+        assert audio.read(content, end=20.0, strict=True).warnings == ("asked until 20 s, but it ends at 12.00 s",)
+        with pytest.raises(AudioTruncatedError):
+            audio.read(content[:-700], end=20.0, strict=True)
 
 
 UNSEEKABLE = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("WAV", "G721_32"), ("AU", "G721_32"), ("AU", "G723_24"),

@@ -286,7 +286,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
             raise AudioEmptyError(f"{name}: not one sample of audio{why}")
         stop = self._first + frames
         if self._last is not None and stop < self._last - max(1, 0.05 * rate) and not damaged:
-            track.warnings.append(f"asked until {self._end:g} s, but it ends at {stop / rate:.2f} s")
+            self._remarks.append(f"asked until {self._end:g} s, but it ends at {stop / rate:.2f} s")
         if self._strict and track.warnings:
             raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
         if frames + _ROUNDING < self._min_seconds * rate or not self._given:
