@@ -1,5 +1,6 @@
 """Reading audio: what every source of sound gives."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -298,8 +299,31 @@ def test_part_beyond_the_end():
     assert result.seconds == 0.5
     assert "ends at 1.00 s" in result.warnings[0]
     assert audio.read(content, end=1.01).warnings == ()  # a rounded annotation
-    with pytest.raises(AudioTruncatedError):
-        audio.read(content, end=2.0, strict=True)
+
+
+def test_strict_refuses_no_whole_file_for_its_end():
+    for kind in ("WAV", "FLAC", "OGG", "MP3"):
+        content = encoded(speechlike(12.0), kind=kind)
+        assert audio.read(content, end=20.0, strict=True).warnings == ("asked until 20 s, but it ends at 12.00 s",)
+        with pytest.raises(AudioTruncatedError):
+            audio.read(content[:-700], end=20.0, strict=True)
+
+
+UNSEEKABLE = [("WAV", "GSM610"), ("AIFF", "GSM610"), ("WAV", "G721_32"), ("AU", "G721_32"), ("AU", "G723_24"),
+              ("AU", "G723_40"), ("WAV", "NMS_ADPCM_16"), ("AIFF", "DWVW_16"), ("AIFF", "DWVW_24")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "subtype"), UNSEEKABLE)
+def test_part_in_a_codec_that_cannot_seek(monkeypatch, kind, subtype):
+    monkeypatch.setattr(libsndfile, "BLOCK_VALUES", 5000)
+    file = io.BytesIO()
+    with contextlib.suppress(soundfile.SoundFileError):  # DWVW is written whole, and yet fails
+        soundfile.write(file, speechlike(4.0, 8000), 8000, format=kind, subtype=subtype)
+    whole = audio.read(file, sample_rate=8000, strict=True).samples
+    assert 32000 <= len(whole) <= 32400
+    for start, end in [(3.0, None), (0.1, 0.2), (2.5, 3.25)]:
+        part = audio.read(file, sample_rate=8000, start=start, end=end, strict=True).samples
+        assert np.array_equal(part, whole[round(start * 8000) : None if end is None else round(end * 8000)])
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, None), (1, 1), (2, 1), (np.nan, None), (0, np.nan), (np.inf, None)])

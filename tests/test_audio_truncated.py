@@ -66,6 +66,9 @@ def test_flac_of_unknown_length():
     packed = int.from_bytes(content[18:26], "big") >> 36 << 36  # STREAMINFO: 36 bits of total samples
     content[18:26] = packed.to_bytes(8, "big")
     assert audio.read(bytes(content), strict=True).seconds == 2.0
+    assert audio.read(bytes(content), start=1.5, strict=True).seconds == 0.5
+    with pytest.raises(AudioEmptyError, match="<bytes>: not one sample of audio between start and end"):
+        audio.read(bytes(content), start=300)
 
 
 def test_a_pipe_without_an_end_stops_at_the_bound():
@@ -151,6 +154,13 @@ def test_mp3_without_a_frame_count_is_read_to_its_end(rate, channels, tag):
     assert np.abs(part - result[round(2.5 * rate) : 3 * rate]).max() < 1e-5
     with pytest.raises(AudioTooLongError):
         audio.read(bare, max_seconds=3)
+
+
+@pytest.mark.parametrize("start", [300, 1e20, 1e300])
+def test_mp3_without_a_frame_count_and_a_start_behind_its_end(start):
+    bare = without_frame_count(encoded(speechlike(1.0), kind="MP3"))
+    with pytest.raises(AudioEmptyError, match="<bytes>: not one sample of audio between start and end"):
+        audio.read(bare, start=start)
 
 
 def test_mp3_without_a_frame_count_cut_in_a_frame():

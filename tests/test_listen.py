@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -178,6 +179,19 @@ def test_what_comes_before_a_sample_that_is_no_number_is_heard(place, value):
     assert sum(lengths) == place
 
 
+@pytest.mark.parametrize("value", [3e7, -3e7, 1e30])
+def test_what_is_far_beyond_audio_is_refused_as_in_a_file(value):
+    samples = np.stack([tone(0.3, 0.5), buzz(0.3, 0.25)], axis=1)
+    samples[3210, 1] = value
+    lengths = []
+    with pytest.raises(AudioNotFiniteError, match=rf"pipe: a sample of {re.escape(f'{value:.3g}')} 0\.201 s in"):
+        lengths.extend(map(len, PipedSound(io.BytesIO(wav(samples, subtype="FLOAT")), "pipe").frames(0.1)))
+    assert sum(lengths) == 3210
+    samples[3210, 1] = 9e5  # integers stored as floats
+    assert sum(map(len, PipedSound(io.BytesIO(wav(samples, subtype="FLOAT")), "pipe").frames(0.1))) == 4800
+    assert sum(map(len, PipedSound(io.BytesIO(wav(samples, subtype="FLOAT")), "pipe").frames(0.1, 1))) == 4800
+
+
 def test_a_channel_that_is_not_heard_may_hold_what_is_no_number(adaptable):
     samples = np.stack([tone(5, 0.9), np.full(5 * SAMPLE_RATE, np.nan)], axis=1)
     heard = [
@@ -196,6 +210,15 @@ def test_a_pipe_with_a_sample_that_is_no_number_is_summed_up_first(adaptable):
     summary = lines(result.stdout)[1]
     assert (result.exit_code, summary["label"], summary["duration_seconds"]) == (1, "angry", 4)
     assert result.stderr == "error: <stdin>: NaN or infinity 4.000 s in; expected samples of about -1 to 1\n"
+
+
+def test_a_pipe_with_a_sample_far_beyond_audio_is_summed_up_first(adaptable):
+    samples = np.stack([tone(5, 0.9), tone(5, 0.9)], axis=1)
+    samples[4 * SAMPLE_RATE] = 3e38
+    result = run("listen", "-", "--bundle", adaptable, "--fast", stdin=wav(samples, subtype="FLOAT"))
+    summary = lines(result.stdout)[1]
+    assert (result.exit_code, summary["label"], summary["duration_seconds"]) == (1, "angry", 4)
+    assert result.stderr == "error: <stdin>: a sample of 3e+38 4.000 s in; expected samples of about -1 to 1\n"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from serotone.audio.containers import container_track
 from serotone.audio.formats import sniff
+from serotone.audio.joined import joined_track
 from serotone.audio.libsndfile import soundfile_track
 from serotone.audio.mixing import Mixer
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
@@ -31,9 +32,11 @@ from serotone.errors import (
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 """What can be read: a path, the bytes of a file, an open binary file, or an array of samples."""
 
+LOUDEST = 1e6
+"""Times full scale: beyond it nothing is audio."""
+
 _START_VALUES = 2**22  # values allocated before any are there, whatever the header says
 _ROUNDING = 0.6  # of a frame, by which a bound in seconds may miss a whole number of frames
-_LOUDEST = 1e6  # times full scale: beyond it nothing is audio
 _ODDLY_LOUD = 32.0  # times full scale (30 dB): what a gain in a chain of effects may give, and integers do not
 
 
@@ -43,8 +46,8 @@ def check_values(samples: NDArray[Any], name: str, before: int, rate: int) -> fl
     Raises AudioNotFiniteError: one is NaN, infinite or far beyond audio.
     """
     extreme = max(abs(float(samples.min())), abs(float(samples.max())))  # NaN where there is one
-    if not extreme <= _LOUDEST:
-        first = int((~(np.abs(samples) <= _LOUDEST)).argmax())
+    if not extreme <= LOUDEST:
+        first = int((~(np.abs(samples) <= LOUDEST)).argmax())
         value = float(samples[first])
         what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
         seconds = (before + first) / rate
@@ -283,7 +286,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
             raise AudioEmptyError(f"{name}: not one sample of audio{why}")
         stop = self._first + frames
         if self._last is not None and stop < self._last - max(1, 0.05 * rate) and not damaged:
-            track.warnings.append(f"asked until {self._end:g} s, but it ends at {stop / rate:.2f} s")
+            self._remarks.append(f"asked until {self._end:g} s, but it ends at {stop / rate:.2f} s")
         if self._strict and track.warnings:
             raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
         if frames + _ROUNDING < self._min_seconds * rate or not self._given:
@@ -309,7 +312,9 @@ def _open(content: Input, name: str, stack: ExitStack) -> Track:
     head = content.at(0, 64)
     content.check(name)
     form = sniff(head, name)
-    track = soundfile_track(content, head, stack) if form.by_libsndfile else None
+    track = None
+    if form.by_libsndfile:
+        track = joined_track(content, head) or soundfile_track(content, head, stack)
     content.check(name)
     if track is None:
         track = container_track(content, form, name, stack)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,8 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
         return None
     declared = file.frames if 0 < file.frames < UNKNOWN_FRAMES and not estimated else None
     inexact, position = 0, content.tell()
+    if file.subtype.startswith("DWVW"):  # says that it can seek, and cannot: soundfile would fail after each block
+        file.seekable = lambda: False
     if file.format == "OGG" and not _ogg_is_whole(content):
         warnings.append("truncated: its last page is not marked as the end")
     elif file.subtype.startswith("MPEG"):
@@ -41,15 +44,10 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
     def blocks(first: int, last: int | None) -> Iterator[NDArray[np.float32]]:
         stop = min((n for n in (declared, last) if n is not None), default=UNKNOWN_FRAMES)
         buffer = np.empty((max(1, BLOCK_VALUES // file.channels), file.channels), np.float32)
-        at, failed = 0, False
-        if first:
-            try:
-                at = file.seek(first)
-            except soundfile.SoundFileError:  # beyond where a truncated file ends
-                warnings.append(f"truncated or damaged: nothing can be decoded from {first / file.samplerate:.2f} s on")
-                return
+        first = min(first, UNKNOWN_FRAMES)
+        at, failed = _go_to(file, first), False
         while at < stop and not failed:
-            block = buffer[: min(len(buffer), stop - at)]
+            block = buffer[: min(len(buffer), (first if at < first else stop) - at)]
             block.fill(np.nan)
             try:
                 count = len(file.read(out=block))
@@ -60,7 +58,8 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
             if count == 0:
                 break
             at += count
-            yield block[:count]
+            if at > first:
+                yield block[:count]
         if declared is not None and at < stop - inexact and not warnings:
             warnings.append(
                 f"truncated or damaged: its header announces {declared / file.samplerate:.2f} s, "
@@ -69,6 +68,17 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
 
     track.blocks = blocks
     return track
+
+
+def _go_to(file: Any, frame: int) -> int:
+    """The frame at which the sound file now stands: this one, or 0 where all before it has to be decoded."""
+    import soundfile
+
+    if frame and file.seekable():
+        for goal in (frame, 0):
+            with suppress(soundfile.SoundFileError):  # beyond where a truncated file ends, for example
+                return int(file.seek(goal))
+    return 0
 
 
 def _check_chunks(content: Input, head: bytes) -> list[str]:
@@ -133,15 +143,20 @@ def mp3_frame_bytes(header: bytes) -> int:
     return (144 if mpeg1 else 72) * _MP3_KBITS[mpeg1][bits] * 1000 // hertz + (header[2] >> 1 & 1)
 
 
+def id3_bytes(head: bytes) -> int:
+    """Length of the ID3v2 tag that begins with these ten bytes, 0 if none does."""
+    if not head.startswith(b"ID3"):
+        return 0
+    return 10 + sum((value & 0x7F) << shift for value, shift in zip(head[6:10], (21, 14, 7, 0)))
+
+
 def _lift_mp3_estimate(content: Input, head: bytes) -> bool:
     """Whether an MP3 does not say how many frames it has, in which case it is made to say "very many".
 
     libsndfile then estimates the number from the first frame's bit rate and stops there: where the bit rate varies, in
     the middle. A leading frame with a Xing tag lifts that bound, and decoding goes on to the end of the file.
     """
-    at = 0
-    if head.startswith(b"ID3"):
-        at = 10 + sum((value & 0x7F) << shift for value, shift in zip(head[6:10], (21, 14, 7, 0)))
+    at = id3_bytes(head)
     first = content.at(at, 4)
     length = mp3_frame_bytes(first)
     if not length or any(tag in content.at(at, length) for tag in (b"Xing", b"Info", b"VBRI")):

@@ -9,9 +9,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from serotone.audio.decoding import LOUDEST, check_values
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from serotone.audio.track import float32
-from serotone.errors import AudioEmptyError, AudioFormatError, AudioNotFiniteError
+from serotone.errors import AudioEmptyError, AudioFormatError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _TYPES = {
@@ -51,8 +52,8 @@ class PipedSound:
     def frames(self, seconds: float, channel: int | None = None) -> Iterator[NDArray[np.float32]]:
         """The sound, (T, channels) at a time, T at most ``seconds`` of it; a part of a frame at the end is left out.
 
-        Raises AudioNotFiniteError: a sample, of ``channel`` if one is given, is NaN or infinite; what comes before it
-        is given first.
+        Raises AudioNotFiniteError: a sample, of ``channel`` if one is given, is NaN, infinite or far beyond audio; what
+        comes before it is given first.
         """
         size = self._width * self.channels
         most = max(1, round(seconds * self.sample_rate)) * size
@@ -67,13 +68,14 @@ class PipedSound:
 
     def _checked(self, frames: NDArray[np.float32], channel: int | None, before: int) -> Iterator[NDArray[np.float32]]:
         """These frames, of which so many came before, up to one that is no sound in the channel, or in any."""
-        finite = np.isfinite(frames if channel is None else frames[:, [channel]]).all(axis=1)
-        good = len(frames) if finite.all() else int(finite.argmin())
+        usable = np.abs(frames if channel is None else frames[:, [channel]]) <= LOUDEST
+        whole = usable.all(axis=1)
+        good = len(frames) if whole.all() else int(whole.argmin())
         if good:
             yield frames[:good]
         if good < len(frames):
-            at = (before + good) / self.sample_rate
-            raise AudioNotFiniteError(f"{self.name}: NaN or infinity {at:.3f} s in; expected samples of about -1 to 1")
+            values = frames[good] if channel is None else frames[good, [channel]]
+            check_values(values[~usable[good]][:1], self.name, before + good, self.sample_rate)
 
     def _values(self, data: bytes) -> NDArray[np.float32]:
         if self._type:

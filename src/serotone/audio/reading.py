@@ -71,7 +71,7 @@ def read(
             the duration, nothing is decoded before this is checked.
         strict: whether audio that ends before its header says is an error; otherwise it is what decodes and a warning.
         start: where to begin, in seconds of the source; what comes before is not decoded where the format can seek.
-        end: where to stop, in seconds of the source.
+        end: where to stop, in seconds of the source; it is a warning where the source ends before, also if strict.
         channel: take this channel, counted from 0, instead of mixing all.
 
     Raises:

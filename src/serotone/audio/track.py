@@ -35,19 +35,23 @@ class Input:
         self._file = file
         self._error: BaseException | None = None
         self._position = 0
-        self._prefix, self._skip = b"", 0
         self.patches: list[tuple[int, bytes]] = []
-        self.size = file.seek(0, io.SEEK_END)
+        self.restore()
 
     def lead(self, prefix: bytes, skip: int) -> None:
         """Put ``prefix`` in the place of the first ``skip`` bytes."""
         self._prefix, self._skip = prefix, skip
-        self.size = self._file.seek(0, io.SEEK_END) - skip + len(prefix)
+        self.size = self._end - self._begin - skip + len(prefix)
 
-    def restore(self) -> None:
-        """Take back every correction."""
+    def restrict(self, begin: int, end: int) -> None:
+        """Be only these bytes of the file, without any correction."""
+        self._begin, self._end = begin, end
         self.patches = []
         self.lead(b"", 0)
+
+    def restore(self) -> None:
+        """Be the whole file, without any correction."""
+        self.restrict(0, self._file.seek(0, io.SEEK_END))
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes from here on, corrections included; none where the file raises."""
@@ -55,7 +59,7 @@ class Input:
         end = self.size if size < 0 else min(at + size, self.size)
         data = bytearray(self._prefix[at:end])
         try:
-            self._file.seek(max(at - len(self._prefix), 0) + self._skip)
+            self._file.seek(self._begin + self._skip + max(at - len(self._prefix), 0))
             while len(data) < end - at and (more := self._file.read(end - at - len(data))):
                 data += more
         except BaseException as error:  # also Ctrl-C: a decoder's callback would print and lose it; check() raises it
