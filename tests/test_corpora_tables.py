@@ -75,6 +75,9 @@ def test_parquet_errors_name_the_row(tmp_path: Path) -> None:
     root = write_parquet(tmp_path / "n.parquet", path=["one.wav"], speaker=["a"])
     with pytest.raises(CorpusError, match=r"no column emotion.*it names path, speaker"):
         CORPORA["manifest"].read(root)
+    root = write_parquet(tmp_path / "t.parquet", path=["one.wav"], emotion=["sad"], speaker=["a"], Speaker=["b"])
+    with pytest.raises(CorpusError, match="the first line names speaker more than once"):
+        CORPORA["manifest"].read(root)
     root.write_bytes(b"this is no table")
     with pytest.raises(CorpusError, match="not a Parquet file"):
         CORPORA["manifest"].read(root)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 
 from serotone.corpora.base import (
@@ -39,7 +40,7 @@ _REQUIRED = ("path", "emotion")
 _OPTIONAL = ("speaker", "gender", "sentence", "session", "style", "intensity", "language", "start", "end", "id")
 _COLUMNS = (*_REQUIRED, *_OPTIONAL)
 _GENDERS = {"": None, "f": "female", "female": "female", "m": "male", "male": "male"}
-_DELIMITERS = "\t;,"
+_DELIMITERS = {"\t": "a tab", ";": "a semicolon", ",": "a comma"}
 
 
 def read(root: Path) -> list[Utterance]:
@@ -48,8 +49,9 @@ def read(root: Path) -> list[Utterance]:
     The id is the column ``id``, else the file's stem where all stems differ, else the path without its suffix,
     followed by ``@start`` where one file is cut into stretches. Rows whose file is missing are left out with a
     SerotoneWarning; another counts the utterances whose speaker is not named. Raises CorpusError, naming the line, for
-    a missing column or value, an emotion or gender unknown here, a stretch that ends before it starts, an id that is
-    there twice, and where no listed file exists; MissingExtraError for Parquet where its extra is not installed.
+    a missing column or value, a value too many, an emotion or gender unknown here, a stretch that ends before it
+    starts, an id that is there twice, and where no listed file exists; MissingExtraError for Parquet where its extra is
+    not installed.
     """
     if not root.is_file():
         tables = [str(t) for f in (root, *neighbours(root)) for t in _tables(f)]
@@ -65,8 +67,8 @@ def read(root: Path) -> list[Utterance]:
 def read_table(root: Path, required: Sequence[str] = _REQUIRED) -> list[Row]:
     """The rows of a CSV, TSV or Parquet file, as they are.
 
-    Raises CorpusError: it is not such a file, has no rows or not every required column; MissingExtraError for Parquet
-    where its extra is not installed.
+    Raises CorpusError: it is not such a file, has no rows or not every required column, has a column of a manifest
+    twice, or more values in a line than columns; MissingExtraError for Parquet where its extra is not installed.
     """
     reader = _parquet_rows if root.suffix.lower() in _PARQUET else _text_rows
     rows = reader(root, required)
@@ -127,11 +129,18 @@ def _text_rows(root: Path, required: Sequence[str]) -> list[Row]:
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
             _demand_columns(root, columns, required)
-            return [
-                (f"line {reader.line_num}", {name: value.strip() for name, value in zip(columns, values)})
-                for values in reader
-                if any(value.strip() for value in values)
-            ]
+            rows = []
+            for line in reader:
+                values = [value.strip() for value in line]
+                if any(values[len(columns) :]):
+                    raise CorpusError(
+                        f"{root}: line {reader.line_num} has {len(values)} values, and the first line names"
+                        f" {len(columns)} columns; quote values that hold {_DELIMITERS[delimiter]}"
+                    )
+                if any(values):
+                    row = dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
+                    rows.append((f"line {reader.line_num}", row))
+            return rows
     except (csv.Error, UnicodeDecodeError) as error:
         raise CorpusError(f"{root}: not a CSV or TSV file in UTF-8: {error}") from error
 
@@ -172,6 +181,10 @@ def _demand_columns(root: Path, columns: Sequence[str], required: Sequence[str])
         raise CorpusError(
             f"{root}: no column {', '.join(absent)}; the first line must name the columns {' and '.join(required)},"
             f" and it names {', '.join(columns) or 'nothing'}"
+        )
+    if twice := [name for name in _COLUMNS if columns.count(name) > 1]:
+        raise CorpusError(
+            f"{root}: the first line names {' and '.join(twice)} more than once; remove or rename all but one"
         )
 
 
