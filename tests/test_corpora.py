@@ -225,6 +225,19 @@ def test_folders_without_speakers_say_so(tmp_path: Path) -> None:
     assert utterance.speaker == "unknown"
 
 
+def test_folders_name_audio_that_lies_elsewhere(tmp_path: Path) -> None:
+    root = folders_tree(tmp_path)
+    for place in ("stray.wav", "Anger/ann/take 2/3.wav", "docs/a/b/4.wav", "Anger/ann/.hidden/5.wav"):
+        put(root / place)
+    message = (
+        r"folders: left out 3 audio files \(Anger/ann/take 2/3.wav, docs/a/b/4.wav, stray.wav\); put them into"
+        r" <emotion>/ or <emotion>/<speaker>/"
+    )
+    with pytest.warns(SerotoneWarning, match=message):
+        found = CORPORA["folders"].read(root)
+    assert [u.id for u in found] == ["Anger/ann/1", "Anger/bob/1", "pleasant-surprise/ann/2"]
+
+
 def test_folders_with_an_unknown_emotion_list_the_known(tmp_path: Path) -> None:
     put(folders_tree(tmp_path) / "melancholic" / "ann" / "3.wav")
     with pytest.raises(CorpusError, match=r"melancholic.*not a known emotion.*angry"):
@@ -250,6 +263,15 @@ def test_manifest_delimiters_and_byte_order_mark(delimiter: str, tmp_path: Path)
     (utterance,) = CORPORA["manifest"].read(tmp_path / "m.tsv")
     assert utterance.emotion == "neutral"
     assert utterance.path == tmp_path / "one.wav"
+
+
+def test_manifest_lines_may_end_in_empty_values_and_quote_commas(tmp_path: Path) -> None:
+    for name in ("one.wav", "two.wav"):
+        put(tmp_path / name)
+    text = 'path,emotion,sentence,speaker,note,note\none.wav,sad,"Yes, please",a,,,,\ntwo.wav,sad,No,b\n'
+    (tmp_path / "m.csv").write_text(text)
+    one, two = CORPORA["manifest"].read(tmp_path / "m.csv")
+    assert (one.sentence, one.speaker, two.sentence, two.speaker) == ("Yes, please", "a", "No", "b")
 
 
 def test_manifest_stretches_of_one_file(tmp_path: Path) -> None:
@@ -291,6 +313,16 @@ def test_manifest_with_equal_stems_uses_paths(tmp_path: Path) -> None:
         ("path,emotion,speaker\none.wav,sad,a\none.wav,sad,a\n", "line 3: line 2 has the id one@0, too"),
         ("path,emotion,speaker\nelse.wav,sad,a\n", "none of its 1 files exists, such as .*else.wav"),
         ('path,emotion,speaker\n"one.wav,sad,a\n', "not a CSV or TSV file"),
+        (
+            "path,emotion,sentence,speaker\none.wav,sad,Yes,02\none.wav,sad,Yes, please,03\n",
+            "m.csv: line 3 has 5 values, and the first line names 4 columns; quote values that hold a comma",
+        ),
+        (
+            "path;emotion\none.wav;sad;a\n",
+            "line 2 has 3 values, and the .* 2 columns; quote values that hold a semicolon",
+        ),
+        ("emotion,speaker,path\nsad,a\n", "line 2: path is empty"),
+        ("path,emotion,speaker,Speaker\none.wav,sad,a,b\n", "the first line names speaker more than once; remove or"),
     ],
 )
 def test_manifest_errors_name_the_line(text: str, message: str, tmp_path: Path) -> None:

@@ -12,9 +12,12 @@ from serotone.corpora.base import (
     Corpus,
     Utterance,
     audio_files,
+    is_audio,
+    listed,
     locate,
     sorted_unique,
     subfolders,
+    warn,
     warn_of_unknown_speakers,
 )
 from serotone.corpora.labels import SYNONYMS, canonical, normal
@@ -23,11 +26,17 @@ from serotone.corpora.labels import SYNONYMS, canonical, normal
 def read(root: Path) -> list[Utterance]:
     """The utterances under ``root``, sorted by id: the path below the root without its suffix.
 
+    Warns with a SerotoneWarning of audio right in the root, or deeper than in a folder per speaker, which is left out.
     Raises CorpusError where no sub-folder is named after an emotion, or a folder of audio beside them is named after
     none.
     """
     folder = locate("folders", root, _finds, "folders of audio named after emotions (angry/, happy/, ...)")
     utterances = [u for emotion in subfolders(folder) for u in _read_emotion(folder, emotion)]
+    if misplaced := _misplaced(folder):
+        warn(
+            f"folders: left out {listed(misplaced, 'audio file')}; put them into <emotion>/ or <emotion>/<speaker>/ to"
+            " use them"
+        )
     warn_of_unknown_speakers("folders", utterances, "put them into <emotion>/<speaker>/")
     return sorted_unique(utterances)
 
@@ -48,6 +57,13 @@ def _read_emotion(root: Path, folder: Path) -> list[Utterance]:
         )
         for path, speaker in placed
     ]
+
+
+def _misplaced(root: Path) -> list[str]:
+    """Audio that lies higher or deeper than where it is read, as sorted paths below the root."""
+    below = sorted(path.relative_to(root) for path in root.rglob("*") if is_audio(path) and path.is_file())
+    hidden = [any(part.startswith(".") for part in path.parts) for path in below]
+    return [str(path) for path, is_hidden in zip(below, hidden) if not is_hidden and len(path.parts) not in (2, 3)]
 
 
 def _finds(folder: Path) -> Path | None:
