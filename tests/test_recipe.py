@@ -159,6 +159,29 @@ def test_a_wrong_file_says_what_is_wrong(text: str, words: str, tmp_path: Path) 
         load(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("on=3", "on is 3; expected keys and values"),
+        ("on=null", "on is null; expected keys and values"),
+        ("on.emodb=3", "on.emodb is 3; expected keys and values"),
+        ("training_only=3", "training_only is 3; expected a list"),
+        ("training_only=emodb", "training_only is emodb; expected a list"),
+        ("training_only=[[emodb]]", r"training_only.0 is \[emodb\]; expected text"),
+    ],
+)
+def test_what_is_no_corpus_is_named_with_and_without_one(change: str, words: str, tmp_path: Path) -> None:
+    key, value = change.split("=")
+    path = tmp_path / "me.yaml"
+    path.write_text(f'extends: crnn-mel\n"{key}": {value}\n')
+    for corpora in (None, ["emodb"], ["emodb", "savee"]):
+        with pytest.raises(RecipeError, match=f"^crnn-mel: {words}$"):
+            load("crnn-mel", [change], corpora=corpora)
+        if "." not in key and (corpora is None or change != "on=null"):
+            with pytest.raises(RecipeError, match=f"me.yaml: {words}$"):
+                load(path, corpora=corpora)
+
+
 def test_a_file_in_another_encoding_says_so(tmp_path: Path) -> None:
     path = tmp_path / "me.yaml"
     path.write_bytes("extends: crnn-mel\ndescription: café\n".encode("latin-1"))

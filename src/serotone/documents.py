@@ -67,6 +67,12 @@ class Documents:
         return tree, stem
 
 
+def nearest(document: str, other: str) -> str:
+    """Where to read a document that another one names: the file next to that one, else what the name says."""
+    local = Path(document).parent / other
+    return str(local) if local.is_file() else other
+
+
 class _Loader(yaml.SafeLoader):
     """YAML in which no key is given twice: the second would silently replace the first."""
 

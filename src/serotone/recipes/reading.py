@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from serotone import problems
-from serotone.documents import Documents, from_yaml
+from serotone.documents import Documents, from_yaml, nearest
 from serotone.errors import RecipeError, SerotoneWarning
 from serotone.options import CHOICES
 from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
@@ -69,9 +69,13 @@ def resolved(
     tree = _tree(str(name_or_path), seen=())
     changes = [as_tree(override) for override in overrides]
     if corpora is not None:
-        special = _changed({"on": tree.pop("on", None) or {}}, [c for c in changes if "on" in c])["on"]
+        whole = _changed({**tree, "on": {} if tree.get("on") is None else tree["on"]}, changes)
+        special, only_trained = whole["on"], whole.get("training_only") or ()
+        if not (_is_by_corpus(special) and isinstance(only_trained, list | tuple | set)):
+            return whole  # it is not valid, and validation says why
+        tree.pop("on", None)
         changes = [change for change in changes if "on" not in change]
-        tested = set(corpora) - set(_changed(tree, changes).get("training_only") or ())
+        tested = set(corpora) - {name for name in only_trained if isinstance(name, str)}
         if len(tested) == 1:
             tree = _merge(tree, special.get(min(tested), {}))
         elif met := sorted(tested & set(special)):
@@ -82,6 +86,10 @@ def resolved(
                 stacklevel=2,
             )
     return _changed(tree, changes)
+
+
+def _is_by_corpus(special: object) -> bool:
+    return isinstance(special, dict) and all(isinstance(changes, dict) for changes in special.values())
 
 
 def source(name_or_path: str | Path) -> str:
@@ -97,8 +105,7 @@ def layers(name_or_path: str | Path) -> list[tuple[str, str]]:
         text, stem = RECIPES.text(name)
         found.append((stem, text))
         base = yaml.safe_load(text).get("extends")
-        local = Path(name).parent / str(base)
-        name = None if base is None else str(local) if local.is_file() else str(base)
+        name = None if base is None else nearest(name, str(base))
     return found[::-1]
 
 
@@ -112,8 +119,7 @@ def _tree(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     base = tree.pop("extends", None)
     if base is None:
         return tree
-    local = Path(name).parent / str(base)
-    return _merge(_tree(str(local) if local.is_file() else str(base), (*seen, name)), tree)
+    return _merge(_tree(nearest(name, str(base)), (*seen, name)), tree)
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

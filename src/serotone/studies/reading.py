@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from serotone.documents import Documents
+from serotone.documents import Documents, nearest
 from serotone.errors import RunError
 from serotone.problems import in_words
 from serotone.studies.schema import Study
@@ -25,7 +26,7 @@ def load_study(
     seeds: Sequence[int] | None = None,
     repetitions: int | None = None,
 ) -> Study:
-    """Read a shipped study by name, or a file by path.
+    """Read a shipped study by name, or a file by path, next to which its recipes are looked for first.
 
     Args:
         name_or_path: Which study.
@@ -39,7 +40,14 @@ def load_study(
     name = str(name_or_path)
     tree, stem = STUDIES.tree(name)
     tree["name"] = tree.get("name") or stem
-    tree["set"] = [*(tree.get("set") or ()), *overrides]
+    if tree.get("set") is None:
+        tree["set"] = []
+    if isinstance(tree["set"], list):
+        tree["set"] = [*tree["set"], *overrides]
+    if isinstance(tree.get("rows"), list):
+        tree["rows"] = [_with_recipe_found(name, row) for row in tree["rows"]]
+    if "grid" in tree:
+        tree["grid"] = _with_recipe_found(name, tree["grid"])
     if seeds is not None:
         tree["seeds"] = list(seeds)
     if repetitions is not None:
@@ -48,3 +56,12 @@ def load_study(
         return Study.model_validate(tree)
     except ValidationError as error:
         raise RunError(f"{name}: {in_words(error, Study, tree, 'study')}") from None
+
+
+def _with_recipe_found(study: str, row: Any) -> Any:
+    """A row or a grid with the path of its recipe; what is neither stays for validation to name."""
+    if isinstance(row, str):
+        return nearest(study, row)
+    if isinstance(row, dict) and isinstance(row.get("recipe"), str):
+        return {**row, "recipe": nearest(study, row["recipe"])}
+    return row
