@@ -114,6 +114,8 @@ def test_a_grid_is_the_product_of_its_values(tmp_path):
         ({"compare": [{"a": "center", "b": "crnn-mel", "qestion": "?"}]}, "compare.0.question is missing; add it"),
         ({"seeds": [1, 1]}, "seeds are 1, 1; expected different whole numbers"),
         ({"schema": 2}, "schema is 2; expected 1"),
+        ({"set": "schedule=budget"}, "set is schedule=budget; expected a list"),
+        ({"set": 5}, "set is 5; expected a list"),
         (
             {"rows": [{"recipe": "crnn-mel", "published": {"confusion": {"labels": ["a", "b"], "percent": [[1, 2]]}}}]},
             "2 rows of 2 figures",
@@ -127,6 +129,29 @@ def test_a_grid_is_the_product_of_its_values(tmp_path):
 def test_a_study_that_is_not_valid_says_why(tmp_path, changes, words):
     with pytest.raises(RunError, match=words):
         load_study(written(tmp_path, **changes))
+
+
+def test_recipes_next_to_the_study_come_before_those_in_the_current_folder(tmp_path, utterances, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, hidden in (("mine", 8), ("elsewhere", 16)):
+        (tmp_path / folder).mkdir()
+        for name in ("ours.yaml", "cells.yaml"):
+            (tmp_path / folder / name).write_text(f"extends: crnn-mel\nencoder: {{hidden: {hidden}}}\n")
+    (tmp_path / "elsewhere" / "only-here.yaml").write_text("extends: crnn-mel\nencoder: {hidden: 24}\n")
+    rows = ["crnn-mel", "ours.yaml", {"recipe": "ours.yaml", "name": "again"}, "only-here.yaml"]
+    grid = {"recipe": "cells.yaml", "values": {"center.weight": [0.1]}}
+    written(tmp_path / "mine", rows=rows, grid=grid, compare=[])
+    changes = [change for change in QUICK if "hidden" not in change]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for _ in range(2):  # the second call reads what the first one kept
+        study = load_study("../mine/trial.yaml", changes)
+        assert [row.name for row in study.table] == ["crnn-mel", "ours", "again", "only-here", "weight=0.1"]
+        outcome = run_study(study, utterances, Path("out"), more=lambda: False)
+        assert (outcome.failures, outcome.planned) == ([], 10)
+        kept = load_study("out/study.yaml")
+        assert [row.recipe for row in kept.table] == [row.recipe for row in study.table]
+        hidden = [resolve(kept, row, 0, {"emodb"}).encoder.hidden for row in kept.table]
+        assert hidden[1:] == [8, 8, 24, 8]
 
 
 def test_an_unknown_study_names_those_that_ship():
@@ -379,6 +404,29 @@ def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     assert [line.split()[:2] for line in lines[1:3]] == [["crnn-mel", "2"], ["center", "2"]]
     assert "hours for 4 units" in lines[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_lists_convex_rows_without_a_time(tmp_path, root):
+    solved = {
+        "extends": "crnn-mel",
+        "head": "standardised-linear",
+        "pooling": "mean",
+        "monitor": "none",
+        "schedules": {"solved": {"solver": "convex", "strength": 0.03}},
+    }
+    (tmp_path / "solved.yaml").write_text(yaml.safe_dump(solved))
+    row = {"recipe": "solved.yaml", "set": ["schedule=solved"]}
+    path = written(tmp_path, rows=["crnn-mel", row], compare=[])
+    base = [path, "--corpus", f"synthetic={root}", *sets(), "--estimate"]
+    done = command(*base)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[1].split()[:2] == ["crnn-mel", "2"]
+    assert lines[2].split(maxsplit=2) == ["solved", "2", "not timed: its head is solved, not trained in steps"]
+    assert "hours for 2 units with 1 at a time, without the 2 that are not timed, 0 finished before" in lines[-1]
+    alone = command(*base, "--rows", "solved")
+    assert alone.exit_code == 0, alone.output
+    assert "0.0 hours for 0 units with 1 at a time, without the 2 that are not timed" in alone.stdout
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ def print_estimate(
     folds: Collection[int] | None,
     jobs: int,
 ) -> None:
-    """Time a few steps of each row and print what its unfinished units will take on this machine."""
+    """Time a few steps of each row and print what its unfinished units will take on this machine.
+
+    Convex rows are listed and not timed.
+    """
     with tempfile.TemporaryDirectory() as nowhere:
         runs, failures = lay_out(study, utterances, out or Path(nowhere), rows=rows)
     for failure in failures:
@@ -34,7 +37,8 @@ def print_estimate(
     check_folds(folds, [split for run in runs for split in run.splits])
     units = [unit for unit in units_of(study, runs, utterances) if folds is None or unit.split.fold in folds]
     waiting = [unit for unit in units if not unit.finished]
-    first = {unit.row: unit for unit in reversed(waiting)}
+    timed = [unit for unit in waiting if unit.recipe.convex is None]
+    first = {unit.row: unit for unit in reversed(timed)}
     materials = Materials(utterances, remark)
     progress = Progress(len(first), "rows timed")
     estimates = {}
@@ -42,19 +46,26 @@ def print_estimate(
         estimates[row] = estimate(unit, materials)
         progress.step()
     progress.clear()
-    width = max(len(row) for row in ("row", *first)) + 2
+    rows_left = list(dict.fromkeys(unit.row for unit in waiting))
+    width = max(len(row) for row in ("row", *rows_left)) + 2
     typer.echo(f"{'row':<{width}}units left   s/step    steps   min/unit      hours")
-    for row in dict.fromkeys(unit.row for unit in waiting):
-        cost, mine = estimates[row], [unit for unit in waiting if unit.row == row]
+    for row in rows_left:
+        mine = [unit for unit in waiting if unit.row == row]
+        if row not in estimates:
+            typer.echo(f"{row:<{width}}{len(mine):>10} not timed: its head is solved, not trained in steps")
+            continue
+        cost = estimates[row]
         at_most = "at most" if cost.at_most else ""
         typer.echo(
             f"{row:<{width}}{len(mine):>10} {cost.seconds_per_step:>8.3f} {cost.steps:>8} {cost.seconds / 60:>10.1f}"
             f" {hours(estimates, mine):>10.2f}  {at_most}".rstrip()
         )
-    total = hours(estimates, waiting, jobs=jobs)
+    total = hours(estimates, timed, jobs=jobs)
+    untimed = len(waiting) - len(timed)
+    without = f", without the {untimed} that are not timed" if untimed else ""
     typer.echo(
-        f"\n{total:.1f} hours for {len(waiting)} units with {jobs} at a time, {len(units) - len(waiting)} finished"
-        " before; timed on this machine under its present load"
+        f"\n{total:.1f} hours for {len(timed)} units with {jobs} at a time{without},"
+        f" {len(units) - len(waiting)} finished before; timed on this machine under its present load"
     )
     if failures:
         raise typer.Exit(1)

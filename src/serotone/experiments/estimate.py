@@ -1,4 +1,7 @@
-"""How long will it take? A few steps of each recipe are timed, and the rest is multiplication."""
+"""How long will it take? A few steps of each recipe are timed, and the rest is multiplication.
+
+Convex recipes take no steps, so they are not timed.
+"""
 
 import statistics
 import time
