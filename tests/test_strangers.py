@@ -148,6 +148,8 @@ def test_of_one_corpus_groups_of_speakers_are_held_out() -> None:
     alone = table.part(table.speakers == "x")
     with pytest.raises(RunError, match="all clips are of one speaker"):
         held_out_groups(alone)
+    with pytest.raises(RunError, match=r"does not say who speaks.*a manifest has the column speaker"):
+        held_out_groups(replace(table, speakers=np.full(len(table.targets), UNKNOWN_SPEAKER)))
 
 
 def test_the_threshold_tells_right_from_wrong_by_hand() -> None:

@@ -229,11 +229,16 @@ def held_out_groups(table: Table, *, seed: int = 0) -> Names:
     """What is held out together (N,): corpora, or, of a single corpus, groups of speakers.
 
     Raises:
-        RunError: A single speaker.
+        RunError: A single speaker, or nobody knows who speaks.
     """
     if len(np.unique(table.corpora)) > 1:
         return table.corpora
     speakers = np.unique(table.speakers).tolist()
+    if speakers == [UNKNOWN_SPEAKER]:
+        raise RunError(
+            "the corpus does not say who speaks, so no speakers can be held out to choose a strength and a temperature;"
+            " name them: a manifest has the column speaker for that"
+        )
     if len(speakers) < 2:
         raise RunError(
             "all clips are of one speaker, so none can be held out to choose a strength and a temperature; add clips of"
