@@ -409,7 +409,7 @@ def test_without_a_validation_part_it_says_what_to_set(
 
 
 def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained: list[Recipe], tmp_path: Path) -> None:
-    for key in ("protocol.validation_speakers", "labels", "seed"):
+    for key in ("protocol.validation_speakers", "labels", "seed", "held_out_speakers"):
         with pytest.raises(RecipeError, match=f"a search cannot vary {key}: .*set them with --set"):
             look_for(utterances, tmp_path, f"{key}=1,2")
     with pytest.raises(RunError, match=r"no fold 7; protocol leave-one-speaker-out has the folds 0 to 2"):
@@ -466,7 +466,9 @@ def test_spaces_read_from_a_file_and_from_options_are_the_same(tmp_path: Path) -
         ("center.weight=", "two or more different choices, got none"),
         ("center.weight=2:1", "not a range from a low to a high number"),
         ("center.weight=0.0:1:log", "not a range from a low to a high number"),
-        ("center.weight=a:b", "not a range from a low to a high number"),
+        ("center.weight=a:b", "not a range from a low to a high number: a is not a number"),
+        ("encoder.hidden=8:nan", "not a range from a low to a high number: nan is not a finite number"),
+        ("center.weight=0:1e400", "not a range from a low to a high number: 1e400 is not a finite number"),
         ("center.weight=[1,2", "not YAML"),
     ],
 )
@@ -485,6 +487,15 @@ def test_a_wrong_option_says_what_was_expected(text: str, match: str) -> None:
         ("a: [", "cannot be read"),
         ("a: [1, 2]\na: [3, 4]", "line 2: the key 'a' is given twice; correct it"),
         ("a: 3", "expected a list of choices"),
+        ("a: {low: 1, high: .inf}", "a: not a range from a low to a high number: inf is not a finite number"),
+        ("a: {low: .nan, high: 2, log: true}", "nan is not a finite number"),
+        ("a: {low: 1, high: 2, step: [1]}", r"a: not a range .*: \[1\] is not a number"),
+        (
+            "a: {low: 1, high: 9, step: 1.5}",
+            "a step of 1.5 between whole numbers; give a whole one, or write low as 1.0",
+        ),
+        ("a: {low: 1, high: 9, step: 0}", "a: not a range"),
+        (f"a: {{low: 1.5, high: 1{'0' * 400}}}", "is not a finite number"),
     ],
 )
 def test_a_wrong_file_says_what_was_expected(text: str, match: str, tmp_path: Path) -> None:
@@ -509,3 +520,19 @@ def test_the_command_wants_something_to_tune_once(voices: Path, tmp_path: Path) 
         result = CliRunner().invoke(app, [*base, *more])
         assert result.exit_code == 1
         assert words in result.output
+
+
+@pytest.mark.parametrize(
+    ("tune", "is_idle"), [("center.weight=0,1", True), ("schedule=paper,budget", False)], ids=["idle", "tuned"]
+)
+def test_the_command_says_what_changes_nothing(
+    tune: str, is_idle: bool, voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise RunError("far enough")
+
+    monkeypatch.setattr(searching, "search", stop)
+    base = ["search", "crnn-mel", "--corpus", f"synthetic={voices}", "--out", str(tmp_path), "--tune", tune]
+    result = CliRunner().invoke(app, [*base, "--set", "schedule=budget", "--set", "schedules.paper.steps=3000"])
+    assert "far enough" in result.output
+    assert ("--set schedules.paper.steps=3000 changes nothing" in result.output) == is_idle

@@ -1,5 +1,6 @@
 """``serotone search``: values for a recipe's fields, found on validation parts."""
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +22,10 @@ from serotone.cli.training import (
     ThreadsOption,
     numbers_of,
     place_of,
+    remark_idle,
     require_train,
 )
-from serotone.errors import MissingExtraError, RecipeError
+from serotone.errors import MissingExtraError, RecipeError, SerotoneWarning
 
 if TYPE_CHECKING:
     from serotone.experiments.search import Found
@@ -61,6 +63,7 @@ def search(
     from serotone.corpora import parse_corpora
     from serotone.experiments.search import search as run
     from serotone.experiments.space import parse_tune, read_space
+    from serotone.recipes import load
 
     varied = dict(read_space(space)) if space is not None else {}
     for key, values in map(parse_tune, tune or ()):
@@ -69,10 +72,15 @@ def search(
         varied[key] = values
     if not varied:
         raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
+    utterances = parse_corpora(corpus)
+    if "schedule" not in varied:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SerotoneWarning)  # the search itself says it
+            remark_idle(changes or (), [load(recipe, changes or (), corpora={u.corpus for u in utterances})])
     with ends_in_order():
         found = run(
             recipe,
-            parse_corpora(corpus),
+            utterances,
             out,
             varied,
             trials=trials,

@@ -40,7 +40,7 @@ from serotone.training.fit import clear
 
 QUESTION = (
     *("schema", "extends", "name", "description", "on", "seed", "protocol", "monitor"),
-    *("labels", "merge", "styles", "training_only"),
+    *("labels", "merge", "styles", "held_out_speakers", "training_only"),
 )
 """Fields that say what is asked, of whom and how it is judged: scores on either side of a change do not compare."""
 

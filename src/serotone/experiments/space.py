@@ -1,6 +1,7 @@
 """What a search may vary: fields of a recipe with their ranges or choices, from YAML or the command line."""
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,17 +66,27 @@ def _distribution(where: str, value: object) -> BaseDistribution:
         )
     try:
         low, high = _number(value["low"]), _number(value["high"])
-        log, step = bool(value.get("log", False)), value.get("step")
+        log = bool(value.get("log", False))
+        step = None if value.get("step") is None else _number(value["step"])
         if isinstance(low, int) and isinstance(high, int):
+            if step is not None and step != int(step):
+                raise ValueError(f"a step of {step} between whole numbers; give a whole one, or write low as {low}.0")
             return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
-        return FloatDistribution(low, high, log=log, step=None if step is None else float(step))
+        return FloatDistribution(low, high, log=log, step=step)
     except ValueError as error:
         raise RecipeError(f"{where}: not a range from a low to a high number: {error}") from None
 
 
 def _number(value: object) -> int | float:
-    """A number as YAML or the command line has it; YAML takes 1e-4 for a word."""
+    """A finite number as YAML or the command line has it; YAML takes 1e-4 for a word."""
+    number: int | float
     try:
-        return int(str(value))
+        number = int(str(value))
     except ValueError:
-        return float(str(value))
+        try:
+            number = float(str(value))
+        except ValueError:
+            raise ValueError(f"{value} is not a number") from None
+    if not abs(number) <= sys.float_info.max:
+        raise ValueError(f"{value} is not a finite number")
+    return number
