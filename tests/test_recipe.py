@@ -81,8 +81,8 @@ def test_overrides_reach_inside() -> None:
             "schedules.budget ends at step 352 before a validation counts: validate_every is 90 and select_from 280",
         ),
         (
-            "schedules.budget={validate_every: 353, select_from: 0}",
-            "schedules.budget ends at step 352 before a validation counts: validate_every is 353 and select_from 0",
+            "schedules.budget={validate_every: 353, select_from: 1}",
+            "schedules.budget ends at step 352 before a validation counts: validate_every is 353 and select_from 1",
         ),
         ("loss.alpha=[1]", r"loss.alpha is \[1\]; expected a number, or inverse-frequency, or keys and values"),
         (

@@ -323,6 +323,12 @@ def test_a_disk_that_is_read_only_is_a_clear_error(adaptable, many, tmp_path):
         assert "nothing may be written there" in " ".join(refused.output.split())
 
 
+def test_a_description_that_says_nothing_is_damaged(adaptable, calls, tmp_path):
+    (tmp_path / "score.json").write_text("{}")
+    done = command(calls / "angry.wav", "--bundle", adaptable, "--out", tmp_path)
+    assert (done.exit_code, "score.json: damaged; use another --out" in done.stderr) == (1, True)
+
+
 def test_a_damaged_part_is_named(tmp_path):
     about = {"bundle": {}, "options": {}}
     options = {"timeline": False, "embeddings": False}

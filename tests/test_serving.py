@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import threading
 
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 
 from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
+from serotone.errors import BundleError
 from serotone.recognition.profile import load_profile
 from serotone.serving import schemas
 from serotone.serving.decoding import Decoder
@@ -187,6 +189,7 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ("POST", "/v1/recognize", {"content": iter([bytes(90_000)] * 5)}, 413, "more than 0.4 MB"),
         ("POST", "/v1/recognize", {"files": {"sound": LOUD}}, 422, "other parts: sound"),
         ("POST", "/v1/recognize", {"files": [("file", LOUD), ("file", LOUD)]}, 413, "2 recordings"),
+        ("POST", "/v1/recognize", {"files": [("file", LOUD)] * 3}, 413, "at most 1"),
         (
             "POST",
             "/v1/recognize",
@@ -196,6 +199,7 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ),
         ("POST", "/v1/profiles", {"files": [("file", LOUD)] * 4}, 422, "needs at least 5"),
         ("POST", "/v1/profiles", {"files": [("file", b"x")] * 13}, 413, "at most 12"),
+        ("POST", "/v1/profiles", {"files": [("file", b"x")] * 20}, 413, "at most 12"),
         ("POST", "/v1/profiles?bundle=bound", {"files": [("file", LOUD)] * 5}, 422, "cannot be adapted"),
         ("POST", "/v1/profiles?name=../x", {"files": [("file", LOUD)] * 5}, 422, "query.name"),
         ("PATCH", "/v1/profiles/x", {}, 405, "but DELETE, GET"),
@@ -206,6 +210,13 @@ def test_every_error_is_a_problem(client, method, path, options, status, words):
     answer = client.request(method, path, **options)
     assert answer.status_code == status, answer.text
     assert words in check_problem(answer)["detail"]
+
+
+def test_two_bundles_of_one_name_are_refused(bundles, tmp_path):
+    toy, _ = bundles
+    other = shutil.copytree(toy, tmp_path / "other")
+    with pytest.raises(BundleError, match="another bundle here is called toy, too"):
+        make_server(toy, other)
 
 
 def test_a_failure_of_the_server_tells_a_stranger_nothing(client, monkeypatch, caplog):

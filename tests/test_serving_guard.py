@@ -25,7 +25,7 @@ STREAM = "ws://127.0.0.1:8000/v1/stream"
 
 @pytest.fixture(scope="module")
 def client(toy):
-    app = make_server(toy, token=TOKEN, hosts={*LOOPBACK, "emotion.example.org"})
+    app = make_server(toy, token=TOKEN, hosts={*LOOPBACK, "Emotion.Example.org"})
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         yield client
 

@@ -1,8 +1,11 @@
 """The server as a process: how it begins, how it ends, and clients that vanish or send without end."""
 
 import asyncio
+import contextlib
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -179,6 +182,33 @@ def test_it_ends_in_order_with_a_request_and_a_stream_in_flight(toy):
         assert "Traceback" not in "".join(server.log)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stream_that_is_sent_faster_than_it_is_heard_is_summed_up_at_the_end(toy, number):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("this process was started to ignore the signal, and hands that on")
+    with running("--bundle", toy, "--grace-seconds", "60") as server:
+        block, more = tone(3, 0.9).tobytes(), threading.Event()
+
+        def send():
+            with contextlib.suppress(ConnectionClosed):
+                while not more.is_set():
+                    stream.send(block)
+
+        with connect(server.url.replace("http", "ws") + "/v1/stream?encoding=f32le") as stream:
+            sending = threading.Thread(target=send)
+            sending.start()
+            assert json.loads(stream.recv())["kind"] == "ready"
+            assert json.loads(stream.recv())["kind"] == "update"
+            os.kill(server.process.pid, number)
+            began = time.monotonic()
+            messages = [json.loads(message) for message in stream]
+            more.set()
+            sending.join()
+        assert messages[-1]["kind"] == "summary"
+        assert (stream.close_code, time.monotonic() - began < 30) == (1001, True)
+        server.wait()
+
+
 def serve(*arguments, **environment):
     command = [sys.executable, "-m", "serotone", "serve", *map(str, arguments)]
     return subprocess.run(
@@ -197,6 +227,7 @@ def serve(*arguments, **environment):
         (("--host", "0.0.0.0"), {}, 2, "can be reached from other machines"),
         (("--host", "192.0.2.1"), {}, 2, "SEROTONE_TOKEN"),
         ((), {"SEROTONE_TOKEN": "short"}, 1, "at least 16"),
+        (("--token-file", sys.executable), {}, 1, "expected at least 16 of ASCII"),
         (("--bundle", "nothing-of-this-name"), {}, 1, "nothing-of-this-name"),
         (("--max-seconds", "nan"), {}, 2, "--max-seconds"),
         (("--max-megabytes", "inf"), {}, 2, "--max-megabytes"),

@@ -127,6 +127,13 @@ def test_a_stream_that_cannot_begin_is_refused_with_a_problem(client, query, sta
     assert words in refused.value.json()["detail"]
 
 
+def test_a_stream_at_a_wrong_path_is_told_the_right_one(client):
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/v1/streams"):
+        pass
+    assert refused.value.status_code == 404
+    assert "/v1/stream is the one" in refused.value.json()["detail"]
+
+
 def test_streams_are_bounded_in_number_and_one_that_vanishes_makes_room(client):
     desk = client.app.state.desk
     with client.websocket_connect("/v1/stream") as first, client.websocket_connect("/v1/stream"):

@@ -119,7 +119,7 @@ def serve(
 def _token(file: Path | None) -> str | None:
     """The token that is asked for, None for none; raises SerotoneError where it is too short to be one."""
     if file is not None:
-        token, where = file.read_text(encoding="utf-8").strip(), str(file)
+        token, where = file.read_text(encoding="utf-8", errors="replace").strip(), str(file)
     else:
         token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
         if not token:

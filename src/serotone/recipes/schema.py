@@ -340,7 +340,7 @@ class Recipe(Frozen):
                         f"schedules.{name} is convex, which has no steps to choose from and takes whole clips; set"
                         " monitor to none and segments to false"
                     )
-            elif self.monitor != "none" and schedule.last_validated < max(schedule.select_from, 1):
+            elif self.monitor != "none" and schedule.last_validated < schedule.select_from:
                 raise ValueError(
                     f"schedules.{name} ends at step {schedule.steps} before a validation counts: validate_every is"
                     f" {yaml_word(schedule.validate_every)} and select_from {schedule.select_from}; lower them, or give"

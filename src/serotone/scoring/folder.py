@@ -209,7 +209,7 @@ def _same_or_new(out: Path, about: Mapping[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
         former, present = _flat(before), _flat(about)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, KeyError, TypeError):
         raise RunError(f"{path}: damaged; use another --out") from None
     for key in {**former, **present}:
         if former.get(key) != present.get(key):

@@ -32,7 +32,7 @@ from serotone.serving.pool import Pool
 from serotone.serving.problems import ProblemError
 from serotone.serving.profiles import NAME
 from serotone.serving.service import Service, Wish
-from serotone.serving.streams import Streams
+from serotone.serving.streams import Streams, refuse
 from serotone.serving.uploads import Upload, received
 
 Answer = TypeVar("Answer")
@@ -155,6 +155,7 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
     _add_probes(app, desk)
     _add_page(app)
     _add_heads(app)
+    _add_end(app)
     app.add_middleware(Guard, token=token, hosts=hosts, limits=service.limits)
     app.add_middleware(Counted, metrics=desk.metrics)  # the outermost: it counts what is refused, too
     app.openapi = lambda: _openapi(app, secured=token is not None)  # type: ignore[method-assign]
@@ -277,6 +278,14 @@ def _add_probes(app: FastAPI, desk: Desk) -> None:
     async def metrics() -> Response:
         """The server's figures, for Prometheus."""
         return Response(generate_latest(desk.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_end(app: FastAPI) -> None:
+    """What answers where nothing else does: for a request there is a handler, for a stream there was an empty 403."""
+
+    @app.websocket("/{path:path}")
+    async def nothing(socket: WebSocket) -> None:
+        await refuse(socket, ProblemError(404, f"there is no stream at {socket.url.path}; /v1/stream is the one"))
 
 
 def _add_page(app: FastAPI) -> None:

@@ -49,7 +49,8 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, *, token: str | None, hosts: Collection[str] | None, limits: Limits) -> None:
-        self._app, self._hosts, self._limits = app, hosts, limits
+        self._app, self._limits = app, limits
+        self._hosts = None if hosts is None else {name.lower() for name in hosts}
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
 from typing import Any
 from urllib.parse import quote
@@ -147,4 +148,6 @@ def run(app: FastAPI, bound: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
     )
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     Server(config, desk).run([bound])

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from serotone.errors import AudioError, ProfileError
+from serotone.errors import AudioError, BundleError, ProfileError
 from serotone.names import guess
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.hearing import Hearing
@@ -35,7 +35,7 @@ class Wish:
 class Service:
     """Recognisers, the children that decode for them, and profiles; may be shared between threads.
 
-    Raises BundleError: a bundle cannot be loaded. Raises AudioError: the children do not start.
+    Raises BundleError: a bundle cannot be loaded, or two have one name. Raises AudioError: the children do not start.
     """
 
     def __init__(
@@ -48,7 +48,11 @@ class Service:
     ) -> None:
         self.limits = limits
         loaded = [Recognizer(bundle, threads=threads) for bundle in bundles]
-        self.recognizers = {recognizer.bundle.name: recognizer for recognizer in loaded}
+        names = [recognizer.bundle.name for recognizer in loaded]
+        for name, bundle in zip(names, bundles, strict=True):
+            if names.count(name) > 1:
+                raise BundleError(f"{bundle}: another bundle here is called {name}, too; serve one of the two")
+        self.recognizers = dict(zip(names, loaded, strict=True))
         self.default = loaded[0].bundle.name
         self.profiles = Profiles(limits.profiles, self.recognizers, profiles)
         self.decoders = Decoders(limits.workers, memory_bytes=limits.decode_bytes, seconds=limits.decode_seconds)

@@ -91,10 +91,10 @@ class Streams:
                 sample_rate=options.rate, name=clean(options.name), speaker=options.speaker, adapt=options.adapt
             )
         except SerotoneError as error:
-            await _refuse(socket, of_error(error))
+            await refuse(socket, of_error(error))
             return
         except ProblemError as error:
-            await _refuse(socket, error)
+            await refuse(socket, error)
             return
         self.live += 1
         self._none_live.clear()
@@ -143,7 +143,9 @@ class Streams:
         return NORMAL
 
     async def _message(self, socket: WebSocket) -> dict[str, Any] | None:
-        """The next message; None where the server is about to end."""
+        """The next message; None where the server is about to end, whatever else has come."""
+        if self._ending.is_set():
+            return None
         coming = asyncio.ensure_future(socket.receive())
         ending = asyncio.ensure_future(self._ending.wait())
         try:
@@ -197,7 +199,7 @@ def _check_end(text: str) -> None:
         raise ProblemError(422, f'a text {text[:80]!r}; expected binary messages of samples, then {{"kind": "end"}}')
 
 
-async def _refuse(socket: WebSocket, error: ProblemError) -> None:
+async def refuse(socket: WebSocket, error: ProblemError) -> None:
     """Answer the request for a WebSocket with a problem."""
     answer = response(error.status, error.detail, error=error.error, headers=error.headers)
     await socket.send_denial_response(answer)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 
 from serotone.serving.problems import ProblemError
 
@@ -52,8 +53,25 @@ async def _whole(request: Request, place: Path, name: str | None) -> Upload:
     return Upload(clean(name), path)
 
 
+@asynccontextmanager
+async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
+    """The form of a request, with one part more than is taken."""
+    try:
+        form = await request.form(max_files=most + 1, max_fields=most + 1)
+    except HTTPException as error:
+        if not str(error.detail).startswith("Too many"):
+            raise
+        raise ProblemError(
+            413, f"more than {most + 1} parts in one request; at most {most}: send the others apart"
+        ) from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
 async def _parts(request: Request, place: Path, most: int, name: str | None) -> list[Upload]:
-    async with request.form(max_files=most + 1, max_fields=most + 1) as form:
+    async with _form(request, most) as form:
         files = [(key, value) for key, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files or len(files) != len(form.multi_items()) or {key for key, _ in files} != {"file"}:
             others = ", ".join(sorted({clean(key) for key in form if key != "file"})) or "none"

@@ -165,7 +165,8 @@ window.addEventListener("pagehide", () => {
 part("adapted").dataset.plain = part("adapted").textContent;
 
 part("adapt").addEventListener("click", async () => {
-  part("adapt").disabled = true;
+  const others = ["adapt", "clear", "bundle"].map(part); // what they do would go amiss while the profile is made
+  others.forEach((element) => { element.disabled = true; });
   say(`Adapting to ${state.recordings.length} recordings.`);
   try {
     state.profile = await api.adapt(state.recordings, { bundle: bundle().name });
@@ -176,7 +177,7 @@ part("adapt").addEventListener("click", async () => {
     say("");
     complain(error.message);
   }
-  part("adapt").disabled = false;
+  others.forEach((element) => { element.disabled = false; });
 });
 
 part("plain").addEventListener("click", async () => {
@@ -260,7 +261,8 @@ part("listen").addEventListener("click", async () => {
   const live = new Live(bundle(), state.profile?.name, {
     done: (summary, file) => {
       over();
-      const recording = { name: `live ${state.recordings.length + 1}.wav`, file, answer: summary, problem: null };
+      const name = `live ${state.recordings.length + 1}.wav`;
+      const recording = { name, file, answer: { ...summary, name }, problem: null };
       state.recordings.push(recording);
       select(recording);
       say("The stream has ended; this is the answer to all of it.");
