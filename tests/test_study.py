@@ -313,6 +313,10 @@ def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, ut
     outcome = run_study(added, utterances, out, rows=["center"], folds=[0])
     assert (outcome.chosen, outcome.before, outcome.finished) == (1, 0, 1)
     assert load_study(out / "study.yaml").seeds == (0, 7)
+    tree = yaml.safe_load(path.read_text())
+    others = [change for change in tree["set"] if change != "max_frames=80"]
+    path.write_text(yaml.safe_dump(tree | {"set": ["max_frames=80", *others]}))  # where it is typed is no matter
+    assert run_study(load_study(path), utterances, out, rows=["center"], folds=[0]).before == 1
     with pytest.raises(RunError, match=r"has the overrides .*, and this one has .*; use another --out"):
         run_study(load_study(path, ["center.alpha=0.9"]), utterances, out)
 

@@ -208,7 +208,7 @@ def joined(study: Study, path: Path) -> Study:
     old = load_study(path)
     for what in _CALLED:
         before, now = getattr(old, what), getattr(study, what)
-        if before != now:
+        if before != now and not _reordered(before, now):
             raise RunError(
                 f"{path.parent}: the study in this folder has {_CALLED[what]} {_words(before)}, and this one has"
                 f" {_words(now)}; use another --out"
@@ -216,7 +216,7 @@ def joined(study: Study, path: Path) -> Study:
     rows = {row.name: row for row in old.table}
     for row in study.table:
         before_row = rows.get(row.name)
-        if before_row is not None and (before_row.recipe, before_row.set_) != (row.recipe, row.set_):
+        if before_row is not None and (before_row.recipe, sorted(before_row.set_)) != (row.recipe, sorted(row.set_)):
             raise RunError(
                 f"{path.parent}: the row {row.name} was started with another recipe or other overrides; give the row"
                 " another name, or use another --out"
@@ -241,6 +241,11 @@ def joined(study: Study, path: Path) -> Study:
             " another --out"
         ) from None
     return whole
+
+
+def _reordered(before: object, now: object) -> bool:
+    """Whether these are the same overrides in another order; each run compares the recipe that they make."""
+    return isinstance(before, tuple) and isinstance(now, tuple) and sorted(before) == sorted(now)
 
 
 def _words(value: object) -> str:
