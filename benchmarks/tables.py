@@ -62,7 +62,8 @@ def main() -> None:
     summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob("summary.json"))}
     summaries = {run: summary for run, summary in summaries.items() if summary["folds_finished"]}
     if given.papers:
-        print("\n".join(papers(list(summaries.values()))))
+        once = {json.dumps(summary["folds"]): summary for summary in summaries.values()}  # two studies may have one run
+        print("\n".join(papers(list(once.values()))))
         return
     print("| run | recipe | protocol | schedule | folds | seed | UA: mean ± SD of folds (pooled) | WA |")
     print("|---|---|---|---|---|---|---|---|")
