@@ -120,6 +120,12 @@ def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> Non
     assert summary["folds"][0]["wa"] == pytest.approx(right)
 
 
+def test_a_corpus_may_have_a_name_that_is_not_ascii(voices: Path, tmp_path: Path) -> None:
+    utterances = [replace(u, corpus="müller") for u in parse_corpora([f"synthetic={voices}"])]
+    for fold in (0, 1):
+        assert crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[fold])["folds_finished"] == fold + 1
+
+
 def test_what_is_refused_before_anything_is_trained_pins_nothing_down(voices: Path, tmp_path: Path) -> None:
     utterances = parse_corpora([f"synthetic={voices}"])
     with pytest.raises(RunError, match="1 of 1 folds failed"):

@@ -71,12 +71,11 @@ def opened(
             "emotions": dict(Counter(f"{u.corpus}/{u.emotion}" for u in utterances)),
             "speakers": len({u.speaker for u in utterances}),
         }
-        if not (folder / layout.CORPUS).is_file():  # first, and once: without it, a recipe is not ours
-            write_json(folder / layout.CORPUS, corpus)
-        _same_or_new(folder / layout.RECIPE, recipe, "recipe", differences)
+        # The corpus first: a recipe without one beside it is not ours.
         _same_or_new(
             folder / layout.CORPUS, json.dumps(corpus, indent=2) + "\n", "corpus", lambda path: [f"see {path.name}"]
         )
+        _same_or_new(folder / layout.RECIPE, recipe, "recipe", differences)
         if not (folder / layout.UTTERANCES).is_file():
             write_csv(folder / layout.UTTERANCES, [_described(utterance) for utterance in utterances])
         yield
