@@ -329,6 +329,24 @@ def test_a_server_that_is_about_to_end_takes_nothing_new(client, monkeypatch):
     assert client.get("/healthz").status_code == 200
 
 
+def test_what_has_no_answer_when_time_is_over_is_told_so(bundles, monkeypatch):
+    app = make_server(bundles[0])
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        desk = app.state.desk
+        begun, go_on = held(desk.service, monkeypatch)
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(client.post("/v1/recognize", content=LOUD)))
+        asking.start()
+        assert begun.acquire(timeout=20)
+        assert client.get("/healthz").status_code == 200
+        client.portal.call(desk.over.set)
+        asking.join()
+        assert "ended before it had an answer" in check_problem(answers[0])["detail"]
+        assert (answers[0].status_code, desk.uploads, desk.pool.held) == (503, 0, 1)
+        go_on.set()
+        until(lambda: desk.pool.held == 0)
+
+
 def test_metrics_count_by_route_and_not_by_path(client):
     client.get("/somewhere/else")
     recognised(client, LOUD)

@@ -19,8 +19,11 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 import httpx
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
+from websockets.uri import parse_uri
 
 from made_server import SOURCE, running, until, wav
 from serotone.serving.streams import MESSAGE_BYTES
@@ -207,6 +210,58 @@ def test_a_stream_that_is_sent_faster_than_it_is_heard_is_summed_up_at_the_end(t
         assert messages[-1]["kind"] == "summary"
         assert (stream.close_code, time.monotonic() - began < 30) == (1001, True)
         server.wait()
+
+
+def test_a_stream_is_not_cut_before_its_client_has_closed_it_too(toy):
+    """What is sent when a connection is reset takes what was received along; a summary would be lost."""
+    with running("--bundle", toy) as server, raw(server) as connection:
+        client = ClientProtocol(parse_uri(server.url.replace("http", "ws") + "/v1/stream?encoding=f32le"))
+        messages = []
+
+        def sent():
+            connection.sendall(b"".join(client.data_to_send()))
+
+        def received(kind):
+            while not any(message["kind"] == kind for message in messages):
+                client.receive_data(connection.recv(1 << 16))
+                events = [event for event in client.events_received() if isinstance(event, Frame)]
+                messages.extend(json.loads(event.data) for event in events if event.opcode is Opcode.TEXT)
+
+        client.send_request(client.connect())
+        sent()
+        received("ready")
+        client.send_binary(tone(3, 0.9).tobytes())
+        sent()
+        received("update")
+        server.ask_to_end()
+        received("summary")
+        connection.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            while connection.recv(1 << 16):  # its closing frame, which is not answered yet
+                pass
+            pytest.fail("the server hung up")
+        assert server.process.poll() is None
+        connection.settimeout(20)
+        connection.sendall(b"\x88\x80" + bytes(4))  # a closing frame of no content
+        assert connection.recv(1 << 16) == b""
+        server.wait()
+
+
+def test_a_body_that_takes_longer_than_the_time_of_grace_is_told(toy):
+    with running("--bundle", toy, "--workers", "1", "--grace-seconds", "1") as server:
+        head = b"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n"
+        with raw(server) as connection:
+            connection.sendall(head + LOUD[:1000])
+            until(lambda: figure(server, "serotone_uploads") == 1)
+            server.ask_to_end()
+            answer = connection.makefile("rb").read()
+        server.wait()
+        server.reading.join()
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 10" in head
+    assert "ended before" in json.loads(content)["detail"]
+    assert "Traceback" not in "".join(server.log)
 
 
 def serve(*arguments, **environment):

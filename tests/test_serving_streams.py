@@ -1,6 +1,7 @@
 """The server's live streams: samples in, updates out, and how a stream ends."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -155,6 +156,21 @@ def test_a_stream_that_says_nothing_ends(bundles):
         problem = socket.receive_json()
         assert (problem["kind"], problem["status"]) == ("problem", 408)
         assert socket.receive()["code"] == 1008
+
+
+def test_a_stream_of_empty_messages_says_nothing(bundles):
+    with (
+        TestClient(make_server(bundles[0], idle_seconds=0.3)) as client,
+        client.websocket_connect("/v1/stream") as socket,
+    ):
+        socket.receive_json()
+        more = threading.Event()
+        sending = threading.Thread(target=lambda: [socket.send_bytes(b"") for _ in iter(lambda: more.wait(0.05), True)])
+        sending.start()
+        problem = socket.receive_json()
+        more.set()
+        sending.join()
+        assert (problem["kind"], problem["status"]) == ("problem", 408)
 
 
 def test_a_stream_ends_where_it_is_longer_than_is_heard(bundles):

@@ -26,6 +26,7 @@ from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile
 from serotone.recognition.recognizer import Recognizer
 from serotone.serving import problems, schemas
+from serotone.serving.ending import Cut
 from serotone.serving.guard import Guard
 from serotone.serving.metrics import Counted, Metrics
 from serotone.serving.pool import Pool
@@ -69,6 +70,7 @@ class Desk:
         self.streams = Streams(limits, self.metrics)
         self.uploads = 0
         self.draining = False
+        self.over = asyncio.Event()
         self.metrics.gauge("requests_held", "Requests that are being answered or wait.", lambda: self.pool.held)
         self.metrics.gauge("requests_waiting", "Requests that wait for a worker.", lambda: self.pool.waiting)
         self.metrics.gauge("uploads", "Bodies that are being received or answered.", lambda: self.uploads)
@@ -108,6 +110,7 @@ class Desk:
         finally:
             cancelled.set()
             gone.cancel()
+            work.cancel()
 
     async def drain(self) -> None:
         """Take nothing new, and let the streams end in order."""
@@ -156,6 +159,7 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
     _add_page(app)
     _add_heads(app)
     _add_end(app)
+    app.add_middleware(Cut, over=desk.over)
     app.add_middleware(Guard, token=token, hosts=hosts, limits=service.limits)
     app.add_middleware(Counted, metrics=desk.metrics)  # the outermost: it counts what is refused, too
     app.openapi = lambda: _openapi(app, secured=token is not None)  # type: ignore[method-assign]

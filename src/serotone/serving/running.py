@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -58,6 +59,9 @@ class NoRefusals(logging.Filter):
 _log = logging.getLogger("serotone.serving")
 _access = logging.getLogger("uvicorn.access")
 
+_LAST_WORDS_SECONDS = 5
+"""For the answers that requests get when the time of grace is over."""
+
 
 class Logged:
     """Logs a line for each WebSocket as uvicorn does for each request, when it is accepted or refused."""
@@ -103,13 +107,24 @@ class Server(uvicorn.Server):
                 )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish what is held, and end; a second signal ends at once."""
+        """Finish what is held within the time of grace, and end; a second signal ends at once."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._desk.limits.grace_seconds
         _log.info("ending: %d requests and %d streams are held", self._desk.pool.held, self._desk.streams.live)
         draining = asyncio.ensure_future(self._desk.drain())
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=0.1)
         draining.cancel()
+        while self._closing() and loop.time() < deadline and not self.force_exit:
+            await asyncio.sleep(0.02)
+        left = max(0.0, deadline - loop.time())
+        loop.call_later(left, self._desk.over.set)
+        self.config.timeout_graceful_shutdown = math.ceil(left) + _LAST_WORDS_SECONDS
         await super().shutdown(sockets)
+
+    def _closing(self) -> bool:
+        """Whether a WebSocket waits for its client to close, too: one that is cut before that may lose its summary."""
+        return any(getattr(connection, "close_sent", False) for connection in self.server_state.connections)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -143,7 +158,6 @@ def run(app: FastAPI, bound: socket.socket) -> None:
         ws_ping_interval=desk.limits.idle_seconds,
         ws_ping_timeout=desk.limits.idle_seconds,
         timeout_keep_alive=5,
-        timeout_graceful_shutdown=round(desk.limits.grace_seconds),
         log_config=LOGGING,
         server_header=False,
         proxy_headers=False,

@@ -7,6 +7,7 @@ for a reason of its own.
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -129,8 +130,9 @@ class Streams:
 
     async def _hear(self, socket: WebSocket, stream: Stream, samples: Samples) -> int:
         """Answer messages until there are no more; the code to close with."""
+        heard = time.monotonic()
         while stream.seconds < self._limits.stream_seconds:
-            message = await self._message(socket)
+            message = await self._message(socket, heard + self._limits.idle_seconds - time.monotonic())
             if message is None:
                 return GOING_AWAY
             if message.get("bytes") is None:
@@ -140,16 +142,18 @@ class Streams:
             updates = await self._off_loop(partial(stream.feed, piece))
             for update in updates:
                 await self._send(socket, _json(update))
+            if message["bytes"]:  # an empty message is nothing, however often it comes
+                heard = time.monotonic()
         return NORMAL
 
-    async def _message(self, socket: WebSocket) -> dict[str, Any] | None:
-        """The next message; None where the server is about to end, whatever else has come."""
+    async def _message(self, socket: WebSocket, seconds: float) -> dict[str, Any] | None:
+        """The next message within this time; None where the server is about to end, whatever else has come."""
         if self._ending.is_set():
             return None
         coming = asyncio.ensure_future(socket.receive())
         ending = asyncio.ensure_future(self._ending.wait())
         try:
-            await asyncio.wait({coming, ending}, timeout=self._limits.idle_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({coming, ending}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
                 message = dict(coming.result())
                 if message["type"] == "websocket.disconnect":
