@@ -71,6 +71,8 @@ def test_overrides_reach_inside() -> None:
         ),
         ("schedule=fast", "schedule 'fast' is not in this recipe; choose one of paper, budget"),
         ("seed", "--set 'seed': expected key=value"),
+        ("encoder.hidden=yes", "encoder.hidden is true, .* reads yes, .* expected a number"),
+        ("loss.gamma=false", "loss.gamma is false, .* expected a number"),
         ("seed.deeper=1", "seed is {deeper: 1}; expected a whole number"),
         ("schedules.budget.learning_rate=null", "schedules.budget.learning_rate is null; expected a number"),
         ("schedules.quick.steps=5", "schedules.quick.learning_rate is missing; add it"),
