@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +98,23 @@ def test_what_is_no_http_gets_a_problem(server):
         head, _, content = answer.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head
         assert json.loads(content)["status"] == 400
+
+
+def test_a_client_that_sends_all_before_it_reads_learns_that_it_is_too_much(server):
+    request = urllib.request.Request(f"{server.url}/v1/recognize", data=bytes(60_000_000), method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=20)
+    assert refused.value.code == 413
+    assert "more than 50 MB" in json.load(refused.value)["detail"]
+    refused.value.close()
+
+
+def test_a_client_that_sends_no_more_of_what_is_too_much_is_not_waited_for_long(server):
+    with raw(server) as connection:
+        connection.sendall(b"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 60000000\r\n\r\nRIFF")
+        begun = time.monotonic()
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 413 ")
+        assert time.monotonic() - begun < 10
 
 
 def test_a_body_without_an_end_is_stopped_at_the_bound(server):

@@ -6,6 +6,7 @@ One middleware in front of all routes, so that none can be added without it.
 import asyncio
 import base64
 import binascii
+import contextlib
 import hmac
 import re
 from collections.abc import Collection
@@ -38,7 +39,7 @@ HEADERS = {
 }
 """What every answer carries. There is no CORS: pages of other origins cannot read any."""
 
-_HANG_UP = {"Connection": "close"}  # what is still being sent is not read
+_HANG_UP = {"Connection": "close"}  # what is still being sent is not used
 
 
 class Guard:
@@ -70,7 +71,8 @@ class Guard:
             self._check(scope)
         except ProblemError as error:
             answer = response(error.status, error.detail, headers=error.headers)
-            await answer(scope, receive, send_with_headers)
+            hangs_up = error.headers.items() >= _HANG_UP.items()
+            await answer(scope, receive, self._lingering(receive, send_with_headers) if hangs_up else send_with_headers)
             return
         bounded = self._bounded(receive) if scope["type"] == "http" else receive
         await self._app(scope, bounded, send_with_headers)
@@ -120,6 +122,24 @@ class Guard:
             return message
 
         return receive_within
+
+    def _lingering(self, receive: Receive, send: Send) -> Send:
+        """The same answer, but what the client still sends is received, and dropped, before the connection ends.
+
+        Many clients read no answer before they have sent all; those that write to an ended connection never see it.
+        """
+
+        async def send_and_linger(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await send({**message, "more_body": True})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._limits.idle_seconds):
+                        while (await receive()).get("more_body", False):
+                            pass
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        return send_and_linger
 
     def _too_large(self) -> ProblemError:
         most = self._limits.body_bytes / 1e6
