@@ -83,6 +83,8 @@ def test_version_and_help():
     for name in COMMANDS:
         assert f"\n  {name} " in shown
     assert run("predict", "--help").exit_code == 0
+    for command in ("predict", "adapt", "score"):  # these take several
+        assert "...}" in run(command, "--help").stdout.splitlines()[0]
 
 
 def test_usage_errors_are_status_2(toy, good):

@@ -134,6 +134,14 @@ def test_uncertain_below_the_threshold_and_the_reason_says_so(tmp_path):
     assert prediction.reason is None
 
 
+def test_the_confidence_of_the_reason_is_that_of_tables_but_below_the_threshold(tmp_path):
+    for threshold, said in [(0.95, "0.91"), (0.91, "0.90")]:
+        make_toy_bundle(tmp_path, thresholds={"uncertain": threshold})
+        prediction = hear(Recognizer(tmp_path), tone(1, 0.28))
+        assert 0.905 < prediction.confidence < 0.909
+        assert prediction.reason == f"confidence {said} is below {threshold:g}"
+
+
 def test_the_timeline_of_a_long_recording(recognizer):
     samples = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(5, 0.3)])
     prediction = hear(recognizer, samples, timeline=True)

@@ -506,6 +506,13 @@ def test_run_is_the_sub_command_that_need_not_be_typed():
     assert "no corpus; give --corpus NAME=ROOT" in command("center-loss").stderr
 
 
+def test_what_every_row_says_of_the_corpus_is_said_once(tmp_path, root):
+    words = ["--corpus", f"synthetic={root}", "--out", str(tmp_path / "out"), *sets(), "--set", "protocol=ten-part"]
+    done = command(written(tmp_path), *words, "--repetitions", "2", "--max-hours", "0")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("fewer than 10 utterances of angry") == 1
+
+
 def test_a_value_of_a_schedule_that_nobody_trains_by_is_named(tmp_path, root):
     idle = ["--set", "schedules.paper.batch_size=3", "--set", "schedules.budget.learning_rate=0.01"]
     words = ["--corpus", f"synthetic={root}", "--out", str(tmp_path / "out"), *sets(), *idle]

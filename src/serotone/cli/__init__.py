@@ -68,10 +68,14 @@ class LazyGroup(TyperGroup):
         with warnings.catch_warnings():
             warnings.simplefilter("always", SerotoneWarning)
             shown = warnings.showwarning
+            said: set[str] = set()
 
             def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
                 if issubclass(category, SerotoneWarning):
-                    remark(message)
+                    # Once: every row and repetition of a study says the same of its corpus.
+                    if str(message) not in said:
+                        said.add(str(message))
+                        remark(message)
                 else:
                     shown(message, category, *where)
 

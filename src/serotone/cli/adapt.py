@@ -17,7 +17,7 @@ from serotone.recognition.bundle import DEFAULT_BUNDLE
 
 def adapt(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Audio files of one collection, or folders of them.")
+        list[str], typer.Argument(metavar="PATH...", help="Audio files of one collection, or folders of them.")
     ],
     out: Annotated[Path, typer.Option(help="Write the profile here, such as office.profile.json.")],
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,

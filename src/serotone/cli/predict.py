@@ -22,7 +22,7 @@ MANY = 20
 
 def predict(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Audio files, folders of them, or - for standard input.")
+        list[str], typer.Argument(metavar="PATH...", help="Audio files, folders of them, or - for standard input.")
     ],
     bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
     timeline: Annotated[bool, typer.Option("--timeline", help="Add segments, with start and end in seconds.")] = False,

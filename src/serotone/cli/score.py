@@ -25,7 +25,7 @@ def score(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT",
+            metavar="INPUT...",
             help="Audio files, folders, manifests (.csv, .tsv, .parquet with a column path), URLs (s3://, gs://, "
             "https://), or - for a list of paths or URLs on standard input.",
         ),

@@ -36,7 +36,7 @@ class Answerer:
         if label is None:
             reason = "digital silence" if hearing.silent else hearing.silence
         elif uncertain:
-            reason = f"confidence {math.floor(100 * confidence) / 100:.2f} is below {threshold:g}"
+            reason = f"confidence {_below(threshold, confidence)} is below {threshold:g}"
         segments = self._segments(hearing, speaker, threshold)
         return Prediction(
             name=hearing.name,
@@ -122,6 +122,12 @@ class Answerer:
 def _plain(rows: Sequence[Row]) -> NDArray[np.floating]:
     """Probabilities (N, C) of rows as they are."""
     return np.stack([row.probabilities for row in rows])
+
+
+def _below(threshold: float, confidence: float) -> str:
+    """A confidence to two digits, as tables round it, unless that would lift it to the threshold."""
+    rounded = f"{confidence:.2f}"
+    return rounded if float(rounded) < threshold else f"{math.floor(100 * confidence) / 100:.2f}"
 
 
 def _shares(segments: Sequence[Segment]) -> dict[str, float]:
