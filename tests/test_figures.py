@@ -106,6 +106,8 @@ FOREST = [
     Line(name, interval(0.5, 0.4, 0.6, 3 + n % 2) if n % 3 else None, 0.7 if n % 2 else None, 0.143)
     for n, name in enumerate(LONG)
 ]
+# As a report over a folder of studies calls its rows: three lines each.
+RUNS = [Line(f"{name[:23]}/{name}/seed-0 (2\xa0of\xa09\xa0folds)", interval(0.5, 0.4, 0.6)) for name in LONG[:4]]
 PAPER = {
     **{f"confusion of {c}": lambda c=c: confusion(counts(c), EMOTIONS[:c], title="T " * 60)
        for c in (2, 7, 11)},
@@ -120,6 +122,7 @@ PAPER = {
     "reliability": lambda: reliability({"crnn-mel": CALIBRATED}),
     "reliability of 5": lambda: reliability(dict.fromkeys(LONG[:5], CALIBRATED)),
     "forest of 25": lambda: intervals(FOREST, x_title="WA (%)", source="published, on emodb"),
+    "forest of runs": lambda: intervals(RUNS, x_title="UA (%)"),
 }  # fmt: skip
 
 

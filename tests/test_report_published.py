@@ -48,6 +48,8 @@ def test_classes(tmp_path, classes, told, same):
         ("speakers apart; five folds", ["toy/s0", "unknown"], ("no", "yes", "no")),
         ("five folds", ["toy/s0"], ("see the protocol", "yes", "read both")),
         ("not stated; ours is a random 80/20; speakers shared", ["toy/s0"], ("see the protocol", "yes", "read both")),
+        ("not stated", ["toy/s0"], ("not stated", "yes", "not stated")),
+        ("", ["toy/s0"], ("not stated", "yes", "not stated")),
     ],
 )
 def test_speakers_heard_in_training(tmp_path, protocol, shares, expected):

@@ -9,6 +9,7 @@ from serotone.reports.collect import NONE, Collection, Row
 from serotone.reports.tables import precision_of, schedule_of
 
 READ = "see the protocol"
+NOT_STATED = "not stated"
 SCHEDULE_PUBLISHED = "paper, as far as stated"
 SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
 """The clauses of a published protocol that say whether its test speakers are heard in training."""
@@ -32,7 +33,7 @@ def _cells(analysis: Analysis, row: Row) -> Iterable[Cell]:
     for metric in METRICS:
         name, ours = metric.upper(), of.scores[metric] if of else None
         theirs, sd = (share_of(getattr(row.published, key)) for key in (metric, f"{metric}_sd"))
-        yield mean_and_sd(theirs, sd, f"{name} published", missing="not stated")
+        yield mean_and_sd(theirs, sd, f"{name} published", missing=NOT_STATED)
         yield mean_and_sd(ours.mean, ours.sd, f"{name} ours") if ours else Cell(NOT_RUN)
         if ours is None or theirs is None:
             yield text(None)
@@ -58,9 +59,11 @@ def differences(analysis: Analysis) -> Table | None:
     study, runs = analysis.collection.study, analysis.collection.runs
     if all(row.published == NONE for row in analysis.collection.rows):
         return None
-    classes, protocol = in_order(study.published_classes), study.published_protocol
-    clauses = [] if protocol.startswith("not stated") else [clause.strip() for clause in protocol.split(";")]
-    heard = next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), READ)
+    classes = in_order(study.published_classes)
+    protocol = "" if study.published_protocol == NOT_STATED else study.published_protocol
+    clauses = [] if protocol.startswith(NOT_STATED) else [clause.strip() for clause in protocol.split(";")]
+    unsaid = READ if protocol else ""  # a protocol that nobody states says nothing of its speakers
+    heard = next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), unsaid)
     results = analysis.results.values()
     shared = {_heard(of) for of in results}
     each: list[tuple[str, str, set[str]]] = [
@@ -73,7 +76,7 @@ def differences(analysis: Analysis) -> Table | None:
         ("test speakers also in training", heard, shared),
     ]
     lines = (
-        (what, theirs or "not stated", "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))
+        (what, theirs or NOT_STATED, "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))
         for what, theirs, ours in each
     )
     columns = ("what", "published", "ours", "the same?")
@@ -90,7 +93,7 @@ def _same(what: str, theirs: str, ours: set[str]) -> str:
     if not ours:
         return NOT_RUN
     if not theirs:
-        return "not stated"
+        return NOT_STATED
     if what == "schedule" and any(value.split(",")[0] != "paper" for value in ours):
         return "no"
     if what in ("protocol", "schedule") or READ in theirs or ours & {"not recorded", "not known"}:

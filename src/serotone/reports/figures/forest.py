@@ -24,11 +24,12 @@ class Line(NamedTuple):
 def intervals(rows: Sequence[Line], *, x_title: str, zero: bool = False, source: str = "") -> Figure:
     """Estimate, interval, published value and chance level of each row, printed beside the axes.
 
-    An interval of fewer speakers than were simulated is dashed. ``zero`` draws a line at 0, for differences in points.
+    An interval of fewer speakers than were simulated is dotted. ``zero`` draws a line at 0, for differences in points.
     ``source`` is what the legend calls the published values. An interval may end outside of what is possible.
     """
     sides, guess = [style.wrapped(row.label, 34) for row in rows], fewest_simulated()
-    figure = style.new(style.WIDE, (0.31 if any("\n" in side for side in sides) else 0.24) * len(rows) + 1.2)
+    most = max(side.count("\n") for side in sides) + 1  # lines of a label
+    figure = style.new(style.WIDE, (0.24 if most == 1 else 0.05 + 0.13 * most) * len(rows) + 1.2)
     axes = figure.add_subplot()
     names: dict[str, Line2D] = {}
     for y, (_, interval, published, chance) in enumerate(rows):
