@@ -89,6 +89,9 @@ def test_no_run_anywhere(tmp_path):
         collect(tmp_path)
     with pytest.raises(RunError, match="no such folder"):
         collect(tmp_path / "nowhere")
+    (tmp_path / "table.csv").touch()
+    with pytest.raises(RunError, match="is a file; give the folder"):
+        collect(tmp_path / "table.csv")
 
 
 # --------------------------------------------------------------------------------------------------------------- cells

@@ -503,7 +503,9 @@ def test_where_no_row_can_run_no_report_is_promised(tmp_path, root):
 
 def test_run_is_the_sub_command_that_need_not_be_typed():
     assert command("center-loss").stderr == command("run", "center-loss").stderr
-    assert "no corpus; give --corpus NAME=ROOT" in command("center-loss").stderr
+    missing = command("center-loss")
+    assert "--corpus: none; give NAME=ROOT" in missing.stderr
+    assert missing.exit_code == 2
 
 
 def test_what_every_row_says_of_the_corpus_is_said_once(tmp_path, root):

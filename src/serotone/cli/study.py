@@ -29,7 +29,6 @@ from serotone.cli.training import (
     require_train,
     set_threads,
 )
-from serotone.errors import RunError
 
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
@@ -95,9 +94,11 @@ def run(
 
     wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
     if not corpus:
-        raise RunError(f"no corpus; give --corpus NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb")
+        raise typer.BadParameter(
+            f"none; give NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb", param_hint="--corpus"
+        )
     if out is None and not estimate:
-        raise RunError("no folder; give --out DIR for the results")
+        raise typer.BadParameter("none; give a folder for the results", param_hint="--out")
     from serotone.corpora import parse_corpora
     from serotone.experiments.study import run_study
 

@@ -85,7 +85,8 @@ def collect(path: Path) -> Collection:
         name = str(run.recipe["name"]) or path.resolve().name
         return _asks_nothing(f"Cross-validation of {name}", [Row(name, name, (run,))])
     if not path.is_dir():
-        raise RunError(f"{path}: no such folder; give a run, a study, or a folder that holds runs")
+        what = "is a file" if path.exists() else "no such folder"
+        raise RunError(f"{path}: {what}; give the folder of a run, of a study, or one that holds runs")
     folders = {folder.relative_to(path).as_posix(): folder for folder in runs_below(path)}
     if not folders:
         raise RunError(f"{path}: no run in or below it; expected what serotone crossval or serotone study writes")
