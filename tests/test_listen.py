@@ -236,6 +236,13 @@ def test_what_is_no_wav(data, error, message):
         PipedSound(io.BytesIO(data), "pipe")
 
 
+@pytest.mark.parametrize(("data", "options"), [(b"", ["--rate", 8000]), (b"a", ["--rate", 8000]), (wav(QUIET[:0]), [])])
+def test_a_pipe_that_ends_without_a_sample_is_an_error_as_such_a_file_is(adaptable, data, options):
+    result = run("listen", "-", "--bundle", adaptable, *options, stdin=data)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: <stdin>: not one sample of audio\n"
+
+
 def test_a_truncated_pipe_is_warned_of(adaptable):
     result = run("listen", "-", "--bundle", adaptable, "--fast", stdin=wav(tone(3, 0.9))[:-1000])
     (warning,) = lines(result.stdout)[1]["warnings"]

@@ -1,5 +1,6 @@
 """A training that was stopped at the end of any epoch ends as an unbroken one: with and without a validation part."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.planning import gather, plan
+from serotone.files import write_whole
 from serotone.recipes import Recipe, load
 from serotone.training import fit as fitting
 from serotone.training import versions
@@ -128,6 +130,15 @@ def stop_after_an_epoch(recipe: Recipe, voices: list[Utterance], folder: Path, p
     patched.setattr(fitting, "write_whole", write_and_stop)
     with pytest.raises(StoppedError):
         run(recipe, voices, folder)
+
+
+def test_a_full_disk_is_called_by_the_checkpoint_and_not_by_what_was_to_be_moved_there(tmp_path: Path) -> None:
+    def move(temporary: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/tmpab12", None, str(temporary))
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_whole(tmp_path / CHECKPOINT, move)
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / CHECKPOINT), None)
 
 
 def test_a_damaged_checkpoint_is_named(

@@ -340,3 +340,17 @@ def test_a_damaged_part_is_named(tmp_path):
     words = r"part-000003\.parquet: damaged: .*delete it"
     with pytest.raises(RunError, match=words), scored_folder.opened(tmp_path / "out", about, LABELS, **options):
         pass
+
+
+def test_what_is_finished_is_written_while_the_next_recording_takes_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(scored_folder, "PART_SECONDS", 0.05)
+    monkeypatch.setattr(scored_folder, "TICK_SECONDS", 0.01)
+    options = {"timeline": False, "embeddings": False}
+    with scored_folder.opened(tmp_path, {"bundle": {}, "options": {}}, LABELS, **options) as folder:
+        for name in ("a", "b"):  # nothing follows either
+            folder.add(Outcome(name, ({"name": name},)))
+            until = time.monotonic() + 30
+            while name not in [row["name"] for row in (table(tmp_path) if (tmp_path / "clips").exists() else [])]:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+    assert [row["name"] for row in table(tmp_path)] == ["a", "b"]

@@ -107,3 +107,12 @@ def test_a_web_server_that_does_not_answer_is_not_called_one_without_the_file(to
     assert errors(tmp_path / "out") == {url: "AudioError"}
     assert f"{url}: cannot be opened: " in done.stderr
     assert "no such file" not in done.stderr
+
+
+def test_a_web_server_that_does_not_say_how_long_a_file_is(files, toy, tmp_path):
+    with serving() as web:
+        web.contents["/a.wav"], web.announce = files["calls/a.wav"], False
+        done = score(f"{web.address}/a.wav", "--bundle", toy, "--out", tmp_path / "out")
+    assert errors(tmp_path / "out") == {f"{web.address}/a.wav": "AudioError"}
+    assert f"error: {web.address}/a.wav: the server does not say how large this file is" in done.stderr
+    assert "download it, and score the copy" in done.stderr

@@ -1,6 +1,7 @@
 """A search sees validation parts alone, survives what a trial may do, and ends where an unbroken one does."""
 
 import csv
+import errno
 import json
 import random
 import signal
@@ -271,6 +272,27 @@ def test_stopped_with_several_under_way_only_those_go_on(
     found = look_for(utterances, tmp_path / "broken", *tune, trials=8)
     assert len(trained) - before == 4
     assert found.trials == whole.trials
+
+
+def test_a_full_disk_ends_the_search_and_uses_up_no_trial(
+    utterances: list[Utterance], trained: list[Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = look_for(utterances, tmp_path / "whole", "center.weight=0.01:10:log")
+    pretend = units.run_fold
+    before = len(trained)
+
+    def full(*given: Any, **named: Any) -> object:
+        if len(trained) > before:
+            raise OSError(errno.ENOSPC, "No space left on device", "last.ckpt")
+        return pretend(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(units, "run_fold", full)
+        words = "trial 1, seed 0, fold 0-0: .*No space left on device: 'last.ckpt'; free some space, and the same"
+        with pytest.raises(RunError, match=words):
+            look_for(utterances, tmp_path / "broken", "center.weight=0.01:10:log")
+    assert [row["state"] for row in rows_of(tmp_path / "broken")] == ["complete"]
+    assert look_for(utterances, tmp_path / "broken", "center.weight=0.01:10:log").trials == whole.trials
 
 
 def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(

@@ -26,7 +26,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno is None or error.filename not in (None, str(temporary)):
+        ours = error.filename in (None, str(temporary)) or error.filename2 == str(temporary)  # what is moved here, too
+        if error.errno is None or not ours:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:

@@ -53,7 +53,7 @@ class PipedSound:
         """The sound, (T, channels) at a time, T at most ``seconds`` of it; a part of a frame at the end is left out.
 
         Raises AudioNotFiniteError: a sample, of ``channel`` if one is given, is NaN, infinite or far beyond audio; what
-        comes before it is given first.
+        comes before it is given first. Raises AudioEmptyError: there is not one sample.
         """
         size = self._width * self.channels
         most = max(1, round(seconds * self.sample_rate)) * size
@@ -63,6 +63,8 @@ class PipedSound:
                 frames = self._values(data[:whole]).reshape(-1, self.channels)
                 yield from self._checked(frames, channel, read // size)
             read += len(data)
+        if read < size:
+            raise AudioEmptyError(f"{self.name}: not one sample of audio")
         if announced is not None and read < announced:
             self.warnings.append(f"truncated: its header announces {announced} bytes of samples, {read} are there")
 

@@ -7,6 +7,7 @@ of a trial lies in ``search.db``, but for its folds' own files in ``trial-<numbe
 with its number and values, and its folds are taken up where they were.
 """
 
+import errno
 import shutil
 import statistics
 import warnings
@@ -43,6 +44,9 @@ QUESTION = (
     *("labels", "merge", "styles", "held_out_speakers", "training_only"),
 )
 """Fields that say what is asked, of whom and how it is judged: scores on either side of a change do not compare."""
+
+DISK = tuple(f"OSError: [Errno {number}]" for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
+"""How the text of a failure begins that the disk is to blame for, and not the values of the trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,8 @@ def search(
 
     Raises:
         RecipeError: The recipe is not valid, or the space varies what is asked.
-        RunError: A fold has no validation part or does not exist; the folder is another search's; no trial has a score.
+        RunError: A fold has no validation part or does not exist; the folder is another search's; no trial has a score;
+            the disk is full.
     """
     if not space:
         raise RecipeError("nothing to vary; give keys of the system and its training, such as center.weight")
@@ -279,6 +284,10 @@ class _Search:
         if event.kind in ("started", "again"):
             return
         flight.running -= 1
+        if event.text.startswith(DISK):  # the trial stays unfinished: neither it nor the rest may count as tried
+            raise RunError(
+                f"{self._task.out}: {unit.name}: {event.text}; free some space, and the same command continues here"
+            )
         if event.results is None:
             flight.reason = flight.reason or f"fold {unit.split.fold}: {event.text}"
             clear(unit.folder)

@@ -10,6 +10,7 @@ heard when a process was killed is heard again.
 
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import partial
@@ -33,6 +34,9 @@ EMBEDDING = "embedding"
 
 PART_ROWS, PART_SECONDS = 100_000, 60.0
 """A part is written when so many rows wait, or the oldest has waited so long: what a kill loses at most."""
+
+TICK_SECONDS = 1.0
+"""How often it is checked how long the oldest has waited."""
 
 
 def schema(labels: Sequence[str], about: Mapping[str, object], *, timeline: bool, embeddings: bool) -> Any:
@@ -72,6 +76,7 @@ class Folder:
         self.answered = self._answers.names()
         self.failed = self._errors.names()
         self._since = time.monotonic()
+        self._lock = threading.Lock()
 
     def forget_errors(self, names: Set[str]) -> None:
         """Take the errors of these recordings away: they count as not heard."""
@@ -81,16 +86,17 @@ class Folder:
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in; it is on disk after the next `flush`, which follows by itself."""
-        if not self._answers.waiting and not self._errors.waiting:
-            self._since = time.monotonic()
-        if outcome.error:
-            self._errors.waiting.append({"name": outcome.name, "error": outcome.error, "message": outcome.message})
-            self.failed.add(outcome.name)
-        else:
-            self._answers.waiting.extend(outcome.rows)
-            self.answered.add(outcome.name)
-        waiting = len(self._answers.waiting) + len(self._errors.waiting)
-        if waiting >= PART_ROWS or time.monotonic() - self._since >= PART_SECONDS:
+        with self._lock:
+            if not self._waiting():
+                self._since = time.monotonic()
+            if outcome.error:
+                self._errors.waiting.append({"name": outcome.name, "error": outcome.error, "message": outcome.message})
+                self.failed.add(outcome.name)
+            else:
+                self._answers.waiting.extend(outcome.rows)
+                self.answered.add(outcome.name)
+            full = self._waiting() >= PART_ROWS
+        if full or self._overdue():
             self.flush()
 
     def flush(self) -> None:
@@ -98,8 +104,34 @@ class Folder:
 
         Raises OSError: it cannot be written, on a full disk for example; nothing of it is then there.
         """
-        for table in self._tables.values():
-            table.flush()
+        with self._lock:
+            for table in self._tables.values():
+                table.flush()
+
+    @contextlib.contextmanager
+    def flushed_in_time(self) -> Iterator[None]:
+        """Inside, what has waited too long is written by a thread: a slow recording may hold the next outcome back."""
+        left = threading.Event()
+
+        def look() -> None:
+            while not left.wait(TICK_SECONDS):
+                if self._waiting() and self._overdue():
+                    with contextlib.suppress(Exception):  # the next outcome meets it again, and raises it
+                        self.flush()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            left.set()
+            thread.join()
+
+    def _waiting(self) -> int:
+        return len(self._answers.waiting) + len(self._errors.waiting)
+
+    def _overdue(self) -> bool:
+        return time.monotonic() - self._since >= PART_SECONDS
 
 
 class _Table:
@@ -144,8 +176,8 @@ class _Table:
         rows = sorted(self.waiting, key=lambda row: (row["name"], row.get("channel") or 0, row.get("start") or 0.0))
         self._folder.mkdir(exist_ok=True)
         self._write(self._folder / f"part-{self._next:06}.parquet", rows)
+        self.waiting = []  # first: a signal in between must not let `opened` write the rows once more
         self._next += 1
-        self.waiting = []
 
     def remove(self, names: Set[str]) -> None:
         """Take the rows of these names away, part by part."""
@@ -188,7 +220,8 @@ def opened(
             tidy(place)
         folder = Folder(out, answers, schema(labels, about, timeline=timeline, embeddings=embeddings))
         try:
-            yield folder
+            with folder.flushed_in_time():
+                yield folder
         except OSError:  # of the disk: what waits cannot be written either
             raise
         except BaseException:

@@ -42,7 +42,7 @@ def list_remote(url: str) -> list[str]:
 def open_remote(url: str) -> Iterator[BinaryIO]:
     """An object of a store, open for reading; its name is the URL.
 
-    Raises AudioError: it is not there or cannot be read.
+    Raises AudioError: it is not there, cannot be read, or is sent without its length.
     """
     store, path = _store(url)
     try:
@@ -55,6 +55,11 @@ def open_remote(url: str) -> Iterator[BinaryIO]:
     except Exception as error:
         raise AudioError(f"{url}: cannot be opened: {reason(error)}") from error
     with file:
+        if getattr(file, "size", 0) is None:  # fsspec then reads from front to back only
+            raise AudioError(
+                f"{url}: the server does not say how large this file is, so it can only be read when it is on disk; "
+                "download it, and score the copy"
+            )
         with contextlib.suppress(AttributeError):  # a local file has a name of its own
             file.name = url
         yield cast("BinaryIO", file)
