@@ -100,6 +100,11 @@ class Bundle:
         return content
 
     @property
+    def argument(self) -> str:
+        """What a command calls it: its name where it ships with the package, else its path."""
+        return self.path.name if self.path.parent == SHIPPED else str(self.path)
+
+    @property
     def non_commercial(self) -> bool:
         """Whether the licence of some of its training data allows non-commercial use only, as its manifest says."""
         return any(item.get("non_commercial") is True for item in self.data)
