@@ -153,7 +153,9 @@ class BundleChoice(Frozen):
     hop_seconds: float = Field(2.0, gt=0)
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
     speech: Literal["silero"] | None = Field(
-        None, description="clips are cut to the span from first to last speech, in training too; null: whole clips"
+        None,
+        description="recognition hears speech alone, its long pauses shortened; silero: found by a detector of voices,"
+        " and training hears the same; null: found by its level, and training hears whole clips",
     )
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
