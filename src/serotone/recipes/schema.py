@@ -292,6 +292,11 @@ class Recipe(Frozen):
                 "pooling loud-mean-sd needs the loudness of each step from the encoder; set encoder.loudness to true,"
                 " which only the encoder whisper has, or choose another pooling"
             )
+        if self.bundle.precision == "int8" and not self.encoder.stores_integers:
+            raise ValueError(
+                f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} does not have its"
+                " weights as they were trained; set bundle.precision to float32, or choose another encoder"
+            )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(
                 f"bundle.speech is {self.bundle.speech}, a detector that needs 16000 Hz, and sample_rate is"
