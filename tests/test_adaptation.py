@@ -164,8 +164,9 @@ def test_silence_gets_no_label_adapted_either(recognizer):
 def test_another_bundle_is_refused(recognizer, tmp_path):
     profile = recognizer.profile(QUIET, source_rate=SAMPLE_RATE)
     other = Recognizer(make_adaptable_bundle(tmp_path / "other", version="2"))
-    with pytest.raises(ProfileError, match=r"this is toy .*make one with serotone adapt"):
+    with pytest.raises(ProfileError, match=r"this is toy .*make one with serotone adapt") as refused:
         other.with_profile(profile)
+    assert str(refused.value).endswith(f"--bundle {tmp_path / 'other'}")  # by its name no command would find it
     plain = Recognizer(make_toy_bundle(tmp_path / "plain"))
     for use in (lambda: plain.with_profile(profile), lambda: plain.adapted_to(QUIET, source_rate=SAMPLE_RATE)):
         with pytest.raises(BundleError, match="toy cannot be adapted; predict without a profile"):

@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
 from serotone.cli import app
 from serotone.recognition.bundle import load_bundle
+from serotone.recognition.recognizer import Recognizer
 from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone, write_toy_manifest
 
 DATA = [
@@ -73,7 +75,9 @@ def test_show(bundle, tmp_path):
         "NON-COMMERCIAL USE ONLY; of its data: CC BY-NC-SA 4.0 (one); CC BY 4.0 (two); not stated (own)"
     )
     assert rows["languages"] == "Amharic, German, Polish"
-    assert rows["speech"].startswith("by level")
+    assert rows["speech"] == "by level; long pauses are shortened"
+    samples = np.concatenate([tone(1, 0.5), np.zeros(3 * SAMPLE_RATE, np.float32), tone(1, 0.5)])
+    assert Recognizer(bundle).hear(samples, source_rate=SAMPLE_RATE).kept < 3 * SAMPLE_RATE  # of five seconds
     assert rows["adapts"] == (
         "to    collection (temperature 2, shrinkage 0 recordings, uncertain below 0.4), then "
         "speaker (temperature 1, shrinkage 15 recordings, uncertain below 0.5)"

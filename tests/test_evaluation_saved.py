@@ -94,6 +94,7 @@ def test_a_second_evaluation_replaces_the_first(adaptable, voices, tmp_path):
     assert found.labels == ("angry", "sad")  # no class for what got no answer, as that is left out
     assert found.scores["ua"].pooled == pytest.approx(json.loads(second.stdout)["restricted"]["ua"])
     assert sorted(path.name for path in (out / "plain" / "seed-0").glob("fold-*")) == ["fold-0-0"]
+    assert [path.name for path in out.glob("predictions*.csv")] == ["predictions.csv"]
 
 
 def test_what_the_bundle_was_trained_on_and_who_speaks_is_said(tmp_path):

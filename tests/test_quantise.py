@@ -233,6 +233,12 @@ def test_a_bundle_that_multiplies_integers(system: System, tmp_path: Path) -> No
         load("vlcrnn-variable-length", [*SMALL_WHISPER, both[1]])
 
 
+def test_an_encoder_whose_graph_has_other_weights_is_refused_before_training() -> None:
+    with pytest.raises(RecipeError, match="the encoder crnn does not have its weights"):
+        load("crnn-mel", ["bundle.precision=int8"])
+    load("vlcrnn-variable-length", ["bundle.precision=int8"])
+
+
 def test_a_graph_that_is_not_the_systems_is_refused(system: System) -> None:
     graph = onnx.helper.make_graph([], "empty", [], [])
     with pytest.raises(BundleError, match="0 weights under /system/encoder/ to store in 8 bits; the encoder has 14"):

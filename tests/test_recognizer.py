@@ -357,3 +357,10 @@ def test_the_public_names():
         assert getattr(serotone, name).__name__ == name
     with pytest.raises(AttributeError, match="nosuch"):
         _ = serotone.nosuch
+
+
+def test_the_callers_digest_counts_for_a_loaded_bundle_too(recognizer):
+    bundle = recognizer.bundle
+    assert Recognizer(bundle, sha256=bundle.sha256).bundle == bundle
+    with pytest.raises(BundleError, match="the one that was asked for"):
+        Recognizer(bundle, sha256="0" * 64)

@@ -18,7 +18,7 @@ app = typer.Typer(
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
 
 SPEECH = {
-    None: "by level; the whole recording is used",
+    None: "by level; long pauses are shortened",
     "silero": "Silero's voice detector; noise and music get no label",
 }
 """How a bundle tells speech from the rest, in words."""

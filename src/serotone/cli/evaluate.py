@@ -127,14 +127,16 @@ def evaluate(
     failed = (*plain.failed, *unheard)
     for name, message in failed:
         complain(f"{name}: {message}")
-    if out is not None:
-        from serotone.evaluation.saving import save
+    try:
+        if out is not None:
+            from serotone.evaluation.saving import save
 
-        save(out, result, utterances)
-    if format is Format.json:
-        typer.echo(as_json(result.to_dict(), sys.stdout, indent=2))
-    else:
-        typer.echo("\n".join(_table(plain, table)))
+            save(out, result, utterances)
+    finally:  # on a full disk as well: hours of reading are behind the scores
+        if format is Format.json:
+            typer.echo(as_json(result.to_dict(), sys.stdout, indent=2))
+        else:
+            typer.echo("\n".join(_table(plain, table)))
     if failed:
         raise typer.Exit(1)
 
@@ -174,8 +176,10 @@ def _table(result: "Evaluation", comparison: Sequence[str]) -> list[str]:
     if comparison:
         lines += [*comparison, "", "plain answers:"]
     lines += ["", f"{'answers':<34} {'WA':>7} {'UA':>7} {'chance':>7} {'F1':>7}"]
-    lines.append(_scores("among the shared emotions" if result.bundle_only else "among all classes", scores))
-    if result.bundle_only:
+    # Of several corpora, each may lack a class that another has.
+    fewer = any(len(shared) < len(result.terms.classes) for shared in result.terms.shared.values())
+    lines.append(_scores("among the shared emotions" if fewer else "among all classes", scores))
+    if fewer:
         lines.append(_scores("among all classes of the bundle", free))
     lines += ["", certainty_line(result.certainty())]
     if len(result.corpora) > 1:

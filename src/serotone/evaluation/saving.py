@@ -76,12 +76,14 @@ def save(folder: Path, result: Evaluation | Comparison, utterances: Sequence[Utt
     labels = (*plain.shared, NO_ANSWER) if lacking else plain.shared
     scored = {row.id for row in plain.rows}
     known = [utterance for utterance in utterances if utterance.id in scored]
-    result.write(folder)
     with writing.held(folder):
         if _is_ours(folder):
             for way in WAYS:
                 shutil.rmtree(folder / way, ignore_errors=True)
-        writing.write_study(folder, _json(_study(plain, comparison)))  # from now on the folder is known as ours
+                (folder / f"predictions-{way}.csv").unlink(missing_ok=True)
+        # First, so that a folder is known as ours, and may be given again, whatever stops the rest.
+        writing.write_study(folder, _json(_study(plain, comparison)))
+        result.write(folder)
         for way, evaluation in evaluations.items():
             _save_run(layout.seed_folder(folder, way, SEED), evaluation, labels, known)
 

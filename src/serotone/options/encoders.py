@@ -16,6 +16,9 @@ class EncoderOptions(Options):
     masks: ClassVar[bool] = True
     """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
 
+    stores_integers: ClassVar[bool] = True
+    """Whether its graph has the weights of its layers as they are, so that a bundle may store them in 8 bits."""
+
     prefixes: ClassVar[tuple[str, ...]] = ()
     """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
 
@@ -25,6 +28,7 @@ class CRNNOptions(EncoderOptions):
     """Four convolutions and a BiGRU, after Dai et al., ICASSP 2019."""
 
     name: Literal["crnn"] = "crnn"
+    stores_integers: ClassVar[bool] = False
     hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
 
 

@@ -153,7 +153,9 @@ class BundleChoice(Frozen):
     hop_seconds: float = Field(2.0, gt=0)
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
     speech: Literal["silero"] | None = Field(
-        None, description="clips are cut to the span from first to last speech, in training too; null: whole clips"
+        None,
+        description="recognition hears speech alone, its long pauses shortened; silero: found by a detector of voices,"
+        " and training hears the same; null: found by its level, and training hears whole clips",
     )
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
@@ -289,6 +291,11 @@ class Recipe(Frozen):
             raise ValueError(
                 "pooling loud-mean-sd needs the loudness of each step from the encoder; set encoder.loudness to true,"
                 " which only the encoder whisper has, or choose another pooling"
+            )
+        if self.bundle.precision == "int8" and not self.encoder.stores_integers:
+            raise ValueError(
+                f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} does not have its"
+                " weights as they were trained; set bundle.precision to float32, or choose another encoder"
             )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(

@@ -62,7 +62,7 @@ class Bundle:
     ``sha256`` is the digest of ``bundle.json`` (hex), the one that ``load_bundle(..., sha256=)`` compares.
     ``merge`` maps emotions of a corpus to the label that stood for them in training, such as excited to happy.
     ``temperature`` is informational: the graph's ``probabilities`` already include it. ``speech`` is how speech is told
-    from the rest: ``silero``, and only what holds speech is heard; None, by level, and all is heard. ``adaptation`` has
+    from the rest: ``silero``, or None, by level; either way only speech and its margins are heard. ``adaptation`` has
     one entry for each of `LEVELS` that the bundle can be adapted to, none where it cannot.
     """
 
@@ -98,6 +98,11 @@ class Bundle:
             content = file.read(expected.size + 1)
         _compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
         return content
+
+    @property
+    def argument(self) -> str:
+        """What a command calls it: its name where it ships with the package, else its path."""
+        return self.path.name if self.path.parent == SHIPPED else str(self.path)
 
     @property
     def non_commercial(self) -> bool:

@@ -149,7 +149,7 @@ class Profile:
         if self.bundle_sha256 != bundle.sha256:
             raise ProfileError(
                 f"{self.name}: a profile of the bundle {self.bundle} ({self.bundle_sha256[:12]}...); this is "
-                f"{bundle.name} ({bundle.sha256[:12]}...): make one with serotone adapt --bundle {bundle.name}"
+                f"{bundle.name} ({bundle.sha256[:12]}...): make one with serotone adapt --bundle {bundle.argument}"
             )
 
     def digest(self) -> str:

@@ -42,7 +42,10 @@ class Recognizer(Answerer):
     def __init__(
         self, bundle: str | Path | Bundle = DEFAULT_BUNDLE, *, threads: int = 1, sha256: str | None = None
     ) -> None:
-        self.bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle, sha256=sha256)
+        if isinstance(bundle, Bundle):  # read again where a digest is asked for: it may be another one by now
+            self.bundle = bundle if sha256 is None else load_bundle(bundle.path, sha256=sha256)
+        else:
+            self.bundle = load_bundle(bundle, sha256=sha256)
         self._threads = threads
         self._session: onnxruntime.InferenceSession | None = open_session(self.bundle, threads)
 
