@@ -76,7 +76,8 @@ def adapt(
         )
     progress.clear()
     profile.save(out)
-    known = f", {len(profile.speakers)} speakers" if profile.speakers else ""
+    count = len(profile.speakers)
+    known = f", {count} {'speaker' if count == 1 else 'speakers'}" if count else ""
     sys.stdout.write(
         f"{out}: profile {one_line(profile.name)}, count {profile.count}{known}, "
         f"for {recognizer.bundle.name} {recognizer.bundle.version}\n"
