@@ -28,9 +28,10 @@ def test_a_resolved_recipe_reads_back_as_itself(name: str, tmp_path: Path) -> No
 
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
+TRAINED = sorted(path for path in RESULTS.rglob("recipe.yaml") if "leave_out_failed" not in path.read_text())
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.rglob("recipe.yaml")), ids=lambda path: str(path.relative_to(RESULTS)))
+@pytest.mark.parametrize("path", TRAINED, ids=lambda path: str(path.relative_to(RESULTS)))
 def test_recipes_of_kept_runs_are_still_read(path: Path, tmp_path: Path) -> None:
     recipe = load(path)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())

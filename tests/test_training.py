@@ -193,8 +193,8 @@ def test_training_ends_in_a_bundle_whose_drivers_agree(voices: Path, tmp_path: P
     assert recipe.name == "crnn-center-mel"
     recognizer = Recognizer(bundle.path)
     generator = np.random.default_rng(0)
-    for samples in (9000, 16001, 40000):
-        waveform = (generator.standard_normal(samples) * 0.1).astype(np.float32)
+    for samples, silence in ((9000, 0), (16001, 0), (40000, 0), (16000, 12000)):
+        waveform = np.pad((generator.standard_normal(samples) * 0.1).astype(np.float32), silence)
         ours = probabilities(system, waveform[None])[0]
         answer = recognizer.predict(waveform, source_rate=16000)
         assert [answer.probabilities[label] for label in bundle.labels] == pytest.approx(list(ours), abs=1e-4)

@@ -18,7 +18,7 @@ app = typer.Typer(
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
 
 SPEECH = {
-    None: "by level; long pauses are shortened",
+    None: "by level; clips are heard whole, longer recordings without their long pauses",
     "silero": "Silero's voice detector; noise and music get no label",
 }
 """How a bundle tells speech from the rest, in words."""

@@ -154,8 +154,8 @@ class BundleChoice(Frozen):
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
     speech: Literal["silero"] | None = Field(
         None,
-        description="recognition hears speech alone, its long pauses shortened; silero: found by a detector of voices,"
-        " and training hears the same; null: found by its level, and training hears whole clips",
+        description="silero: recognition hears speech alone, found by a detector of voices, its long pauses shortened,"
+        " and training hears the same; null: both hear whole clips, and recognition finds speech by its level",
     )
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"

@@ -62,7 +62,8 @@ class Bundle:
     ``sha256`` is the digest of ``bundle.json`` (hex), the one that ``load_bundle(..., sha256=)`` compares.
     ``merge`` maps emotions of a corpus to the label that stood for them in training, such as excited to happy.
     ``temperature`` is informational: the graph's ``probabilities`` already include it. ``speech`` is how speech is told
-    from the rest: ``silero``, or None, by level; either way only speech and its margins are heard. ``adaptation`` has
+    from the rest: ``silero``, and only speech and its margins are heard; None, by level, and of up to ``max_seconds``
+    all is heard, as in training, and of longer recordings speech and its margins. ``adaptation`` has
     one entry for each of `LEVELS` that the bundle can be adapted to, none where it cannot.
     """
 

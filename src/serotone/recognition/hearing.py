@@ -118,8 +118,10 @@ class Listener:
     """Hears a recording as it comes: the one path of clips, long recordings, timelines and microphones.
 
     What is heard of a recording goes through the graph at once where it is no longer than the bundle's ``max_seconds``,
-    and in windows where it is longer, or where ``windows`` asks for them. Memory holds ``max_seconds`` of audio at
-    most, and of each window what ``keep`` makes of its row: an hour of embeddings takes tens of megabytes.
+    and in windows where it is longer, or where ``windows`` asks for them. What is heard is speech, its pauses
+    shortened; a bundle without a detector of speech was trained on whole clips, and hears those of up to
+    ``max_seconds`` whole. Memory holds twice ``max_seconds`` of audio at most, and of each window what ``keep`` makes
+    of its row: an hour of embeddings takes tens of megabytes.
     """
 
     def __init__(self, bundle: Bundle, graph: Graph, *, windows: bool, keep: Callable[[Row], Row] = all_of_it) -> None:
@@ -132,6 +134,7 @@ class Listener:
         self._cutter = self._new_cutter()
         self._speech = Speech(rate)
         self._whole: list[Piece] | None = []  # until it is too long to go through at once
+        self._clip: list[NDArray[np.float32]] | None = None if bundle.speech else []  # as such a bundle was trained
         self._size = 0
         self._waiting: list[Window] = []
         self._rows: list[Row] = []
@@ -145,6 +148,10 @@ class Listener:
         """What the graph says to the windows that are whole now; ``samples`` is (T,) mono, at the bundle's rate."""
         step = STEP_SECONDS * self._bundle.sample_rate
         found: list[Row] = []
+        if self.total + len(samples) > self._most:
+            self._clip = None
+        elif self._clip is not None:
+            self._clip.append(samples.copy())
         for first in range(0, len(samples), step):
             found += self._take(self._squeezer.feed(samples[first : first + step]))
         return found
@@ -173,7 +180,11 @@ class Listener:
             if not begun:
                 self._cutter = self._new_cutter()
                 self._waiting = self._cutter.feed(pieces)
-            whole = self.row(_joined(pieces))
+            window = _joined(pieces)
+            if self._clip is not None:
+                self._size = self.total
+                window = window._replace(pieces=(Piece(0, np.concatenate(self._clip), speech=True),))
+            whole = self.row(window)
         self._waiting += self._cutter.finish()
         if self._windows or self._whole is None:
             found += self._hear_waiting()
