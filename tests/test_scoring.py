@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from made_audio import env
 from serotone.cli import app
-from serotone.errors import RunError
+from serotone.errors import CorpusError, RunError
 from serotone.recognition.part import Part
 from serotone.recognition.recognizer import Recognizer
 from serotone.recognition.rows import rows
@@ -196,6 +196,8 @@ def test_inputs(tmp_path, calls):
     assert recording.problem[0] == "AudioFormatError"
     refused = command(calls, "--out", tmp_path / "out", "--timeline", "--embeddings")
     assert refused.exit_code == 2
+    with pytest.raises(CorpusError, match=r"none\.csv: no such manifest; give the path of a table"):
+        find([str(tmp_path / "none.csv")])
     foreign = command(calls, "--out", tmp_path)
     assert "loop and no score.json" in " ".join(foreign.output.split())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from serotone.audio import audio_in
 from serotone.corpora.manifest import SUFFIXES as MANIFESTS
 from serotone.corpora.manifest import read_table, stretch_of
-from serotone.errors import AudioError, AudioMissingError
+from serotone.errors import AudioError, AudioMissingError, CorpusError
 from serotone.files import expanded
 from serotone.scoring.remote import is_url, list_remote
 from serotone.scoring.terms import Recording
@@ -57,6 +57,8 @@ def _listed(listing: bytes) -> Iterator[Recording]:
 
 
 def _in_manifest(manifest: Path) -> Iterator[Recording]:
+    if not manifest.exists():
+        raise CorpusError(f"{manifest}: no such manifest; give the path of a table, audio files or a folder")
     for place, row in read_table(manifest, required=("path",)):
         where = f"{manifest}, {place}"
         if not row.get("path"):
