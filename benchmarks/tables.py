@@ -60,7 +60,8 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.folder
     summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob("summary.json"))}
-    summaries = {run: summary for run, summary in summaries.items() if summary["folds_finished"]}
+    # An evaluation of a bundle has a summary, too, but no folds.
+    summaries = {run: summary for run, summary in summaries.items() if summary.get("folds_finished")}
     if given.papers:
         once = {json.dumps(summary["folds"]): summary for summary in summaries.values()}  # two studies may have one run
         print("\n".join(papers(list(once.values()))))
