@@ -448,9 +448,9 @@ def test_an_estimate_of_what_cannot_run_fails(tmp_path, root, more, says):
 
 
 def test_a_shipped_study_needs_a_corpus_and_a_folder():
-    done = command("center-loss")
-    assert done.exit_code == 1
-    assert "give --corpus NAME=ROOT" in done.output
+    for given, says in (((), "--corpus: none; give NAME=ROOT"), (("--corpus", "emodb=."), "--out: none; give a folder")):
+        done = command("center-loss", *given)
+        assert (done.exit_code, says in " ".join(done.stderr.split())) == (2, True)
     listed = command("list")
     assert listed.exit_code == 0
     assert {line.split()[0] for line in listed.stdout.splitlines()} == {
@@ -503,9 +503,7 @@ def test_where_no_row_can_run_no_report_is_promised(tmp_path, root):
 
 def test_run_is_the_sub_command_that_need_not_be_typed():
     assert command("center-loss").stderr == command("run", "center-loss").stderr
-    missing = command("center-loss")
-    assert "--corpus: none; give NAME=ROOT" in missing.stderr
-    assert missing.exit_code == 2
+    assert "--corpus: none; give NAME=ROOT" in command("center-loss").stderr
 
 
 def test_what_every_row_says_of_the_corpus_is_said_once(tmp_path, root):
