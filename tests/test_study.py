@@ -448,7 +448,10 @@ def test_an_estimate_of_what_cannot_run_fails(tmp_path, root, more, says):
 
 
 def test_a_shipped_study_needs_a_corpus_and_a_folder():
-    for given, says in (((), "--corpus: none; give NAME=ROOT"), (("--corpus", "emodb=."), "--out: none; give a folder")):
+    for given, says in (
+        ((), "--corpus: none; give NAME=ROOT"),
+        (("--corpus", "emodb=."), "--out: none; give a folder"),
+    ):
         done = command("center-loss", *given)
         assert (done.exit_code, says in " ".join(done.stderr.split())) == (2, True)
     listed = command("list")
