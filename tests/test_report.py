@@ -366,6 +366,42 @@ def test_rows_that_share_the_highest_ua_have_a_wa_each(tmp_path):
     assert f"One and Two share the highest UA: One: {one}; Two: {two}, all folds pooled." in top
 
 
+@pytest.fixture
+def uneven(tmp_path):
+    """Row ``two`` has both seeds of the study and two mistakes a speaker, ``one`` the first alone and one mistake."""
+    folder = make_study(
+        tmp_path / "study",
+        rows=[{"name": "one", "label": "One"}, {"name": "two", "label": "Two"}],
+        seeds=(0, 1),
+        compare=[{"a": "one", "b": "two", "question": "Is one better?"}],
+    )
+    make_run(folder / "one" / "seed-0", wrong=better)
+    make_run(folder / "two" / "seed-0", wrong=worse)
+    make_run(folder / "two" / "seed-1", seed=1, wrong=lambda speaker, item: item in {0, 2})
+    return folder
+
+
+def test_a_row_with_fewer_seeds_is_ranked_with_the_others(uneven, tmp_path):
+    top = top_of(uneven, tmp_path / "out")
+    assert "One has the highest UA: UA 83.3 % (95 % interval 83.3 to 83.3 %) and WA 83.3 % (seed 0), all folds" in top
+    assert "Run in part: One (6 of 12 folds)." in top
+
+
+def test_a_row_with_a_seed_that_is_run_in_part_is_not(uneven, tmp_path):
+    make_run(uneven / "one" / "seed-1", seed=1, wrong=better, folds=[0, 1])
+    top = top_of(uneven, tmp_path / "out")
+    assert "Two has the highest UA of the rows that have finished every seed they began: UA 65.3 %" in top
+    assert "and WA 65.3 % (mean of seeds 0, 1), all folds pooled." in top
+
+
+def test_a_comparison_says_over_which_seeds_it_is(uneven):
+    shown = [table.rows[0][-1].text for table in comparisons.comparisons(analyse(collect(uneven)))]
+    assert shown == [f"seed 0; left out: {6 * EACH} answers that only one row has"] * 3
+    make_run(uneven / "one" / "seed-1", seed=1, wrong=better)
+    shown = [table.rows[0][-1].text for table in comparisons.comparisons(analyse(collect(uneven)))]
+    assert shown == ["seeds 0, 1"] * 3
+
+
 def test_the_utterances_that_count_are_those_that_were_used(tmp_path):
     run = make_run(tmp_path / "run", folds=[0])
     split = json.loads((run / "fold-0-0" / "split.json").read_text())

@@ -177,7 +177,10 @@ def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, 
 
 
 def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
-    """The highest UA among the rows of each corpus, protocol, classes and utterances: only those can be compared."""
+    """The highest UA among the rows of each corpus, protocol, classes and utterances: only those can be compared.
+
+    A row without one of the study's seeds takes part, one with a seed that is run in part only where there is no other.
+    """
     groups: dict[tuple[str, str, str, frozenset[str]], list[Result]] = {}
     for of in results:
         run, _ = of.row.finished[0]
@@ -186,7 +189,7 @@ def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
         groups.setdefault((where, fingerprint, ", ".join(of.labels), run.used), []).append(of)
     classes = len({labels for _, _, labels, _ in groups}) > 1
     for (where, _, labels, _), group in groups.items():
-        whole = [of for of in group if of.row.whole]
+        whole = [of for of in group if of.row.rounded]
         scores = [(of, of.scores["ua"]) for of in whole or group]
         highest = round(max(score.pooled for _, score in scores), 4)
         tied = [of for of, score in scores if round(score.pooled, 4) == highest]
@@ -196,7 +199,7 @@ def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
             "where": f"{where}, {labels}" if classes else where,
             "results": tied,  # several where they share it
             "rows": len(group),
-            "finished": 0 < len(whole) < len(group),  # only rows with every fold finished were looked at
+            "finished": 0 < len(whole) < len(group),  # only rows without a seed that is run in part were looked at
             "close": sum(limits is not None and of is not None and of.high >= limits.low for of in others),
         }
 

@@ -57,6 +57,21 @@ class Row:
         """Whether every planned fold of every seed is finished."""
         return self.planned is not None and self.folds == self.planned
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of which a fold is finished."""
+        return tuple(run.seed for run in self.runs if run.folds)
+
+    @property
+    def several_seeds(self) -> bool:
+        """Whether more than one seed was asked for, run or not."""
+        return len(self.runs) + len(self.missing_seeds) > 1
+
+    @property
+    def rounded(self) -> bool:
+        """Whether no seed is run in part: each has all of its planned folds finished, or none."""
+        return all(run.planned == len(run.folds) for run in self.runs if run.folds)
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:

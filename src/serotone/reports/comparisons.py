@@ -54,7 +54,7 @@ def _tested(metric: Metric, paired: Paired) -> Iterable[Cell]:
     yield _effect(of, name)
     yield number(of.speakers, "speakers", "speakers")
     sampled = "" if of.p is None or of.exact else "p by sampled permutations"
-    yield text("; ".join(part for part in (of.remark, sampled, *_left_out(paired)) if part))
+    yield text("; ".join(part for part in (of.remark, sampled, *_extent(paired)) if part))
 
 
 def _counted(paired: Paired) -> Iterable[Cell]:
@@ -63,11 +63,14 @@ def _counted(paired: Paired) -> Iterable[Cell]:
     yield number(of.only_a, "only a right", "utterances")
     yield number(of.only_b, "only b right", "utterances")
     yield probability(of.p, "McNemar p")
-    yield text("; ".join(_left_out(paired)))
+    yield text("; ".join(_extent(paired)))
 
 
-def _left_out(paired: Paired) -> Iterable[str]:
-    """Which answers a comparison leaves out."""
+def _extent(paired: Paired) -> Iterable[str]:
+    """Over which seeds a comparison is, where there are several, and which answers it leaves out."""
+    if paired.a.several_seeds:
+        seeds = sorted({seed for seed, *_ in paired.common})
+        yield f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     if paired.left_out:
         yield f"left out: {paired.left_out} answers that only one row has"
     if paired.other_parts:
