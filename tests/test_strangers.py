@@ -176,6 +176,17 @@ def test_a_copy_that_is_the_clip_itself_changes_no_head() -> None:
         np.testing.assert_allclose(twice.bias, alone.bias, atol=1e-5)
 
 
+def test_a_strength_keeps_its_name_whatever_the_number_of_copies() -> None:
+    """In float64 0.9 / 3 * 3 is not 0.9."""
+    table = made(per_cell=3)
+    both = replace(table, copies=(table.vectors, table.vectors))
+    scores = held_out_logits(both, both.corpora, level="plain", strengths=[0.9, 0.1], shrinkage=Shrinkage())
+    assert list(scores) == [0.9, 0.1]
+    assert all((values > UNTRAINED).all() for values in scores.values())
+    levels = fit_levels(both, strengths=[0.9], shrinkage=Shrinkage(), levels=("plain",))
+    assert levels["plain"].strength == 0.9
+
+
 def test_copies_in_other_rooms_carry_further() -> None:
     """A head that has seen each clip moved along the first axis reads the second."""
     generator = np.random.default_rng(0)

@@ -188,15 +188,17 @@ def fit_heads(
     corpora = np.unique(table.corpora)
     share = manner.own_heads if level == "plain" and len(corpora) > 1 else 0.0
     parts = [problem(table.corpora == corpus) for corpus in corpora] if share else []
-    for strength, linear in problem(np.ones(len(targets), bool))[1].path([strength / takes for strength in strengths]):
+    path = problem(np.ones(len(targets), bool))[1].path([strength / takes for strength in strengths])
+    # By its place: a strength that is divided and multiplied again may be another number.
+    for strength, (divided, linear) in zip(sorted(strengths), path, strict=True):
         if share:
-            single = [(here, part.solve(strength * len(parts))) for here, part in parts]
+            single = [(here, part.solve(divided * len(parts))) for here, part in parts]
             linear = mixed(linear, mean_head(single, len(classes)), values[0], share)
         if emphasis is not None:
             linear = emphasis.undo(linear)
         weight, bias = np.zeros((len(table.labels), width)), np.full(len(table.labels), UNTRAINED)
         weight[classes], bias[classes] = linear
-        yield strength * takes, Linear(weight, bias)
+        yield strength, Linear(weight, bias)
 
 
 def mean_head(heads: Sequence[tuple[NDArray[np.int64], Linear]], num_classes: int) -> Linear:
