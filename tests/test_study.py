@@ -1,6 +1,7 @@
 """Studies: what a study file may say, and that running one loses nothing and mixes nothing up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ from typer.testing import CliRunner
 from serotone.cli import app
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
+from serotone.experiments.estimate import estimate
 from serotone.experiments.executors import Place
 from serotone.experiments.study import lay_out, resolve, run_study, units_of
-from serotone.experiments.units import Event
+from serotone.experiments.units import Event, Materials
 from serotone.studies import load_study
 from serotone.training import fit
 
@@ -408,6 +410,15 @@ def test_estimate_prints_hours_and_writes_nothing(tmp_path, root):
     assert [line.split()[:2] for line in lines[1:3]] == [["crnn-mel", "2"], ["center", "2"]]
     assert "hours for 4 units" in lines[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_an_estimate_of_several_corpora(tmp_path, utterances):
+    """Each corpus has clip weights of its own."""
+    other = [replace(u, id=f"b/{u.id}", speaker=f"b/{u.speaker}", corpus="b") for u in utterances]
+    runs, _ = lay_out(load_study(written(tmp_path), QUICK), [*utterances, *other], tmp_path / "out")
+    unit = runs[0].units([*utterances, *other])[0]
+    assert unit.recipe.loss.class_weights is not None
+    assert estimate(unit, Materials([*utterances, *other])).seconds > 0
 
 
 def test_an_estimate_lists_convex_rows_without_a_time(tmp_path, root):

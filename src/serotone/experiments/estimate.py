@@ -43,7 +43,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     material = materials(recipe)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
-    module = prepare(recipe, train, material.labels, seed=0)
+    module = prepare(recipe, train, material.labels, seed=0, mixture=material.mixture(train))
     if recipe.standardise:
         some = material.clips(split.train[:16])
         fit_standardiser(module.system, some)
