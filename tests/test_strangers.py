@@ -139,6 +139,17 @@ def test_an_emotion_that_only_one_corpus_has_is_not_scored_there() -> None:
     assert set(shared_accuracies(table, scores)) == {"a", "b", "c"}
 
 
+def test_a_corpus_whose_emotions_no_other_has_chooses_nothing() -> None:
+    """Corpus a is angry alone, and b and c never are: no head that did not see a knows its emotion."""
+    table = made(corpora="abc", per_cell=4)
+    table = table.part((table.corpora == "a") == (table.targets == 0))
+    found = fit_levels(table, strengths=[0.1], shrinkage=Shrinkage(), levels=("plain",))["plain"]
+    assert set(found.by_corpus) == {"b", "c"}
+    apart = table.part(table.corpora != "c")
+    with pytest.raises(RunError, match="no corpus has an emotion that another one has"):
+        fit_levels(apart, strengths=[0.1], shrinkage=Shrinkage(), levels=("plain",))
+
+
 def test_of_one_corpus_groups_of_speakers_are_held_out() -> None:
     table = made(corpora="a")
     groups = held_out_groups(table)

@@ -287,21 +287,27 @@ def held_out_logits(
 
 
 def shared_accuracies(table: Table, scores: Floats, *, among: Collection[int] | None = None) -> dict[str, float]:
-    """UA of each corpus, by its name, as :func:`accuracy_among` says."""
+    """UA of each corpus, by its name, as :func:`accuracy_among` says; without those that have none of its classes."""
     found = {}
     for corpus in np.unique(table.corpora):
         own = table.corpora == corpus
-        found[str(corpus)] = accuracy_among(table.targets[own], scores[own], among=among)
+        if _shared(table.targets[own], scores[own], among):
+            found[str(corpus)] = accuracy_among(table.targets[own], scores[own], among=among)
     return found
 
 
 def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collection[int] | None = None) -> float:
     """UA of scores (N, C) for targets (N,), among the classes that occur, were taught and are in ``among``."""
-    taught = np.asarray((scores > UNTRAINED / 2).any(axis=0))
-    shared = [int(c) for c in np.unique(targets) if taught[c] and (among is None or c in among)]
+    shared = _shared(targets, scores, among)
     kept = np.isin(targets, shared)
     answers = np.array(shared)[scores[kept][:, shared].argmax(axis=1)]
     return unweighted_accuracy(targets[kept].tolist(), answers.tolist(), labels=shared)
+
+
+def _shared(targets: NDArray[np.int64], scores: Floats, among: Collection[int] | None) -> list[int]:
+    """The classes that occur, were taught and are in ``among``."""
+    taught = np.asarray((scores > UNTRAINED / 2).any(axis=0))
+    return [int(c) for c in np.unique(targets) if taught[c] and (among is None or c in among)]
 
 
 COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -399,6 +405,11 @@ def fit_levels(
     for level in levels:
         scores = held_out_logits(table, groups, level=level, strengths=strengths, shrinkage=shrinkage, manner=manner)
         by_corpus = {strength: shared_accuracies(table, values) for strength, values in scores.items()}
+        if not all(by_corpus.values()):
+            raise RunError(
+                "no corpus has an emotion that another one has, too, so none can be held out to choose a strength and a"
+                " temperature; add a corpus that shares emotions with them, or merge emotions"
+            )
         means = {strength: float(np.mean(list(values.values()))) for strength, values in sorted(by_corpus.items())}
         strength = max(means, key=lambda choice: (means[choice], -choice))
         chosen = scores[strength]
