@@ -137,3 +137,26 @@ def test_the_folder_of_something_else_is_refused_before_any_work(adaptable, tmp_
     refused = run("evaluate", adaptable, "--corpus", corpus, "--out", mine.parent)
     assert (refused.exit_code, mine.read_text(encoding="utf-8")) == (1, "mine")
     assert "holds a predictions.csv that no evaluation wrote" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["speakers.csv", "predictions-speaker.csv", "speaker/anna.wav"])
+def test_files_that_only_share_a_name_with_ours_are_not_written_over(adaptable, tmp_path, name):
+    """A list of speakers, or recordings in a folder called speaker, may lie where somebody evaluates."""
+    corpus = make_corpus(tmp_path / "corpus", {name: CORPUS[name] for name in ("a1", "s1")})
+    mine = tmp_path / "mine" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine", encoding="utf-8")
+    refused = run("evaluate", adaptable, "--corpus", corpus, "--out", tmp_path / "mine")
+    assert (refused.exit_code, mine.read_text(encoding="utf-8")) == (1, "mine")
+    assert f"holds a {name.partition('/')[0]} that no evaluation wrote" in " ".join(refused.stderr.split())
+
+
+def test_a_second_evaluation_leaves_what_others_put_next_to_its_runs(adaptable, tmp_path):
+    corpus = make_corpus(tmp_path / "corpus", {name: CORPUS[name] for name in ("a1", "s1")})
+    command = ["evaluate", adaptable, "--corpus", corpus, "--out", tmp_path / "out"]
+    assert run(*command).exit_code == 0
+    mine = tmp_path / "out" / "speaker" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    assert run(*command).exit_code == 0
+    assert mine.read_text(encoding="utf-8") == "mine"

@@ -7,6 +7,7 @@
 The YAML here is written as JSON, which is YAML too: the core install has no YAML.
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -52,7 +53,8 @@ def check_folder(folder: Path) -> None:
             f"{folder} holds a training, a cross-validation or a study, which an evaluation must not mix with; "
             "give another folder"
         )
-    foreign = [name for name in (layout.METRICS, layout.PREDICTIONS) if (folder / name).exists()]
+    written = (layout.METRICS, layout.PREDICTIONS, "speakers.csv", *(f"predictions-{way}.csv" for way in WAYS), *WAYS)
+    foreign = [name for name in written if (folder / name).exists()]
     if foreign and not layout.is_study(folder):
         raise RunError(f"{folder} holds a {foreign[0]} that no evaluation wrote; give another folder")
 
@@ -79,7 +81,10 @@ def save(folder: Path, result: Evaluation | Comparison, utterances: Sequence[Utt
     with writing.held(folder):
         if _is_ours(folder):
             for way in WAYS:
-                shutil.rmtree(folder / way, ignore_errors=True)
+                # The runs alone: whatever else somebody has put there stays.
+                shutil.rmtree(layout.seed_folder(folder, way, SEED), ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    (folder / way).rmdir()
                 (folder / f"predictions-{way}.csv").unlink(missing_ok=True)
         # First, so that a folder is known as ours, and may be given again, whatever stops the rest.
         writing.write_study(folder, _json(_study(plain, comparison)))
