@@ -111,10 +111,10 @@ def test_what_makes_no_sense_is_a_problem_and_the_end(client, message, words):
 @pytest.mark.parametrize(
     ("query", "status", "words"),
     [
-        ("rate=10", 422, "query.rate"),
-        ("encoding=mp3", 422, "query.encoding"),
-        ("speed=2", 422, "query.speed"),
-        ("adapt=true&profile=x", 422, "not both"),
+        ("rate=10", 422, "query.rate: '10'; expected a number greater than or equal to 1000"),
+        ("encoding=mp3", 422, "query.encoding: 'mp3'; expected 's16le' or 'f32le'"),
+        ("speed=2", 422, "query.speed: no such option (did you mean speaker?); expected one of bundle, profile"),
+        ("adapt=true&profile=x", 422, "query: give adapt or profile, not both"),
         ("adapt=true&bundle=plain", 422, "cannot be adapted"),
         ("bundle=none", 404, "no bundle"),
         ("profile=none", 404, "no profile"),

@@ -6,8 +6,9 @@ to do.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from serotone.errors import AudioTooLongError, SerotoneError
+from serotone.names import guess
 from serotone.serving.decoding import GoneError
 
 MEDIA_TYPE = "application/problem+json"
@@ -61,6 +63,40 @@ def of_error(error: SerotoneError) -> ProblemError:
     return ProblemError(status, str(error), error=type(error).__name__)
 
 
+def in_words(fault: Mapping[str, Any], options: Iterable[str] = ()) -> str:
+    """What is wrong with an option, for people who do not know the library that found it.
+
+    Args:
+        fault: One of ``errors()`` of pydantic's ValidationError or of FastAPI's.
+        options: Those that the request takes.
+
+    >>> in_words({"type": "extra_forbidden", "loc": ("query", "timline"), "msg": ""}, ["start", "timeline"])
+    'no such option (did you mean timeline?); expected one of start, timeline'
+    >>> in_words({"type": "float_parsing", "msg": "Input should be a valid number, unable to ...", "input": "x"})
+    "'x' is not a number"
+    >>> in_words({"type": "value_error", "msg": "Value error, give one", "ctx": {"error": ValueError("give one")}})
+    'give one'
+    """
+    given = repr(str(fault.get("input"))[:80])
+    match fault["type"]:
+        case "extra_forbidden":
+            known = list(options)
+            return f"no such option{guess(str(fault['loc'][-1]), known)}; expected one of {', '.join(known)}"
+        case "float_parsing" | "float_type" | "finite_number":
+            return f"{given} is not a number"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return f"{given} is not a whole number"
+        case "bool_parsing" | "bool_type":
+            return f"{given}; expected true or false"
+        case "string_pattern_mismatch":
+            return f"{given}; expected at most 64 letters, digits, ., _ and -, the first a letter or digit"
+        case "greater_than_equal" | "less_than_equal":
+            return f"{given}; expected a number {str(fault['msg']).removeprefix('Input should be ')}"
+        case "value_error":
+            return str(fault["ctx"]["error"])
+    return str(fault["msg"]).replace("Input should be", f"{given}; expected", 1)
+
+
 def install(app: FastAPI) -> None:
     """Let every error of an application be a problem."""
 
@@ -74,9 +110,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        found = [{"where": ".".join(map(str, item["loc"])), "message": str(item["msg"])} for item in error.errors()]
-        detail = "; ".join(f"{item['where']}: {item['message']}" for item in found)
-        return response(422, detail, errors=found)
+        options, found = _options(request), error.errors()
+        faults = [{"where": ".".join(map(str, item["loc"])), "message": in_words(item, options)} for item in found]
+        detail = "; ".join(f"{item['where']}: {item['message']}" for item in faults)
+        return response(422, detail, errors=faults)
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> Response:
@@ -99,6 +136,13 @@ def install(app: FastAPI) -> None:
         # What went wrong is in the log; a stranger learns nothing of it.
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return response(500, "the server failed on this request; its log has the reason", error="InternalError")
+
+
+def _options(request: Request) -> list[str]:
+    """The options that a request's address takes, as the API is described."""
+    operations = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    described = operations.get(request.method.lower(), {}).get("parameters", [])
+    return [parameter["name"] for parameter in described if parameter["in"] == "query"]
 
 
 def _methods(request: Request) -> list[str]:

@@ -24,7 +24,7 @@ from serotone.recognition.recognizer import Recognizer
 from serotone.recognition.stream import Stream, Update
 from serotone.serving.limits import Limits
 from serotone.serving.metrics import Metrics
-from serotone.serving.problems import ProblemError, of_error, response
+from serotone.serving.problems import ProblemError, in_words, of_error, response
 from serotone.serving.schemas import StreamOptions
 from serotone.serving.uploads import clean
 
@@ -189,7 +189,8 @@ def _options(socket: WebSocket) -> StreamOptions:
     try:
         return StreamOptions.model_validate(dict(socket.query_params))
     except ValidationError as error:
-        found = [f"query.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        known = list(StreamOptions.model_fields)
+        found = [f"{'.'.join(('query', *map(str, item['loc'])))}: {in_words(item, known)}" for item in error.errors()]
         raise ProblemError(422, "; ".join(found)) from None
 
 
