@@ -283,6 +283,25 @@ def test_a_body_that_takes_longer_than_the_time_of_grace_is_told(toy):
     assert "Traceback" not in "".join(server.log)
 
 
+def test_what_a_killed_server_was_sent_is_removed_when_the_next_one_begins(toy, tmp_path):
+    """No server can tidy up after `kill -9`; a live one's uploads stay."""
+    place = {"TMPDIR": str(tmp_path)}
+    with running("--bundle", toy, **place) as alive, running("--bundle", toy, **place) as killed:
+        kept = set(tmp_path.glob("serotone-serve-*"))
+        assert len(kept) == 2
+        head = f"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(LOUD)}\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", int(killed.url.rsplit(":", 1)[1]))) as client:
+            client.sendall(head + LOUD[:-1])
+            until(lambda: any(tmp_path.glob("serotone-serve-*/uploads/*/*")))
+            killed.process.kill()
+            killed.wait()
+        (left,) = {path.parents[2] for path in tmp_path.glob("serotone-serve-*/uploads/*/*")}
+        with running("--bundle", toy, **place):
+            assert not left.exists()
+            assert kept - {left} < set(tmp_path.glob("serotone-serve-*"))
+        assert alive.process.poll() is None
+
+
 def serve(*arguments, **environment):
     command = [sys.executable, "-m", "serotone", "serve", *map(str, arguments)]
     return subprocess.run(
@@ -308,6 +327,8 @@ def serve(*arguments, **environment):
         (("--decode-seconds", "nan"), {}, 2, "--decode-seconds"),
         (("--idle-seconds", "nan"), {}, 2, "--idle-seconds"),
         (("--grace-seconds", "inf"), {}, 2, "--grace-seconds"),
+        (("--name", "https://emotion.example.org"), {}, 2, "is not the name of a host"),
+        (("--name", "emotion.example.org:8000"), {}, 2, "leave out http://, port and path"),
     ],
 )
 def test_what_is_not_safe_or_not_there_is_refused_at_the_start(arguments, environment, status, words):

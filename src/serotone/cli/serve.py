@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -81,6 +82,12 @@ def serve(
     needed = ("fastapi", "uvicorn", "websockets", "python_multipart", "prometheus_client")
     if not all(map(find_spec, needed)):
         raise MissingExtraError("a server", "serve")
+    for given in name or ():
+        if not re.fullmatch(r"[\w.-]+", given):
+            raise typer.BadParameter(
+                f"{given!r} is not the name of a host; leave out http://, port and path: emotion.example.org",
+                param_hint="--name",
+            )
     token = _token(token_file)
     loopback = _is_loopback(host)
     if token is None and not loopback and not open_to_all:

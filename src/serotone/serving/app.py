@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import secrets
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -34,7 +33,7 @@ from serotone.serving.problems import ProblemError
 from serotone.serving.profiles import NAME
 from serotone.serving.service import Service, Wish
 from serotone.serving.streams import Streams, refuse
-from serotone.serving.uploads import Upload, received
+from serotone.serving.uploads import Place, Upload, received
 
 Answer = TypeVar("Answer")
 
@@ -63,8 +62,8 @@ class Desk:
     def __init__(self, service: Service) -> None:
         limits = service.limits
         self.service, self.limits = service, limits
-        self._place = tempfile.TemporaryDirectory(prefix="serotone-")
-        self.folder = Path(self._place.name)
+        self._place = Place()
+        self.folder = self._place.path
         self.pool = Pool(limits.workers, limits.queue)
         self.metrics = Metrics()
         self.streams = Streams(limits, self.metrics)
@@ -123,7 +122,7 @@ class Desk:
         self.pool.close()
         self.streams.close()
         self.service.close()
-        self._place.cleanup()
+        self._place.remove()
 
 
 def make_app(service: Service, *, token: str | None = None, hosts: Collection[str] | None = None) -> FastAPI:

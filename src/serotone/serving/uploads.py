@@ -1,10 +1,12 @@
 """What a client sends, in temporary files: one recording as the body itself, or several as parts of a form."""
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -16,6 +18,45 @@ from serotone.serving.problems import ProblemError
 
 LONGEST_NAME = 200
 
+PREFIX = "serotone-serve-"
+"""How the folder of a server's uploads is called, below the system's folder for temporary files."""
+
+_LOCK = "lock"
+
+
+class Place:
+    """A server's folder for what clients send, gone when the server ends; after a `kill -9`, when the next one begins.
+
+    A server holds a lock in its folder, so a folder whose lock is free belongs to none that is alive.
+    """
+
+    def __init__(self) -> None:
+        _remove_left_over(Path(tempfile.gettempdir()))
+        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+        whole = Path(self._folder.name)
+        # Under another name until it is held: nobody may find it free.
+        self._lock = (whole / ".lock").open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (whole / ".lock").rename(whole / _LOCK)
+        self.path = whole / "uploads"
+        self.path.mkdir()
+
+    def remove(self) -> None:
+        """Remove the folder and all that is in it."""
+        self._folder.cleanup()
+        self._lock.close()
+
+
+def _remove_left_over(parent: Path) -> None:
+    """Remove the folders of servers of this user that were killed."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, one that is held, or one that is going right now
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            with (folder / _LOCK).open("r+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -25,7 +66,7 @@ class Upload:
     path: Path
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def received(
     request: Request, folder: Path, *, most: int, name: str | None = None
 ) -> AsyncIterator[list[Upload]]:
@@ -53,7 +94,7 @@ async def _whole(request: Request, place: Path, name: str | None) -> Upload:
     return Upload(clean(name), path)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
     """The form of a request, with one part more than is taken."""
     try:
