@@ -71,12 +71,12 @@ def test_what_is_too_large_to_keep_is_heard_twice(adaptable, office, monkeypatch
     assert len(heard) == 12
 
 
-@pytest.mark.parametrize("way", ["folder", "csv", "tsv"])
+@pytest.mark.parametrize("way", ["folder", "csv", "tsv", "semicolon.csv"])
 def test_speakers(adaptable, office, tmp_path, way):
     said = "folder"
     if way != "folder":
         said = office.parent / f"who.{way}"
-        mark = "," if way == "csv" else "\t"
+        mark = {"csv": ",", "tsv": "\t", "semicolon.csv": ";"}[way]
         rows = [f"office/{s}/{i}.wav{mark}{s}{mark}x" for s in AMPLITUDES for i in range(3)]
         said.write_text("\n".join([mark.join(["Path", "speaker", "emotion"]), *rows]) + "\n", encoding="utf-8")
     out = tmp_path / "p.json"
@@ -102,10 +102,15 @@ def test_speakers(adaptable, office, tmp_path, way):
     ("said", "content", "says"),
     [
         ("none.csv", None, "no such file"),
-        ("who.csv", "path,voice\n", "columns path, voice; expected path and speaker"),
-        ("who.csv", "", "columns none"),
+        (
+            "who.csv",
+            "path,voice\n",
+            "no column speaker; the first line must name the columns path and speaker, and it names path, voice",
+        ),
+        ("who.csv", ",".join(f"column {i}" for i in range(20)), "and 8 more"),
+        ("who.csv", "", "it names nothing"),
         ("who.csv", "path,speaker\nother.wav,anna\n", "names none of these recordings"),
-        ("who.csv", b"path,speaker\n\xff\xfe,a\n", "not a CSV file in UTF-8"),
+        ("who.csv", b"path,speaker\n\xff\xfe,a\n", "not a CSV or TSV file in UTF-8"),
     ],
 )
 def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, content, says):
@@ -203,6 +208,8 @@ def test_the_table_ends_with_the_profile(adaptable, office, tmp_path):
     assert adapted.splitlines()[-1] == "adapted to office, count 6"
     at_once = run("predict", office, "--bundle", adaptable, "--adapt").stdout
     assert at_once.splitlines()[-1] == "adapted to these recordings, count 6"
+    speakers = run("predict", office, "--bundle", adaptable, "--adapt", "--speakers", "folder").stdout
+    assert speakers.splitlines()[-1] == "adapted to these recordings, count 6, then to 2 speakers"
     assert "adapted" not in run("predict", office, "--bundle", adaptable).stdout
 
 

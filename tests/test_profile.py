@@ -166,8 +166,10 @@ def test_what_is_no_profile_is_one_error(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(ProfileError):
         load_profile(path)
-    with pytest.raises(ProfileError, match="no such file"):
+    with pytest.raises(ProfileError, match="is a folder; give a profile"):
         load_profile(tmp_path)
+    with pytest.raises(ProfileError, match="no such file; give a profile"):
+        load_profile(tmp_path / "none.json")
 
 
 def test_files_and_profiles_beyond_their_bounds(tmp_path, monkeypatch):
@@ -183,7 +185,10 @@ def test_files_and_profiles_beyond_their_bounds(tmp_path, monkeypatch):
 def test_a_builder_counts_and_asks_for_more(tmp_path):
     bundle = make_adaptable_bundle(tmp_path / "toy")
     builder = ProfileBuilder("office", bundle)
-    builder.add(np.ones((3, 2), np.float32), "anna")
+    builder.add(np.ones((1, 2), np.float32), "anna")
+    with pytest.raises(ProfileError, match="office: 1 clip or window with speech"):
+        builder.profile()
+    builder.add(np.ones((2, 2), np.float32), "anna")
     builder.add(np.zeros((0, 2), np.float32), "mute")
     builder.add(np.ones((1, 2), np.float32))
     with pytest.raises(ProfileError, match="office: 4 clips or windows with speech; a profile needs at least 5"):

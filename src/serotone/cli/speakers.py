@@ -1,11 +1,12 @@
 """Whose voice each recording is, as ``--speakers`` says it: a folder for each speaker, or a table."""
 
-import csv
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import typer
+
+from serotone.errors import CorpusError
 
 FOLDER = "folder"
 """The value of ``--speakers`` that makes every sub-folder a speaker."""
@@ -52,20 +53,15 @@ def _read(path: Path) -> dict[str, str]:
         raise _refused(f"{path}: no such file; give a CSV file with the columns path and speaker, or the word {FOLDER}")
     if path.stat().st_size > MAX_BYTES:
         raise _refused(f"{path}: more than {MAX_BYTES >> 20} MB; this is not a table of speakers")
+    from serotone.corpora.manifest import read_table
+
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, delimiter="\t" if path.suffix.lower() in (".tsv", ".tab") else ",")
-            names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            if not {"path", "speaker"} <= set(names):
-                raise _refused(f"{path}: columns {', '.join(names) or 'none'}; expected path and speaker")
-            speakers = {}
-            for row in rows:
-                recording, speaker = row[names["path"]], row[names["speaker"]]
-                if recording and speaker:
-                    speakers[os.path.realpath(path.parent / recording.strip())] = speaker.strip()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _refused(f"{path}: not a CSV file in UTF-8 ({error})") from None
-    return speakers
+        rows = [row for _, row in read_table(path, ("path", "speaker"))]
+    except CorpusError as error:
+        raise _refused(str(error)) from error
+    return {
+        os.path.realpath(path.parent / row["path"]): row["speaker"] for row in rows if row["path"] and row["speaker"]
+    }
 
 
 def _refused(problem: str) -> typer.BadParameter:

@@ -47,6 +47,7 @@ class TableWriter(Writer):
         self._bundle = bundle
         self._uncertain_below: set[float] = set()
         self._profile = ""
+        self._speakers: set[object] = set()
         self._label_width = max(len("emotion"), *(len(label) + 1 for label in bundle.labels))
         self._name_width, self._bar_width = self._columns(names)
         self._as_rows = len(names) > 1 and self._bar_width >= LEAST_BAR
@@ -72,6 +73,8 @@ class TableWriter(Writer):
         if prediction.profile is not None:
             level = "collection" if prediction.profile["speaker"] is None else "speaker"
             self._profile = "adapted to {name}, count {count}".format_map(prediction.profile)
+            if speaker := prediction.profile["speaker"]:
+                self._speakers.add(speaker)
         if (prediction.uncertain and prediction.label) or any(s.uncertain and s.label for s in prediction.segments):
             self._uncertain_below.add(self._bundle.uncertain_below(level))
         (self._add_row if self._as_rows else self._add_block)(prediction)
@@ -88,7 +91,9 @@ class TableWriter(Writer):
             limits = " or ".join(f"{threshold:g}" for threshold in sorted(self._uncertain_below))
             self._print(Text(f"? uncertain: a confidence below {limits}", "dim"))
         if self._profile:
-            self._print(Text(one_line(self._profile), "dim"))
+            count = len(self._speakers)
+            speakers = f", then to {'the speaker' if count == 1 else f'{count} speakers'}" if count else ""
+            self._print(Text(one_line(self._profile) + speakers, "dim"))
 
     def _add_row(self, prediction: Prediction) -> None:
         name = _fit_end(one_line(prediction.title), self._name_width, "…" if self._blocks else "~")

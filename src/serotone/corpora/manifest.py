@@ -30,6 +30,7 @@ from serotone.corpora.base import (
 from serotone.corpora.labels import canonical
 from serotone.errors import CorpusError, MissingExtraError
 from serotone.files import expanded
+from serotone.names import first_few
 
 Row = tuple[str, dict[str, str]]
 """Where a row stands (``line 3``), and its values by column name in lower case; an empty value is ``""``."""
@@ -180,7 +181,7 @@ def _demand_columns(root: Path, columns: Sequence[str], required: Sequence[str])
     if absent:
         raise CorpusError(
             f"{root}: no column {', '.join(absent)}; the first line must name the columns {' and '.join(required)},"
-            f" and it names {', '.join(columns) or 'nothing'}"
+            f" and it names {first_few([name[:40] for name in columns if name], 12) if any(columns) else 'nothing'}"
         )
     if twice := [name for name in _COLUMNS if columns.count(name) > 1]:
         raise CorpusError(

@@ -210,8 +210,9 @@ class ProfileBuilder:
         Raises ProfileError: fewer than `LEAST_COUNT` embeddings.
         """
         if self.count < LEAST_COUNT:
+            what = "clip or window" if self.count == 1 else "clips or windows"
             raise ProfileError(
-                f"{self._name}: {self.count} clips or windows with speech; a profile needs at least {LEAST_COUNT}: "
+                f"{self._name}: {self.count} {what} with speech; a profile needs at least {LEAST_COUNT}: "
                 "give more recordings of the same kind"
             )
         return Profile(
@@ -230,7 +231,8 @@ def load_profile(path: str | Path) -> Profile:
     """
     path = Path(path)
     if not path.is_file():
-        raise ProfileError(f"{path}: no such file; give a profile, as serotone adapt writes it")
+        problem = "is a folder" if path.is_dir() else "no such file"
+        raise ProfileError(f"{path}: {problem}; give a profile, as serotone adapt writes it")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
