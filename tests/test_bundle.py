@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -183,6 +184,10 @@ def test_the_callers_digest(folder):
 def test_names_and_paths(folder, tmp_path, monkeypatch):
     with pytest.raises(BundleError, match="neither a shipped bundle nor a folder"):
         load_bundle("nosuch")
+    with pytest.raises(BundleError, match=r"neither a shipped bundle nor a folder \(did you mean light\?\)"):
+        load_bundle("ligth")
+    with pytest.raises(BundleError, match=f"the folder that holds this file; give {re.escape(str(folder))}"):
+        load_bundle(folder / "bundle.json")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BundleError, match=r"no bundle\.json in this folder"):
         load_bundle(tmp_path / "empty")

@@ -408,6 +408,15 @@ def test_manifests_go_by_names_of_their_own(tmp_path: Path) -> None:
     assert check_corpus("ased", one).corpus == "ased"
 
 
+def test_a_folder_under_a_name_of_ones_own_gets_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "angry").mkdir()
+    with pytest.raises(CorpusError, match=f"give folders={tmp_path}"):
+        read_corpus("mine", tmp_path)
+    table = manifest_file(tmp_path)
+    with pytest.raises(CorpusError, match=rf"is a folder; did you mean mine={table}\?"):
+        read_corpus("mine", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "root", "message"),
     [

@@ -367,3 +367,10 @@ def test_the_command_line_imports_what_it_needs_and_no_more(toy, good):
     imported = {line.rsplit(b"|", 1)[-1].strip() for line in child.communicate()[1].splitlines()}
     assert b"onnxruntime" in imported
     assert not imported & {b"torch", b"pandas", b"scipy", b"av", b"rich", b"rich.console"}
+
+
+def test_a_misspelt_command_gets_the_nearest_one():
+    result = run("predit", "call.wav")
+    assert result.exit_code == 2
+    assert "No such command 'predit' (did you mean predict?)." in result.stderr
+    assert "No such command 'xyz'." in run("xyz").stderr

@@ -83,6 +83,7 @@ def test_an_out_that_is_a_recording_is_refused(toy, good, tmp_path):
         (hard, [other, plain], "is one of the files to read"),
         (unheard, [good], "holds audio (WAV)"),
         (tmp_path, [good], "is a folder"),
+        ("-", [good], "without --out, what is answered goes to standard output"),
     ]:
         for format in ("csv", "table"):
             result = run("predict", "--bundle", toy, "--format", format, "--out", out, *inputs)

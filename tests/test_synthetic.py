@@ -176,3 +176,12 @@ def test_make_from_the_command_line(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("7 clips in")
     assert len(list((tmp_path / "syn").glob("syn00_*_00.wav"))) == 7
+    more = ["make", str(tmp_path / "syn"), "--speakers", "1", "--sentences", "1", "--first-speaker", "1"]
+    assert CliRunner().invoke(app, more).stdout == f"7 clips in {tmp_path / 'syn'}, next to 7 of earlier calls\n"
+
+
+def test_a_file_cannot_be_filled(tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(b"x")
+    result = CliRunner().invoke(app, ["make", str(tmp_path / "call.wav")])
+    assert result.exit_code == 2
+    assert "call.wav is a file; give the name of a folder" in " ".join(result.stderr.replace("│", " ").split())

@@ -19,6 +19,7 @@ from serotone import __version__
 from serotone.cli.messages import complain, remark
 from serotone.cli.streams import NO_ROOM, SignalledError, give_up_standard_output, open_standard_streams, write_problem
 from serotone.errors import SerotoneError, SerotoneWarning
+from serotone.names import guess
 
 COMMANDS = {
     "predict": "serotone.cli.predict:predict",
@@ -62,6 +63,12 @@ class LazyGroup(TyperGroup):
             return typer.main.get_command(holder)
         holder.add_typer(command, name=cmd_name)
         return typer.main.get_group(holder).commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first argument names; a misspelt one is refused with the nearest that there is."""
+        if args and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}{guess(args[0], COMMANDS)}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; an error that serotone foresees is one line and an exit status."""

@@ -89,14 +89,17 @@ def make(
     first_speaker: Annotated[int, typer.Option(min=0, help="Number of the first speaker; even ones are female.")] = 0,
 ) -> None:
     """Make synthetic speech of seven emotions. The same options always give the same bytes."""
+    from serotone.cli.output import check_out_folder
     from serotone.corpora import synthetic
 
+    check_out_folder(root, "ROOT")
     try:
         paths = synthetic.make(root, speakers=speakers, seed=seed, sentences=sentences, first_speaker=first_speaker)
     except OSError as error:
         typer.echo(f"error: {root}: cannot be filled with clips: {error}", err=True)
         raise typer.Exit(1) from error
-    typer.echo(f"{len(paths)} clips in {root}")
+    others = sum(1 for _ in root.glob("*.wav")) - len(paths)
+    typer.echo(f"{len(paths)} clips in {root}" + (f", next to {others} of earlier calls" if others else ""))
 
 
 def _progress() -> Callable[[int, int], None] | None:

@@ -18,13 +18,15 @@ from serotone.files import write_whole
 def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out", example: str = "answers.csv") -> Path:
     """The file that an option means to be written, links followed; nothing is touched. A pipe or device stays as given.
 
-    Raises typer.BadParameter (exit status 2): it is a folder, one of the ``inputs`` (under whatever name), has the
-    suffix of audio, or holds audio. A shell that expands ``--out *.wav`` gives the first recording as the file to
+    Raises typer.BadParameter (exit status 2): it is ``-``, a folder, one of the ``inputs`` (under whatever name), has
+    the suffix of audio, or holds audio. A shell that expands ``--out *.wav`` gives the first recording as the file to
     write and the others as recordings: what was meant cannot be known, so nothing is written. Raises OSError: nothing
     may be written in its folder.
     """
     from serotone.audio import AUDIO_SUFFIXES
 
+    if str(out) == "-":
+        raise refused(f"- is no file; without {option}, what is answered goes to standard output", option)
     target = Path(os.path.realpath(out))
     remedy = f"give a new name, such as {option} {example}"
     if target.is_dir():
@@ -47,16 +49,18 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
     return target
 
 
-def check_out_folder(out: Path) -> None:
-    """Make sure that ``--out`` can be a folder before hours of work; nothing is made.
+def check_out_folder(out: Path, option: str = "--out") -> None:
+    """Make sure that an option can be a folder before hours of work; nothing is made.
 
     Raises typer.BadParameter (exit status 2): it, or a folder above it, is a file, or nothing may be written there.
     """
     nearest = _nearest(out)
     if not nearest.is_dir():
-        raise refused(f"{nearest} is a file; give the name of a folder, which is made where it does not exist")
+        raise refused(f"{nearest} is a file; give the name of a folder, which is made where it does not exist", option)
     if not os.access(nearest, os.W_OK):
-        raise refused(f"{nearest}: nothing may be written there; choose another folder or change its permissions")
+        raise refused(
+            f"{nearest}: nothing may be written there; choose another folder or change its permissions", option
+        )
 
 
 def _nearest(folder: Path) -> Path:

@@ -35,6 +35,7 @@ from serotone.corpora.base import (
     Official,
     Utterance,
     deviations,
+    entries,
     non_commercial,
     warn,
 )
@@ -82,8 +83,21 @@ def find_corpus(name: str, root: str | Path | None = None) -> Corpus:
     raise CorpusError(
         f"{name!r} is not a known corpus{guess(name, CORPORA)}; choose one of: "
         f"{', '.join(CORPORA)}; or give a table of your own under any name of letters, digits, ., - and _: "
-        "mine=clips.csv"
+        f"mine=clips.csv{_meant(name, root)}"
     )
+
+
+def _meant(name: str, root: str | Path | None) -> str:
+    """What else to say of a folder that was given under a name of one's own: the table in it, or how folders are given.
+
+    A name may stand for a table only.
+    """
+    if root is None or not Path(root).is_dir():
+        return ""
+    tables = sorted(path for path in entries(Path(root)) if path.suffix.lower() in manifest.SUFFIXES)
+    if tables:
+        return f". {root} is a folder; did you mean {name}={tables[0]}?"
+    return f". {root} is a folder; where it has a folder for each emotion, give folders={root}"
 
 
 def read_corpus(name: str, root: str | Path) -> list[Utterance]:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from serotone.errors import BundleError
 from serotone.files import write_json, write_whole
+from serotone.names import guess
 from serotone.recognition.keys import Keys
 
 FORMAT = 1
@@ -289,7 +290,10 @@ def _find(name_or_path: str | Path) -> Path:
     if (folder / "bundle" / MANIFEST).is_file():
         raise BundleError(f"{folder}: a run, not a bundle; its bundle is {folder / 'bundle'}")
     known = f"shipped bundles: {', '.join(shipped)}" if shipped else "no bundle ships with this copy of serotone"
-    problem = f"no {MANIFEST} in this folder" if folder.is_dir() else "neither a shipped bundle nor a folder"
+    if folder.name == MANIFEST and folder.is_file():
+        raise BundleError(f"{folder}: a bundle is the folder that holds this file; give {folder.parent}")
+    near = guess(str(name_or_path), shipped)
+    problem = f"no {MANIFEST} in this folder" if folder.is_dir() else f"neither a shipped bundle nor a folder{near}"
     raise BundleError(f"{name_or_path}: {problem}; give the path of a bundle's folder or a name ({known})")
 
 
