@@ -33,6 +33,8 @@ from serotone.errors import (
 def test_missing_file(tmp_path):
     with pytest.raises(AudioMissingError, match=r"nowhere\.wav: no such file"):
         audio.read(tmp_path / "nowhere.wav")
+    with pytest.raises(AudioMissingError, match="reads files only, so download it first"):
+        audio.read("https://example.org/call.wav")
     inside = tmp_path / "file"
     inside.write_bytes(b"x")
     with pytest.raises(AudioMissingError, match="no such file"):

@@ -374,3 +374,14 @@ def test_a_misspelt_command_gets_the_nearest_one():
     assert result.exit_code == 2
     assert "No such command 'predit' (did you mean predict?)." in result.stderr
     assert "No such command 'xyz'." in run("xyz").stderr
+
+
+def test_the_users_folder_is_meant_wherever_it_stands(toy, good, tmp_path, monkeypatch):
+    """Shells leave ``~`` as it is after ``=`` and in quotes; a folder of that name would be made here otherwise."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given in (["--out=~/a.csv"], ["--out", "~/b.csv"]):
+        assert run("predict", "--bundle", toy, good, *given).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["a.csv", "b.csv"]
+    assert not (tmp_path / "~").exists()

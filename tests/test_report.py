@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from made_runs import EACH, LABELS, make_run, make_study
 from serotone.cli import app
-from serotone.errors import RunError
+from serotone.errors import RunError, SerotoneWarning
 from serotone.reports import circumstances, classes, comparisons, planes, tables
 from serotone.reports.analysis import analyse
 from serotone.reports.collect import collect
@@ -526,6 +526,8 @@ def test_umap_is_drawn_where_it_is_asked_for(tmp_path, monkeypatch):
     assert np.array_equal(found.plane.umap["test"], points[16:, :2] + 7)
     drawn = []
     monkeypatch.setattr(Picture, "save", lambda picture, _: (drawn.append(picture.stem) or "data:", 1))
+    with pytest.warns(SerotoneWarning, match="no embeddings are kept here, so UMAP draws nothing"):
+        report(make_run(tmp_path / "without", speakers=6, folds=[0]), tmp_path / "other", umap=True)
     report(run, tmp_path / "report", umap=True)
     assert "umap-toy" in drawn
     assert "UMAP, fitted on training and test part together" in (tmp_path / "report" / "report.html").read_text()

@@ -70,7 +70,8 @@ def _open_path(source: str | os.PathLike[str], name: str) -> BinaryIO:
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - the caller closes it
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise AudioMissingError(f"{name}: no such file") from error
+        remedy = "; this reads files only, so download it first; serotone score reads URLs" if "://" in name else ""
+        raise AudioMissingError(f"{name}: no such file{remedy}") from error
     except IsADirectoryError as error:
         raise AudioMissingError(f"{name}: is a folder; expected an audio file") from error
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ imported when that command runs, so that each starts fast.
 """
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from serotone import __version__
 from serotone.cli.messages import complain, remark
 from serotone.cli.streams import NO_ROOM, SignalledError, give_up_standard_output, open_standard_streams, write_problem
 from serotone.errors import SerotoneError, SerotoneWarning
+from serotone.files import expanded
 from serotone.names import guess
 
 COMMANDS = {
@@ -44,6 +46,9 @@ PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pre
 """How Typer is used here: without rich, which costs more to import than the rest of the command line."""
 
 
+_HOME = re.compile(r"^(--[a-z0-9-]+=)?~/")
+
+
 class LazyGroup(TyperGroup):
     """The commands of `COMMANDS`, each imported when it is asked for, and the one place that handles errors."""
 
@@ -63,6 +68,12 @@ class LazyGroup(TyperGroup):
             return typer.main.get_command(holder)
         holder.add_typer(command, name=cmd_name)
         return typer.main.get_group(holder).commands[cmd_name]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Take ``~/`` for the user's folder: shells leave it as it is in ``--out=~/answers.csv`` and in quotes."""
+        return super().parse_args(
+            ctx, [_HOME.sub(lambda found: f"{found[1] or ''}{expanded('~')}/", arg) for arg in args]
+        )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first argument names; a misspelt one is refused with the nearest that there is."""

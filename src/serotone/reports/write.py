@@ -1,5 +1,6 @@
 """Runs on disk -> ``report.html``, ``tables.md``, ``tables.csv`` and ``figures/``."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from serotone.errors import SerotoneWarning
 from serotone.files import write_text
 from serotone.reports import circumstances, classes, comparisons, planes, published, tables
 from serotone.reports.analysis import Analysis, analyse, best
@@ -40,6 +42,12 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
     analysis = analyse(collect(path))
     folder = out if out is not None else path / "report"
     rows = planes.embedded(analysis.collection, umap=umap)
+    if umap and all(row.plane is None for row in rows):
+        warnings.warn(
+            f"{path}: no embeddings are kept here, so UMAP draws nothing; a study with embeddings: true keeps them",
+            SerotoneWarning,
+            stacklevel=2,
+        )
     every = tables_of(analysis, rows)
     drawn: dict[str, list[tuple[Picture, str, int]]] = defaultdict(list)
     for picture in pictures(analysis, rows):
