@@ -214,6 +214,35 @@ def test_documents_are_read_without_torch(arguments, words):
     assert words in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "crnn-mle"), "did you mean crnn-mel?"),
+        (("train", "crnn-mel", "--evidence", "runs/loso"), "expected WORDS=RUN"),
+        (("crossval", "crnn-mel", "--folds", "x"), "expected numbers with commas"),
+        (("crossval", "crnn-mel", "--set", "schedule=bugdet"), "did you mean budget?"),
+        (("search", "crnn-mel"), "nothing to tune"),
+        (("study", "center-loss", "--rows", "crnn-mle"), "no row 'crnn-mle'"),
+    ],
+)
+def test_a_mistake_is_said_before_torch_is_loaded(voices, tmp_path, arguments, words):
+    """Loading torch takes seconds, on a busy machine a minute."""
+    command = [*arguments, "--corpus", f"synthetic={voices}", "--out", str(tmp_path / "out")]
+    program = (
+        "import sys\nfrom serotone.cli import app\n"
+        f"try: app({command!r})\nexcept SystemExit as ended: print(ended.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert words in done.stderr
+    assert done.stdout.split() == ["1", "False"]
+
+
 def test_importing_the_core_loads_no_engine():
     """The command line starts fast: what one command needs is imported by that command."""
     program = (

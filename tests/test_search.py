@@ -525,7 +525,7 @@ def test_a_wrong_file_says_what_was_expected(text: str, match: str, tmp_path: Pa
     path.write_text(text)
     with pytest.raises(RecipeError, match=match):
         read_space(path)
-    with pytest.raises(RecipeError, match="cannot be read"):
+    with pytest.raises(RecipeError, match="no such file; give a YAML file"):
         read_space(tmp_path / "none.yaml")
 
 

@@ -48,12 +48,14 @@ def crossval(
     require_train("cross-validation")
     from serotone.cli.progress import StudyProgress
     from serotone.corpora import parse_corpora
-    from serotone.experiments.crossval import crossval as run
     from serotone.recipes import load
 
+    only = numbers_of(folds)
     utterances = parse_corpora(corpus)
     chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
     remark_idle(changes or (), [chosen])
+    from serotone.experiments.crossval import crossval as run  # torch: seconds, in which a mistake is not to wait
+
     with ends_in_order(), StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
         summary = run(
             chosen,
@@ -61,7 +63,7 @@ def crossval(
             out,
             place=place_of(executor, jobs, threads, gpus, address, corpora),
             repetitions=repetitions,
-            only=numbers_of(folds),
+            only=only,
             log=log or (),
             tell=remark,
             on_plan=progress.plan,

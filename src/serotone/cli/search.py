@@ -60,8 +60,9 @@ def search(
     require_train("a search")
     if find_spec("optuna") is None:
         raise MissingExtraError("a search", "search")
+    if space is None and not tune:
+        raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
     from serotone.corpora import parse_corpora
-    from serotone.experiments.search import search as run
     from serotone.experiments.space import parse_tune, read_space
     from serotone.recipes import load
 
@@ -72,11 +73,14 @@ def search(
         varied[key] = values
     if not varied:
         raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
+    only = numbers_of(folds)
     utterances = parse_corpora(corpus)
     if "schedule" not in varied:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SerotoneWarning)  # the search itself says it
             remark_idle(changes or (), [load(recipe, changes or (), corpora={u.corpus for u in utterances})])
+    from serotone.experiments.search import search as run  # torch: seconds, in which a mistake is not to wait
+
     with ends_in_order():
         found = run(
             recipe,
@@ -85,7 +89,7 @@ def search(
             varied,
             trials=trials,
             changes=changes or (),
-            folds=numbers_of(folds),
+            folds=only,
             place=place_of(executor, jobs, threads, gpus, address, corpora),
             tell=remark,
         )

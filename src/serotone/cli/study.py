@@ -99,12 +99,12 @@ def run(
         )
     if out is None and not estimate:
         raise typer.BadParameter("none; give a folder for the results", param_hint="--out")
+    chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
+    wanted.check_rows(chosen_rows or ())
+    chosen_folds = numbers_of(folds)
     from serotone.corpora import parse_corpora
-    from serotone.experiments.study import run_study
 
     utterances = parse_corpora(corpus)
-    chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
-    chosen_folds = numbers_of(folds)
     if estimate:
         from serotone.cli.estimate import print_estimate
 
@@ -113,6 +113,7 @@ def run(
         return
     assert out is not None
     from serotone.cli.progress import StudyProgress
+    from serotone.experiments.study import run_study  # torch: seconds, in which a mistake is not to wait
 
     begun = time.monotonic()
 

@@ -41,7 +41,6 @@ def train(
     """Train a system on one split of its recipe's protocol, and write RUN/bundle."""
     require_train("training")
     from serotone.corpora import parse_corpora
-    from serotone.experiments.train import train as run
     from serotone.recipes import load
 
     utterances = parse_corpora(corpus)
@@ -53,6 +52,8 @@ def train(
         if not equals:
             raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
         runs[words] = Path(folder)
+    from serotone.experiments.train import train as run  # torch: seconds, in which a mistake is not to wait
+
     set_threads(threads)
     with ends_in_order():
         bundle = run(

@@ -26,6 +26,8 @@ def read_space(path: Path) -> dict[str, BaseDistribution]:
     """
     try:
         tree = from_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such file; give a YAML file with the keys to tune, see docs/search.md") from None
     except (OSError, ValueError) as error:
         raise RecipeError(f"{path}: cannot be read as a search space: {error}; correct it") from None
     if not isinstance(tree, dict) or not tree:

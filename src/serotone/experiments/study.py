@@ -14,7 +14,6 @@ from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import check_folds, opened, plan
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
-from serotone.names import guess
 from serotone.recipes import Recipe, load
 from serotone.runs.layout import CORPUS, FAILURES, RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures, read_json
@@ -51,11 +50,7 @@ def lay_out(
         RunError: A row in ``rows`` is not the study's.
     """
     table = study.table
-    if rows is not None and (unknown := sorted(set(rows) - {row.name for row in table})):
-        names = [row.name for row in table]
-        raise RunError(
-            f"no row {', '.join(map(repr, unknown))}{guess(unknown[0], names)}; the rows are {', '.join(names)}"
-        )
+    study.check_rows(rows or ())
     corpora = {utterance.corpus for utterance in utterances}
     runs, failures = [], []
     for seed in study.seeds:

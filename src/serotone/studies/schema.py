@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from serotone.documents import yaml_word
 from serotone.emotions import EMOTIONS
+from serotone.errors import RunError
 from serotone.names import guess
 
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]*")
@@ -213,6 +215,18 @@ class Study(_Frozen):
     def table(self) -> tuple[Row, ...]:
         """The rows as written, then those of the grid."""
         return (*self.rows, *(self.grid.rows() if self.grid else ()))
+
+    def check_rows(self, names: Iterable[str]) -> None:
+        """Make sure that rows of these names are there.
+
+        Raises:
+            RunError: One is not.
+        """
+        known = [row.name for row in self.table]
+        if unknown := sorted(set(names) - set(known)):
+            raise RunError(
+                f"no row {', '.join(map(repr, unknown))}{guess(unknown[0], known)}; the rows are {', '.join(known)}"
+            )
 
     def to_yaml(self) -> str:
         """The study with every default spelled out, as it is kept in its folder."""
