@@ -186,6 +186,17 @@ def test_silence_is_a_picture_too(recognizer):
     assert "no speech" in words(picture.draw_timeline(prediction, picture.envelope([silent], SAMPLE_RATE)))
 
 
+def test_a_timeline_of_several_emotions_is_titled_by_their_shares_of_the_speech(halves, recognizer):
+    def title(made):
+        return picture.draw_timeline(made, picture.envelope([HALVES], SAMPLE_RATE)).get_suptitle()
+
+    assert list(halves.shares.values()) == pytest.approx([0.5, 0.5], abs=0.1)
+    shares = ", ".join(f"{label} {share:.0%}" for label, share in halves.shares.items())
+    assert f": {shares} of the speech\nas a whole: {halves.label}, probability" in title(halves)
+    one = recognizer.predict(HALVES[: 5 * SAMPLE_RATE], source_rate=SAMPLE_RATE, timeline=True)
+    assert f": {one.label}, probability" in title(one)
+
+
 def test_a_prediction_without_segments_has_no_timeline(recognizer):
     with pytest.raises(ValueError, match="timeline=True"):
         picture.draw_timeline(

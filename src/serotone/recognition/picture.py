@@ -7,7 +7,7 @@ what is too narrow for a hatch and a frame has neither.
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -50,6 +50,8 @@ _PLAIN, _NARROWEST = 0.01, 0.0025
 """Shares of the width, 6.5 and 1.6 points: below the first a segment has no frame and no hatch, below the second it is
 drawn as part of a column."""
 _COLUMN_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
+_MOST_SHARES = 4
+"""Emotions in a title."""
 _SPECTRUM_SECONDS, _SPECTRUM_DB = 0.032, 70.0
 
 
@@ -104,7 +106,7 @@ def draw_timeline(prediction: Prediction, wave: Envelope, *, start: float = 0.0)
     ratios = [0.8, 1.9, 0.26 * max(len(labels), 1)]
     strip, sound, chances = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": ratios})
     end = start + wave.seconds
-    _title(figure, prediction)
+    _title(figure, prediction, prediction.shares)
     strip.set_ylabel("answer", rotation=0, ha="right", va="center")
     strip.set_yticks([])
     strip.set_ylim(0, 1)
@@ -247,15 +249,18 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _title(figure: "Figure", prediction: Prediction) -> None:
-    """The recording and its answer, in one line over the picture."""
+def _title(figure: "Figure", prediction: Prediction, shares: Mapping[str, float] | None = None) -> None:
+    """The recording and its answer over the picture; before it the shares of the speech, if several emotions have one."""
     name = Path(prediction.name).name or prediction.name
     side = "" if prediction.channel is None else f", channel {prediction.channel}"
     said = prediction.reason or "no answer"
     if prediction.label is not None:
         doubt = ", uncertain" if prediction.uncertain else ""
         said = f"{prediction.label}, probability {prediction.confidence:.2f}{doubt}"
-    text = "".join(c if c.isprintable() else " " for c in f"{name}{side}: {said}")
+    if shares and len(shares) > 1:
+        parts = ", ".join(f"{label} {share:.0%}" for label, share in list(shares.items())[:_MOST_SHARES])
+        said = f"{parts}{', ...' * (len(shares) > _MOST_SHARES)} of the speech\nas a whole: {said}"
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in f"{name}{side}: {said}")
     figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
 
 
