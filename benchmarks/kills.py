@@ -26,8 +26,9 @@ from pyarrow import dataset
 
 from machine import machine
 from serotone.corpora import synthetic
+from serotone.runs import layout
 
-FILES = ("predictions.csv", "validation.csv", "curves.csv", "selection.json", "split.json")
+FILES = (layout.PREDICTIONS, layout.VALIDATION, layout.CURVES, layout.SELECTION, layout.SPLIT)
 QUICK = {
     "schedule": "budget",
     "schedules.budget.precision": "float32",

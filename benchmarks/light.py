@@ -35,7 +35,6 @@ from serotone.runs import layout
 from serotone.runs.reading import read_json
 from serotone.splits import Split, make_splits
 from serotone.training.calibrate import fit_temperature
-from serotone.training.distil import STUDENT
 from serotone.training.export import glides
 from serotone.training.fit import Material, clear, fit
 from serotone.training.pretrained import digest
@@ -149,7 +148,7 @@ def strangers(given: Given) -> dict[str, Any]:
     if given.start is None:
         raise SystemExit("--start RUN is missing; section corpora asks its encoder")
     heard_before = corpora_of(given.start)
-    weights = f"weights={{source: {given.start / STUDENT}, licence: of the corpora it was trained on}}"
+    weights = f"weights={{source: {given.start / layout.STUDENT}, licence: of the corpora it was trained on}}"
     recipe = load("light", [weights]).model_copy(update={"held_out_speakers": ()})
     assert recipe.convex is not None
     labels = load(given.start / layout.RECIPE).labels
@@ -219,7 +218,7 @@ def start_of(run: Path | None, corpus: str) -> list[str]:
         return []
     if corpus in corpora_of(run):
         raise SystemExit(f"--start {run} has heard {corpus}, which is tested here; train one on other corpora")
-    return [f"weights={{source: {run / STUDENT}, licence: of the corpora it was trained on}}"]
+    return [f"weights={{source: {run / layout.STUDENT}, licence: of the corpora it was trained on}}"]
 
 
 def provenance(run: Path | None) -> dict[str, Any] | None:
@@ -233,7 +232,7 @@ def provenance(run: Path | None) -> dict[str, Any] | None:
         "utterances": corpus["utterances"],
         "data_sha256": corpus["fingerprint"],
         "epochs": None if distilled is None else distilled.epochs,
-        "student_sha256": digest(run / STUDENT),
+        "student_sha256": digest(run / layout.STUDENT),
     }
 
 

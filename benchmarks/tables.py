@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from serotone.runs.layout import SUMMARY
 from serotone.studies import load_study
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--papers", action="store_true", help="one row for each idea of a paper, published and ours")
     given = parser.parse_args()
     folder = given.folder
-    summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob("summary.json"))}
+    summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob(SUMMARY))}
     # An evaluation of a bundle has a summary, too, but no folds.
     summaries = {run: summary for run, summary in summaries.items() if summary.get("folds_finished")}
     if given.papers:

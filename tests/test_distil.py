@@ -19,11 +19,11 @@ from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import verify
 from serotone.recognition.recognizer import Recognizer
+from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT
 from serotone.splits import Split
 from serotone.training import distil as module
 from serotone.training.build import build_system
 from serotone.training.distil import (
-    STUDENT,
     crops,
     frames_of,
     lessons_of,
@@ -182,7 +182,7 @@ def test_a_killed_training_ends_as_an_unbroken_one_and_a_seed_decides(
 
     def killed(path: Path, write: Any) -> None:
         whole(path, write)
-        if path.name == module.CHECKPOINT:
+        if path.name == DISTIL_CHECKPOINT:
             raise KeyboardInterrupt
 
     for _ in range(2):

@@ -25,7 +25,7 @@ from serotone.experiments.executors import ray as on_ray
 from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.recipes import load
-from serotone.training.fit import CHECKPOINT
+from serotone.runs.layout import CHECKPOINT
 from started import heed_interrupts, start, write_to
 
 RECIPE = (

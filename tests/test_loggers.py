@@ -18,10 +18,11 @@ from serotone.experiments.planning import gather, plan
 from serotone.experiments.study import run_study
 from serotone.experiments.train import train
 from serotone.recipes import load
+from serotone.runs.layout import CHECKPOINT
 from serotone.studies import load_study
 from serotone.training import fit as fitting
 from serotone.training import loggers
-from serotone.training.fit import CHECKPOINT, run_fold
+from serotone.training.fit import run_fold
 from serotone.training.loggers import KINDS
 
 QUICK = (

@@ -12,9 +12,10 @@ from serotone.errors import RunError
 from serotone.experiments.planning import gather, plan
 from serotone.files import write_whole
 from serotone.recipes import Recipe, load
+from serotone.runs.layout import CHECKPOINT
 from serotone.training import fit as fitting
 from serotone.training import versions
-from serotone.training.fit import CHECKPOINT, run_fold
+from serotone.training.fit import run_fold
 
 COMMON = ("schedule=budget", "schedules.budget.batch_size=4", "schedules.budget.precision=float32")
 WITHOUT = (

@@ -15,6 +15,7 @@ from serotone.experiments.estimate import estimate
 from serotone.experiments.executors import Place
 from serotone.experiments.study import lay_out, resolve, run_study, units_of
 from serotone.experiments.units import Event, Materials
+from serotone.runs.layout import CHECKPOINT
 from serotone.studies import load_study
 from serotone.training import fit
 
@@ -294,7 +295,7 @@ def test_stopped_in_a_unit_it_goes_on_and_ends_with_the_same_predictions(whole, 
 
     def write_and_stop(path, *rest):
         write(path, *rest)
-        if path.name == fit.CHECKPOINT and "center" in path.parts:
+        if path.name == CHECKPOINT and "center" in path.parts:
             raise StoppedError
 
     with monkeypatch.context() as patched:

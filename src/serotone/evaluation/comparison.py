@@ -19,6 +19,7 @@ from serotone.evaluation.terms import Terms, agree
 from serotone.recognition.hearing import Hearing
 from serotone.recognition.profile import LEAST_COUNT, Profile, ProfileBuilder
 from serotone.recognition.recognizer import Recognizer
+from serotone.runs.layout import adapted_answers
 from serotone.splits.deal import shuffled
 
 SCORES = ("restricted", "unrestricted", "certainty", "by_corpus", "mean_of_corpora", "by_speaker")
@@ -73,7 +74,7 @@ class Comparison:
     def write(self, folder: Path) -> None:
         """Write what `Evaluation.write` writes of the plain answers, and ``predictions-<way>.csv`` of the adapted."""
         for way, evaluation in self.adapted.items():
-            evaluation.write_predictions(folder / f"predictions-{way}.csv")
+            evaluation.write_predictions(folder / adapted_answers(way))
         self.plain.write(folder, metrics=self.to_dict())
 
 

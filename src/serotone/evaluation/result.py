@@ -11,6 +11,7 @@ from serotone.evaluation.terms import Terms
 from serotone.files import write_csv, write_json
 from serotone.metrics import mean_and_sd
 from serotone.recognition.bundle import Bundle
+from serotone.runs import layout
 
 SCHEMA = 2
 """Version of ``metrics.json``; new keys may join it, none changes its meaning. Since 2, an utterance without an answer
@@ -157,9 +158,9 @@ class Evaluation:
         for each utterance of a scored emotion, from which every score can be computed again.
         ``speakers.csv`` is `by_speaker`; ``metrics.json`` holds ``metrics``, or without them `to_dict`.
         """
-        self.write_predictions(folder / "predictions.csv")
-        write_json(folder / "metrics.json", self.to_dict() if metrics is None else metrics)
-        write_csv(folder / "speakers.csv", _table("speaker", self.by_speaker()))
+        self.write_predictions(folder / layout.PREDICTIONS)
+        write_json(folder / layout.METRICS, self.to_dict() if metrics is None else metrics)
+        write_csv(folder / layout.SPEAKERS, _table("speaker", self.by_speaker()))
 
     def write_predictions(self, path: Path) -> None:
         """Write ``predictions.csv`` alone, under this name."""

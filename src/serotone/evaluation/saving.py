@@ -53,7 +53,13 @@ def check_folder(folder: Path) -> None:
             f"{folder} holds a training, a cross-validation or a study, which an evaluation must not mix with; "
             "give another folder"
         )
-    written = (layout.METRICS, layout.PREDICTIONS, "speakers.csv", *(f"predictions-{way}.csv" for way in WAYS), *WAYS)
+    written = (
+        layout.METRICS,
+        layout.PREDICTIONS,
+        layout.SPEAKERS,
+        *(layout.adapted_answers(way) for way in WAYS),
+        *WAYS,
+    )
     foreign = [name for name in written if (folder / name).exists()]
     if foreign and not layout.is_study(folder):
         raise RunError(f"{folder} holds a {foreign[0]} that no evaluation wrote; give another folder")
@@ -85,7 +91,7 @@ def save(folder: Path, result: Evaluation | Comparison, utterances: Sequence[Utt
                 shutil.rmtree(layout.seed_folder(folder, way, SEED), ignore_errors=True)
                 with contextlib.suppress(OSError):
                     (folder / way).rmdir()
-                (folder / f"predictions-{way}.csv").unlink(missing_ok=True)
+                (folder / layout.adapted_answers(way)).unlink(missing_ok=True)
         # First, so that a folder is known as ours, and may be given again, whatever stops the rest.
         writing.write_study(folder, _json(_study(plain, comparison)))
         result.write(folder)

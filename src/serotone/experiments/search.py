@@ -32,7 +32,7 @@ from serotone.experiments.tuned import write_tuned
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.files import write_text
 from serotone.recipes import Recipe, load, unknown_keys
-from serotone.runs.layout import BUNDLE, RECIPE, folds_in
+from serotone.runs.layout import BEST, BUNDLE, RECIPE, SEARCH, TRIALS, folds_in
 from serotone.runs.reading import read_metrics
 from serotone.splits import PROTOCOLS, Split
 from serotone.training.build import build_system
@@ -108,20 +108,20 @@ def search(
     task.check_keys(space)
     if folds_in(out) or (out / BUNDLE).exists():
         raise RunError(f"{out}: this is the folder of a cross-validation or a training; use another --out")
-    with opened(out, task.base, utterances), remembered(out / "search.db", space, task.splits) as memory:
+    with opened(out, task.base, utterances), remembered(out / SEARCH, space, task.splits) as memory:
         going = _Search(task, memory, trials, tell)
         with closing(execute(going.units(), Work(utterances, out, tell), place)) as events:
             for event in events:
                 going.note(event)
         known = memory.ended()
-        write_table(out / "trials.csv", known, task.score)
+        write_table(out / TRIALS, known, task.score)
         scored = [trial for trial in known if trial.score is not None]
         if not scored:
             first = f"; trial 0 was {known[0].state}: {known[0].reason}" if known else ""
             raise RunError(f"{out}: none of {len(known)} trials has a score{first}; try more trials, or another space")
         best = max(scored, key=lambda trial: (trial.score, -trial.number))
-        task.write_best(best, len(known), out / "best.yaml")
-    return Found(task.score, known, best, out / "best.yaml")
+        task.write_best(best, len(known), out / BEST)
+    return Found(task.score, known, best, out / BEST)
 
 
 class _Task:
@@ -315,7 +315,7 @@ class _Search:
         self._memory.keep(asked, trial)
         known = self._memory.ended()
         self._tell(f"trial {trial.number} ({len(known)} of {self._trials}): {in_words(trial, self._task.score)}")
-        write_table(self._task.out / "trials.csv", known, self._task.score)
+        write_table(self._task.out / TRIALS, known, self._task.score)
 
 
 def _take(flight: _Flight, unit: Unit, results: Mapping[str, Any]) -> None:

@@ -1,10 +1,11 @@
-"""What lies where in the folder of a run, and in that of a study: every name of a file is said here and nowhere else.
+"""What lies where in the folders of runs, studies, searches and evaluations: all names of files are here, once.
 
     RUN/recipe.yaml, corpus.json, utterances.csv    what was run on what, written before anything is trained
     RUN/summary.json                                scores so far, and how many folds there are to be
     RUN/fold-<repetition>-<fold>/                   what came of one fold; metrics.json is written last
     STUDY/study.yaml, failures.json
     STUDY/<row>/seed-<seed>/                        a run
+    SEARCH/search.db, trials.csv, best.yaml         the trials of a search, and the best of them as a recipe
 
 A run of a single training has no folds: the files of its one fold lie in the run's own folder, next to ``bundle/``.
 """
@@ -23,8 +24,16 @@ CURVES, SELECTION = "curves.csv", "selection.json"
 VALIDATION, PREDICTIONS = "validation.csv", "predictions.csv"
 EMBEDDINGS = "embeddings.npz"
 METRICS = "metrics.json"
+SPEAKERS = "speakers.csv"
+
+CHECKPOINT, DISTIL_CHECKPOINT = "last.ckpt", "distil.ckpt"
+WEIGHTS, TEACHER, SOLVED = "weights.json", "distil.json", "solved.json"
+STUDENT = "student.safetensors"
+"""The encoder's weights as a distillation left them: what another run's ``weights.source`` may name."""
+LOGGED = "runs.json"
 
 STUDY, FAILURES = "study.yaml", "failures.json"
+SEARCH, TRIALS, BEST = "search.db", "trials.csv", "best.yaml"
 
 _FOLD = re.compile(r"fold-(\d+)-(\d+)")
 
@@ -38,6 +47,11 @@ def folds_in(run: Path) -> list[tuple[int, int, Path]]:
     """Repetition, number and folder of each fold that was begun, in order."""
     found = [(_FOLD.fullmatch(path.name), path) for path in run.glob("fold-*-*")]
     return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
+
+
+def adapted_answers(way: str) -> str:
+    """What an evaluation calls its table of answers that were adapted in one way."""
+    return f"predictions-{way}.csv"
 
 
 def seed_folder(study: Path, row: str, seed: int) -> Path:

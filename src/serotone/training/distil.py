@@ -26,6 +26,7 @@ from serotone.modeling.frontends.steps import LOUDEST
 from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
 from serotone.recipes.schema import Distil
+from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT, TEACHER
 from serotone.training.augment import augmented
 from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
@@ -33,10 +34,6 @@ from serotone.training.pretrained import Loaded
 from serotone.training.rates import rate
 from serotone.training.solving import frozen_system, table_of, vectors_of
 from serotone.training.strangers import Shrinkage, Table, at_level
-
-CHECKPOINT = "distil.ckpt"
-STUDENT = "student.safetensors"
-"""The encoder's weights as the distillation left them: what another run's ``weights.source`` may name."""
 
 LARGEST = 5.0
 """SDs beyond which a column of a teacher's vector is cut."""
@@ -89,9 +86,9 @@ def distil(
 
 def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, float]] | None:
     """The curve of a training that has all its epochs, whose weights the system takes; None where some are missing."""
-    if not (folder / CHECKPOINT).is_file():
+    if not (folder / DISTIL_CHECKPOINT).is_file():
         return None
-    kept = torch.load(folder / CHECKPOINT, weights_only=True)
+    kept = torch.load(folder / DISTIL_CHECKPOINT, weights_only=True)
     curve: list[dict[str, float]] = kept["curve"]
     if len(curve) < choice.epochs:
         return None
@@ -143,7 +140,7 @@ def taught(
             " the teacher's"
         )
     vectors = vectors_of(system, teacher, clips, {})
-    write_json(folder / "distil.json", {"teacher": teacher.name, "weights": loaded.to_dict(), "clips": len(vectors)})
+    write_json(folder / TEACHER, {"teacher": teacher.name, "weights": loaded.to_dict(), "clips": len(vectors)})
     return table_of(vectors, labels=labels, targets=clips.targets, corpora=corpora, speakers=speakers)
 
 
@@ -261,7 +258,7 @@ def _trained(
     longest = round(choice.crop_seconds * recipe.sample_rate / recipe.frontend.hop(recipe.sample_rate))
     per_epoch = -(-len(frames) // choice.batch_size)
     curve: list[dict[str, float]] = []
-    path = folder / CHECKPOINT
+    path = folder / DISTIL_CHECKPOINT
     if path.is_file():
         kept = torch.load(path, weights_only=True)
         pupil.load_state_dict(kept["pupil"])

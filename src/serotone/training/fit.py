@@ -27,11 +27,11 @@ from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
+from serotone.runs.layout import CHECKPOINT, DISTIL_CHECKPOINT
 from serotone.splits import Split
 from serotone.training.allocation import keep_freed_memory
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
-from serotone.training.distil import CHECKPOINT as DISTIL_CHECKPOINT
 from serotone.training.distil import distil, taught
 from serotone.training.loggers import logged
 from serotone.training.module import Training
@@ -42,7 +42,6 @@ from serotone.training.solving import Memory, solve, table_of, vectors_of, vecto
 from serotone.training.strangers import Table
 from serotone.training.versions import record
 
-CHECKPOINT = "last.ckpt"
 STANDARDISER_BATCH = 16
 
 
@@ -163,7 +162,7 @@ def fit(
 def _begin(system: System, recipe: Recipe, train: Clips, folder: Path) -> None:
     """Give a system what it begins with: pretrained weights, which ``weights.json`` names, or statistics of clips."""
     if recipe.weights is not None:
-        write_json(folder / "weights.json", load_pretrained(system.encoder, recipe.weights).to_dict())
+        write_json(folder / layout.WEIGHTS, load_pretrained(system.encoder, recipe.weights).to_dict())
     if recipe.standardise:
         fit_standardiser(system, train)
 

@@ -21,6 +21,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from serotone.errors import MissingExtraError, RunError, SerotoneWarning
 from serotone.files import write_json
 from serotone.recipes import Recipe
+from serotone.runs.layout import LOGGED
 from serotone.splits import Split
 
 FOLDER = "log"
@@ -207,11 +208,11 @@ def _end(logger: Logger, status: str) -> None:
 
 def _known(place: Path, kind: str) -> str | None:
     """The tool's own name of the run that was begun here."""
-    path = place / "runs.json"
+    path = place / LOGGED
     return json.loads(path.read_text(encoding="utf-8")).get(kind) if path.is_file() else None
 
 
 def _remember(place: Path, kind: str, identity: str) -> None:
-    path = place / "runs.json"
+    path = place / LOGGED
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     write_json(path, known | {kind: identity})

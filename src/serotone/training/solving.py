@@ -14,6 +14,7 @@ from serotone.modeling.heads import StandardisedLinearHead
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.recognition.bundle import ADAPTATION, LEVELS
+from serotone.runs.layout import SOLVED
 from serotone.training.build import build_system
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
@@ -27,9 +28,6 @@ Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
 """Vectors (D,) by utterance id, by the fingerprint of the frozen parts that made them."""
 
 COPIES_AT_ONCE = 1024
-
-SOLVED = "solved.json"
-"""What was chosen in a run folder: strength, and the mean UA that each strength reached on held-out corpora."""
 
 
 def frozen_system(recipe: Recipe) -> tuple[System, Loaded | None]:
