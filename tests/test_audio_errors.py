@@ -93,7 +93,7 @@ def test_empty(tmp_path):
         audio.read(Unseekable(b""))
     for kind in ("WAV", "AIFF", "AU"):
         path.write_bytes(encoded(np.zeros(0, np.float32), kind=kind))
-        with pytest.raises(AudioEmptyError, match=r"empty\.wav: not one sample of audio"):
+        with pytest.raises(AudioEmptyError, match=r"empty\.wav: contains no audio"):
             audio.read(path)
     for shape in [(0,), (0, 2), (2, 0)]:
         with pytest.raises(AudioEmptyError, match="<array>"):
@@ -322,7 +322,7 @@ def test_values_far_beyond_audio_are_refused(rate):
 
 def test_integers_stored_as_floats_are_taken_with_a_warning():
     result = audio.read(speechlike(1.0) * 32768, source_rate=16000, strict=True)
-    assert "where -1 to 1 is expected" in result.warnings[0]
+    assert "but -1 to 1 is expected" in result.warnings[0]
     assert np.array_equal(result.samples, speechlike(1.0) * 32768)
 
 

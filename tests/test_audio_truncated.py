@@ -67,7 +67,7 @@ def test_flac_of_unknown_length():
     content[18:26] = packed.to_bytes(8, "big")
     assert audio.read(bytes(content), strict=True).seconds == 2.0
     assert audio.read(bytes(content), start=1.5, strict=True).seconds == 0.5
-    with pytest.raises(AudioEmptyError, match="<bytes>: not one sample of audio between start and end"):
+    with pytest.raises(AudioEmptyError, match="<bytes>: contains no audio between start and end"):
         audio.read(bytes(content), start=300)
 
 
@@ -159,7 +159,7 @@ def test_mp3_without_a_frame_count_is_read_to_its_end(rate, channels, tag):
 @pytest.mark.parametrize("start", [300, 1e20, 1e300])
 def test_mp3_without_a_frame_count_and_a_start_behind_its_end(start):
     bare = without_frame_count(encoded(speechlike(1.0), kind="MP3"))
-    with pytest.raises(AudioEmptyError, match="<bytes>: not one sample of audio between start and end"):
+    with pytest.raises(AudioEmptyError, match="<bytes>: contains no audio between start and end"):
         audio.read(bare, start=start)
 
 

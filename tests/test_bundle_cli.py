@@ -91,13 +91,13 @@ def test_show(bundle, tmp_path):
     make_toy_bundle(tmp_path / "plain")
     plain = run("bundle", "show", tmp_path / "plain").stdout
     assert "nothing: this bundle cannot be adapted" in plain
-    assert f"no figures in its card; serotone bundle card {tmp_path / 'plain'} prints all of it" in plain
+    assert f"its card has no figures; serotone bundle card {tmp_path / 'plain'} prints the whole card" in plain
 
 
 @pytest.mark.parametrize("name", ["default", "light", "free", "emodb-crnn"])
 def test_show_has_the_figures_and_limits_of_a_shipped_bundle(name):
     shown = run("bundle", "show", name).stdout
-    assert "no figures" not in shown
+    assert "has no figures" not in shown
     assert shown.index("sha256") < shown.index("\n## ") < shown.index(" UA") < shown.index("\n## Limits")
 
 

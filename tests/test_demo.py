@@ -188,7 +188,7 @@ def test_clips_are_fetched_once_and_little_of_the_archive_with_them(
     server = serve(archive())
     out, err = run("--bundle", str(toy))
     assert "6 of 8 right" in out
-    assert "fetching eight clips" in err
+    assert "downloading eight clips" in err
     assert sorted(path.name for path in cache.rglob("*.*")) == sorted(f"{clip.name}.wav" for clip in demo_clips.CLIPS)
     for clip in demo_clips.find_clips(cache):
         assert clip.path is not None
@@ -206,7 +206,7 @@ def test_a_data_folder_without_ravdess_is_named_and_the_next_place_tried(
     monkeypatch.setenv("SEROTONE_DATA", str(tmp_path / "nothing"))
     out, err = run("--bundle", str(toy))
     assert "6 of 8 right" in out
-    assert "SEROTONE_DATA does not help" in err
+    assert "the folder in SEROTONE_DATA cannot be used" in err
 
 
 def test_a_part_in_the_cache_is_fetched_again(toy: Path, cache: Path, serve: Callable[..., Server]) -> None:

@@ -163,7 +163,7 @@ def test_a_pipe_that_ends_before_its_header_says(cut):
     assert (sum(map(len, piped.frames(0.1))), piped.warnings) == (4800, [])
     piped = PipedSound(io.BytesIO(whole[:-cut]), "pipe")
     assert sum(map(len, piped.frames(0.1))) == (9600 - cut) // 2
-    assert piped.warnings == [f"truncated: its header announces 9600 bytes of samples, {9600 - cut} are there"]
+    assert piped.warnings == [f"truncated: its header announces 9600 bytes of samples, but only {9600 - cut} arrived"]
     endless = PipedSound(io.BytesIO(whole[:40] + b"\xff" * 4 + whole[44:-cut]), "pipe")
     assert (sum(map(len, endless.frames(0.1))), endless.warnings) == ((9600 - cut) // 2, [])
 
@@ -240,13 +240,13 @@ def test_what_is_no_wav(data, error, message):
 def test_a_pipe_that_ends_without_a_sample_is_an_error_as_such_a_file_is(adaptable, data, options):
     result = run("listen", "-", "--bundle", adaptable, *options, stdin=data)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "error: <stdin>: not one sample of audio\n"
+    assert result.stderr == "error: <stdin>: contains no audio\n"
 
 
 def test_a_truncated_pipe_is_warned_of(adaptable):
     result = run("listen", "-", "--bundle", adaptable, "--fast", stdin=wav(tone(3, 0.9))[:-1000])
     (warning,) = lines(result.stdout)[1]["warnings"]
-    assert warning == "truncated: its header announces 96000 bytes of samples, 95000 are there"
+    assert warning == "truncated: its header announces 96000 bytes of samples, but only 95000 arrived"
     assert result.stderr == f"note: <stdin>: {warning}\n"
 
 
@@ -425,7 +425,7 @@ def test_the_view_says_all_of_it_without_colour(adaptable):
         f"  S sad    {'█' * 28:<40} 0.70",
     ]
     assert shown[6] == "  " + " " * 50 + "AAhh···SS "
-    assert shown[8] == "  1.2 s of audio were lost: it arrives faster than it is answered; 2 s"
+    assert shown[8] == "  1.2 s of audio lost, because it arrives too fast; 2 s behind; adapte"
     assert "adapted to stream (6)" in view._remark()
 
 

@@ -221,12 +221,12 @@ def test_the_command_line_draws(toy, tmp_path, option, suffix):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["a.wav", "b.wav", "--plot", "a.png"], "draws one recording, and 2 are given"),
+        (["a.wav", "b.wav", "--plot", "a.png"], "draws one recording, but 2 were given"),
         (["-", "--explain", "a.png"], "standard input can be read only once"),
         (["a.wav", "--plot", "a.jpg"], "expected a name that ends in .png or .svg"),
         (["a.wav", "--plot", "a.png", "--channels"], "give --channel N instead of --channels"),
-        (["a.wav", "--plot", "a.png", "--explain", "b/../a.png"], "a.png is what --plot writes; give another name"),
-        (["a.wav", "--plot", "a.png", "--format", "csv", "--out", "a.png"], "a.png is what --out writes"),
+        (["a.wav", "--plot", "a.png", "--explain", "b/../a.png"], "a.png is also given to --plot; give another name"),
+        (["a.wav", "--plot", "a.png", "--format", "csv", "--out", "a.png"], "a.png is also given to --out"),
     ],
 )
 def test_a_picture_that_cannot_be_meant_is_refused(toy, arguments, reason):

@@ -98,10 +98,10 @@ def test_usage_errors_are_status_2(toy, good):
     ("command", "reason"),
     [
         (["predict", "{good}", "--max-seconds", "0.11"], "0.11 is less than the 0.25 s that toy needs"),
-        (["predict", "{good}", "--max-seconds", "nan"], "nan is no number of that kind; expected a finite one"),
-        (["predict", "{good}", "--start", "inf"], "inf is no number of that kind"),
-        (["listen", "{good}", "--fast", "--every", "nan"], "nan is no number of that kind"),
-        (["serve", "--grace-seconds", "inf"], "inf is no number of that kind"),
+        (["predict", "{good}", "--max-seconds", "nan"], "nan is not a finite number; give one"),
+        (["predict", "{good}", "--start", "inf"], "inf is not a finite number"),
+        (["listen", "{good}", "--fast", "--every", "nan"], "nan is not a finite number"),
+        (["serve", "--grace-seconds", "inf"], "inf is not a finite number"),
     ],
 )
 def test_numbers_that_no_range_refuses(toy, good, command, reason):
@@ -262,7 +262,7 @@ def test_a_folder_without_audio(toy, tmp_path, good):
     for name in ("a.mpc", "b.mpc", "notes"):
         (tmp_path / "empty" / name).write_text("hello", encoding="utf-8")
     passed = run("predict", tmp_path / "empty", "--bundle", toy).stderr
-    assert "no audio in this folder (passed over: 1 without a suffix, 2 .mpc); expected files" in passed
+    assert "no audio in this folder (skipped: 1 without a suffix, 2 .mpc); expected files" in passed
 
 
 def test_missing_files_and_bundles_are_one_line(toy, good):

@@ -463,5 +463,5 @@ def test_a_pipe_in_a_folder_is_passed_over_and_named(toy, good, tmp_path):
     child = process("predict", folder, "--bundle", toy, "--format", "jsonl")
     out, errors = child.communicate(timeout=60)
     assert child.returncode == 1
-    assert errors.decode().startswith(f"error: {folder / 'a.wav'}: a pipe, socket or device, which is skipped")
+    assert errors.decode().startswith(f"error: {folder / 'a.wav'}: a pipe, socket or device; these are skipped")
     assert json.loads(out)["name"] == str(folder / "b.wav")

@@ -90,11 +90,11 @@ def test_each_channel_apart_goes_on_with_the_same_command_only(toy, call, tmp_pa
     [
         (["x.wav", "--channel", "0", "--channels"], "give --channel or --channels, not both"),
         (["-", "--channels"], "standard input can be read only once"),
-        (["x.wav", "--start", "5", "--end", "5"], "stops at 5 s, before it begins"),
-        (["x.wav", "--end", "0"], "stops at 0 s, before it begins"),
-        (["x.wav", "y.wav", "--format", "webvtt"], "holds one recording, and 2 are given"),
+        (["x.wav", "--start", "5", "--end", "5"], "ends at 5 s, which is not after the start"),
+        (["x.wav", "--end", "0"], "ends at 0 s, which is not after the start"),
+        (["x.wav", "y.wav", "--format", "webvtt"], "holds one recording, but 2 were given"),
         (["x.wav", "y.wav", "--format", "audacity"], "choose rttm, csv, json or jsonl"),
-        (["x.wav", "--out", "x.xlsx"], "no format has the suffix .xlsx; end it in one of .csv, .json, .jsonl, .rttm"),
+        (["x.wav", "--out", "x.xlsx"], "no format has the suffix .xlsx; use one of .csv, .json, .jsonl, .rttm"),
     ],
 )
 def test_what_makes_no_sense_is_refused(toy, options, reason):
@@ -121,9 +121,9 @@ def test_a_part_in_time_counts_from_the_start_of_the_recording(toy, long):
 
 def test_a_part_beyond_the_end_and_a_bound(toy, long):
     late = run("predict", long, "--bundle", toy, "--start", "20")
-    assert (late.exit_code, late.stderr) == (1, f"error: {long}: nothing from 20 s on; it ends at 13.00 s\n")
+    assert (late.exit_code, late.stderr) == (1, f"error: {long}: no audio after 20 s; it ends at 13.00 s\n")
     bounded = run("predict", long, "--bundle", toy, "--max-seconds", "10")
-    assert "13.0 s of audio; at most 10 s are read here" in bounded.stderr
+    assert "13.0 s of audio; at most 10 s are accepted here" in bounded.stderr
     assert run("predict", long, "--bundle", toy, "--max-seconds", "10", "--end", "9").exit_code == 0
 
 

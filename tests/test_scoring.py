@@ -322,7 +322,7 @@ def test_a_disk_that_is_read_only_is_a_clear_error(adaptable, many, tmp_path):
     with small_disk(tmp_path / "disk", "ro,size=64k") as disk:
         refused = command(many, "--bundle", adaptable, "--out", disk / "out")
         assert refused.exit_code == 2
-        assert "nothing may be written there" in " ".join(refused.output.split())
+        assert "no permission to write there" in " ".join(refused.output.split())
 
 
 def test_a_description_that_says_nothing_is_damaged(adaptable, calls, tmp_path):

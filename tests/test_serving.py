@@ -100,7 +100,7 @@ def test_each_channel_is_answered_apart_as_by_the_command(client, bundles, tmp_p
 @pytest.mark.parametrize(
     ("query", "content", "status", "words"),
     [
-        ("", wav(np.zeros((2000, 33))), 413, "33 channels; this server answers at most 32 apart"),
+        ("", wav(np.zeros((2000, 33))), 413, "33 channels; at most 32 are answered separately"),
         ("", b"no audio", 422, "not audio"),
         ("?start=9", LOUD, 422, "ends at 1.00 s"),
         ("?channel=1", LOUD, 422, "query.channel"),
@@ -236,7 +236,7 @@ def test_every_error_is_a_problem(client, method, path, options, status, words):
 def test_two_bundles_of_one_name_are_refused(bundles, tmp_path):
     toy, _ = bundles
     other = shutil.copytree(toy, tmp_path / "other")
-    with pytest.raises(BundleError, match="another bundle here is called toy, too"):
+    with pytest.raises(BundleError, match="another bundle here is also called toy"):
         make_server(toy, other)
 
 
@@ -362,7 +362,7 @@ def test_what_has_no_answer_when_time_is_over_is_told_so(bundles, monkeypatch):
         assert client.get("/healthz").status_code == 200
         client.portal.call(desk.over.set)
         asking.join()
-        assert "ended before it had an answer" in check_problem(answers[0])["detail"]
+        assert "shut down before it had an answer" in check_problem(answers[0])["detail"]
         assert (answers[0].status_code, desk.uploads, desk.pool.held) == (503, 0, 1)
         go_on.set()
         until(lambda: desk.pool.held == 0)

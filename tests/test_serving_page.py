@@ -384,7 +384,7 @@ def test_a_server_with_a_token_asks_for_it(browser, folder):
         browser.get(server.url)
         until(lambda: part(browser, "door").is_displayed())
         part(browser, "token").send_keys("wrong", Keys.ENTER)
-        until(lambda: "not the server's token" in part(browser, "alert").text)
+        until(lambda: "The token is wrong" in part(browser, "alert").text)
         part(browser, "token").clear()
         part(browser, "token").send_keys("0123456789abcdef", Keys.ENTER)
         until(lambda: part(browser, "take").is_displayed())

@@ -279,7 +279,7 @@ def test_a_body_that_takes_longer_than_the_time_of_grace_is_told(toy):
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 10" in head
-    assert "ended before" in json.loads(content)["detail"]
+    assert "shut down before" in json.loads(content)["detail"]
     assert "Traceback" not in "".join(server.log)
 
 

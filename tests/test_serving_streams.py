@@ -132,7 +132,7 @@ def test_a_stream_at_a_wrong_path_is_told_the_right_one(client):
     with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/v1/streams"):
         pass
     assert refused.value.status_code == 404
-    assert "/v1/stream is the one" in refused.value.json()["detail"]
+    assert "use /v1/stream" in refused.value.json()["detail"]
 
 
 def test_streams_are_bounded_in_number_and_one_that_vanishes_makes_room(client):

@@ -476,7 +476,7 @@ def test_a_shipped_study_needs_a_corpus_and_a_folder():
 def test_an_option_of_ray_without_ray_is_an_error(tmp_path, root):
     done = command("center-loss", "--corpus", f"synthetic={root}", "--out", tmp_path / "out", "--address", "auto")
     assert done.exit_code == 1
-    assert "--address is an option of Ray; give --executor ray, too" in done.output
+    assert "--address works only with Ray; add --executor ray" in done.output
 
 
 def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
@@ -532,8 +532,8 @@ def test_a_value_of_a_schedule_that_nobody_trains_by_is_named(tmp_path, root):
     idle = ["--set", "schedules.paper.batch_size=3", "--set", "schedules.budget.learning_rate=0.01"]
     words = ["--corpus", f"synthetic={root}", "--out", str(tmp_path / "out"), *sets(), *idle]
     note = (
-        "note: --set schedules.paper.batch_size=3 changes nothing: trained is by the schedule budget; add --set"
-        " schedule=paper for the other\n"
+        "note: --set schedules.paper.batch_size=3 changes nothing: the schedule in use is budget; add --set"
+        " schedule=paper to use the other one\n"
     )
     done = command(written(tmp_path), *words, "--max-hours", "0")
     assert done.exit_code == 0, done.output

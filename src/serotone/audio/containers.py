@@ -69,7 +69,7 @@ def container_track(content: Input, form: Format, name: str, stack: ExitStack) -
             track.warnings.append(f"truncated or damaged: decoding stopped at {at / rate:.2f} s: {problem}")
         elif declared is not None and at < declared - 0.25 * rate and (last is None or at < last):
             track.warnings.append(
-                f"truncated: its header announces {declared / rate:.2f} s, {at / rate:.2f} s could be decoded"
+                f"truncated: its header announces {declared / rate:.2f} s, but only {at / rate:.2f} s could be decoded"
             )
 
     track.blocks = blocks

@@ -169,7 +169,7 @@ def _open(av: Any, file: _Recording, container: str) -> tuple[Iterator[Any], tup
     frames = opened.decode(stream)
     frame = next(frames, None)
     if frame is None:
-        raise RefusedError("not one frame of audio can be decoded")
+        raise RefusedError("no audio could be decoded")
     channels = frame.layout.nb_channels
     if not 1 <= channels <= MAX_CHANNELS:
         raise RefusedError(f"it has {channels} channels; at most {MAX_CHANNELS} are decoded")

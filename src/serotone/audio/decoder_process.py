@@ -40,7 +40,7 @@ _LONGEST_ANSWER = 2**28
 def command() -> list[str]:
     """What starts a child: this interpreter, isolated, with the places where this process finds modules."""
     if not sys.executable or getattr(sys, "frozen", False):
-        raise AudioError("decoding with PyAV needs a Python interpreter to start, and this is a frozen application")
+        raise AudioError("decoding with PyAV must start a Python interpreter, and a frozen application has none")
     program = Path(decoder.__file__).absolute()
     return [sys.executable, "-I", "-S", str(program), *(str(Path(place).absolute()) for place in sys.path)]
 
@@ -82,7 +82,7 @@ class DecoderProcess:
             raise AudioError(f"the process that decodes audio did not start ({self._ending()})") from None
         if kind != decoder.HELLO:
             reason = content.decode(errors="replace")
-            raise AudioError(f"PyAV, of the extra codecs, cannot be loaded ({reason}); install it again")
+            raise AudioError(f"PyAV, which the extra codecs installs, cannot be loaded ({reason}); install it again")
 
     def open(self, content: Input, container: str, kind: str, name: str) -> tuple[int, int, float]:
         """Begin with a recording: its rate in Hz, its number of channels, its seconds by its header or -1."""
@@ -204,7 +204,7 @@ class DecoderProcess:
         try:
             status = self._process.wait(2.0)
         except subprocess.TimeoutExpired:
-            return "its answers cannot be understood"
+            return "its output is not what was expected"
         if status < 0:
             try:
                 return f"it crashed: {signal.Signals(-status).name}"

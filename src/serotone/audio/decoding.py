@@ -101,7 +101,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         self.name = name_of(source)
         begin = 0.0 if start is None else start
         if not (0 <= begin < math.inf and (end is None or begin < end < math.inf)):
-            raise AudioError(f"{self.name}: asked from {start} to {end} s; expected 0 <= start < end")
+            raise AudioError(f"{self.name}: start is {start} and end is {end}; expected 0 <= start < end, in seconds")
         self.sample_rate = sample_rate
         self.silent = True
         self.notes: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
             raise AudioError(f"{name}: has {count}, and channel {channel} was asked for (0 is the first)")
         first, last = round(begin * rate), None if end is None else round(end * rate)
         if track.frames is not None and 0 < track.frames <= first:
-            raise AudioEmptyError(f"{name}: nothing from {begin:g} s on; it ends at {track.frames / rate:.2f} s")
+            raise AudioEmptyError(f"{name}: no audio after {begin:g} s; it ends at {track.frames / rate:.2f} s")
         known_ends = [n for n in (track.frames, last) if n is not None]
         self._known = min(known_ends) - first if known_ends else None
         most = (self._longest + track.slack) * rate + _ROUNDING
@@ -260,8 +260,8 @@ class Blocks(Iterator[NDArray[np.float32]]):
         if mixer.cancelled:
             self._mixer = Mixer(self.channels, mixer.loudest)
             self._remarks.append(
-                f"its channels cancel each other (one is inverted): of the {self.channels} channels "
-                f"only channel {mixer.loudest} was taken (0 is the first)"
+                f"its {self.channels} channels cancel each other out (one is inverted), so only "
+                f"channel {mixer.loudest} was used (0 is the first)"
             )
             return True
         self._gain = mixer.gain
@@ -271,7 +271,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
     def _reopen(self) -> None:
         self._track = self._open()
         if (self._track.rate, self._track.channels) != (self.source_rate, self.channels):
-            raise AudioError(f"{self.name}: changed while it was read; read it again")
+            raise AudioError(f"{self.name}: changed while it was being read; try again")
 
     def _conclude(self) -> None:
         """What only the end can show."""
@@ -280,13 +280,13 @@ class Blocks(Iterator[NDArray[np.float32]]):
         damaged = bool(track.warnings)
         if frames == 0:
             if damaged and not self._first:
-                raise AudioFormatError(f"{name}: not one sample of audio can be decoded: {track.warnings[0]}")
+                raise AudioFormatError(f"{name}: no audio could be decoded: {track.warnings[0]}")
             asked = self._first or self._last
             why = f": {track.warnings[0]}" if damaged else " between start and end" if asked else ""
-            raise AudioEmptyError(f"{name}: not one sample of audio{why}")
+            raise AudioEmptyError(f"{name}: contains no audio{why}")
         stop = self._first + frames
         if self._last is not None and stop < self._last - max(1, 0.05 * rate) and not damaged:
-            self._remarks.append(f"asked until {self._end:g} s, but it ends at {stop / rate:.2f} s")
+            self._remarks.append(f"asked for audio up to {self._end:g} s, but it ends at {stop / rate:.2f} s")
         if self._strict and track.warnings:
             raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
         if frames + _ROUNDING < self._min_seconds * rate or not self._given:
@@ -296,13 +296,12 @@ class Blocks(Iterator[NDArray[np.float32]]):
         peak = self._peak * self._gain
         if peak > _ODDLY_LOUD:
             self._remarks.append(
-                f"samples up to {peak:.3g}, where -1 to 1 is expected; "
-                "divide integers by their full scale, such as 32768"
+                f"samples reach {peak:.3g}, but -1 to 1 is expected; divide integers by their full scale, such as 32768"
             )
 
     def _too_long(self, length: str) -> AudioTooLongError:
         return AudioTooLongError(
-            f"{self.name}: {length} of audio; at most {self._longest:g} s are read here. Raise the bound "
+            f"{self.name}: {length} of audio; at most {self._longest:g} s are accepted here. Raise the limit "
             "(--max-seconds of serotone predict, or max_seconds in Python), or cut the recording into parts"
         )
 

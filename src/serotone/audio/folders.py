@@ -95,7 +95,7 @@ def audio_in(folder: str | Path) -> Iterator[tuple[str, AudioError | None]]:
     if not inside.files and not inside.irregular and not inside.closed:
         known = ", ".join(sorted(AUDIO_SUFFIXES))
         passed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in inside.others.items())
-        over = f" (passed over: {passed})" if passed else ""
+        over = f" (skipped: {passed})" if passed else ""
         yield (
             str(folder),
             AudioMissingError(f"{folder}: no audio in this folder{over}; expected files that end in {known}"),
@@ -114,5 +114,5 @@ def _special(name: str) -> AudioError | None:
     if not Path(name).exists():  # a link to nothing: hearing it says so
         return None
     return AudioFormatError(
-        f"{name}: a pipe, socket or device, which is skipped in a folder; give its own path to read it"
+        f"{name}: a pipe, socket or device; these are skipped in folders, so give its own path to read it"
     )

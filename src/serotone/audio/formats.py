@@ -94,7 +94,7 @@ def sniff(head: bytes, name: str) -> Format:
         return _WITHOUT_A_MARK[suffix]
     raise AudioFormatError(
         f"{name}: not audio (it begins with {head[:8]!r}); expected WAV, FLAC, OGG, MP3 or AIFF, "
-        "or with the codecs extra M4A, MP4, WebM, AAC, WMA, AMR and their like"
+        "or with the codecs extra M4A, MP4, WebM, AAC, WMA, AMR and similar formats"
     )
 
 

@@ -52,8 +52,9 @@ def joined_track(content: Input, head: bytes) -> Track | None:
                     if part is not None:
                         why = f"has {part.rate} Hz and {part.channels} channels, not {rate} Hz and {channels}"
                     track.warnings.append(
-                        f"truncated: recordings are joined in this file, and the one that begins at {at / rate:.2f} s "
-                        f"{why}; only what is before it was read. Give each recording in a file of its own"
+                        "truncated: this file consists of several recordings, and the one that begins at "
+                        f"{at / rate:.2f} s {why}; only what comes before it was read. "
+                        "Put each recording into a file of its own"
                     )
                     return
                 skipped = max(0, first - at)

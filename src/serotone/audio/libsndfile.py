@@ -63,7 +63,7 @@ def soundfile_track(content: Input, head: bytes, stack: ExitStack) -> Track | No
         if declared is not None and at < stop - inexact and not warnings:
             warnings.append(
                 f"truncated or damaged: its header announces {declared / file.samplerate:.2f} s, "
-                f"{at / file.samplerate:.2f} s could be decoded"
+                f"but only {at / file.samplerate:.2f} s could be decoded"
             )
 
     track.blocks = blocks

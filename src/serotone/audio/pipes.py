@@ -64,9 +64,11 @@ class PipedSound:
                 yield from self._checked(frames, channel, read // size)
             read += len(data)
         if read < size:
-            raise AudioEmptyError(f"{self.name}: not one sample of audio")
+            raise AudioEmptyError(f"{self.name}: contains no audio")
         if announced is not None and read < announced:
-            self.warnings.append(f"truncated: its header announces {announced} bytes of samples, {read} are there")
+            self.warnings.append(
+                f"truncated: its header announces {announced} bytes of samples, but only {read} arrived"
+            )
 
     def _checked(self, frames: NDArray[np.float32], channel: int | None, before: int) -> Iterator[NDArray[np.float32]]:
         """These frames, of which so many came before, up to one that is no sound in the channel, or in any."""

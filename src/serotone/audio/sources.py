@@ -93,7 +93,7 @@ def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
         total = 0
         while data := stream.read(2**16):
             if not isinstance(data, bytes):
-                raise AudioError(f"{name}: gave {type(data).__name__} instead of bytes; open it in binary mode")
+                raise AudioError(f"{name}: returned {type(data).__name__} instead of bytes; open it in binary mode")
             spool.write(data)
             if total < 64 <= total + len(data):  # before reading on from what is not audio and may have no end
                 spool.seek(0)
@@ -103,7 +103,7 @@ def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
             if total > most:
                 bound = "" if longest == math.inf else f" for at most {longest:g} s of audio"
                 raise AudioTooLongError(
-                    f"{name}: more than {most} bytes, the most that is read of a pipe{bound}; write it to a file first"
+                    f"{name}: more than {most} bytes, the limit for a pipe{bound}; write it to a file first"
                 )
     except BaseException:
         spool.close()

@@ -12,7 +12,9 @@ from serotone.cli.streams import as_json
 from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, Bundle, list_bundles, load_bundle
 
 app = typer.Typer(
-    name="bundle", help="List the bundles (recognisers) that ship, show or verify any.", no_args_is_help=True
+    name="bundle",
+    help="List the bundles (recognisers) that come with serotone; show or verify any.",
+    no_args_is_help=True,
 )
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
@@ -86,7 +88,7 @@ def verify(
 
     loaded = Recognizer(bundle, sha256=sha256).bundle
     files = f"{len(loaded.files)} files" if len(loaded.files) > 1 else "1 file"
-    typer.echo(f"{loaded.name} {loaded.version}: {files} as the manifest states; sha256 {loaded.sha256}")
+    typer.echo(f"{loaded.name} {loaded.version}: {files} match the manifest; sha256 {loaded.sha256}")
 
 
 def _origin(bundle: Bundle) -> dict[str, str]:
@@ -129,10 +131,10 @@ def _card(bundle: Bundle) -> str:
 def _figures_and_limits(bundle: Bundle) -> str:
     """What a card says after its data: protocols, figures, limits."""
     if CARD not in bundle.files:
-        return f"no figures and limits: this bundle has no {CARD}"
+        return f"figures and limits are not known: this bundle has no {CARD}"
     text = _card(bundle)
     _, _, after = text.partition("\n## Data")
     start = after.find("\n## ")
     if start < 0:
-        return f"no figures in its card; serotone bundle card {bundle.path} prints all of it"
+        return f"its card has no figures; serotone bundle card {bundle.path} prints the whole card"
     return after[start + 1 :]

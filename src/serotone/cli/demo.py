@@ -66,7 +66,7 @@ def _real_clips(named: Path | None) -> "list[Clip]":
         try:
             return demo_clips.find_clips(Path(data) / "ravdess")
         except CorpusError as error:
-            remark(f"{DATA} does not help: {error}")
+            remark(f"the folder in {DATA} cannot be used: {error}")
     try:
         cache = demo_clips.cache_folder()
     except RuntimeError as error:
@@ -76,7 +76,7 @@ def _real_clips(named: Path | None) -> "list[Clip]":
             return demo_clips.find_clips(cache)
         except CorpusError:
             pass  # a part of them, from a download that was stopped: fetched again
-    remark(f"fetching eight clips, 4 MB, from zenodo.org to {cache}; once")
+    remark(f"downloading eight clips (4 MB, once) from zenodo.org to {cache}")
     progress = Progress(len(demo_clips.CLIPS), "clips")
     try:
         return demo_clips.fetch_clips(cache, demo_clips.ARCHIVE, on_clip=progress.step)

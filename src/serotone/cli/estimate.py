@@ -65,7 +65,7 @@ def print_estimate(
     without = f", without the {untimed} that are not timed" if untimed else ""
     typer.echo(
         f"\n{total:.1f} hours for {len(timed)} units with {jobs} at a time{without},"
-        f" {len(units) - len(waiting)} finished before; timed on this machine under its present load"
+        f" {len(units) - len(waiting)} finished before; timed on this machine at its current load"
     )
     if failures:
         raise typer.Exit(1)

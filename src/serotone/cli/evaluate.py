@@ -65,7 +65,7 @@ def evaluate(
     if own and profile is not None:
         raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--profile")
     if seed is not None and adapt_with is None:
-        raise typer.BadParameter("has a meaning only with --adapt-with; add it", param_hint="--seed")
+        raise typer.BadParameter("works only with --adapt-with; add it", param_hint="--seed")
     merges = dict(_pair(text) for text in merge or ())
     chosen = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
     if chosen == []:

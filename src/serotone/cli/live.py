@@ -187,9 +187,7 @@ class View:
         """What is to be said now; empty where everything is as it should be."""
         remarks = []
         if self._state.lost_seconds:
-            remarks.append(
-                f"{self._state.lost_seconds:.1f} s of audio were lost: it arrives faster than it is answered"
-            )
+            remarks.append(f"{self._state.lost_seconds:.1f} s of audio lost, because it arrives too fast")
         if self._state.waiting_seconds >= LAG_SECONDS:
             remarks.append(f"{self._state.waiting_seconds:.0f} s behind")
         profile = self._last.profile if self._last else None

@@ -15,7 +15,7 @@ def finite(value: float | None) -> float | None:
     Raises typer.BadParameter (exit status 2).
     """
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no number of that kind; expected a finite one")
+        raise typer.BadParameter(f"{value} is not a finite number; give one")
     return value
 
 

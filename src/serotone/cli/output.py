@@ -32,15 +32,15 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
     if target.is_dir():
         raise refused(f"{out} is a folder; give the name of a file in it, such as {out / example}", option)
     if {out.suffix.lower(), target.suffix.lower()} & AUDIO_SUFFIXES:
-        raise refused(f"{out} has the name of a recording, and would be overwritten; {remedy}", option)
+        raise refused(f"{out} has the name of a recording, and recordings are never overwritten; {remedy}", option)
     if out.exists():
         for name in inputs:
             if _is_same(out, name):
-                raise refused(f"{out} is one of the files to read ({name}), and would be overwritten; {remedy}", option)
+                raise refused(f"{out} is one of the files to read ({name}) and would be overwritten; {remedy}", option)
         if not out.is_file():
             return out
         if kind := _audio_in(target):
-            raise refused(f"{out} holds audio ({kind}), and would be overwritten; {remedy}", option)
+            raise refused(f"{out} holds audio ({kind}) and would be overwritten; {remedy}", option)
     nearest = _nearest(target.parent)
     if not nearest.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
@@ -56,10 +56,10 @@ def check_out_folder(out: Path, option: str = "--out") -> None:
     """
     nearest = _nearest(out)
     if not nearest.is_dir():
-        raise refused(f"{nearest} is a file; give the name of a folder, which is made where it does not exist", option)
+        raise refused(f"{nearest} is a file; give the name of a folder, which is created if it does not exist", option)
     if not os.access(nearest, os.W_OK):
         raise refused(
-            f"{nearest}: nothing may be written there; choose another folder or change its permissions", option
+            f"{nearest}: no permission to write there; choose another folder or change its permissions", option
         )
 
 

@@ -28,7 +28,7 @@ def check_picture(path: Path, option: str, names: Sequence[str], part: Part) -> 
     from serotone.recognition.picture import SUFFIXES
 
     if len(names) != 1:
-        raise typer.BadParameter(f"draws one recording, and {len(names)} are given; give one", param_hint=option)
+        raise typer.BadParameter(f"draws one recording, but {len(names)} were given; give one", param_hint=option)
     if read_once(names[0]):
         what = called(names[0])
         raise typer.BadParameter(f"{what} can be read only once; write it to a file first", param_hint=option)
@@ -49,7 +49,7 @@ def check_apart(files: Mapping[str, Path | None]) -> None:
     taken: dict[Path, str] = {}
     for option, path in files.items():
         if path is not None and taken.setdefault(path, option) != option:
-            raise typer.BadParameter(f"{path} is what {taken[path]} writes; give another name", param_hint=option)
+            raise typer.BadParameter(f"{path} is also given to {taken[path]}; give another name", param_hint=option)
 
 
 def pictures_of(

@@ -97,12 +97,12 @@ def predict(
     if adapt and profile is not None:
         raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--adapt")
     if speakers is not None and not adapt and profile is None:
-        raise typer.BadParameter("has a meaning only with --adapt or --profile; add one", param_hint="--speakers")
+        raise typer.BadParameter("works only with --adapt or --profile; add one of them", param_hint="--speakers")
     if channels and channel is not None:
         raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
     if end is not None and end <= (start or 0):
         raise typer.BadParameter(
-            f"stops at {end:g} s, before it begins; expected more than --start", param_hint="--end"
+            f"ends at {end:g} s, which is not after the start; give a later time", param_hint="--end"
         )
     found = list(find_recordings(paths))
     names = [name for name, _ in found]
@@ -154,14 +154,14 @@ def _format(given: Answers | None, out: Path | None, names: Sequence[str]) -> An
         if suffix not in AUDIO_SUFFIXES:  # which is refused for what it is
             known = ", ".join(sorted(filter(None, SUFFIXES)))
             raise typer.BadParameter(
-                f"{out}: no format has the suffix {suffix}; end it in one of {known}, or add --format",
+                f"{out}: no format has the suffix {suffix}; use one of {known}, or add --format",
                 param_hint="--out",
             )
     chosen = given or SUFFIXES.get(suffix, Answers.table)
     if chosen in OF_ONE_RECORDING and len(names) > 1:
         raise typer.BadParameter(
-            f"{chosen.value} holds one recording, and {len(names)} are given; give one at a time, or choose rttm, csv, "
-            "json or jsonl, which hold many",
+            f"{chosen.value} holds one recording, but {len(names)} were given; give one at a time, or choose rttm, "
+            "csv, json or jsonl, which hold many",
             param_hint="--format",
         )
     return chosen

@@ -83,11 +83,11 @@ def score(
     same command continues.
     """
     if timeline and embeddings:
-        raise typer.BadParameter("are of whole recordings; leave out --timeline", param_hint="--embeddings")
+        raise typer.BadParameter("works only for whole recordings; leave out --timeline", param_hint="--embeddings")
     if channels and channel is not None:
         raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
     if address is not None and executor != "ray":
-        raise RunError("--address is an option of Ray; give --executor ray, too, or leave it out")
+        raise RunError("--address works only with Ray; add --executor ray, or leave it out")
     check_out_folder(out)
     if find_spec("pyarrow") is None:
         raise MissingExtraError("serotone score", "score")
@@ -148,6 +148,6 @@ def score(
         counts += f"; before: {tally.answered_before} answered, {tally.failed_before} failed"
     typer.echo(f"{out}: {counts}")
     if tally.failed_before:
-        remark("--retry-errors hears again what failed before")
+        remark("--retry-errors tries them again")
     if tally.failed or tally.failed_before:
         raise typer.Exit(1)

@@ -84,8 +84,8 @@ def remark_idle(changes: Iterable[str], recipes: Iterable["Recipe"]) -> None:
         part, *inside = change.partition("=")[0].strip().split(".")
         if used and part == "schedules" and inside and inside[0] not in used:
             remark(
-                f"--set {change} changes nothing: trained is by the schedule {' or '.join(used)}; add --set"
-                f" schedule={inside[0]} for the other"
+                f"--set {change} changes nothing: the schedule in use is {' or '.join(used)}; add --set"
+                f" schedule={inside[0]} to use the other one"
             )
 
 
@@ -114,7 +114,7 @@ def place_of(
 
     given = {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
     if executor != "ray" and (foreign := [option for option, value in given.items() if value]):
-        raise RunError(f"{foreign[0]} is an option of Ray; give --executor ray, too, or leave it out")
+        raise RunError(f"{foreign[0]} works only with Ray; add --executor ray, or leave it out")
     return Place(executor, jobs, threads, gpus, address, corpora)
 
 
@@ -129,4 +129,4 @@ def numbers_of(text: str | None, option: str = "--folds") -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise RunError(f"{option} {text!r}: expected numbers with commas between them, such as 0,1") from None
+        raise RunError(f"{option} {text!r}: expected numbers separated by commas, such as 0,1") from None

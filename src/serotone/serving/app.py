@@ -70,11 +70,11 @@ class Desk:
         self.uploads = 0
         self.draining = False
         self.over = asyncio.Event()
-        self.metrics.gauge("requests_held", "Requests that are being answered or wait.", lambda: self.pool.held)
-        self.metrics.gauge("requests_waiting", "Requests that wait for a worker.", lambda: self.pool.waiting)
+        self.metrics.gauge("requests_held", "Requests that are being answered or are waiting.", lambda: self.pool.held)
+        self.metrics.gauge("requests_waiting", "Requests that are waiting for a worker.", lambda: self.pool.waiting)
         self.metrics.gauge("uploads", "Bodies that are being received or answered.", lambda: self.uploads)
         self.metrics.gauge("streams", "Streams that are live.", lambda: self.streams.live)
-        self.metrics.gauge("profiles", "Profiles that are kept.", lambda: len(service.profiles.names()))
+        self.metrics.gauge("profiles", "Profiles that the server keeps.", lambda: len(service.profiles.names()))
         self.metrics.gauge("decoder_failures", "Decoders that had to be replaced.", lambda: service.decoders.failures)
 
     @asynccontextmanager
@@ -83,7 +83,11 @@ class Desk:
         self.check_open()
         self.pool.check()  # before anything is received
         if self.uploads >= self.limits.uploads:
-            raise ProblemError(503, f"{self.uploads} requests are being received", headers={"Retry-After": "5"})
+            raise ProblemError(
+                503,
+                f"the server is busy: {self.uploads} requests are being received; try again in 5 s",
+                headers={"Retry-After": "5"},
+            )
         self.uploads += 1
         try:
             async with received(request, self.folder, most=most, name=name) as uploads:
@@ -94,7 +98,7 @@ class Desk:
     def check_open(self) -> None:
         """Raise ProblemError where the server is about to end."""
         if self.draining:
-            raise ProblemError(503, "the server is about to end; ask again in 10 s", headers={"Retry-After": "10"})
+            raise ProblemError(503, "the server is shutting down; try again in 10 s", headers={"Retry-After": "10"})
 
     async def answer(self, request: Request, call: Callable[[threading.Event], Answer]) -> Answer:
         """What a blocking call returns; the event that it gets is set when the client goes away."""
@@ -288,7 +292,7 @@ def _add_end(app: FastAPI) -> None:
 
     @app.websocket("/{path:path}")
     async def nothing(socket: WebSocket) -> None:
-        await refuse(socket, ProblemError(404, f"there is no stream at {socket.url.path}; /v1/stream is the one"))
+        await refuse(socket, ProblemError(404, f"there is no stream at {socket.url.path}; use /v1/stream"))
 
 
 def _add_page(app: FastAPI) -> None:

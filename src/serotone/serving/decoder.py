@@ -72,5 +72,5 @@ def _decode(
         except AudioTooLongError as error:
             why = "" if bound == max_seconds else f" with {opened.channels} channels at {opened.source_rate} Hz"
             raise AudioTooLongError(
-                f"{name}: too long{why}; this server hears at most {bound:g} s of it: send it in parts"
+                f"{name}: too long{why}; this server accepts at most {bound:g} s of it: send it in parts"
             ) from error

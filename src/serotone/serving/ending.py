@@ -34,7 +34,7 @@ class Cut:
                 return
             work.cancel()
             await asyncio.wait({work})
-            why = "the server ended before it had an answer; ask again in 10 s"
+            why = "the server shut down before it had an answer; try again in 10 s"
             await response(503, why, headers={"Retry-After": "10", "Connection": "close"})(scope, receive, send)
         finally:
             over.cancel()

@@ -85,7 +85,7 @@ class Guard:
             raise ProblemError(421, f"this server answers as {' or '.join(self._hosts)}, not as {host[:80]!r}")
         origin = headers.get("origin")
         if origin is not None and origin.lower().partition("://")[2] != host:
-            raise ProblemError(403, f"a page of {origin[:80]!r} may not use this server; only its own page may")
+            raise ProblemError(403, f"pages from {origin[:80]!r} may not use this server; only its own page may")
         self._check_token(scope["path"], headers)
         size = headers.get("content-length", "0")
         if size.isdecimal() and int(size) > self._limits.body_bytes:
@@ -96,7 +96,7 @@ class Guard:
             return
         given = _given_token(headers)
         if given is None or not hmac.compare_digest(given, self._token):
-            what = "this server asks for a token" if given is None else "this is not the server's token"
+            what = "this server needs a token" if given is None else "the token is wrong"
             raise ProblemError(
                 401, f"{what}; send the header: Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"}
             )
@@ -113,7 +113,9 @@ class Guard:
                 message = await asyncio.wait_for(receive(), self._limits.idle_seconds)
             except TimeoutError:
                 raise ProblemError(
-                    408, f"nothing came for {self._limits.idle_seconds:g} s; send the body again", headers=_HANG_UP
+                    408,
+                    f"nothing arrived for {self._limits.idle_seconds:g} s; send the request again",
+                    headers=_HANG_UP,
                 ) from None
             size += len(message.get("body", b""))
             if size > self._limits.body_bytes:
@@ -144,7 +146,7 @@ class Guard:
     def _too_large(self) -> ProblemError:
         most = self._limits.body_bytes / 1e6
         return ProblemError(
-            413, f"a body of more than {most:g} MB; send less at once, or a compressed format", headers=_HANG_UP
+            413, f"the body is more than {most:g} MB; send less at once, or use a compressed format", headers=_HANG_UP
         )
 
 

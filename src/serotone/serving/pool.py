@@ -35,7 +35,7 @@ class Pool:
             seconds = max(1, math.ceil(self.held / self._workers * self._seconds))
             raise ProblemError(
                 503,
-                f"the server is busy: {self.held} requests are being answered or wait; ask again in {seconds} s",
+                f"the server is busy: {self.held} requests are being answered or are waiting; try again in {seconds} s",
                 headers={"Retry-After": str(seconds)},
             )
 

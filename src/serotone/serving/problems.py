@@ -120,7 +120,7 @@ def install(app: FastAPI) -> None:
         path, headers = request.url.path, dict(error.headers or {})
         detail = error.detail
         if error.status_code == 404:
-            detail = f"there is nothing at {path}; /openapi.json lists what there is"
+            detail = f"there is nothing at {path}; /openapi.json lists the addresses"
         elif error.status_code == 405:
             headers["Allow"] = ", ".join(_methods(request))
             detail = f"{path} does not take {request.method}, but {headers['Allow']}"

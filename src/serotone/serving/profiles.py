@@ -41,10 +41,10 @@ class Profiles:
                 if profile.bundle_sha256 not in plain:
                     raise ProblemError(404, f"{path}: a profile of {profile.bundle}, which is not served here")
                 if not re.fullmatch(NAME, name) or len(self._kept) >= most:
-                    raise ProblemError(409, f"{path}: not a name that is served, or more than {most} profiles")
+                    raise ProblemError(409, f"{path}: not a valid name, or more than {most} profiles")
                 self._kept[name] = plain[profile.bundle_sha256].with_profile(profile)
             except (SerotoneError, ProblemError) as error:
-                _log.warning("passed over: %s", error)
+                _log.warning("left out: %s", error)
 
     def names(self) -> list[str]:
         """Those that there are, sorted."""
@@ -83,6 +83,6 @@ class Profiles:
 
     def _check(self, name: str) -> None:
         if name in self._kept:
-            raise ProblemError(409, f"there is a profile {name} already; delete it, or choose another name")
+            raise ProblemError(409, f"there is already a profile {name}; delete it, or choose another name")
         if len(self._kept) >= self._most:
-            raise ProblemError(409, f"{len(self._kept)} profiles are kept, and no more can be: delete one")
+            raise ProblemError(409, f"{len(self._kept)} profiles are kept, which is the limit; delete one")

@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
         """Finish what is held within the time of grace, and end; a second signal ends at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._desk.limits.grace_seconds
-        _log.info("ending: %d requests and %d streams are held", self._desk.pool.held, self._desk.streams.live)
+        _log.info("shutting down; %d requests and %d streams are open", self._desk.pool.held, self._desk.streams.live)
         draining = asyncio.ensure_future(self._desk.drain())
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=0.1)
@@ -141,7 +141,7 @@ def bind(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         raise SerotoneError(
-            f"{host}, port {port}: cannot be listened at ({error.strerror}); give another --port or --host"
+            f"cannot listen on {host}, port {port} ({error.strerror}); give another --port or --host"
         ) from error
     return bound
 

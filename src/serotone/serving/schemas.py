@@ -22,21 +22,21 @@ class Options(BaseModel):
     bundle: str | None = Field(
         None,
         max_length=200,
-        description="The recogniser, of those that `GET /v1/bundles` lists; the first unless given.",
+        description="One of the recognisers that `GET /v1/bundles` lists. By default, the first.",
     )
 
 
 class ApartOptions(Options):
     """The options of `serotone predict --channels`."""
 
-    profile: ProfileName | None = Field(None, description="Answer adapted to this profile, which the server keeps.")
+    profile: ProfileName | None = Field(None, description="Adapt the recogniser to this profile of the server.")
     timeline: bool = Field(False, description="Add segments, with start and end in seconds.")
     start: Seconds | None = Field(None, description="Begin this many seconds into the recording.")
     end: Seconds | None = Field(None, description="Stop this many seconds into the recording.")
     strict: bool = Field(False, description="Make a truncated recording an error, not a warning.")
-    speaker: str | None = Field(None, max_length=200, description="Whose voice it is, for a profile that knows them.")
+    speaker: str | None = Field(None, max_length=200, description="The speaker's name, if the profile has speakers.")
     name: str | None = Field(
-        None, max_length=200, description="What the answer calls the recording; unless given, the name of its file."
+        None, max_length=200, description="The recording's name in the answer. By default, the name of its file."
     )
 
     @model_validator(mode="after")
@@ -54,7 +54,7 @@ class RecognizeOptions(ApartOptions):
     """The options of `serotone predict`."""
 
     channel: int | None = Field(
-        None, ge=0, le=1023, description="Hear this channel alone, 0 the first; unless given, different ones are mixed."
+        None, ge=0, le=1023, description="Use only this channel; 0 is the first. By default, the channels are mixed."
     )
 
     def wish(self) -> Wish:
@@ -65,8 +65,8 @@ class RecognizeOptions(ApartOptions):
 class AdaptOptions(Options):
     """The options of `serotone adapt`."""
 
-    name: ProfileName | None = Field(None, description="What the profile is called; unless given, a name is made up.")
-    strict: bool = Field(False, description="Pass over a truncated recording, too.")
+    name: ProfileName | None = Field(None, description="The profile's name. By default, the server makes one up.")
+    strict: bool = Field(False, description="Leave out truncated recordings.")
 
 
 class StreamOptions(Options):
@@ -95,7 +95,7 @@ class UsedProfile(BaseModel):
 
 
 class Segment(BaseModel):
-    """A stretch of a recording with one answer."""
+    """A part of a recording that has one answer."""
 
     start: float = Field(examples=[0.0])
     end: float = Field(examples=[2.4])
@@ -111,7 +111,7 @@ class Recognition(BaseModel):
 
     schema_: Literal[1] = Field(alias="schema", examples=[1])
     name: str = Field(examples=["call.wav"])
-    label: str | None = Field(description="null where there is no speech.", examples=["angry"])
+    label: str | None = Field(description="null if there is no speech.", examples=["angry"])
     confidence: float = Field(examples=[0.81])
     uncertain: bool = Field(examples=[False])
     reason: str | None = Field(description="Why it is uncertain or has no label.", examples=[None])
@@ -123,9 +123,9 @@ class Recognition(BaseModel):
     notes: list[str] = Field(examples=[[]])
     bundle: str = Field(examples=["default 1"])
     channel: int | None = Field(examples=[None])
-    profile: UsedProfile | None = Field(description="null where the answer is adapted to none.", examples=[None])
+    profile: UsedProfile | None = Field(description="null if the answer is not adapted.", examples=[None])
     shares: dict[str, float] = Field(examples=[{"angry": 1.0}])
-    segments: list[Segment] = Field(description="Empty unless a timeline was asked for.", examples=[[]])
+    segments: list[Segment] = Field(description="Empty without timeline=true.", examples=[[]])
     non_commercial: bool = Field(description="Whether the bundle is for non-commercial use only.", examples=[True])
 
 
@@ -158,14 +158,14 @@ class ServedBundle(BaseModel):
 
 
 class Bundles(BaseModel):
-    """The recognisers of this server, the one that answers unless another is asked for first."""
+    """The recognisers of this server. The first one answers by default."""
 
     schema_: Literal[1] = Field(alias="schema", examples=[1])
     bundles: list[ServedBundle]
 
 
 class Failure(BaseModel):
-    """A recording that could not be heard."""
+    """A recording that could not be read."""
 
     name: str = Field(examples=["noise.txt"])
     error: str = Field(examples=["AudioFormatError"])
@@ -178,14 +178,14 @@ class KeptProfile(BaseModel):
     schema_: Literal[1] = Field(alias="schema", examples=[1])
     name: str = Field(examples=["office"])
     bundle: str = Field(examples=["default"])
-    count: int = Field(description="Clips, and windows of long recordings, that it was made of.", examples=[120])
-    speakers: int = Field(description="Speakers that it knows.", examples=[0])
+    count: int = Field(description="How many clips, and windows of long recordings, it was made from.", examples=[120])
+    speakers: int = Field(description="How many speakers it has.", examples=[0])
 
 
 class NewProfile(KeptProfile):
-    """A profile that was just made."""
+    """A new profile, and the recordings that it leaves out."""
 
-    failures: list[Failure] = Field(description="Recordings that were passed over.", examples=[[]])
+    failures: list[Failure] = Field(description="Recordings that were left out.", examples=[[]])
 
 
 class KeptProfiles(BaseModel):
@@ -196,10 +196,10 @@ class KeptProfiles(BaseModel):
 
 
 class State(BaseModel):
-    """How the server is."""
+    """Whether the server runs, and takes requests."""
 
     status: Literal["alive", "ready"] = Field(examples=["ready"])
-    version: str = Field(description="Of serotone.")
+    version: str = Field(description="The version of serotone.")
 
 
 class Invalid(BaseModel):
@@ -216,22 +216,22 @@ class Problem(BaseModel):
     title: str = Field(examples=["Unprocessable Content"])
     status: int = Field(examples=[422])
     detail: str = Field(examples=["call.wav: 0.1 s of audio; at least 0.3 s are needed"])
-    error: str | None = Field(None, description="The name of the error's class.", examples=["AudioTooShortError"])
+    error: str | None = Field(None, description="The kind of error.", examples=["AudioTooShortError"])
     errors: list[Invalid] | None = Field(None, description="What is wrong with the options.", examples=[None])
 
 
 PROBLEMS = {
     400: "The form is damaged",
-    401: "A token is asked for, and missing or wrong",
-    403: "A page of another origin asks",
+    401: "The token is missing or wrong",
+    403: "The request comes from a page of another origin",
     404: "There is no such bundle, profile or address",
-    408: "Nothing came for too long",
+    408: "Nothing arrived for too long",
     409: "There is a profile of that name, or no room for one more",
     413: "The body or the recording is too large, or there are too many",
-    421: "The server is not known by this name",
-    422: "An option has no meaning, or the audio cannot be heard",
+    421: "The server does not go by this name",
+    422: "An option is wrong, or the audio cannot be read",
     500: "The server failed",
-    503: "The server is busy or about to end; Retry-After says when to ask again",
+    503: "The server is busy or shutting down; Retry-After says when to try again",
 }
 """What a status means, for those that are problems."""
 

@@ -51,7 +51,7 @@ class Service:
         names = [recognizer.bundle.name for recognizer in loaded]
         for name, bundle in zip(names, bundles, strict=True):
             if names.count(name) > 1:
-                raise BundleError(f"{bundle}: another bundle here is called {name}, too; serve one of the two")
+                raise BundleError(f"{bundle}: another bundle here is also called {name}; serve one of the two")
         self.recognizers = dict(zip(names, loaded, strict=True))
         self.default = loaded[0].bundle.name
         self.profiles = Profiles(limits.profiles, self.recognizers, profiles)
@@ -78,7 +78,7 @@ class Service:
         if bundle not in (None, adapted.bundle.name):
             raise ProblemError(
                 422,
-                f"the profile {profile} is one of {adapted.bundle.name}, and {bundle} was asked for; leave bundle out",
+                f"the profile {profile} belongs to the bundle {adapted.bundle.name}, not {bundle}; leave bundle out",
             )
         return adapted
 
@@ -97,7 +97,7 @@ class Service:
             count = sound.channels
         if count > self.limits.channels:
             most = self.limits.channels
-            raise ProblemError(413, f"{upload.name}: has {count} channels; this server answers at most {most} apart")
+            raise ProblemError(413, f"{upload.name}: has {count} channels; at most {most} are answered separately")
         return [
             self.predict(recognizer, upload, replace(wish, channel=channel), cancelled)
             for channel in (range(count) if count > 1 else (None,))
@@ -121,7 +121,7 @@ class Service:
         try:
             profile = builder.profile()
         except ProfileError as error:
-            first = f"; the first that cannot be heard: {failures[0]['message']}" if failures else ""
+            first = f"; the first recording that cannot be read: {failures[0]['message']}" if failures else ""
             raise ProfileError(f"{error}{first}") from None
         return recognizer.with_profile(profile), failures
 

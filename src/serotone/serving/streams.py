@@ -86,8 +86,8 @@ class Streams:
             options = _options(socket)
             recognizer = recognizer_of(options.bundle, options.profile)
             if self._ending.is_set() or self.live >= self._limits.streams:
-                why = "is about to end" if self._ending.is_set() else f"hears {self.live} streams, and no more"
-                raise ProblemError(503, f"the server {why}; ask again in 10 s", headers={"Retry-After": "10"})
+                why = "is shutting down" if self._ending.is_set() else f"is busy with {self.live} streams"
+                raise ProblemError(503, f"the server {why}; try again in 10 s", headers={"Retry-After": "10"})
             stream = recognizer.stream(
                 sample_rate=options.rate, name=clean(options.name), speaker=options.speaker, adapt=options.adapt
             )
@@ -164,7 +164,7 @@ class Streams:
         finally:
             coming.cancel()
             ending.cancel()
-        raise ProblemError(408, f"nothing came for {self._limits.idle_seconds:g} s; send silence as zeros, or end")
+        raise ProblemError(408, f"nothing arrived for {self._limits.idle_seconds:g} s; send zeros for silence, or end")
 
     async def _off_loop(self, call: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -201,7 +201,7 @@ def _check_end(text: str) -> None:
     except (ValueError, RecursionError):
         said = None
     if said != {"kind": "end"}:
-        raise ProblemError(422, f'a text {text[:80]!r}; expected binary messages of samples, then {{"kind": "end"}}')
+        raise ProblemError(422, f'the text {text[:80]!r}; expected binary messages of samples, then {{"kind": "end"}}')
 
 
 async def refuse(socket: WebSocket, error: ProblemError) -> None:

@@ -102,9 +102,7 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
     except HTTPException as error:
         if not str(error.detail).startswith("Too many"):
             raise
-        raise ProblemError(
-            413, f"more than {most + 1} parts in one request; at most {most}: send the others apart"
-        ) from None
+        raise ProblemError(413, f"more than {most + 1} parts in one request; send at most {most} at a time") from None
     try:
         yield form
     finally:
@@ -116,9 +114,9 @@ async def _parts(request: Request, place: Path, most: int, name: str | None) -> 
         files = [(key, value) for key, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files or len(files) != len(form.multi_items()) or {key for key, _ in files} != {"file"}:
             others = ", ".join(sorted({clean(key) for key in form if key != "file"})) or "none"
-            raise ProblemError(422, f"expected parts named file that hold recordings; other parts: {others}")
+            raise ProblemError(422, f"expected recordings in parts named file; other parts: {others}")
         if len(files) > most:
-            raise ProblemError(413, f"{len(files)} recordings in one request; at most {most}: send the others apart")
+            raise ProblemError(413, f"{len(files)} recordings in one request; send at most {most} at a time")
         uploads = []
         for number, (_, value) in enumerate(files):
             path = place / str(number)

@@ -61,7 +61,7 @@ async function recognize(recordings) {
       if (next.round !== round) {
         continue;
       }
-      say(waiting.length ? `Hearing ${next.name}; ${waiting.length} more wait.` : `Hearing ${next.name}.`);
+      say(waiting.length ? `Reading ${next.name}; ${waiting.length} more are waiting.` : `Reading ${next.name}.`);
       const outcome = { answer: null, problem: null };
       try {
         outcome.answer = await api.recognize(next, { bundle: bundle().name, profile: state.profile?.name });
@@ -288,7 +288,7 @@ part("listen").addEventListener("click", async () => {
 part("door").addEventListener("submit", (event) => {
   event.preventDefault();
   api.setToken(part("token").value.trim());
-  begin().then(() => part("door").hidden || complain("This is not the server's token."));
+  begin().then(() => part("door").hidden || complain("The token is wrong."));
 });
 
 function download(name, type, text) {
