@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def plain(name: str) -> str:
@@ -32,8 +33,15 @@ def test_a_lock_agrees_with_the_constraints_and_has_hashes(path: Path) -> None:
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
 
 
+def test_training_installs_only_what_it_imports() -> None:
+    modules = {"pytorch-lightning": "pytorch_lightning", "annotated-types": "annotated_types", "pyyaml": "yaml"}
+    sources = (ROOT / "src").rglob("*.py")
+    imported = {name for path in sources for name in re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.M)}
+    asked = {plain(re.split(r"[<>=]", requirement)[0]) for requirement in PROJECT["optional-dependencies"]["train"]}
+    assert {name for name in asked if modules.get(name, name) not in imported} == {"serotone[plot]"}
+
+
 def test_the_core_is_locked_whole() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = {plain(re.split(r"[<>=\[]", requirement)[0]) for requirement in project["dependencies"]}
+    asked = {plain(re.split(r"[<>=\[]", requirement)[0]) for requirement in PROJECT["dependencies"]}
     assert asked <= set(pins(ROOT / "requirements" / "core.txt"))
     assert "torch" not in pins(ROOT / "requirements" / "core.txt")
