@@ -303,7 +303,7 @@ def test_page_answers_on_top(written):
         "UA 83.3 % (95 % interval 83.3 to 83.3 %)",
         "Chance: UA 33.3 %; WA 33.3 %",
         "Are the test speakers new to the system?</b> Yes",
-        "No. The step that counts: highest validation UA from step 10 on (the validation part, of other speakers).",
+        "No. The step that is used: highest validation UA from step 10 on (the validation part, of other speakers).",
         "1 comparison: too few speakers for a test",
         "1 comparison could not be made: not run: Never",
         "Not run: Never.",
@@ -318,12 +318,12 @@ def test_page_answers_on_top(written):
     [
         (
             ["unknown"],
-            "Not known: in 1 of 2 folds, speakers of the test part and of training are not named",
+            "Not known: in 1 of 2 folds, speakers of the test part and of training have no names",
             "not known",
         ),
         (
             ["toy/s0", "unknown"],
-            "No: in 1 of 2 folds, test speakers are in training too",
+            "No: in 1 of 2 folds, test speakers are also in training",
             "1: toy/s0, and unknown ones",
         ),
     ],

@@ -122,9 +122,9 @@ def judge(fold: Fold) -> str:
     if not fold.clips.get("validation"):
         return "nothing: no validation part"
     if fold.monitor == "none":
-        return "nothing: the last step counts"
+        return "nothing: the last step is used"
     if fold.score is None:
-        return "nothing: no validation from the step on that was asked for"
+        return "nothing: no validation at or after the first step that may be chosen"
     if fold.shared is None:
         return "the validation part; its speakers are not recorded"
     if fold.shared.validation_speakers:
