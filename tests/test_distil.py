@@ -225,7 +225,7 @@ def test_another_run_starts_from_the_student(recipe: Recipe, material: Material,
 def test_teacher_and_pupil_hear_the_same(recipe: Recipe, material: Material, tmp_path: Path) -> None:
     deaf = recipe.model_copy(update={"bundle": recipe.bundle.model_copy(update={"speech": None})})
     known = {"labels": material.labels, "corpora": material.corpora, "speakers": material.speakers}
-    with pytest.raises(RunError, match="both must hear the same clips"):
+    with pytest.raises(RunError, match="both must use the same audio"):
         taught(deaf, material.clips(list(material.targets)), tmp_path, **known)
 
 
@@ -245,5 +245,5 @@ def test_what_does_not_fit_is_refused(changes: list[str], words: str) -> None:
 def test_a_teacher_that_knows_nothing_is_refused(recipe: Recipe) -> None:
     choice = changed(recipe, teacher="crnn-mel").distil
     assert choice is not None
-    with pytest.raises(RecipeError, match="without pretrained weights, which has nothing to teach"):
+    with pytest.raises(RecipeError, match="without pretrained weights; name one with weights"):
         module.teacher_of(choice)

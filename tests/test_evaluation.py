@@ -225,7 +225,7 @@ def test_one_vocabulary_on_the_command_line(recognizer, tmp_path):
         (["--merge", "calm"], 2, "expected A=B, such as calm=neutral"),
         (["--merge", "calm=neutrall"], 1, "'neutrall' is not a known emotion (did you mean neutral?)"),
         (["--labels", "angry,hapy"], 1, "toy does not answer 'hapy' (did you mean happy?)"),
-        (["--labels", "angry"], 1, "and angry are to be scored: fewer than two in common"),
+        (["--labels", "angry"], 1, "and only angry were asked for: fewer than two in common"),
         (["--merge", "calm=sad", "--merge", "sad=calm"], 1, "is a circle"),
     ]:
         result = CliRunner().invoke(app, [*command, *options])

@@ -136,7 +136,7 @@ def test_the_folder_of_something_else_is_refused_before_any_work(adaptable, tmp_
     mine.write_text("mine", encoding="utf-8")
     refused = run("evaluate", adaptable, "--corpus", corpus, "--out", mine.parent)
     assert (refused.exit_code, mine.read_text(encoding="utf-8")) == (1, "mine")
-    assert "holds a predictions.csv that no evaluation wrote" in " ".join(refused.stderr.split())
+    assert "holds a predictions.csv that serotone evaluate did not write" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize("name", ["speakers.csv", "predictions-speaker.csv", "speaker/anna.wav"])
@@ -148,7 +148,7 @@ def test_files_that_only_share_a_name_with_ours_are_not_written_over(adaptable, 
     mine.write_text("mine", encoding="utf-8")
     refused = run("evaluate", adaptable, "--corpus", corpus, "--out", tmp_path / "mine")
     assert (refused.exit_code, mine.read_text(encoding="utf-8")) == (1, "mine")
-    assert f"holds a {name.partition('/')[0]} that no evaluation wrote" in " ".join(refused.stderr.split())
+    assert f"holds a {name.partition('/')[0]} that serotone evaluate did not write" in " ".join(refused.stderr.split())
 
 
 def test_a_second_evaluation_leaves_what_others_put_next_to_its_runs(adaptable, tmp_path):

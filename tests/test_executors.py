@@ -188,7 +188,10 @@ def test_a_killed_worker_loses_nothing_and_a_deadly_unit_fails(
             diary.act(event)
     blow.join()
     assert diary.kinds(deadly) == ["started", "again", "started", "failed"]
-    assert diary.text("failed") == "its worker died twice, exit code -9; probably out of memory: fewer --jobs"
+    assert (
+        diary.text("failed")
+        == "its worker died twice, exit code -9; the machine is probably out of memory: try fewer --jobs"
+    )
     assert diary.kinds(struck) == ["started", "again", "started", "finished"]
     assert whole(struck, expected)
 
@@ -198,7 +201,9 @@ def test_workers_that_cannot_start_are_an_error(
 ) -> None:
     monkeypatch.setattr(processes, "_work", os._exit)  # which takes no such arguments
     diary = Diary()
-    with pytest.raises(RunError, match="3 worker processes in a row died as they started, the last with exit code 1"):
+    with pytest.raises(
+        RunError, match="3 worker processes in a row died at their start, the last one with exit code 1"
+    ):
         diary.follow(study(utterances, tmp_path), utterances, Place(jobs=2, threads=1))
     assert diary.events == []
 
@@ -346,7 +351,7 @@ def test_ray_finishes_what_can_be_finished(
     assert len(set(workers)) == 2
     reasons = [event.text for event in diary.events if event.kind == "failed"]
     assert reasons[0].startswith("fold 77: the training part has no clip of")
-    assert reasons[1] == "its worker died; it ran 2 times and was lost each time"
+    assert reasons[1] == "its worker died; it was started 2 times, and its worker was lost each time"
     assert diary.kinds(late) == []
     assert len([line for line in diary.lines if "left out" in line]) == 1
     assert not list(tmp_path.rglob(ray_task.MARKER))
@@ -394,7 +399,10 @@ def test_a_disk_that_workers_do_not_see_is_written_by_the_driver(
     assert whole(unit, expected)
     assert [line for line in diary.lines if "left out" in line] == [line for line in diary.lines if "99.wav" in line]
     host = socket.gethostname()
-    assert f"{host} does not see relative: an interrupted unit starts again from its beginning" in diary.lines
+    assert (
+        f"{host} cannot see relative, so a unit that is interrupted there starts again from its beginning"
+        in diary.lines
+    )
     assert len(diary.lines) == 2
 
 

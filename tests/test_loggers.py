@@ -217,7 +217,7 @@ def test_a_tool_that_fails_is_dropped_and_the_training_goes_on(
         noted(self, metrics, step)
 
     monkeypatch.setattr(Told, "log_metrics", fail)
-    with pytest.warns(SerotoneWarning, match="json failed, so it gets nothing more"):
+    with pytest.warns(SerotoneWarning, match="json failed, and the rest of this fold is not logged there"):
         assert run(voices, tmp_path / "fold", "json") == unlogged
     assert [step for step, _ in scores_of(told[tmp_path / "fold" / "log"], "train/loss")] == [1, 2, 3]
 

@@ -99,7 +99,7 @@ def test_pickles_damaged_files_and_names_of_nothing_are_refused(tmp_path: Path) 
         locate(weights(pickle))
     damaged = tmp_path / "damaged.safetensors"
     damaged.write_bytes(b"\xff" * 100)
-    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
         load_pretrained(made(), weights(damaged))
     for source in (tmp_path / "none.safetensors", "whisper-base", "../../nowhere/weights", "a/b/c"):
         with pytest.raises(WeightsError, match=r"no such file; weights.source is a .safetensors file, a folder"):
@@ -124,7 +124,9 @@ def test_a_name_on_the_hub_is_fetched_once_and_kept(hub: Files, folder: Path, tm
 
 
 def test_a_name_that_the_hub_has_no_safetensors_of_says_what_to_do(hub: Files) -> None:
-    with pytest.raises(WeightsError, match=r"answers 404.*give weights.source the path of a model.safetensors of a/b"):
+    with pytest.raises(
+        WeightsError, match=r"answers 404.*set weights.source to the path of a model.safetensors of a/b"
+    ):
         locate(weights("a/b"))
 
 

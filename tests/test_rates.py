@@ -46,7 +46,7 @@ def test_warming_up_by_hand() -> None:
     ("change", "words"),
     [
         ("weight_decay=0.1", r"schedules\.budget: weight_decay is 0\.1, but only the optimiser adamw decays weights"),
-        ("warm_up_steps=353", "warm_up_steps is 353, and the schedule has 352 steps"),
+        ("warm_up_steps=353", "warm_up_steps is 353, but the schedule has 352 steps"),
         ("learning_rates.head=0", "the head must learn"),
         ("learning_rates.ear=1", "learning_rates.ear"),
         ("learning_rates.encoder=-1", "learning_rates.encoder is -1; expected at least 0"),

@@ -149,7 +149,9 @@ def test_a_damaged_checkpoint_is_named(
         stop_after_an_epoch(RUNS["no validation"], voices, tmp_path, patched)
     (checkpoint,) = tmp_path.rglob(CHECKPOINT)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
-    with pytest.raises(RunError, match=rf"{CHECKPOINT}: damaged; delete it, and the same command trains this fold"):
+    with pytest.raises(
+        RunError, match=rf"{CHECKPOINT}: damaged; delete it, and run the same command again, which trains this fold"
+    ):
         run(RUNS["no validation"], voices, tmp_path)
 
 

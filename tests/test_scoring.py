@@ -113,9 +113,9 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(adaptable, 
     assert sorted(path.name for path in out.rglob("*.parquet")) == ["part-000000.parquet"] * 2
 
     for changed, words in {
-        ("--bundle", adaptable): "was made with --embeddings True, and this command has --embeddings False",
+        ("--bundle", adaptable): "was made with --embeddings True, but this command has --embeddings False",
         ("--bundle", adaptable, "--embeddings", "--strict"): "was made with --strict False",
-        ("--bundle", "light", "--embeddings"): "was made with bundle name toy, and this command has bundle name light",
+        ("--bundle", "light", "--embeddings"): "was made with bundle name toy, but this command has bundle name light",
     }.items():
         refused = command(calls, "--out", out, *changed)
         assert refused.exit_code == 1
@@ -228,7 +228,7 @@ def test_a_file_that_kills_or_holds_its_worker_is_one_error(adaptable, calls, tm
     assert (tally.answered, tally.failed) == (3, 3)
     messages = {Path(row["name"]).name: row["message"] for row in table(tmp_path / "out", "errors")}
     assert "ended 2 times the process that hears it (SIGSEGV)" in messages["two.wav"]
-    assert "is not heard within 4 s" in messages["long.flac"]
+    assert "takes more than 4 s" in messages["long.flac"]
     quiet = {"angry.wav", "odd-\\xff.wav", "silent.wav"}
     assert {Path(row["name"]).name for row in table(tmp_path / "out")} == quiet
 

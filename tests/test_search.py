@@ -288,7 +288,7 @@ def test_a_full_disk_ends_the_search_and_uses_up_no_trial(
 
     with monkeypatch.context() as patched:
         patched.setattr(units, "run_fold", full)
-        words = "trial 1, seed 0, fold 0-0: .*No space left on device: 'last.ckpt'; free some space, and the same"
+        words = "trial 1, seed 0, fold 0-0: .*No space left on device: 'last.ckpt'; free some space and run the same"
         with pytest.raises(RunError, match=words):
             look_for(utterances, tmp_path / "broken", "center.weight=0.01:10:log")
     assert [row["state"] for row in rows_of(tmp_path / "broken")] == ["complete"]
@@ -432,7 +432,7 @@ def test_without_a_validation_part_it_says_what_to_set(
 
 def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained: list[Recipe], tmp_path: Path) -> None:
     for key in ("protocol.validation_speakers", "labels", "seed", "held_out_speakers"):
-        with pytest.raises(RecipeError, match=f"a search cannot vary {key}: .*set them with --set"):
+        with pytest.raises(RecipeError, match=f"a search cannot tune {key}: .*set them with --set"):
             look_for(utterances, tmp_path, f"{key}=1,2")
     with pytest.raises(RunError, match=r"no fold 7; protocol leave-one-speaker-out has the folds 0 to 2"):
         look_for(utterances, tmp_path, "center.weight=0,1", folds=[0, 7])
@@ -514,7 +514,7 @@ def test_a_wrong_option_says_what_was_expected(text: str, match: str) -> None:
         ("a: {low: 1, high: 2, step: [1]}", r"a: not a range .*: \[1\] is not a number"),
         (
             "a: {low: 1, high: 9, step: 1.5}",
-            "a step of 1.5 between whole numbers; give a whole one, or write low as 1.0",
+            "the step 1.5 is not a whole number, but low and high are; give a whole one, or write low as 1.0",
         ),
         ("a: {low: 1, high: 9, step: 0}", "a: not a range"),
         (f"a: {{low: 1.5, high: 1{'0' * 400}}}", "is not a finite number"),

@@ -92,7 +92,7 @@ def test_what_was_whole_before_a_stop_is_not_computed_again(
     monkeypatch.setattr(kept, "SHARD_BYTES", 1)
     system = made()
     broken = dict(CLIPS) | {"h": np.full_like(CLIPS["h"], np.nan)}
-    with pytest.raises(RunError, match="makes NaN or infinity of clip h"):
+    with pytest.raises(RunError, match="the encoder's output is NaN or infinite for clip h"):
         states_of(system, RECIPE, clips_of(broken), tmp_path, what="vectors")
     computed.clear()
     assert len(states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")) == len(CLIPS)

@@ -153,7 +153,7 @@ def test_every_line_with_a_figure_ends_with_its_provenance(name: str) -> None:
         ("[sad]", "expected two or more"),
         (
             "[angry, happy]",
-            "row one has published figures of sad, which published_classes does not list; it lists",
+            "row one has published figures of sad, which are not in published_classes (",
         ),
         ("[angry, sad]", "row two has published figures of happy, neutral"),
     ],

@@ -320,7 +320,7 @@ def test_a_later_call_may_add_seeds_but_not_change_overrides(whole, tmp_path, ut
     others = [change for change in tree["set"] if change != "max_frames=80"]
     path.write_text(yaml.safe_dump(tree | {"set": ["max_frames=80", *others]}))  # where it is typed is no matter
     assert run_study(load_study(path), utterances, out, rows=["center"], folds=[0]).before == 1
-    with pytest.raises(RunError, match=r"has the overrides .*, and this one has .*; use another --out"):
+    with pytest.raises(RunError, match=r"has the overrides .*, but this one has .*; use another --out"):
         run_study(load_study(path, ["center.alpha=0.9"]), utterances, out)
 
 
@@ -358,7 +358,7 @@ def test_another_corpus_is_refused_before_anything_is_made(whole, tmp_path, utte
     path = tmp_path / "again.yaml"
     path.write_text((out / "study.yaml").read_text())
     before = sorted(out.rglob("*"))
-    with pytest.raises(RunError, match=r"the runs of this study are of another corpus \(see .*corpus\.json\)"):
+    with pytest.raises(RunError, match=r"the runs in this folder are of another corpus \(see .*corpus\.json\)"):
         run_study(load_study(path, seeds=[8]), utterances[:-1], out)
     assert sorted(out.rglob("*")) == before
 
@@ -495,7 +495,7 @@ def test_a_study_of_the_users_own_is_not_replaced(tmp_path, root):
     (tmp_path / "study.yaml").write_text(written(tmp_path).read_text() + "# mine\n")
     done = command(tmp_path / "study.yaml", "--corpus", f"synthetic={root}", "--out", tmp_path, "--max-hours", "0")
     assert done.exit_code == 1
-    assert "study.yaml: no study wrote this, and it would be replaced" in done.stderr
+    assert "study.yaml: serotone study did not write this file and would replace it" in done.stderr
     assert "# mine" in (tmp_path / "study.yaml").read_text()
 
 

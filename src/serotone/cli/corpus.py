@@ -54,10 +54,11 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            help="A name from `serotone corpus list`; for your own table (CSV, TSV, Parquet), any other name."
+            metavar="NAME",
+            help="A name from `serotone corpus list`; for your own table (CSV, TSV, Parquet), any other name.",
         ),
     ],
-    root: Annotated[Path, typer.Argument(help="The corpus' folder, or the table.")],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The corpus' folder, or the table.")],
     format: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.table,
 ) -> None:
     """Count the clips of a folder per emotion and speaker, and compare them with the official counts.
@@ -82,7 +83,9 @@ def check(
 
 @app.command()
 def make(
-    root: Annotated[Path, typer.Argument(help="The folder to fill. It is created if it does not exist.")],
+    root: Annotated[
+        Path, typer.Argument(metavar="ROOT", help="The folder to fill. It is created if it does not exist.")
+    ],
     speakers: Annotated[int, typer.Option(min=1, help="How many speakers.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="A different seed gives different speakers.")] = 0,
     sentences: Annotated[int, typer.Option(min=1, help="Sentences per speaker and emotion.")] = 5,

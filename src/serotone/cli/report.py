@@ -10,7 +10,9 @@ from serotone.errors import MissingExtraError
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="A run folder, a study folder, or a folder that holds runs.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A run folder, a study folder, or a folder that holds runs.")
+    ],
     out: Annotated[Path | None, typer.Option(help="The folder to write to. By default PATH/report.")] = None,
     umap: Annotated[
         bool, typer.Option("--umap", help="Draw the embeddings by UMAP as well (needs the extra umap).")

@@ -23,7 +23,9 @@ class Log(StrEnum):
     wandb = "wandb"
 
 
-RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe (see: serotone recipe list) or a .yaml file.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A shipped recipe (see: serotone recipe list) or a .yaml file.")
+]
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", metavar="NAME=ROOT", help="A corpus and its folder; may be repeated.")
 ]

@@ -112,7 +112,7 @@ def compare(
 
     """
     if recognizer.current_profile is not None:
-        raise ValueError("the recogniser is adapted to a profile; give a plain one, whose answers are compared with it")
+        raise ValueError("the recogniser is adapted to a profile already; give a plain one")
     bundle = recognizer.bundle
     known = recognizer.adaptation().heads
     if profile is not None:

@@ -62,7 +62,7 @@ def check_folder(folder: Path) -> None:
     )
     foreign = [name for name in written if (folder / name).exists()]
     if foreign and not layout.is_study(folder):
-        raise RunError(f"{folder} holds a {foreign[0]} that no evaluation wrote; give another folder")
+        raise RunError(f"{folder} holds a {foreign[0]} that serotone evaluate did not write; give another folder")
 
 
 def save(folder: Path, result: Evaluation | Comparison, utterances: Sequence[Utterance]) -> None:
@@ -152,7 +152,8 @@ def _notes(plain: Evaluation, comparison: Comparison | None) -> list[str]:
         notes.append(f"Clips without an answer: {lacking}, which are left out.")
     elif lacking:
         notes.append(
-            f"Clips without an answer: {lacking}. They count as wrong, in the calibration as wrong with confidence 1."
+            f"Clips without an answer: {lacking}. They count as wrong, and in the calibration as wrong with"
+            " confidence 1."
         )
     if comparison is not None:
         drawn = [f"{corpus}: {count} recordings" for corpus, count in comparison.recordings.items()]

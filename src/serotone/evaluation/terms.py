@@ -88,7 +88,7 @@ def agree(
     }
     for corpus, found in shared.items():
         if len(found) < 2:
-            asked = "" if labels is None else f", and {', '.join(labels)} are to be scored"
+            asked = "" if labels is None else f", and only {', '.join(labels)} were asked for"
             raise CorpusError(
                 f"{bundle.name} recognises {', '.join(classes)}; {corpus} holds {_listed(held[corpus])}{asked}: "
                 "fewer than two in common, so there is nothing to score; choose another corpus or bundle"

@@ -66,6 +66,6 @@ def crossval(
         if outcome.failures:
             errors = "; ".join(f"fold {f['repetition']}-{f['fold']}: {f['error']}" for f in outcome.failures)
             raise RunError(
-                f"{len(outcome.failures)} of {outcome.chosen} folds failed, and a new call tries them again: {errors}"
+                f"{len(outcome.failures)} of {outcome.chosen} folds failed; the same command tries them again: {errors}"
             )
         return run.summarise()

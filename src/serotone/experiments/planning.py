@@ -42,7 +42,7 @@ def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, 
         found = ", ".join(f"{emotion} {count}" for emotion, count in Counter(tested).items()) or "none"
         wanted = f"utterances of {', '.join(missing)}" if missing else "utterances of at least two emotions"
         raise RunError(
-            f"recipe {recipe.name} needs {wanted}, and the given corpora have {found}; give other corpora, or set"
+            f"recipe {recipe.name} needs {wanted}, but the given corpora have {found}; give other corpora, or set"
             " labels or merge"
         )
     return labels, {name: emotion for name, emotion in emotions.items() if emotion in labels}

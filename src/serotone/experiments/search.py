@@ -98,11 +98,11 @@ def search(
             the disk is full.
     """
     if not space:
-        raise RecipeError("nothing to vary; give keys of the system and its training, such as center.weight")
+        raise RecipeError("nothing to tune; give keys of the system and its training, such as center.weight")
     if foreign := sorted(key for key in space if key.split(".")[0] in QUESTION):
         raise RecipeError(
-            f"a search cannot vary {', '.join(foreign)}: the data, the protocol and the score must stay the same in"
-            " every trial; set them with --set, and vary the system and its training, such as center.weight"
+            f"a search cannot tune {', '.join(foreign)}: the data, the protocol and the score must stay the same in"
+            " every trial; set them with --set, and tune the system and its training, such as center.weight"
         )
     task = _Task(name_or_path, tuple(changes), utterances, out, folds)
     task.check_keys(space)
@@ -118,7 +118,7 @@ def search(
         scored = [trial for trial in known if trial.score is not None]
         if not scored:
             first = f"; trial 0 was {known[0].state}: {known[0].reason}" if known else ""
-            raise RunError(f"{out}: none of {len(known)} trials has a score{first}; try more trials, or another space")
+            raise RunError(f"{out}: none of {len(known)} trials has a score{first}; try more trials, or other values")
         best = max(scored, key=lambda trial: (trial.score, -trial.number))
         task.write_best(best, len(known), out / BEST)
     return Found(task.score, known, best, out / BEST)
@@ -160,7 +160,7 @@ class _Task:
             part = key.partition(".")[0]
             if part == "schedules" and "schedule" not in space and key.split(".")[1:2] != [self.base.schedule]:
                 raise RecipeError(
-                    f"{key} changes nothing: the schedule in use is {self.base.schedule}; vary"
+                    f"{key} changes nothing: the schedule in use is {self.base.schedule}; tune"
                     f" schedules.{self.base.schedule}, or add --set schedule=NAME"
                 )
             if part in space or f"{part}.name" in space:
@@ -286,7 +286,7 @@ class _Search:
         flight.running -= 1
         if event.text.startswith(DISK):  # the trial stays unfinished: neither it nor the rest may count as tried
             raise RunError(
-                f"{self._task.out}: {unit.name}: {event.text}; free some space, and the same command continues here"
+                f"{self._task.out}: {unit.name}: {event.text}; free some space and run the same command again"
             )
         if event.results is None:
             flight.reason = flight.reason or f"fold {unit.split.fold}: {event.text}"
@@ -340,7 +340,7 @@ def _untested(recipe: Recipe, utterances: Sequence[Utterance], folds: Collection
         options = PROTOCOLS[recipe.protocol.name].options
         ways = [f"--set protocol.{key}={value}" for key, value in remedies.items() if key in options]
         raise RunError(
-            f"protocol {recipe.protocol.name} has no validation part in fold {', '.join(bare)}, and a search judges by"
-            f" that part alone; give {' or '.join(ways) or '--set protocol=leave-one-speaker-out'}"
+            f"protocol {recipe.protocol.name} has no validation part in fold {', '.join(bare)}, and a search uses only"
+            f" that part; give {' or '.join(ways) or '--set protocol=leave-one-speaker-out'}"
         )
     return chosen

@@ -63,16 +63,17 @@ def _distribution(where: str, value: object) -> BaseDistribution:
             raise RecipeError(f"{where}: expected two or more different choices, got {', '.join(words) or 'none'}")
         return CategoricalDistribution(words)
     if not isinstance(value, dict) or not {"low", "high"} <= set(value) <= {"low", "high", "log", "step"}:
-        raise RecipeError(
-            f"{where}: expected a list of choices, or low and high, which may go with log: true or a step"
-        )
+        raise RecipeError(f"{where}: expected a list of choices, or low and high, with log: true or a step if you like")
     try:
         low, high = _number(value["low"]), _number(value["high"])
         log = bool(value.get("log", False))
         step = None if value.get("step") is None else _number(value["step"])
         if isinstance(low, int) and isinstance(high, int):
             if step is not None and step != int(step):
-                raise ValueError(f"a step of {step} between whole numbers; give a whole one, or write low as {low}.0")
+                raise ValueError(
+                    f"the step {step} is not a whole number, but low and high are; give a whole one, or write low as"
+                    f" {low}.0"
+                )
             return IntDistribution(low, high, log=log, step=1 if step is None else int(step))
         return FloatDistribution(low, high, log=log, step=step)
     except ValueError as error:

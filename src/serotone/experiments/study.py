@@ -118,7 +118,9 @@ def run_study(
         if (out / RECIPE).is_file():
             raise RunError(f"{out}: this is the folder of a single run; use another --out")
         if (out / STUDY).is_file() and not (out / FAILURES).is_file():
-            raise RunError(f"{out / STUDY}: no study wrote this, and it would be replaced; use another --out")
+            raise RunError(
+                f"{out / STUDY}: serotone study did not write this file and would replace it; use another --out"
+            )
         stack.enter_context(held(out))
         asked = study
         study = joined(study, out / STUDY)
@@ -164,7 +166,8 @@ def _check_corpus(out: Path, utterances: Sequence[Utterance]) -> None:
         corpus = read_json(path)
         if not isinstance(corpus, dict) or corpus.get("fingerprint") != mine:
             raise RunError(
-                f"{out}: the runs of this study are of another corpus (see {path}); give that one, or use another --out"
+                f"{out}: the runs in this folder are of another corpus (see {path}); give that one, or use another"
+                " --out"
             )
 
 
@@ -205,7 +208,7 @@ def joined(study: Study, path: Path) -> Study:
         before, now = getattr(old, what), getattr(study, what)
         if before != now and not _reordered(before, now):
             raise RunError(
-                f"{path.parent}: the study in this folder has {_CALLED[what]} {_words(before)}, and this one has"
+                f"{path.parent}: the study in this folder has {_CALLED[what]} {_words(before)}, but this one has"
                 f" {_words(now)}; use another --out"
             )
     rows = {row.name: row for row in old.table}

@@ -67,7 +67,8 @@ def train(
             if kept["fold"] != fold:
                 raise RunError(f"{out}: holds a bundle trained on fold {kept['fold']}, not {fold}; use another --out")
             tell(
-                f"{out}: finished already; to export it anew, with other evidence or without weights, remove its bundle"
+                f"{out}: finished already; to export it again, with other evidence or without weights, remove its"
+                " bundle"
             )
             return load_bundle(out / BUNDLE)
         material, problems = gather(recipe, utterances)

@@ -47,7 +47,7 @@ class ResNet18Options(EncoderOptions):
 
     name: Literal["resnet18"] = "resnet18"
     masks: ClassVar[bool] = False
-    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has the first")] = (
+    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has that of the first")] = (
         64,
         128,
         256,
@@ -61,7 +61,7 @@ class VariableResNet18Options(EncoderOptions):
 
     name: Literal["resnet18-variable"] = "resnet18-variable"
     prefixes: ClassVar[tuple[str, ...]] = ("encoder.",)
-    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has the first")] = (
+    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has that of the first")] = (
         16,
         32,
         64,
@@ -86,11 +86,11 @@ class DyCNNOptions(EncoderOptions):
 
     name: Literal["dycnn"] = "dycnn"
     filters: Annotated[tuple[int, int, int, int], doc("filters of each block")] = (64, 64, 128, 128)
-    dynamic: Annotated[bool, doc("whether the convolutions are dynamic or plain")] = True
+    dynamic: Annotated[bool, doc("dynamic convolutions; false: plain ones")] = True
     kernels: Annotated[int, Ge(1), doc("kernels of a dynamic convolution")] = 4
-    reduction: Annotated[int, Ge(1), doc("channels over units between a dynamic convolution's attention layers")] = 4
-    first_static: Annotated[bool, doc("a plain convolution in the first block, whatever dynamic says")] = False
-    recurrence: Annotated[Literal["bilstm", "lstm"], doc("both directions, or the forward one")] = "bilstm"
+    reduction: Annotated[int, Ge(1), doc("a dynamic convolution's attention has channels / reduction hidden units")] = 4
+    first_static: Annotated[bool, doc("the first block has a plain convolution, even if dynamic is true")] = False
+    recurrence: Annotated[Literal["bilstm", "lstm"], doc("lstm: only the forward direction")] = "bilstm"
     hidden: Annotated[int, Ge(1), doc("units per direction")] = 128
 
 
@@ -106,7 +106,7 @@ class WhisperOptions(EncoderOptions):
         tuple[int, ...],
         doc("whose states are given, side by side; 0 is before the first layer. Layers above the highest are left out"),
     ] = (3,)
-    loudness: Annotated[bool, doc("how loud each step is, as a last state next to those of the layers")] = False
+    loudness: Annotated[bool, doc("append the loudness of each step to the states")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

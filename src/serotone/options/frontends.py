@@ -43,11 +43,9 @@ class SpectralOptions(FrontendOptions):
     centred: Annotated[bool, doc("frame t is centred on sample t * hop, with zeros beyond the clip")] = True
     logarithm: Annotated[
         Literal["db", "ln", "relative"],
-        doc("relative: to each clip's maximum, as Whisper's, so that the level of a recording changes nothing"),
+        doc("relative: to each clip's maximum, as in Whisper, so that the level of a recording makes no difference"),
     ] = "db"
-    amin: Annotated[float, Gt(0), doc("smallest power that the logarithm sees; relative has a floor of its own")] = (
-        1e-10
-    )
+    amin: Annotated[float, Gt(0), doc("lower limit of the power before the logarithm; relative has its own")] = 1e-10
     offset: Annotated[float, Ge(0), doc("added to the power before the logarithm; decibels only")] = 0.0
     top_db: Annotated[float | None, Gt(0), doc("floor below each clip's maximum; decibels only; null for none")] = 80.0
 
@@ -70,7 +68,7 @@ class SpectrogramOptions(SpectralOptions):
     """Linear-frequency frames."""
 
     name: Literal["spectrogram"] = "spectrogram"
-    bins: Annotated[int | None, Ge(1), doc("keep the first so many; null keeps all")] = None
+    bins: Annotated[int | None, Ge(1), doc("keep this many, from the lowest; null: all")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +96,9 @@ class MFCCOptions(MelOptions):
     """Cepstral frames, with their differences where asked."""
 
     name: Literal["mfcc"] = "mfcc"
-    num_coefficients: Annotated[int, Ge(1), doc("from coefficient 0 on")] = 40
-    deltas: Annotated[int, Ge(0), Le(2), doc("orders of differences appended")] = 0
-    delta_width: Annotated[int, Ge(3), doc("frames that a difference reads; odd")] = 9
+    num_coefficients: Annotated[int, Ge(1), doc("starting with coefficient 0")] = 40
+    deltas: Annotated[int, Ge(0), Le(2), doc("append differences up to this order")] = 0
+    delta_width: Annotated[int, Ge(3), doc("frames that a difference is taken over; odd")] = 9
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,16 +111,16 @@ class WhisperLogMelOptions(FrontendOptions):
     """Whisper's log-mel frames, 100 a second; audio at 16 kHz."""
 
     name: Literal["whisper-log-mel"] = "whisper-log-mel"
-    num_mels: Annotated[int, Ge(1), doc("80; 128 from large-v3 on")] = 80
+    num_mels: Annotated[int, Ge(1), doc("80; 128 for large-v3 and later")] = 80
     reference: Annotated[
         WhisperReference,
         doc(
-            "absolute as published; maximum puts each clip's maximum at level, loud the power of its loud frames, so"
-            " that how loud a recording is changes nothing"
+            "absolute: as published; maximum: each clip's maximum is raised or lowered to level; loud: the power of its"
+            " loud frames is. With these two, the level of a recording makes no difference"
         ),
     ] = "absolute"
-    level: Annotated[float, doc("where the reference lies, as log10 of power; nothing with absolute")] = 1.5
-    decades: Annotated[float, Gt(0), doc("what lies further below the reference is cut, as log10 of power")] = (
+    level: Annotated[float, doc("the reference's value, as log10 of power; not used with absolute")] = 1.5
+    decades: Annotated[float, Gt(0), doc("range below the reference, as log10 of power; what is lower is cut")] = (
         WHISPER_DECADES
     )
 

@@ -54,7 +54,7 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
     for key, value in leaves(tree).items():
         if isinstance(value, bool) and isinstance(held.get(key), int | float) and not isinstance(held[key], bool):
             raise RecipeError(
-                f"{name_or_path}: {key} is {yaml_word(value)}, which is also what YAML reads yes, no, on and off as;"
+                f"{name_or_path}: {key} is {yaml_word(value)}, which is also how YAML reads yes, no, on and off;"
                 " expected a number"
             )
     keys = [key.split(".") for override in overrides for key in leaves(as_tree(override))]
@@ -99,8 +99,9 @@ def resolved(
             tree = _merge(tree, special.get(min(tested), {}))
         elif met := sorted(tested & set(special)):
             warnings.warn(
-                f"recipe {tree['name']} says what differs on {', '.join(met)}, for that corpus alone; of"
-                f" {', '.join(sorted(tested))} together it says nothing: name labels and merge with --set",
+                f"the settings of recipe {tree['name']} for {', '.join(met)} are not used: they apply only if no"
+                " other corpus"
+                f" is tested ({', '.join(sorted(tested))} are given); set labels and merge with --set",
                 SerotoneWarning,
                 stacklevel=2,
             )

@@ -26,21 +26,24 @@ class Schedule(Frozen):
 
     steps: int | None = Field(None, ge=1)
     epochs: int | None = Field(None, ge=1, description="instead of steps")
-    patience: int | None = Field(None, ge=1, description="stop after so many validations without a better one")
+    patience: int | None = Field(None, ge=1, description="stop after this many validations without a better score")
     batch_size: int = Field(32, ge=1)
     optimiser: Literal["adam", "adamw", "rmsprop"] = "adam"
     learning_rate: float = Field(gt=0)
     learning_rates: dict[PartName, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict, description="of a part, instead of learning_rate; 0 freezes it, in evaluation mode"
+        default_factory=dict, description="by part, instead of learning_rate; 0 freezes the part, in evaluation mode"
     )
     warm_up_steps: int = Field(0, ge=0, description="steps at the start over which the rates rise")
-    shape: Shape = Field("constant", description="of the rates after that, over the steps of the schedule")
+    shape: Shape = Field("constant", description="how the rates change after that, over the steps of the schedule")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     average: float | None = Field(
-        None, gt=0, lt=1, description="decay of a moving average of the weights, which then counts; null for none"
+        None,
+        gt=0,
+        lt=1,
+        description="decay of a moving average of the weights, which is then the result; null for none",
     )
     norm_statistics: Literal["running", "re-estimated"] = Field(
-        "running", description="batch norm's where it counts; re-estimated: over the training part, at each validation"
+        "running", description="of batch norm; re-estimated: computed over the training part at each validation"
     )
     decay: float = Field(0.9, gt=0, lt=1, description="RMSProp's rho")
     epsilon: float = Field(1e-8, gt=0)
@@ -48,7 +51,7 @@ class Schedule(Frozen):
     validate_every: int | None = Field(11, ge=1, description="steps between validations; null: once an epoch")
     select_from: int = Field(0, ge=0, description="first step whose validation counts")
     precision: Literal["float32", "bfloat16"] = "float32"
-    pool_batches: int = Field(8, ge=1, description="batches among which clips are grouped by length; 1 does not group")
+    pool_batches: int = Field(8, ge=1, description="group clips by length within this many batches; 1: do not group")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Schedule":
@@ -64,7 +67,7 @@ class Schedule(Frozen):
             )
         if self.steps is not None and self.warm_up_steps > self.steps:
             raise ValueError(
-                f"warm_up_steps is {self.warm_up_steps}, and the schedule has {self.steps} steps; set warm_up_steps to"
+                f"warm_up_steps is {self.warm_up_steps}, but the schedule has {self.steps} steps; set warm_up_steps to"
                 f" {self.steps} or less"
             )
         if "head" in self.frozen:
@@ -99,34 +102,36 @@ class Convex(Frozen):
 
     solver: Literal["convex"]
     strength: Annotated[float, Field(gt=0)] | Literal["held-out"] = Field(
-        description="held-out: the best of strengths on corpora that trained nothing, for each level by itself"
+        description="held-out: the best of strengths on held-out corpora, for each level separately"
     )
     strengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="to choose from"
+        (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03), min_length=1, description="the values that held-out chooses from"
     )
     distorted_copies: int = Field(
-        0, ge=0, description="copies of each training clip, as other rooms and recorders would have made of it"
+        0, ge=0, description="copies of each training clip, as if recorded in other rooms and by other devices"
     )
     own_heads: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share in the plain head's scores of the mean of heads that are each fitted on one corpus",
+        description="share of the plain head's scores that comes from the mean of heads fitted on one corpus each",
     )
     emphasis: float = Field(
         0.0,
         ge=0,
-        description="of adapted heads: power by which the directions in which vectors vary most are spared the penalty",
+        description="of adapted heads: a power; above 0, directions in which vectors vary more are penalised less",
     )
     collection_shrinkage: float = Field(
-        0.0, ge=0, description="clips of the training data that a collection's statistics are shrunk toward"
+        0.0, ge=0, description="a collection's statistics are shrunk toward the training data as if by this many clips"
     )
     speaker_shrinkage: float = Field(
-        15.0, ge=0, description="clips of the collection that a speaker's statistics are shrunk toward"
+        15.0, ge=0, description="a speaker's statistics are shrunk toward the collection as if by this many clips"
     )
 
     temperature_factor: float = Field(
-        1.0, gt=0, description="times the fitted temperature; over 1 where the frozen parts learned from these corpora"
+        1.0,
+        gt=0,
+        description="multiplies the fitted temperature; over 1 if frozen parts were trained on these corpora",
     )
 
     @property

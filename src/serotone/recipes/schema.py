@@ -66,7 +66,8 @@ class Loss(Frozen):
     """
 
     class_weights: Literal["inverse-frequency", "corpus-and-emotion"] | None = Field(
-        "inverse-frequency", description="corpus-and-emotion: every corpus alike and, within it, every emotion"
+        "inverse-frequency",
+        description="corpus-and-emotion: all corpora weigh the same, and all emotions in each",
     )
     length_weights: bool = Field(False, description="weight by the longest training clip over the clip's length")
     gamma: float = Field(0.0, ge=0, description="focal loss; 0 is cross-entropy")
@@ -89,28 +90,30 @@ class Weights(Frozen):
     """Pretrained weights of the encoder, which training starts from; a part with learning rate 0 keeps them."""
 
     source: str = Field(description="a .safetensors file, a folder with model.safetensors, or a name on the hub")
-    revision: str = Field("main", pattern=r"^[\w./-]+$", description="version of a hub's file: a branch or a commit")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="of the file; null takes what comes")
+    revision: str = Field(
+        "main", pattern=r"^[\w./-]+$", description="version of a file on the hub: a branch or a commit"
+    )
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="of the file; null: not checked")
     licence: str = Field(description="of the weights, for card and notice")
 
 
 class Distil(Frozen):
     """The encoder learns another recipe's frozen vectors, and the emotions, before a head is solved on it."""
 
-    teacher: str = Field("default", description="the recipe whose encoder and pooling teach")
-    teacher_weights: str | None = Field(None, description="the teacher's weights.source; null: as its recipe says")
-    components: int = Field(64, ge=1, description="principal components of the teacher's vectors that are learned")
-    whitening: float = Field(0.5, ge=0, le=1, description="0: components count by their variance; 1: all alike")
-    emotion_weight: float = Field(0.7, ge=0, description="of the cross-entropy, next to the squared error's 1")
+    teacher: str = Field("default", description="the recipe whose encoder and pooling are the teacher")
+    teacher_weights: str | None = Field(None, description="the teacher's weights.source; null: that of its recipe")
+    components: int = Field(64, ge=1, description="number of principal components of the teacher's vectors to learn")
+    whitening: float = Field(0.5, ge=0, le=1, description="0: components are weighted by their variance; 1: equally")
+    emotion_weight: float = Field(0.7, ge=0, description="weight of the cross-entropy; the squared error has 1")
     label_smoothing: float = Field(0.1, ge=0, lt=1)
     epochs: int = Field(ge=1)
     batch_size: int = Field(24, ge=2)
-    learning_rate: float = Field(2e-3, gt=0, description="AdamW's, at the top of one-cycle")
+    learning_rate: float = Field(2e-3, gt=0, description="of AdamW, at the peak of one-cycle")
     warm_up: float = Field(0.2, gt=0, lt=1, description="share of the steps over which the rate rises")
     weight_decay: float = Field(0.02, ge=0, description="of matrices and kernels")
-    dropout: float = Field(0.1, ge=0, lt=1, description="of the vectors, in training alone")
+    dropout: float = Field(0.1, ge=0, lt=1, description="of the vectors, in training only")
     clip_norm: float = Field(2.0, gt=0, description="largest norm of the gradient")
-    crop_seconds: float = Field(2.1, gt=0, description="the longest piece of a clip that is trained on")
+    crop_seconds: float = Field(2.1, gt=0, description="the longest piece of a clip to train on")
     augmentation: float = Field(0.8, ge=0, description="strength of serotone.training.augment; 0 for none")
 
 
@@ -118,7 +121,7 @@ class ProtocolChoice(Frozen):
     """Who trains, validates and tests; which options a protocol takes is its own affair (``serotone.splits``)."""
 
     name: str
-    seed: int | None = Field(None, ge=0, description="deals the folds; null: the recipe's, which also trains")
+    seed: int | None = Field(None, ge=0, description="seed of the folds; null: the recipe's")
     folds: int | None = Field(None, ge=2)
     speakers_out: int | None = Field(None, ge=1)
     validation_speakers: int | None = Field(None, ge=0)
@@ -154,14 +157,15 @@ class BundleChoice(Frozen):
     uncertain: float = Field(0.4, ge=0, le=1, description="confidence below which an answer is marked uncertain")
     speech: Literal["silero"] | None = Field(
         None,
-        description="silero: recognition hears speech alone, found by a detector of voices, its long pauses shortened,"
-        " and training hears the same; null: both hear whole clips, and recognition finds speech by its level",
+        description="silero: training and recognition use only the speech that a detector finds, and shorten long"
+        " pauses;"
+        " null: they use whole clips, and recognition finds speech by its level",
     )
     precision: Literal["float32", "int8"] = Field(
-        "float32", description="of the encoder's weights: int8 rounds them, to a quarter of the size"
+        "float32", description="of the encoder's weights: int8 makes the bundle a quarter as large"
     )
     scale_group: int | None = Field(
-        None, ge=8, description="weights of precision int8 that share a scale; null: all those of an output channel"
+        None, ge=8, description="how many int8 weights share a scale; null: all of an output channel"
     )
     products: Literal["float32", "int8"] = Field(
         "float32",
@@ -194,30 +198,30 @@ class Recipe(Frozen):
     name: str = ""
     description: str
     sample_rate: int = Field(16000, ge=8000, le=48000)
-    labels: tuple[str, ...] | None = Field(None, description="classes in order; null takes the corpus's own")
+    labels: tuple[str, ...] | None = Field(None, description="classes, in order; null: those of the corpus")
     merge: dict[str, str] = Field(default_factory=dict)
     licences: dict[str, str] = Field(
-        default_factory=dict, description="of corpora that cannot say theirs, such as a manifest, by the corpus's name"
+        default_factory=dict, description="by corpus, for corpora that do not state theirs, such as manifests"
     )
-    styles: tuple[str, ...] | None = Field(None, description="such as improvised; null takes all")
+    styles: tuple[str, ...] | None = Field(None, description="such as improvised; null: all")
     held_out_speakers: tuple[str, ...] = Field(
-        (), description="speakers such as ravdess/19 who neither train nor test, so that they stay strangers"
+        (), description="speakers, such as ravdess/19, who are in no part at all"
     )
-    training_only: tuple[str, ...] = Field((), description="corpora that are trained on and never tested")
+    training_only: tuple[str, ...] = Field((), description="corpora that are used for training only")
     protocol: ProtocolChoice
     seed: int = Field(0, ge=0)
     max_frames: int | None = Field(None, ge=1, description="longer clips are centre-cropped in training and testing")
     clip_seconds: float | None = Field(
         None, gt=0, description="clips are cut or zero-padded to this; null: as they are"
     )
-    segments: bool = Field(False, description="clips become pieces of clip_seconds, and their answers are averaged")
+    segments: bool = Field(False, description="cut clips into pieces of clip_seconds, and average the pieces' answers")
     frontend: Frontend
     standardise: Literal["per-bin"] | None = Field("per-bin", description="z-score fitted on the training frames")
     standardise_over: Literal["frames", "speech-frames"] = Field(
-        "frames", description="speech-frames: not those of the silence that fills clips up; they become 0 after it"
+        "frames", description="speech-frames: leaves out the silence that fills up clips, and sets it to 0 afterwards"
     )
     encoder: Encoder
-    weights: Weights | None = Field(None, description="pretrained weights of the encoder; null starts from chance")
+    weights: Weights | None = Field(None, description="pretrained weights of the encoder; null: random ones")
     distil: Distil | None = Field(None, description="how the encoder learns before its head is solved; null: frozen")
     annealing: Annealing | None = None
     pooling: Pooling = EndsOptions()
@@ -228,9 +232,7 @@ class Recipe(Frozen):
     schedule: str
     schedules: dict[str, AnySchedule]
     bundle: BundleChoice = BundleChoice()  # type: ignore[call-arg]
-    on: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="what differs on a corpus, by its name; resolved when corpora are given"
-    )
+    on: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings for one corpus, by its name")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Recipe":
@@ -271,7 +273,7 @@ class Recipe(Frozen):
             raise ValueError(
                 f"distil is given, with standardise {yaml_word(self.standardise)} and clip_seconds"
                 f" {yaml_word(self.clip_seconds)}; distillation takes whole clips, and frames as the frontend makes"
-                " them: set both to null"
+                " them; set both to null"
             )
         if (
             self.distil is not None
@@ -307,7 +309,7 @@ class Recipe(Frozen):
             raise ValueError(
                 "bundle has "
                 + ", ".join(f"{name}_seconds {value:g}" for name, value in zip(_LIMITS, seconds, strict=True))
-                + "; expected none of them below the one before"
+                + "; expected each to be at least as large as the one before"
             )
         if self.clip_seconds and not self.segments and self.bundle.max_seconds > self.clip_seconds:
             raise ValueError(

@@ -139,7 +139,7 @@ def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
     _need(recipe, folder / RECIPE, name=str, seed=int, protocol=dict, schedule=str, schedules=dict)
     if not isinstance(recipe["schedules"].get(recipe["schedule"]), dict) or "name" not in recipe["protocol"]:
         raise RunError(
-            f"{folder / RECIPE}: it does not hold its schedule, {recipe['schedule']!r}, or its protocol has no name;"
+            f"{folder / RECIPE}: it does not have its schedule {recipe['schedule']!r}, or its protocol has no name;"
             " restore the file"
         )
     corpus = _mapping(read_json(folder / CORPUS), folder / CORPUS)
@@ -262,7 +262,7 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     columns = list(reader.fieldnames or ())
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise RunError(f"{path}: line {number} and the first differ in their number of columns; restore the file")
+            raise RunError(f"{path}: line {number} does not have as many columns as the first line; restore the file")
     return columns, rows
 
 
@@ -270,8 +270,8 @@ def _utterances(folder: Path) -> dict[str, Heard]:
     path = folder / UTTERANCES
     if not path.is_file():
         raise RunError(
-            f"{folder}: no {UTTERANCES}, which says who speaks; this run is of an older serotone: run the same crossval"
-            " command again, it skips what is finished and writes the file"
+            f"{folder}: no {UTTERANCES}, which says who speaks; an older serotone wrote this run: run the same crossval"
+            " command again, which skips finished folds and writes the file"
         )
     columns, rows = _table(path)
     wanted = {"id", "speaker", "gender", "sentence", "file"}

@@ -60,7 +60,9 @@ def opened(
     if layout.is_study(folder):
         raise RunError(f"{folder}: this is the folder of a study; use another --out")
     if (folder / layout.RECIPE).is_file() and not (folder / layout.CORPUS).is_file():
-        raise RunError(f"{folder / layout.RECIPE}: no run wrote this, and it would be replaced; use another --out")
+        raise RunError(
+            f"{folder / layout.RECIPE}: serotone did not write this file and would replace it; use another --out"
+        )
     with held(folder):
         if not _begun(folder):  # what was refused before anything was trained pins nothing down
             for name in _PINNED:
@@ -198,8 +200,9 @@ def check_parts(fold: Path, split: Split) -> None:
     before, now = read_split(fold), split.to_dict()
     if any(sorted(before.get(part, ())) != sorted(now[part]) for part in ("train", "validation", "test")):
         raise RunError(
-            f"{fold}: begun with other training, validation or test parts than it has now: those of another fold, or of"
-            " a corpus whose speakers, genders or sentences have changed; use another --out"
+            f"{fold}: this fold was started with other training, validation or test parts than it has now. They are"
+            " those"
+            " of another fold, or the corpus has changed; use another --out"
         )
 
 

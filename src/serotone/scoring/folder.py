@@ -163,7 +163,7 @@ class _Table:
                     found.update(part.read(columns=["name"]).column("name").unique().to_pylist() if same else ())
             except (pa.ArrowException, OSError) as error:
                 raise RunError(
-                    f"{path}: damaged: {error}; delete it, and the same command scores its recordings again"
+                    f"{path}: damaged: {error}; delete it, and run the same command again, which scores its recordings"
                 ) from None
             if not same:
                 raise RunError(f"{path}: was written with another bundle or other options; use another --out")
@@ -247,7 +247,7 @@ def _same_or_new(out: Path, about: Mapping[str, Any]) -> None:
     for key in {**former, **present}:
         if former.get(key) != present.get(key):
             raise RunError(
-                f"{out}: was made with {key} {former.get(key)}, and this command has {key} {present.get(key)}; "
+                f"{out}: was made with {key} {former.get(key)}, but this command has {key} {present.get(key)}; "
                 "give the same bundle and options, or another --out"
             )
 

@@ -102,7 +102,7 @@ def _demand_file(outcome: Outcome) -> None:
     path = outcome.name.partition("#t=")[0]
     if outcome.error == AudioMissingError.__name__ and Path(path).is_file():
         raise RunError(
-            f"{path}: is on this machine and not on a node; mount it at the same path on every machine, or give URLs"
+            f"{path}: is on this machine, but not on a node; mount it at the same path on every machine, or give URLs"
         )
 
 

@@ -60,7 +60,7 @@ class Worker:
             f"ended {TRIES} times the process that hears it ({died}); it is damaged, or needs more memory than there is"
         )
         if self._late:
-            why = f"is not heard within {self._terms.time_limit:g} s, the limit for one recording"
+            why = f"takes more than {self._terms.time_limit:g} s, the limit for one recording"
         return Outcome(recording.name, error=AudioError.__name__, message=f"{recording.name}: {why}")
 
     def close(self) -> None:
@@ -82,7 +82,8 @@ class Worker:
                 self._end()
                 if attempt == TRIES or self._late:
                     raise RunError(
-                        f"a worker process could not start ({error}); serotone predict on one file may say why"
+                        f"a worker process could not start ({error}); try serotone predict on one file, which may say"
+                        " why"
                     ) from error
         if FATAL in greeting:
             raise RunError(f"the worker processes cannot score: {greeting[FATAL]}")

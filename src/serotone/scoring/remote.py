@@ -34,7 +34,7 @@ def list_remote(url: str) -> list[str]:
     except Exception as error:  # every store has errors of its own
         raise AudioError(f"{url}: cannot be listed: {reason(error)}") from error
     if not names:
-        raise AudioMissingError(f"{url}: no audio in this folder; expected names that end in .wav, .flac or the like")
+        raise AudioMissingError(f"{url}: no audio in this folder; expected names that end in .wav, .flac or similar")
     return [str(store.unstrip_protocol(name)) for name in sorted(names)]
 
 

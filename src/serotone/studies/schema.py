@@ -185,7 +185,7 @@ class Study(_Frozen):
             strangers, near = ", ".join(map(repr, unknown)), guess(unknown[0], names)
             raise ValueError(f"compare or sweeps: no row {strangers}{near}; the rows are {', '.join(names)}")
         if any(not sweep.rows and self.grid is None for sweep in self.sweeps):
-            raise ValueError("a sweep names no rows, and the study has no grid to take them from; give the sweep rows")
+            raise ValueError("a sweep has no rows, and the study has no grid to take them from; give the sweep rows")
         return self
 
     @model_validator(mode="after")
@@ -206,8 +206,9 @@ class Study(_Frozen):
             named = [*told.recall, *(told.confusion.labels if told.confusion else ())]
             if strangers := sorted(set(named) - set(classes)):
                 raise ValueError(
-                    f"row {row.name} has published figures of {', '.join(strangers)}, which published_classes does not"
-                    f" list; it lists {', '.join(classes)}"
+                    f"row {row.name} has published figures of {', '.join(strangers)}, which are not in"
+                    " published_classes"
+                    f" ({', '.join(classes)}); list them there, or correct the labels"
                 )
         return self
 

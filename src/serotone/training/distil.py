@@ -110,8 +110,8 @@ def teacher_of(choice: Distil) -> tuple[System, Recipe, Loaded]:
     system, loaded = frozen_system(recipe)
     if loaded is None:
         raise RecipeError(
-            f"distil.teacher is {recipe.name}, a recipe without pretrained weights, which has nothing to teach; name"
-            " one with weights, such as default"
+            f"distil.teacher is {recipe.name}, a recipe without pretrained weights; name one with weights,"
+            " such as default"
         )
     return system, recipe, loaded
 
@@ -136,7 +136,7 @@ def taught(
     if own != its:
         raise RunError(
             f"recipe {recipe.name} has sample_rate {own[0]} and bundle.speech {own[1]}, and its teacher"
-            f" {teacher.name} has {its[0]} and {its[1]}; both must hear the same clips, so set those of the recipe to"
+            f" {teacher.name} has {its[0]} and {its[1]}; both must use the same audio, so set those of the recipe to"
             " the teacher's"
         )
     vectors = vectors_of(system, teacher, clips, {})

@@ -65,8 +65,8 @@ def download(
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise WeightsError(
-                f"{url}: cannot be downloaded ({reason}); go online and give the same command again, which goes on"
-                f" where this one stopped, or {remedy}"
+                f"{url}: cannot be downloaded ({reason}); go online and run the same command again, which"
+                f" continues this download, or {remedy}"
             ) from None
         if sha256 is not None and (actual := digest(part)) != sha256:
             _forget(part)

@@ -142,8 +142,8 @@ def fit(
     if 0 in counts:
         missing = [label for label, count in zip(material.labels, counts, strict=True) if count == 0]
         raise RunError(
-            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; leave it out of labels, or"
-            " merge it into another emotion"
+            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; leave that out of labels,"
+            " or merge it into another emotion"
         )
     folder.mkdir(parents=True, exist_ok=True)
     record(folder)
@@ -282,7 +282,8 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
         )
         if checkpoint.is_file() and not zipfile.is_zipfile(checkpoint):
             raise RunError(
-                f"{checkpoint}: damaged; delete it, and the same command trains this fold from its beginning"
+                f"{checkpoint}: damaged; delete it, and run the same command again, which trains this fold from its"
+                " beginning"
             )
         try:
             trainer.fit(
@@ -346,7 +347,7 @@ def run_fold(
     start = time.perf_counter()
     if split.test and not len(material.clips(split.test)):
         raise RunError(
-            f"none of the {len(split.test)} test clips could be read, the first being {split.test[0]}; repair the"
+            f"none of the {len(split.test)} test clips could be read, such as {split.test[0]}; repair the"
             " files, or leave them out of the corpus"
         )
     writing.check_parts(folder, split)

@@ -136,7 +136,7 @@ class FoldLog(pl.Callback):
                 assert self.loggers is not None
                 del self.loggers[kind]
                 warnings.warn(
-                    f"{self.folder}: {kind} failed, so it gets nothing more of this fold: {error}",
+                    f"{self.folder}: {kind} failed, and the rest of this fold is not logged there: {error}",
                     SerotoneWarning,
                     stacklevel=2,
                 )

@@ -80,7 +80,7 @@ def locate(weights: Weights) -> Path:
             f"{hub}/{weights.source}/resolve/{weights.revision}/{FILE}",
             target,
             sha256=weights.sha256,
-            remedy=f"give weights.source the path of a {FILE} of {weights.source}",
+            remedy=f"set weights.source to the path of a {FILE} of {weights.source}",
         )
     return target
 
@@ -106,7 +106,7 @@ def _fill(encoder: Encoder, path: Path) -> None:
                     )
                 tensor.copy_(value)
     except SafetensorError as error:
-        raise WeightsError(f"{path}: not a whole safetensors file: {error}; fetch it again") from None
+        raise WeightsError(f"{path}: not a complete safetensors file: {error}; download it again") from None
 
 
 def _names_in(path: Path, encoder: Encoder, names: list[str]) -> list[str]:

@@ -68,7 +68,7 @@ class Shelf:
                 with safe_open(path, framework="np") as shard:
                     self._shards |= dict.fromkeys(shard.keys(), path)
             except SafetensorError as error:
-                raise RunError(f"{path}: damaged: {error}; delete it, and what it held is computed again") from None
+                raise RunError(f"{path}: damaged: {error}; delete it, and it is computed again") from None
 
     def __contains__(self, content: str) -> bool:
         return content in self._shards
@@ -156,5 +156,7 @@ def _computed(system: System, clips: Clips, names: Sequence[str], what: What) ->
         for name, array, steps in zip(batch.ids, values.cpu().numpy(), lengths.tolist(), strict=True):
             valid = array if what == "vectors" else array[:steps].copy()
             if not np.isfinite(valid).all():
-                raise RunError(f"the encoder makes NaN or infinity of clip {name}; listen to it, or leave it out")
+                raise RunError(
+                    f"the encoder's output is NaN or infinite for clip {name}; listen to the clip, or leave it out"
+                )
             yield name, valid

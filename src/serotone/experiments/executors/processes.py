@@ -59,7 +59,11 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
                         births += 1
                         queue.put_back(unit)
                     elif lost[unit.folder]:
-                        why = "; probably out of memory: fewer --jobs" if code == -signal.SIGKILL else ""
+                        why = (
+                            "; the machine is probably out of memory: try fewer --jobs"
+                            if code == -signal.SIGKILL
+                            else ""
+                        )
                         yield Event("failed", unit, text=f"its worker died twice, exit code {code}{why}")
                     else:
                         lost[unit.folder] += 1
@@ -92,8 +96,8 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
             worker.end()
     if births >= BIRTHS:
         raise RunError(
-            f"{BIRTHS} worker processes in a row died as they started, the last with exit code {code}; standard"
-            " error says why. A script that runs a study must start it under: if __name__ == '__main__'"
+            f"{BIRTHS} worker processes in a row died at their start, the last one with exit code {code}; see above for"
+            " the reason. A script must start a study under: if __name__ == '__main__'"
         )
 
 

@@ -201,7 +201,8 @@ class _Flights:
                 flight.started = True
                 if not answer.sees:
                     self._tell(
-                        f"{answer.host} does not see {self._out}: an interrupted unit starts again from its beginning"
+                        f"{answer.host} cannot see {self._out}, so a unit that is interrupted there starts again from"
+                        " its beginning"
                     )
                 yield Event("started", flight.unit, text="" if answer.node == self._node else f"on {answer.host}")
 
@@ -212,7 +213,9 @@ class _Flights:
             return Event("failed", unit, text=reason(getattr(error, "cause", None) or error))
         self._lost[unit.folder] += 1
         if self._lost[unit.folder] > LOSSES:
-            return Event("failed", unit, text=f"{why}; it ran {LOSSES + 1} times and was lost each time")
+            return Event(
+                "failed", unit, text=f"{why}; it was started {LOSSES + 1} times, and its worker was lost each time"
+            )
         return Event("again", unit, text=why)
 
     def cancel(self, *, started: bool = True) -> None:
