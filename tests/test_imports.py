@@ -93,7 +93,7 @@ def serotone_core(*arguments: str | Path, without: tuple[str, ...] = EXTRAS) -> 
 def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic corpus, made by the core itself on the way."""
     root = tmp_path_factory.mktemp("corpus") / "synthetic"
-    made = serotone_core("corpus", "check", "synthetic", root, "--format", "json")
+    made = serotone_core("corpus", "make", root, "--speakers", "2")
     assert made.returncode == 0, made.stderr
     return root
 
@@ -156,6 +156,11 @@ def test_core_predicts(voices):
 
 
 def test_core_checks_a_corpus(voices):
+    absent = voices.parent / "absent"
+    refused = serotone_core("corpus", "check", "synthetic", absent)
+    assert refused.returncode == 1
+    assert "no such folder; check the path" in refused.stderr
+    assert not absent.exists()
     done = serotone_core("corpus", "check", "synthetic", voices, "--format", "json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

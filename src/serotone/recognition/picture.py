@@ -250,7 +250,7 @@ def _figure(width: float, height: float) -> "Figure":
 
 
 def _title(figure: "Figure", prediction: Prediction, shares: Mapping[str, float] | None = None) -> None:
-    """The recording and its answer over the picture; before it the shares of the speech, if several emotions have one."""
+    """The recording and its answer over the picture; before it the shares of the speech, if several have one."""
     name = Path(prediction.name).name or prediction.name
     side = "" if prediction.channel is None else f", channel {prediction.channel}"
     said = prediction.reason or "no answer"
