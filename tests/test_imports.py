@@ -224,7 +224,7 @@ def test_documents_are_read_without_torch(arguments, words):
     [
         (("train", "crnn-mle"), "did you mean crnn-mel?"),
         (("train", "crnn-mel", "--evidence", "runs/loso"), "expected WORDS=RUN"),
-        (("crossval", "crnn-mel", "--folds", "x"), "expected numbers with commas"),
+        (("crossval", "crnn-mel", "--folds", "x"), "expected numbers separated by commas"),
         (("crossval", "crnn-mel", "--set", "schedule=bugdet"), "did you mean budget?"),
         (("search", "crnn-mel"), "nothing to tune"),
         (("study", "center-loss", "--rows", "crnn-mle"), "no row 'crnn-mle'"),

@@ -182,6 +182,6 @@ def test_make_from_the_command_line(tmp_path: Path) -> None:
 
 def test_a_file_cannot_be_filled(tmp_path: Path) -> None:
     (tmp_path / "call.wav").write_bytes(b"x")
-    result = CliRunner().invoke(app, ["make", str(tmp_path / "call.wav")])
+    result = CliRunner().invoke(app, ["make", str(tmp_path / "call.wav")], env={"COLUMNS": "400"})
     assert result.exit_code == 2
     assert "call.wav is a file; give the name of a folder" in " ".join(result.stderr.replace("│", " ").split())
