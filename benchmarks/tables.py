@@ -102,13 +102,14 @@ def papers(summaries: list[dict[str, Any]]) -> list[str]:
 
 
 def score(summaries: list[dict[str, Any]]) -> str:
-    """Mean WA and UA over folds and seeds, in percent, and how many folds: by our schedule, then by the paper's."""
+    """Mean WA and UA over folds and seeds, in percent, and how many: by our schedule, then by the paper's."""
     found = {}
     for schedule, words in (("budget", ""), ("long", ", `long`"), ("paper", ", paper's schedule")):
-        folds = [fold for summary in summaries if summary["schedule"] == schedule for fold in summary["folds"]]
-        if folds:
+        of = [summary for summary in summaries if summary["schedule"] == schedule]
+        if folds := [fold for summary in of for fold in summary["folds"]]:
             wa, ua = (100 * sum(fold[key] for fold in folds) / len(folds) for key in ("wa", "ua"))
-            found[schedule] = f"{wa:.1f} / {ua:.1f} ({len(folds)} folds{words})"
+            seeds = f", {len(of)} seeds" if len(of) > 1 else ""
+            found[schedule] = f"{wa:.1f} / {ua:.1f} ({of[0]['folds_finished']} folds{seeds}{words})"
     if "long" in found:
         found.pop("budget", None)
     return "; ".join(found.values()) or "not run"
