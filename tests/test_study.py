@@ -485,9 +485,9 @@ def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
     row = next(line for line in shown.output.splitlines() if line.lstrip().startswith("crnn-center-mel"))
     assert row.split() == ["crnn-center-mel", "65.4", "66.86", "crnn-center-mel"]
     assert "Does center loss help, on mel?" in shown.output
-    wrong = command("shw")
+    wrong = command("mine")
     assert wrong.exit_code == 1
-    assert "no study 'shw'; choose one of center-loss" in wrong.stderr
+    assert "no study 'mine'; choose one of center-loss" in wrong.stderr
     assert "run" in command("--help").output
 
 
@@ -540,3 +540,10 @@ def test_a_value_of_a_schedule_that_nobody_trains_by_is_named(tmp_path, root):
     assert note in done.stderr
     assert done.stderr.count("changes nothing") == 1
     assert note in CliRunner().invoke(app, ["crossval", "crnn-mel", *words, "--folds", "9"]).stderr
+
+
+@pytest.mark.parametrize(("word", "says"), [("lsit", "did you mean list?"), ("shw", "did you mean show?")])
+def test_a_misspelt_sub_command_is_no_study(word: str, says: str) -> None:
+    result = CliRunner().invoke(app, ["study", word])
+    assert result.exit_code == 2
+    assert says in result.stderr

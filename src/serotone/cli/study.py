@@ -29,6 +29,7 @@ from serotone.cli.training import (
     require_train,
     set_threads,
 )
+from serotone.names import guess
 
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
@@ -44,8 +45,10 @@ class _Group(TyperGroup):
     """Sub-commands, of which ``run`` need not be typed."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the name of a study for ``run`` and that name."""
+        """Take the name of a study for ``run`` and that name; a misspelt sub-command is no study."""
         if args and args[0] not in (*self.commands, "--help"):
+            if args[0].isalpha() and (near := guess(args[0], self.commands)):
+                ctx.fail(f"No study and no sub-command {args[0]!r}{near}.")
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
