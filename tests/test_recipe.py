@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serotone.errors import RecipeError, SerotoneWarning
+from serotone.errors import RecipeError
 from serotone.recipes import load, shipped
 
 
@@ -49,13 +49,6 @@ def test_overrides_reach_inside() -> None:
     assert recipe.center.weight == 3
     assert recipe.training.steps == 352
     assert recipe.protocol.name == "leave-one-speaker-out"
-
-
-def test_a_change_of_a_schedule_that_is_not_in_use_is_remarked() -> None:
-    with pytest.warns(SerotoneWarning, match="--set changes the schedule budget, and crnn-mel is trained by paper"):
-        load("crnn-mel", ["schedules.budget.precision=bfloat16"])
-    load("crnn-mel", ["schedules.budget.precision=bfloat16", "schedule=budget"])
-    load("crnn-mel", ["schedules.budget.precision=bfloat16", "schedules.paper.steps=400"])
 
 
 @pytest.mark.parametrize(

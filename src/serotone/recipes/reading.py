@@ -40,8 +40,6 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
         corpora: Names of the corpora it will run on. Where they are one, those that are only trained on aside, the
             recipe's ``on`` that corpus is merged in; ``on`` is then empty. None leaves it unresolved.
 
-    Warns with a SerotoneWarning of overrides that change a schedule which is not in use.
-
     Raises:
         RecipeError: The recipe, one it extends, or an override is missing or not valid.
     """
@@ -57,15 +55,6 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
                 f"{name_or_path}: {key} is {yaml_word(value)}, which is also how YAML reads yes, no, on and off;"
                 " expected a number"
             )
-    keys = [key.split(".") for override in overrides for key in leaves(as_tree(override))]
-    changed = {key[1] for key in keys if key[0] == "schedules" and len(key) > 1}
-    if changed and recipe.schedule not in changed:
-        warnings.warn(
-            f"--set changes the schedule {', '.join(sorted(changed))}, and {recipe.name} is trained by"
-            f" {recipe.schedule}; add --set schedule=NAME to use another",
-            SerotoneWarning,
-            stacklevel=2,
-        )
     return recipe
 
 
