@@ -219,6 +219,17 @@ def test_documents_are_read_without_torch(arguments, words):
     assert words in done.stdout
 
 
+def ran(program: str) -> subprocess.CompletedProcess[str]:
+    """What an interpreter of its own made of a program."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -237,13 +248,7 @@ def test_a_mistake_is_said_before_torch_is_loaded(voices, tmp_path, arguments, w
         "import sys\nfrom serotone.cli import app\n"
         f"try: app({command!r})\nexcept SystemExit as ended: print(ended.code, 'torch' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = ran(program)
     assert words in done.stderr
     assert done.stdout.split() == ["1", "False"]
 
@@ -254,13 +259,7 @@ def test_importing_the_core_loads_no_engine():
         "import sys, serotone, serotone.audio, serotone.cli, serotone.corpora, serotone.metrics, serotone.splits; "
         "print(sorted({name.partition('.')[0] for name in sys.modules}))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    loaded = ran(program).stdout
     assert not [name for name in (*EXTRAS, "onnxruntime", "librosa", "sklearn") if f"'{name}'" in loaded]
 
 

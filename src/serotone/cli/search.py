@@ -60,8 +60,6 @@ def search(
     require_train("a search")
     if find_spec("optuna") is None:
         raise MissingExtraError("a search", "search")
-    if space is None and not tune:
-        raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
     from serotone.corpora import parse_corpora
     from serotone.experiments.space import parse_tune, read_space
     from serotone.recipes import load

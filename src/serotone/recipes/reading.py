@@ -88,9 +88,8 @@ def resolved(
             tree = _merge(tree, special.get(min(tested), {}))
         elif met := sorted(tested & set(special)):
             warnings.warn(
-                f"the settings of recipe {tree['name']} for {', '.join(met)} are not used: they apply only if no"
-                " other corpus"
-                f" is tested ({', '.join(sorted(tested))} are given); set labels and merge with --set",
+                f"the settings of recipe {tree['name']} for {', '.join(met)} are not used: they apply only if no other"
+                f" corpus is tested ({', '.join(sorted(tested))} are given); set labels and merge with --set",
                 SerotoneWarning,
                 stacklevel=2,
             )

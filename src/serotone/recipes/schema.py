@@ -158,8 +158,7 @@ class BundleChoice(Frozen):
     speech: Literal["silero"] | None = Field(
         None,
         description="silero: training and recognition use only the speech that a detector finds, and shorten long"
-        " pauses;"
-        " null: they use whole clips, and recognition finds speech by its level",
+        " pauses; null: they use whole clips, and recognition finds speech by its level",
     )
     precision: Literal["float32", "int8"] = Field(
         "float32", description="of the encoder's weights: int8 makes the bundle a quarter as large"

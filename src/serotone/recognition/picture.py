@@ -257,10 +257,12 @@ def _title(figure: "Figure", prediction: Prediction, shares: Mapping[str, float]
     if prediction.label is not None:
         doubt = ", uncertain" if prediction.uncertain else ""
         said = f"{prediction.label}, probability {prediction.confidence:.2f}{doubt}"
+    lines = [f"{name}{side}: {said}"]
     if shares and len(shares) > 1:
         parts = ", ".join(f"{label} {share:.0%}" for label, share in list(shares.items())[:_MOST_SHARES])
-        said = f"{parts}{', ...' * (len(shares) > _MOST_SHARES)} of the speech\nas a whole: {said}"
-    text = "".join(c if c.isprintable() or c == "\n" else " " for c in f"{name}{side}: {said}")
+        more = ", ..." if len(shares) > _MOST_SHARES else ""
+        lines = [f"{name}{side}: {parts}{more} of the speech", f"as a whole: {said}"]
+    text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
     figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
 
 

@@ -201,8 +201,7 @@ def check_parts(fold: Path, split: Split) -> None:
     if any(sorted(before.get(part, ())) != sorted(now[part]) for part in ("train", "validation", "test")):
         raise RunError(
             f"{fold}: this fold was started with other training, validation or test parts than it has now. They are"
-            " those"
-            " of another fold, or the corpus has changed; use another --out"
+            " those of another fold, or the corpus has changed; use another --out"
         )
 
 

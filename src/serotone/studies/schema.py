@@ -207,8 +207,7 @@ class Study(_Frozen):
             if strangers := sorted(set(named) - set(classes)):
                 raise ValueError(
                     f"row {row.name} has published figures of {', '.join(strangers)}, which are not in"
-                    " published_classes"
-                    f" ({', '.join(classes)}); list them there, or correct the labels"
+                    f" published_classes ({', '.join(classes)}); list them there, or correct the labels"
                 )
         return self
 

@@ -291,14 +291,18 @@ def shared_accuracies(table: Table, scores: Floats, *, among: Collection[int] | 
     found = {}
     for corpus in np.unique(table.corpora):
         own = table.corpora == corpus
-        if _shared(table.targets[own], scores[own], among):
-            found[str(corpus)] = accuracy_among(table.targets[own], scores[own], among=among)
+        if shared := _shared(table.targets[own], scores[own], among):
+            found[str(corpus)] = _accuracy(table.targets[own], scores[own], shared)
     return found
 
 
 def accuracy_among(targets: NDArray[np.int64], scores: Floats, *, among: Collection[int] | None = None) -> float:
     """UA of scores (N, C) for targets (N,), among the classes that occur, were taught and are in ``among``."""
-    shared = _shared(targets, scores, among)
+    return _accuracy(targets, scores, _shared(targets, scores, among))
+
+
+def _accuracy(targets: NDArray[np.int64], scores: Floats, shared: Sequence[int]) -> float:
+    """UA of scores (N, C) for those of the targets (N,) that are among the shared classes."""
     kept = np.isin(targets, shared)
     answers = np.array(shared)[scores[kept][:, shared].argmax(axis=1)]
     return unweighted_accuracy(targets[kept].tolist(), answers.tolist(), labels=shared)
