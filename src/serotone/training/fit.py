@@ -27,7 +27,6 @@ from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
-from serotone.runs.layout import CHECKPOINT, DISTIL_CHECKPOINT
 from serotone.splits import Split
 from serotone.training.allocation import keep_freed_memory
 from serotone.training.build import build_system
@@ -149,7 +148,7 @@ def fit(
     record(folder)
     if recipe.convex is not None:
         return _solved(recipe, train, material, folder, seed=seed), 0.0
-    checkpoint = folder / CHECKPOINT
+    checkpoint = folder / layout.CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
     if not checkpoint.is_file():
         _begin(module.system, recipe, train, folder)
@@ -248,7 +247,7 @@ def fit_standardiser(system: System, clips: Clips) -> None:
 def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """Let Lightning drive the epochs, from the checkpoint where there is one."""
     schedule = module.recipe.training
-    checkpoint = folder / CHECKPOINT
+    checkpoint = folder / layout.CHECKPOINT
     for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -303,7 +302,7 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
 
 def clear(folder: Path) -> None:
     """Forget the checkpoint of a fold that is finished."""
-    for name in (CHECKPOINT, DISTIL_CHECKPOINT):
+    for name in (layout.CHECKPOINT, layout.DISTIL_CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
 
 
