@@ -69,9 +69,10 @@ def test_stopped_as_another_version_begins_it_does_not_mix_the_two(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr("serotone.training.download._copy", stop)
-        download(f"{files.address}/model", target)
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{files.address}/model", target)
     download(f"{files.address}/model", target)
     assert target.read_bytes() == CONTENT[::-1]
 

@@ -3,6 +3,11 @@
 import os
 from dataclasses import dataclass, field
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a profile may be called: its name is part of an address, and of a file's name."""
+
+NAME_IN_WORDS = "at most 64 letters, digits, ., _ and -, the first a letter or digit"
+
 
 def _cores() -> int:
     """The cores that this process may use."""
