@@ -16,7 +16,7 @@ from serotone.corpora import Utterance, fingerprint
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
-from serotone.names import first_few
+from serotone.names import first_few, utf8
 from serotone.runs import layout
 from serotone.runs.reading import read_split
 from serotone.splits import Split
@@ -101,7 +101,7 @@ def _described(utterance: Utterance) -> dict[str, str]:
         "gender": utterance.gender or "",
         "session": utterance.session or "",
         "sentence": sentence_of(utterance) if utterance.sentence else "",
-        "file": utterance.path.name,
+        "file": utf8(utterance.path.name),
     }
 
 
