@@ -28,16 +28,18 @@ def held(folder: Path) -> Iterator[None]:
     """Hold a folder, made where it does not exist, for this process.
 
     Raises:
-        RunError: Another process holds it.
+        RunError: Another process holds it, or its disk knows no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / layout.LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             raise RunError(
                 f"{folder}: another serotone process is running here; wait for it, or use another --out"
             ) from None
+        except OSError as error:  # of a network's disk, for example
+            raise RunError(f"{folder}: cannot be locked: {error.strerror}; use an --out on another disk") from None
         yield
 
 
