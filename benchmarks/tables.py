@@ -108,7 +108,8 @@ def score(summaries: list[dict[str, Any]]) -> str:
         of = [summary for summary in summaries if summary["schedule"] == schedule]
         if folds := [fold for summary in of for fold in summary["folds"]]:
             wa, ua = (100 * sum(fold[key] for fold in folds) / len(folds) for key in ("wa", "ua"))
-            seeds = f", {len(of)} seeds" if len(of) > 1 else ""
+            count = len({summary["seed"] for summary in of})
+            seeds = f", {count} seeds" if count > 1 else ""
             found[schedule] = f"{wa:.1f} / {ua:.1f} ({of[0]['folds_finished']} folds{seeds}{words})"
     if "long" in found:
         found.pop("budget", None)

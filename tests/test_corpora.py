@@ -38,6 +38,7 @@ from serotone.corpora.base import UNKNOWN_SPEAKER, Official, Utterance, deviatio
 from serotone.corpora.labels import SYNONYMS, canonical
 from serotone.emotions import EMOTIONS
 from serotone.errors import CorpusError, SerotoneWarning, SplitError
+from serotone.runs.writing import opened
 from serotone.splits import make_splits
 
 # What holds for every corpus -------------------------------------------------------------------------------------
@@ -600,3 +601,16 @@ def test_real_nemo_names_its_gap(data: Path) -> None:
         utterances = read_corpus("nemo", data / "nemo")
     assert Counter(u.gender for u in utterances if u.gender)["male"] == 540 + 256 + 538 + 539
     assert all(u.gender for u in utterances)
+
+
+def test_names_that_are_no_utf8_become_text_in_what_is_written(tmp_path):
+    for emotion in ("angry", "sad"):
+        folder = tmp_path / "clips" / emotion / "ann"
+        folder.mkdir(parents=True)
+        soundfile.write(tmp_path / "clip.wav", np.full(8000, 0.1), 16000)
+        (tmp_path / "clip.wav").rename(os.fsdecode(os.fsencode(folder) + b"/p\xe9re.wav"))
+    utterances = parse_corpora([f"folders={tmp_path / 'clips'}"])
+    assert [u.id for u in utterances] == ["folders/angry/ann/p\\xe9re", "folders/sad/ann/p\\xe9re"]
+    with opened(tmp_path / "run", "name: mine", utterances, differences=lambda path: []):
+        lines = (tmp_path / "run" / "utterances.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["file", "p\\xe9re.wav", "p\\xe9re.wav"]

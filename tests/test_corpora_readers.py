@@ -203,6 +203,9 @@ def test_crema_d_with_a_foreign_table_is_an_error(tmp_path: Path) -> None:
     (root / "VideoDemographics.csv").write_text("a,b\n1,2\n")
     with pytest.raises(CorpusError, match="expected the columns ActorID and Sex"):
         CORPORA["crema-d"].read(root)
+    (root / "VideoDemographics.csv").write_bytes(b"ActorID,Sex,Ethnicity\n1001,Male,p\xe9re\n")
+    with pytest.raises(CorpusError, match=r"VideoDemographics\.csv: not text in UTF-8: .*; restore the corpus' own"):
+        CORPORA["crema-d"].read(root)
 
 
 # SAVEE, TESS, EMOVO ------------------------------------------------------------------------------------------------

@@ -58,6 +58,25 @@ def test_another_version_on_the_server_is_fetched_from_its_start(files: Files, t
     assert target.read_bytes() == CONTENT[::-1]
 
 
+def test_stopped_as_another_version_begins_it_does_not_mix_the_two(
+    files: Files, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.break_after = 500_000
+    with pytest.raises(WeightsError):
+        download(f"{files.address}/model", target)
+    files.break_after, files.version, files.contents["/model"] = None, '"2"', CONTENT[::-1]
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("serotone.training.download._copy", stop)
+        with pytest.raises(KeyboardInterrupt):
+            download(f"{files.address}/model", target)
+    download(f"{files.address}/model", target)
+    assert target.read_bytes() == CONTENT[::-1]
+
+
 def test_a_download_that_was_killed_at_its_very_end_is_fetched_again(files: Files, target: Path) -> None:
     target.parent.mkdir()
     target.with_name("model.part").write_bytes(CONTENT)

@@ -196,6 +196,20 @@ def test_a_killed_worker_loses_nothing_and_a_deadly_unit_fails(
     assert whole(struck, expected)
 
 
+def test_threads_are_shares_of_the_processors_that_this_process_may_use(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Worker:
+        def __init__(self, threads: int, unit: Unit) -> None:
+            raise RunError(f"{threads} threads")
+
+    monkeypatch.setattr(processes, "_Worker", Worker)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {8, 9, 10, 11}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    with pytest.raises(RunError, match=r"^2 threads"):
+        next(processes.run(study(utterances, tmp_path), Work(utterances, tmp_path), Place(jobs=2)))
+
+
 def test_workers_that_cannot_start_are_an_error(
     utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from file_server import Files, serving
 from serotone.errors import RecipeError, WeightsError
+from serotone.files import cache
 from serotone.modeling.encoders import Whisper
 from serotone.options.encoders import WhisperOptions
 from serotone.recipes import load
@@ -180,3 +181,13 @@ def test_a_clip_longer_than_the_encoder_takes_is_refused_when_the_system_is_buil
     recipe = load("vlcrnn-variable-length", [*WHISPER, "bundle.max_seconds=31"])
     with pytest.raises(RecipeError, match=r"bundle.max_seconds is 31.0, but the encoder whisper takes at most 30 s"):
         build_system(recipe, 4)
+
+
+def test_downloads_are_kept_where_the_variable_says_and_else_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SEROTONE_CACHE", "~/kept")
+    assert cache() == tmp_path / "kept"
+    monkeypatch.delenv("SEROTONE_CACHE")
+    assert cache() == tmp_path / ".cache" / "serotone"

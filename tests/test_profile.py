@@ -113,7 +113,9 @@ def test_saved_and_loaded(tmp_path):
     loaded = load_profile(path)
     assert loaded.to_dict() == profile.to_dict()
     np.testing.assert_allclose(loaded.apply(embeddings, speaker="Zoë"), profile.apply(embeddings, speaker="Zoë"), 1e-4)
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="ascii")
+    assert text.endswith("}\n")
+    raw = json.loads(text)
     assert set(raw) == {"schema", "name", "bundle", "bundle_sha256", "count", "mean", "sd", "speakers"}
 
 

@@ -281,6 +281,13 @@ def test_a_stream_of_an_adapted_recogniser_answers_adapted(recognizers):
         adapted.stream(sample_rate=RATE, adapt=True)
 
 
+def test_a_stream_may_have_a_longer_name_than_a_profile(recognizers):
+    for name in ("", "/a/deep/folder" * 20):
+        for adapt in (False, True):
+            stream = recognizers["adaptable"].stream(sample_rate=RATE, name=name, adapt=adapt)
+            assert stream.finish().name == name
+
+
 def test_what_is_no_stream_is_refused(recognizers):
     stream: Stream = recognizers["level"].stream(sample_rate=RATE)
     with pytest.raises(ValueError, match="int16"):

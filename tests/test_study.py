@@ -264,10 +264,13 @@ def test_embeddings_are_of_the_training_and_the_test_part(whole):
 def test_finished_units_are_skipped(whole, utterances):
     study, out, _, _ = whole
     before = predictions(out)
+    left_over = out / "center" / "seed-0" / "fold-0-0" / CHECKPOINT
+    left_over.write_bytes(b"")  # where a kill comes right after metrics.json
     events = []
     outcome = run_study(study, utterances, out, rows=["center"], on_event=events.append)
     assert (outcome.chosen, outcome.before, outcome.finished) == (2, 2, 0)
     assert not events
+    assert not left_over.exists()
     assert predictions(out) == before
     failures = json.loads((out / "failures.json").read_text())
     assert {failure["row"] for failure in failures} == {"foreign", "wild"}  # not asked for, so not forgotten

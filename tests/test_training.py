@@ -1,6 +1,7 @@
 """Training as its user meets it: a recipe, a corpus, a command - and a machine that is switched off midway."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import load
 from serotone.recognition.recognizer import Recognizer
+from serotone.runs.writing import held
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
 from serotone.training.fit import fit_standardiser
@@ -248,3 +250,23 @@ def test_training_only_corpora_are_never_tested(voices: Path) -> None:
     utterances = parse_corpora([f"synthetic={voices}"])
     with pytest.raises(RunError, match="needs utterances of at least two emotions"):
         plan(recipe, utterances)
+
+
+def test_the_evidence_of_a_card_may_lie_in_the_home_folder(
+    voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["--corpus", f"synthetic={voices}", "--out", str(tmp_path / "out"), "--evidence", "loso=~/runs/loso"]
+    result = CliRunner().invoke(app, ["train", "crnn-mel", *words])
+    assert f"error: {tmp_path}/runs/loso: no summary.json here" in result.stderr
+
+
+def test_a_disk_without_locks_is_not_taken_for_a_run_of_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("serotone.runs.writing.fcntl.flock", flock)
+    with pytest.raises(RunError, match="cannot be locked: No locks available; use an --out on another disk"):
+        held(tmp_path / "run").__enter__()

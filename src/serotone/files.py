@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, synced, renamed."""
+"""Files that are whole or not there: written under a temporary name, synced, renamed. And the folder of downloads."""
 
 import csv
 import io
@@ -37,6 +37,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def expanded(path: str | Path) -> Path:
     """A path with the user's own folder in the place of ``~``; a ``~name`` that is no user's is the name of a file."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for it
+
+
+def cache() -> Path:
+    """Where downloads, and what was computed once, are kept: ``SEROTONE_CACHE``, by default ``~/.cache/serotone``."""
+    folder = os.environ.get("SEROTONE_CACHE")
+    return expanded(folder) if folder else Path.home() / ".cache" / "serotone"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Names in messages: the first few of many, and the known one that was probably meant."""
+"""Names in messages and tables: the first few of many, the one that was probably meant, and bytes that are no text."""
 
 from collections.abc import Iterable
 
@@ -28,3 +28,12 @@ def guess(name: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def utf8(text: str) -> str:
+    r"""The text as a table can hold it: of the name of a file, bytes that are no UTF-8 are written in hexadecimal.
+
+    >>> utf8("p\udce9re.wav"), utf8("père.wav")
+    ('p\\xe9re.wav', 'père.wav')
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,30 +6,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from serotone.documents import dotted, yaml_word
+from serotone.expectations import expectation, message
 from serotone.names import guess
 
-_KINDS = {
-    "bool": "true or false",
-    "dataclass": "keys and values",
-    "dict": "keys and values",
-    "finite": "a finite number",
-    "float": "a number",
-    "int": "a whole number",
-    "list": "a list",
-    "model": "keys and values",
-    "string": "text",
-    "tuple": "a list",
-}
-"""What pydantic expects, by the first word of the name that it gives to a problem."""
-
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
-
-_BOUNDS = {
-    "greater_than": ("gt", "more than"),
-    "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "less than"),
-    "less_than_equal": ("le", "at most"),
-}
 
 
 def in_words(error: ValidationError, schema: type[BaseModel], tree: Mapping[str, Any], noun: str) -> str:
@@ -52,13 +32,13 @@ def in_words(error: ValidationError, schema: type[BaseModel], tree: Mapping[str,
         elif kind == "missing":
             sentences.append(f"{key} is missing; add it")
         elif kind in {"value_error", "unknown_solver"}:
-            sentences.append(f"{key}: {_message(problem)}" if key else _message(problem))
+            sentences.append(f"{key}: {message(problem)}" if key else message(problem))
         else:
             value = problem["input"]
             if kind.startswith("union_tag") and isinstance(value, Mapping):
                 key, value = f"{key}.name", value.get("name")
             given = f"{key or f'the {noun}'} is {yaml_word(value):.80}"
-            expected.setdefault(given, []).append(_expectation(problem))
+            expected.setdefault(given, []).append(expectation(problem))
     sentences += [f"{given}; expected {', or '.join(dict.fromkeys(wanted))}" for given, wanted in expected.items()]
     return ". ".join(sentences)
 
@@ -81,28 +61,6 @@ def _place(problem: Mapping[str, Any], tree: object) -> list[str | int]:
             place.append(step)
             tree = tree[step]  # type: ignore[index]
     return [*place, problem["loc"][-1]] if problem["type"] == "missing" else place
-
-
-def _message(problem: Mapping[str, Any]) -> str:
-    return str(problem["msg"]).removeprefix("Value error, ")
-
-
-def _expectation(problem: Mapping[str, Any]) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
-    if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        return f"{words} {context[name]:g}"
-    if kind == "literal_error":
-        wanted = context["expected"].replace("'", "").replace(" or ", ", ")
-        return f"one of {wanted}" if ", " in wanted else wanted
-    if kind == "union_tag_invalid":
-        wanted = context["expected_tags"].replace("'", "")
-        return f"one of {wanted}{guess(context['tag'], wanted.split(', '))}"
-    if kind == "union_tag_not_found":
-        return "a name, and options of what it names"
-    if kind == "too_short":
-        return f"at least {context['min_length']} of them"
-    return _KINDS.get(kind.split("_")[0], _message(problem))
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from serotone.cli.messages import Progress, complain, remark
 from serotone.errors import CorpusError, FetchError, SerotoneError
-from serotone.files import expanded
+from serotone.files import cache, expanded
 from serotone.recognition.bundle import DEFAULT_BUNDLE, SHIPPED
 
 if TYPE_CHECKING:
@@ -68,20 +68,20 @@ def _real_clips(named: Path | None) -> "list[Clip]":
         except CorpusError as error:
             remark(f"the folder in {DATA} cannot be used: {error}")
     try:
-        cache = demo_clips.cache_folder()
+        kept = cache() / "ravdess"
     except RuntimeError as error:
         raise FetchError("there is no home folder to keep the clips in; set SEROTONE_CACHE") from error
-    if cache.is_dir():
+    if kept.is_dir():
         try:
-            return demo_clips.find_clips(cache)
+            return demo_clips.find_clips(kept)
         except CorpusError:
             pass  # a part of them, from a download that was stopped: fetched again
-    remark(f"downloading eight clips (4 MB, once) from zenodo.org to {cache}")
+    remark(f"downloading eight clips (4 MB, once) from zenodo.org to {kept}")
     progress = Progress(len(demo_clips.CLIPS), "clips")
     try:
-        return demo_clips.fetch_clips(cache, demo_clips.ARCHIVE, on_clip=progress.step)
+        return demo_clips.fetch_clips(kept, demo_clips.ARCHIVE, on_clip=progress.step)
     except OSError as error:
-        raise FetchError(f"{error.filename or cache}: {error.strerror or error}; set SEROTONE_CACHE") from error
+        raise FetchError(f"{error.filename or kept}: {error.strerror or error}; set SEROTONE_CACHE") from error
     finally:
         progress.clear()
 

@@ -7,7 +7,6 @@ this package, whose licence is another.
 """
 
 import io
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,12 +47,6 @@ CLIPS = tuple(
     Clip(f"03-01-{code}-01-01-01-{actor}", actor, emotion) for actor in ACTORS for emotion, code in EMOTIONS.items()
 )
 """What the rule above chooses: modality audio, channel speech, emotion, intensity, statement, repetition, actor."""
-
-
-def cache_folder() -> Path:
-    """Where fetched clips are kept: ``SEROTONE_CACHE``, else ``~/.cache/serotone``; and there, ``ravdess``."""
-    named = os.environ.get("SEROTONE_CACHE")
-    return (Path(named) if named else Path.home() / ".cache" / "serotone") / "ravdess"
 
 
 def find_clips(folder: Path) -> list[Clip]:

@@ -18,6 +18,7 @@ from serotone.cli.training import (
     set_threads,
 )
 from serotone.errors import RunError
+from serotone.files import expanded
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
         words, equals, folder = item.partition("=")
         if not equals:
             raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
-        runs[words] = Path(folder)
+        runs[words] = expanded(folder)
     from serotone.experiments.train import train as run  # torch: seconds, in which a mistake is not to wait
 
     set_threads(threads)

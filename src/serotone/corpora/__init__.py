@@ -42,7 +42,7 @@ from serotone.corpora.base import (
 from serotone.corpora.check import CorpusReport, examine
 from serotone.errors import CorpusError
 from serotone.files import expanded
-from serotone.names import first_few, guess
+from serotone.names import first_few, guess, utf8
 
 CORPORA: Mapping[str, Corpus] = {
     corpus.name: corpus
@@ -155,8 +155,8 @@ def parse_corpora(options: Sequence[str]) -> list[Utterance]:
 
 def _prefixed(utterance: Utterance, name: str) -> Utterance:
     speaker = utterance.speaker
-    named = speaker if speaker == UNKNOWN_SPEAKER else f"{name}/{speaker}"
-    return replace(utterance, id=f"{name}/{utterance.id}", speaker=named)
+    named = speaker if speaker == UNKNOWN_SPEAKER else utf8(f"{name}/{speaker}")
+    return replace(utterance, id=utf8(f"{name}/{utterance.id}"), speaker=named)
 
 
 def fingerprint(utterances: Iterable[Utterance]) -> str:

@@ -1,6 +1,7 @@
 """What every corpus reader is made of: utterances, official counts, and the search for the right folder."""
 
 import csv
+import io
 import re
 import warnings
 from collections import Counter
@@ -230,19 +231,21 @@ def genders(tables: Iterable[Path], speaker: str, gender: str, *, tabs: bool = F
     table = next((t for t in tables if t.is_file()), None)
     if table is None:
         return {}
-    found = {}
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.DictReader(lines)
-        if not {speaker, gender} <= set(rows.fieldnames or ()):
-            raise CorpusError(
-                f"{table}: expected the columns {speaker} and {gender}, got"
-                f" {', '.join(rows.fieldnames or ()) or 'none'}; restore the corpus' own file, or remove it to go"
-                " without genders"
-            )
-        for row in rows:
-            value = (row[gender] or "").strip().lower()
-            if value in ("female", "male"):
-                found[(row[speaker] or "").strip()] = value
+    found, remedy = {}, "restore the corpus' own file, or remove it to go without genders"
+    try:
+        lines = io.StringIO(table.read_text(encoding="utf-8-sig"), newline="")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{table}: not text in UTF-8: {error}; {remedy}") from None
+    rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE) if tabs else csv.DictReader(lines)
+    if not {speaker, gender} <= set(rows.fieldnames or ()):
+        raise CorpusError(
+            f"{table}: expected the columns {speaker} and {gender}, got {', '.join(rows.fieldnames or ()) or 'none'};"
+            f" {remedy}"
+        )
+    for row in rows:
+        value = (row[gender] or "").strip().lower()
+        if value in ("female", "male"):
+            found[(row[speaker] or "").strip()] = value
     return found
 
 

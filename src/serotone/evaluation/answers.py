@@ -9,6 +9,7 @@ from serotone.errors import CorpusError, SerotoneError
 from serotone.evaluation.result import Evaluation, count_emotions
 from serotone.evaluation.rows import Row, make_row
 from serotone.evaluation.terms import Terms
+from serotone.names import utf8
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.hearing import Hearing
 from serotone.recognition.recognizer import Recognizer
@@ -59,7 +60,7 @@ def answered(
     probabilities: Mapping[str, float] | None = None
     certain = failure = None
     if isinstance(heard, SerotoneError):
-        failure = str(heard)
+        failure = utf8(str(heard))
     else:
         prediction = recognizer.answer(heard, speaker=speaker)
         if prediction.label is None:

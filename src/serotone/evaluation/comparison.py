@@ -16,6 +16,7 @@ from serotone.evaluation.answers import answered, evaluation_of, listen, speaker
 from serotone.evaluation.result import Evaluation
 from serotone.evaluation.rows import Row
 from serotone.evaluation.terms import Terms, agree
+from serotone.names import utf8
 from serotone.recognition.hearing import Hearing
 from serotone.recognition.profile import LEAST_COUNT, Profile, ProfileBuilder
 from serotone.recognition.recognizer import Recognizer
@@ -128,7 +129,7 @@ def compare(
         if terms.takes(utterance):
             kept.append((utterance, heard))
         elif isinstance(heard, SerotoneError):
-            unheard.append((utterance.id, str(heard)))
+            unheard.append((utterance.id, utf8(str(heard))))
         if utterance.id in members and not isinstance(heard, SerotoneError):
             speaker = speaker_of(utterance) if "speaker" in known else None
             builders[utterance.corpus].add(heard.embeddings, speaker)

@@ -15,6 +15,7 @@ from serotone.runs.layout import fold_folder
 from serotone.runs.summary import summarise as summary_of
 from serotone.runs.writing import check_parts, write_summary
 from serotone.splits import Split
+from serotone.training.fit import clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,9 @@ def run_units(
         for split in run.splits:
             check_parts(fold_folder(run.folder, split.repetition, split.fold), split)
     waiting = [unit for unit in units if not unit.finished]
+    for unit in units:
+        if unit.finished:
+            clear(unit.folder)  # a kill may have come between the end of the fold and this
     outcome.chosen, outcome.before = len(units), len(units) - len(waiting)
     for run in runs:
         run.summarise()

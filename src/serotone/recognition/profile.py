@@ -172,7 +172,7 @@ class Profile:
 
         Raises ProfileError: it has so many speakers that it could not be read again.
         """
-        text = json.dumps(self.to_dict(), allow_nan=False)  # in ASCII: names of files hold what is not UTF-8 + "\n"
+        text = json.dumps(self.to_dict(), allow_nan=False) + "\n"  # in ASCII: names of files hold what is not UTF-8
         if len(text.encode()) > MAX_BYTES or len(self.speakers) > MAX_SPEAKERS:
             raise ProfileError(
                 f"{path}: {len(self.speakers)} speakers make a profile of {len(text) >> 20} MB; at most "

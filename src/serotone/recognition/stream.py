@@ -75,7 +75,7 @@ class Stream:
             raise ValueError("this recogniser is adapted to a profile already; use a plain one, or adapt=False")
         self._recognizer, self._name, self._speaker, self._rate = recognizer, name, speaker, bundle.sample_rate
         self._adaptation = recognizer.adaptation() if adapt else None
-        self._builder = ProfileBuilder(name, bundle)
+        self._builder = ProfileBuilder("stream", bundle)  # under its own name, which may be longer than a profile's
         self._listener = Listener(bundle, recognizer.graph, windows=True, keep=without_embedding)
         self._source_rate, self._fed = sample_rate, 0
         self._resample = None

@@ -1,6 +1,7 @@
 """Tables of how the numbers came about: protocol, schedule, machines, shared speakers, chosen step, what is missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from statistics import median
 
 import numpy as np
@@ -69,23 +70,21 @@ def shared(of: Result) -> Iterable[Cell]:
     if of.heard is None:
         return [Cell("not recorded")] * 6
     known = [fold.shared for _, fold in of.row.finished if fold.shared]
+    unknown_validating = any(fold.unknown_validation_speakers for fold in known)
     words = (
         f"{sum(bool(fold.speakers) for fold in known)} of {len(known)}",
-        some((name for fold in known for name in fold.speakers), of.unknown > 0),
+        some((fold.speakers for fold in known), of.unknown > 0),
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
-        some(name for fold in known for name in fold.sentences),
+        some(fold.sentences for fold in known),
         sum(fold.without_sentence for fold in known),
-        some(
-            (name for fold in known for name in fold.validation_speakers),
-            any(fold.unknown_validation_speakers for fold in known),
-        ),
+        some((fold.validation_speakers for fold in known), unknown_validating),
     )
     return map(text, words)
 
 
-def some(names: Iterable[str], unknown: bool = False) -> str:
-    """The names in order, those beyond a dozen counted, and whether there are unknown ones."""
-    every = sorted(set(names))
+def some(names: Iterable[Sequence[str]], unknown: bool = False) -> str:
+    """The names of all folds in order, those beyond a dozen counted, and whether there are unknown ones."""
+    every = sorted(set(chain.from_iterable(names)))
     if not every:
         return "not known" if unknown else "none"
     return f"{len(every)}: {first_few(every, NAMED)}{', and unknown ones' if unknown else ''}"
@@ -204,13 +203,8 @@ def _missing(row: Row, dealt: int) -> Iterable[str]:
 def failures(collection: Collection) -> Table | None:
     """What ended in an error; None where nothing did."""
     labels = {row.name: row.label for row in collection.rows}
-    lines = [
-        (
-            labels.get(f["row"], f["row"]),
-            f["seed"],
-            f"{f['repetition']}-{f['fold']}" if "fold" in f else "all",
-            f["error"],
-        )
-        for f in collection.failures
-    ]
+    lines = []
+    for failure in collection.failures:
+        fold = f"{failure['repetition']}-{failure['fold']}" if "fold" in failure else "all"
+        lines.append((labels.get(failure["row"], failure["row"]), failure["seed"], fold, failure["error"]))
     return literal("failures", "Failures", ("row", "seed", "fold", "error"), lines) if lines else None

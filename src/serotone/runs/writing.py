@@ -16,7 +16,7 @@ from serotone.corpora import Utterance, fingerprint
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
-from serotone.names import first_few
+from serotone.names import first_few, utf8
 from serotone.runs import layout
 from serotone.runs.reading import read_split
 from serotone.splits import Split
@@ -28,16 +28,18 @@ def held(folder: Path) -> Iterator[None]:
     """Hold a folder, made where it does not exist, for this process.
 
     Raises:
-        RunError: Another process holds it.
+        RunError: Another process holds it, or its disk knows no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / layout.LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except (BlockingIOError, PermissionError):
             raise RunError(
                 f"{folder}: another serotone process is running here; wait for it, or use another --out"
             ) from None
+        except OSError as error:  # of a network's disk, for example
+            raise RunError(f"{folder}: cannot be locked: {error.strerror}; use an --out on another disk") from None
         yield
 
 
@@ -101,7 +103,7 @@ def _described(utterance: Utterance) -> dict[str, str]:
         "gender": utterance.gender or "",
         "session": utterance.session or "",
         "sentence": sentence_of(utterance) if utterance.sentence else "",
-        "file": utterance.path.name,
+        "file": utf8(utterance.path.name),
     }
 
 

@@ -1,7 +1,6 @@
 """Recordings to a folder of Parquet, from where an earlier command stopped."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 
 from serotone import __version__
 from serotone.errors import BundleError
+from serotone.processors import processors
 from serotone.recognition.bundle import Bundle, list_bundles, load_bundle
 from serotone.recognition.part import Part
 from serotone.recognition.profile import load_profile
@@ -130,10 +130,3 @@ def _outcomes(todo: Iterable[Recording], terms: Terms, place: Place) -> Generato
         heard = pool.run(sound, terms, min(place.jobs or processors(), len(sound)))
     with contextlib.closing(heard) as outcomes:
         yield from outcomes
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
+from serotone.names import utf8
 from serotone.recognition.part import Part
 
 
@@ -26,10 +27,9 @@ class Recording:
 
         Bytes that are no UTF-8 are written out in hexadecimal, because a table holds text.
         """
-        text = self.source.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if self.start is None and self.end is None:
-            return text
-        return f"{text}#t={self.start or 0:.12g}{'' if self.end is None else f',{self.end:.12g}'}"
+            return utf8(self.source)
+        return f"{utf8(self.source)}#t={self.start or 0:.12g}{'' if self.end is None else f',{self.end:.12g}'}"
 
     def to_json(self) -> str:
         """On one line."""

@@ -18,6 +18,7 @@ import numpy as np
 from serotone import __version__
 from serotone.cluster import reason
 from serotone.errors import AudioFormatError, SerotoneError
+from serotone.names import utf8
 from serotone.recognition.rows import rows
 from serotone.scoring.remote import is_url, open_remote
 from serotone.scoring.terms import Outcome, Recording, Terms
@@ -76,9 +77,9 @@ def answer(recognizer: "Recognizer", recording: Recording, terms: Terms) -> Outc
                     found += [row | {"name": name} for row in rows(prediction, timeline=terms.timeline)]
         return Outcome(name, tuple(found))
     except SerotoneError as error:
-        return Outcome(name, error=type(error).__name__, message=_text(error))
+        return Outcome(name, error=type(error).__name__, message=utf8(str(error)))
     except Exception as error:  # a fault of ours or of a library's, and still that of one recording
-        return Outcome(name, error=type(error).__name__, message=f"{name}: {_text(error)}")
+        return Outcome(name, error=type(error).__name__, message=f"{name}: {utf8(str(error))}")
 
 
 @contextlib.contextmanager
@@ -105,7 +106,3 @@ def _embedding(hearing: "Hearing") -> list[float] | None:
     fraction, exponent = np.frexp(np.average(hearing.embeddings, axis=0, weights=weights))
     rounded: list[float] = np.ldexp(np.rint(np.ldexp(fraction, EMBEDDING_BITS)), exponent - EMBEDDING_BITS).tolist()
     return rounded
-
-
-def _text(error: Exception) -> str:
-    return str(error).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -27,10 +27,10 @@ from serotone.recognition.recognizer import Recognizer
 from serotone.serving import problems, schemas
 from serotone.serving.ending import Cut
 from serotone.serving.guard import Guard
+from serotone.serving.limits import NAME
 from serotone.serving.metrics import Counted, Metrics
 from serotone.serving.pool import Pool
 from serotone.serving.problems import ProblemError
-from serotone.serving.profiles import NAME
 from serotone.serving.service import Service, Wish
 from serotone.serving.streams import Streams, refuse
 from serotone.serving.uploads import Place, Upload, received

@@ -1,12 +1,13 @@
 """How much the server takes: every bound in one place."""
 
-import os
 from dataclasses import dataclass, field
 
+from serotone.processors import processors
 
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+"""What a profile may be called: its name is part of an address, and of a file's name."""
+
+NAME_IN_WORDS = "at most 64 letters, digits, ., _ and -, the first a letter or digit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Limits:
     holds.
     """
 
-    workers: int = field(default_factory=_cores)
+    workers: int = field(default_factory=processors)
     queue: int = 16
     uploads: int = 64
     body_bytes: int = 100_000_000

@@ -19,8 +19,10 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from serotone.errors import AudioTooLongError, SerotoneError
+from serotone.expectations import expectation, message
 from serotone.names import guess
 from serotone.serving.decoding import GoneError
+from serotone.serving.limits import NAME_IN_WORDS
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -72,29 +74,20 @@ def in_words(fault: Mapping[str, Any], options: Iterable[str] = ()) -> str:
 
     >>> in_words({"type": "extra_forbidden", "loc": ("query", "timline"), "msg": ""}, ["start", "timeline"])
     'no such option (did you mean timeline?); expected one of start, timeline'
-    >>> in_words({"type": "float_parsing", "msg": "Input should be a valid number, unable to ...", "input": "x"})
-    "'x' is not a number"
-    >>> in_words({"type": "value_error", "msg": "Value error, give one", "ctx": {"error": ValueError("give one")}})
-    'give one'
+    >>> in_words({"type": "float_parsing", "input": "x"})
+    "'x'; expected a number"
     """
-    given = repr(str(fault.get("input"))[:80])
     match fault["type"]:
         case "extra_forbidden":
             known = list(options)
             return f"no such option{guess(str(fault['loc'][-1]), known)}; expected one of {', '.join(known)}"
-        case "float_parsing" | "float_type" | "finite_number":
-            return f"{given} is not a number"
-        case "int_parsing" | "int_type" | "int_from_float":
-            return f"{given} is not a whole number"
-        case "bool_parsing" | "bool_type":
-            return f"{given}; expected true or false"
-        case "string_pattern_mismatch":
-            return f"{given}; expected at most 64 letters, digits, ., _ and -, the first a letter or digit"
-        case "greater_than_equal" | "less_than_equal":
-            return f"{given}; expected a number {str(fault['msg']).removeprefix('Input should be ')}"
         case "value_error":
-            return str(fault["ctx"]["error"])
-    return str(fault["msg"]).replace("Input should be", f"{given}; expected", 1)
+            return message(fault)
+        case "string_pattern_mismatch":
+            expected = NAME_IN_WORDS
+        case _:
+            expected = expectation(fault)
+    return f"{str(fault.get('input'))[:80]!r}; expected {expected}"
 
 
 def install(app: FastAPI) -> None:

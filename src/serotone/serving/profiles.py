@@ -9,12 +9,10 @@ from pathlib import Path
 from serotone.errors import SerotoneError
 from serotone.recognition.profile import load_profile
 from serotone.recognition.recognizer import Recognizer
+from serotone.serving.limits import NAME
 from serotone.serving.problems import ProblemError
 
 SUFFIX = ".profile.json"
-
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-"""What a profile may be called: its name is part of an address, and of a file's name."""
 
 _log = logging.getLogger("serotone.serving")
 

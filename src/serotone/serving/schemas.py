@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-from serotone.serving.profiles import NAME
+from serotone.serving.limits import NAME
 from serotone.serving.service import Wish
 
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -206,7 +206,7 @@ class Invalid(BaseModel):
     """One thing that is wrong with a request."""
 
     where: str = Field(examples=["query.start"])
-    message: str = Field(examples=["Input should be greater than or equal to 0"])
+    message: str = Field(examples=["'-1'; expected at least 0"])
 
 
 class Problem(BaseModel):

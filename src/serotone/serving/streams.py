@@ -36,7 +36,7 @@ PROTOCOL = "serotone"
 MESSAGE_BYTES = 1 << 20
 """The largest message that a client may send: 5 s of float32 at 48 kHz."""
 
-NORMAL, GOING_AWAY, UNACCEPTABLE, POLICY, FAILED = 1000, 1001, 1003, 1008, 1011
+NORMAL, GOING_AWAY, UNACCEPTABLE, POLICY = 1000, 1001, 1003, 1008
 
 
 class Samples:

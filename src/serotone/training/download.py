@@ -101,6 +101,8 @@ def _fill(url: str, part: Path, begun: _Begun | None, *, maximum_bytes: int) -> 
         length = answer.headers.get("Content-Length")
         total = None if length is None else start + int(length)
         _refuse_large(url, total or 0, maximum_bytes)
+        if not start:
+            _forget(part)  # first: a kill in between must not leave bytes of one version under the name of another
         _remember(part, answer.headers)
         size = _copy(answer, part, url=url, start=start, total=total, maximum_bytes=maximum_bytes)
     if total is not None and size != total:

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from serotone.errors import WeightsError
-from serotone.files import expanded
+from serotone.files import cache, expanded
 from serotone.modeling.encoders import Encoder
 from serotone.names import first_few
 from serotone.recipes.schema import Weights
@@ -83,12 +83,6 @@ def locate(weights: Weights) -> Path:
             remedy=f"set weights.source to the path of a {FILE} of {weights.source}",
         )
     return target
-
-
-def cache() -> Path:
-    """Where downloads are kept: the folder ``SEROTONE_CACHE``, by default ``~/.cache/serotone``."""
-    folder = os.environ.get("SEROTONE_CACHE")
-    return Path(folder) if folder else Path.home() / ".cache" / "serotone"
 
 
 def _fill(encoder: Encoder, path: Path) -> None:

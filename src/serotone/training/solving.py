@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serotone.files import write_json
+from serotone.files import cache, write_json
 from serotone.modeling.heads import StandardisedLinearHead
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
@@ -19,7 +19,7 @@ from serotone.training.build import build_system
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
 from serotone.training.distort import distorted
-from serotone.training.pretrained import Loaded, cache, load_pretrained
+from serotone.training.pretrained import Loaded, load_pretrained
 from serotone.training.quantise import as_bundled
 from serotone.training.states import fingerprint, states_of
 from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels

@@ -112,7 +112,7 @@ def states_of(system: System, recipe: Recipe, clips: Clips, folder: Path, *, wha
         system: As it will be when the states are used: with its weights, rounded or not. It is left in evaluation mode.
         recipe: What it was built from.
         clips: Whole clips.
-        folder: Where they are kept, for any number of systems; see :func:`serotone.training.pretrained.cache`.
+        folder: Where they are kept, for any number of systems; see :func:`serotone.files.cache`.
         what: "states" or "vectors".
 
     Raises:

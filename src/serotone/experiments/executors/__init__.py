@@ -18,7 +18,7 @@ class Place:
     jobs: int | None = None
     """Units at a time; None is one here, and on Ray as many as there is room for."""
     threads: int = 0
-    """Torch's threads in each; 0 leaves that to torch, or shares out this machine's processors. On Ray 0 is 1."""
+    """Torch's threads in each; 0 leaves that to torch, or shares out the processors that may be used. On Ray 0 is 1."""
     gpus: float = 0
     """Ray: GPUs of each unit, or a share of one."""
     address: str | None = None

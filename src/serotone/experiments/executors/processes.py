@@ -21,6 +21,7 @@ from serotone.cluster import Lines, reason
 from serotone.errors import RunError
 from serotone.experiments.executors import Place, Queue, Work
 from serotone.experiments.units import Event, Materials, Unit, run_unit
+from serotone.processors import processors
 
 BIRTHS = 3
 """So many workers in a row may die before they ask for a unit; then no more are started."""
@@ -36,7 +37,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
         RunError: Workers die as soon as they start.
     """
     jobs = place.jobs or 1
-    threads = place.threads or max(1, (os.cpu_count() or 1) // jobs)
+    threads = place.threads or max(1, processors() // jobs)
     queue = Queue(units, work.more)
     workers: list[_Worker] = []
     lost: Counter[Path] = Counter()

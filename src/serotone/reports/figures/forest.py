@@ -47,12 +47,8 @@ def intervals(rows: Sequence[Line], *, x_title: str, zero: bool = False, source:
             name = f"fewer than {guess} speakers: a guess" if unsure else sure
             names[name] = Line2D([], [], marker="o", linestyle=":" if unsure else "-", **line)
         if published is not None:
-            look: dict[str, Any] = {
-                "marker": "D",
-                "color": "white",
-                "markeredgecolor": style.RED,
-                "markeredgewidth": 1.2,
-            }
+            look: dict[str, Any] = {"marker": "D", "color": "white"}
+            look |= {"markeredgecolor": style.RED, "markeredgewidth": 1.2}
             axes.plot([100 * published], [y], zorder=4, **look)
             _print(axes, f"{100 * published:.1f}", y, 1, style.RED)
             names[source] = Line2D([], [], linestyle="none", **look)

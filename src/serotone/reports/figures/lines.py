@@ -45,14 +45,8 @@ def sweep(
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.margins(y=0.12)
     for missing in values[np.isnan(centre)]:
-        words: dict[str, Any] = {
-            "rotation": 90,
-            "ha": "center",
-            "va": "bottom",
-            "fontsize": style.SMALL,
-            "color": style.GREY,
-        }
-        axes.text(missing, 0.02, "not run", transform=axes.get_xaxis_transform(), **words)
+        words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": style.SMALL, "color": style.GREY}
+        axes.text(missing, 0.02, "not run", rotation=90, transform=axes.get_xaxis_transform(), **words)
     style.legend(figure, names)
     bare = values[np.isfinite(centre) & ~ranged]
     if len(bare) and ranged.any():
