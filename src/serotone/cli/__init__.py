@@ -18,9 +18,9 @@ from typer.core import TyperGroup
 
 from serotone import __version__
 from serotone.cli.messages import complain, remark
-from serotone.cli.streams import NO_ROOM, SignalledError, give_up_standard_output, open_standard_streams, write_problem
+from serotone.cli.streams import SignalledError, give_up_standard_output, open_standard_streams, write_problem
 from serotone.errors import SerotoneError, SerotoneWarning
-from serotone.files import expanded
+from serotone.files import NO_ROOM, expanded
 from serotone.names import guess
 
 COMMANDS = {

@@ -106,6 +106,8 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
         if not str(error.detail).startswith("Too many"):
             raise
         raise ProblemError(413, f"more than {most + 1} parts in one request; send at most {most} at a time") from None
+    except UnicodeError:
+        raise ProblemError(400, "the names in the form cannot be read in its charset; send them in UTF-8") from None
     try:
         yield form
     finally:
@@ -114,14 +116,18 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
 
 async def _parts(request: Request, place: Path, most: int, name: str | None) -> list[Upload]:
     async with _form(request, most) as form:
-        files = [(key, value) for key, value in form.multi_items() if isinstance(value, UploadFile)]
-        if not files or len(files) != len(form.multi_items()) or {key for key, _ in files} != {"file"}:
-            others = ", ".join(sorted({clean(key) for key in form if key != "file"})) or "none"
-            raise ProblemError(422, f"expected recordings in parts named file; other parts: {others}")
+        parts = form.multi_items()
+        files = [value for key, value in parts if key == "file" and isinstance(value, UploadFile)]
+        if not files or len(files) != len(parts):
+            others = ", ".join(sorted({clean(key) for key in form if key != "file"}))
+            what = f"other parts: {others}" if others else "there is no whole part; was the form cut off?"
+            if any(key == "file" and isinstance(value, str) for key, value in parts):
+                what = "the part file has no file name; with curl, write -F file=@call.wav"
+            raise ProblemError(422, f"expected recordings in parts named file; {what}")
         if len(files) > most:
             raise ProblemError(413, f"{len(files)} recordings in one request; send at most {most} at a time")
         uploads = []
-        for number, (_, value) in enumerate(files):
+        for number, value in enumerate(files):
             path = place / str(number)
             await asyncio.to_thread(_copy, value, path)
             uploads.append(Upload(clean(name or value.filename), path))
