@@ -69,8 +69,10 @@ def evaluate(
         raise typer.BadParameter("works only with --adapt-with; add it", param_hint="--seed")
     merges = dict(_pair(text) for text in merge or ())
     chosen = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
-    if chosen == []:
-        raise typer.BadParameter("names no emotion; give some, such as angry,sad", param_hint="--labels")
+    if chosen is not None and len(set(chosen)) < 2:
+        raise typer.BadParameter(
+            f"{labels!r} names fewer than two emotions; give more, such as angry,sad", param_hint="--labels"
+        )
     if out is not None:
         from serotone.cli.output import check_out_folder
         from serotone.evaluation.saving import check_folder
