@@ -27,8 +27,8 @@ from serotone.cli.training import (
     recipe_of,
     remark_idle,
     require_train,
-    utterances_of,
 )
+from serotone.cli.usage import utterances_of
 
 
 def crossval(

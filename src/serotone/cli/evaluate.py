@@ -79,7 +79,7 @@ def evaluate(
 
         check_out_folder(out)
         check_folder(out)
-    from serotone.cli.training import utterances_of
+    from serotone.cli.usage import utterances_of
     from serotone.evaluation import agree, compare, readings
     from serotone.evaluation import evaluate as score
     from serotone.recognition.profile import load_profile

@@ -27,9 +27,8 @@ from serotone.cli.training import (
     recipe_of,
     remark_idle,
     require_train,
-    utterances_of,
 )
-from serotone.cli.usage import blaming
+from serotone.cli.usage import blaming, utterances_of
 from serotone.errors import MissingExtraError, SerotoneWarning
 
 if TYPE_CHECKING:

@@ -31,9 +31,8 @@ from serotone.cli.training import (
     require_documents,
     require_train,
     set_threads,
-    utterances_of,
 )
-from serotone.cli.usage import blaming
+from serotone.cli.usage import blaming, utterances_of
 from serotone.names import guess
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from serotone.cli.training import (
     remark_idle,
     require_train,
     set_threads,
-    utterances_of,
 )
+from serotone.cli.usage import utterances_of
 
 
 def train(

@@ -12,7 +12,6 @@ from serotone.cli.usage import blaming
 from serotone.errors import MissingExtraError, SerotoneError
 
 if TYPE_CHECKING:
-    from serotone.corpora import Utterance
     from serotone.experiments.executors import Place
     from serotone.recipes import Recipe
 
@@ -113,20 +112,6 @@ def check_ray(executor: str, gpus: float, address: str | None, corpora: str) -> 
     given = {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
     if executor != "ray" and (foreign := [option for option, value in given.items() if value]):
         raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint=foreign[0])
-
-
-def utterances_of(corpora: Sequence[str]) -> "list[Utterance]":
-    """The utterances of the corpora that ``--corpus`` names.
-
-    Raises:
-        typer.BadParameter: One is not NAME=ROOT, or is named twice (exit status 2).
-        CorpusError: One cannot be read.
-    """
-    from serotone.corpora import parse_corpora, roots_of
-
-    with blaming("--corpus"):
-        roots_of(corpora)
-    return parse_corpora(corpora)
 
 
 def check_changes(changes: Sequence[str]) -> None:
