@@ -172,7 +172,7 @@ def test_what_cannot_be_adapted_is_refused_before_anything_is_read(adaptable, co
         (adaptable, ["--adapt-with", "4"], 2, "4 is not in the range x>=5"),
         (adaptable, ["--adapt", "--profile", tmp_path / "other.json"], 2, "not both"),
         (adaptable, ["--adapt", "--seed", "1"], 2, "only with --adapt-with"),
-        (adaptable, ["--labels", " ,"], 2, "names no emotion"),
+        (adaptable, ["--labels", " ,"], 2, "names fewer than two emotions"),
     ]:
         result = run("evaluate", bundle, "--corpus", corpus, *options)
         assert result.exit_code == status, result.stderr

@@ -41,6 +41,7 @@ def call(tmp_path):
 
 def lines(text):
     *updates, summary = map(json.loads, text.splitlines())
+    assert all(list(line)[:2] == ["schema", "kind"] for line in (*updates, summary))
     assert [update.pop("kind") for update in updates] == ["update"] * len(updates)
     assert summary.pop("kind") == "summary"
     return updates, summary

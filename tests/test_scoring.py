@@ -172,6 +172,18 @@ def test_stretches_of_a_long_recording_have_names_of_their_own(tmp_path):
     assert names == [f"{tmp_path / 'a.wav'}#t={start},40000" for start in starts]
 
 
+def test_a_row_that_makes_no_sense_is_one_error(tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,start,end\na.wav,soon,\nb.wav,2,1\n,1,2\nc.wav,1,2\n")
+    *bad, good = find([str(manifest)])
+    assert [recording.problem and recording.problem[0] for recording in bad] == [
+        "CorpusError",
+        "CorpusError",
+        "AudioMissingError",
+    ]
+    assert good.source == str(tmp_path / "c.wav")
+
+
 def test_a_home_that_is_nobodys_and_a_list_with_a_mark(tmp_path):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("path\n~$a.wav\n")
@@ -198,6 +210,13 @@ def test_inputs(tmp_path, calls):
     assert refused.exit_code == 2
     with pytest.raises(CorpusError, match=r"none\.csv: no such manifest; give the path of a table"):
         find([str(tmp_path / "none.csv")])
+    paths = tmp_path / "paths.txt"
+    paths.write_text("/calls/a.wav\n")
+    with pytest.raises(CorpusError, match=r"If it is a list of paths, give it as: serotone score - < .*paths\.txt"):
+        find([str(paths)])
+    empty = command("-", "--out", tmp_path / "none", stdin="\n")
+    assert (empty.exit_code, "the list on standard input is empty" in empty.stderr) == (1, True)
+    assert not (tmp_path / "none").exists()
     foreign = command(calls, "--out", tmp_path)
     assert "loop and no score.json" in " ".join(foreign.output.split())
 
@@ -338,6 +357,12 @@ def test_a_damaged_part_is_named(tmp_path):
         pass
     part = tmp_path / "out" / "clips" / "part-000003.parquet"
     part.parent.mkdir()
+    copy = part.with_stem("part-000000 (copy)")
+    copy.touch()
+    words = "did not write this file; move it"
+    with pytest.raises(RunError, match=words), scored_folder.opened(tmp_path / "out", about, LABELS, **options):
+        pass
+    copy.unlink()
     part.write_bytes(b"PAR1 torn")
     words = r"part-000003\.parquet: damaged: .*delete it"
     with pytest.raises(RunError, match=words), scored_folder.opened(tmp_path / "out", about, LABELS, **options):

@@ -116,3 +116,12 @@ def test_a_web_server_that_does_not_say_how_long_a_file_is(files, toy, tmp_path)
     assert errors(tmp_path / "out") == {f"{web.address}/a.wav": "AudioError"}
     assert f"error: {web.address}/a.wav: the server does not say how large this file is" in done.stderr
     assert "download it, and score the copy" in done.stderr
+
+
+def test_a_store_that_cannot_be_reached_when_it_is_listed_is_one_error(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"ftp://127.0.0.1:{taken.getsockname()[1]}/calls"
+    done = score(url, "--out", tmp_path / "out", "--bundle", "light")
+    assert done.exit_code == 1
+    assert f"{url}: cannot be reached: " in done.stderr

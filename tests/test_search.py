@@ -540,7 +540,7 @@ def test_the_command_wants_something_to_tune_once(voices: Path, tmp_path: Path) 
         ),
     ):
         result = CliRunner().invoke(app, [*base, *more])
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert words in result.output
 
 

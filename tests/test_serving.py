@@ -1,10 +1,12 @@
 """The server's API: recordings, bundles, profiles, probes, and every error as a problem."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
 from serotone.errors import BundleError
 from serotone.recognition.profile import load_profile
-from serotone.serving import schemas
+from serotone.serving import schemas, uploads
 from serotone.serving.decoding import Decoder
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
 
@@ -48,6 +50,11 @@ def recognised(client, content, *, status=200, name="clip.wav", **options):
     else:
         check_problem(answer)
     return answer.json()
+
+
+def form(content, charset=""):
+    """What sends a form as it stands."""
+    return {"content": content, "headers": {"Content-Type": f"multipart/form-data; boundary=x{charset}"}}
 
 
 def test_an_upload_is_recognised(client):
@@ -164,7 +171,33 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         assert check_problem(full)["status"] == 409
         assert "kept" in full.json()["detail"]
         client.delete("/v1/profiles/kept")
+        taken = client.post("/v1/profiles?name=broken", files=files)  # by a file, which somebody may miss
+        assert "has not read" in check_problem(taken)["detail"]
     assert [path.name for path in tmp_path.iterdir()] == ["broken.profile.json"]
+
+
+def test_a_profile_that_cannot_be_deleted_stays(bundles, tmp_path, monkeypatch):
+    files = [("file", (f"{i}.wav", LOUD)) for i in range(5)]
+    app = make_server(bundles[0], profiles=tmp_path)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.post("/v1/profiles?name=kept", files=files).status_code == 201
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", lambda *_, **__: failing(errno.EROFS))
+            assert client.delete("/v1/profiles/kept").status_code == 500
+        assert client.get("/v1/profiles/kept").status_code == 200
+
+
+def failing(number):
+    raise OSError(number, os.strerror(number))
+
+
+def test_a_full_disk_is_said_with_when_to_ask_again(client, monkeypatch, caplog):
+    monkeypatch.setattr(uploads, "_copy", lambda *_: failing(errno.ENOSPC))
+    answer = client.post("/v1/recognize", files={"file": LOUD})
+    assert check_problem(answer)["status"] == 503
+    assert answer.headers["retry-after"] == "60"
+    assert "No space left" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -174,6 +207,7 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ("GET", "/v1/bundles/", {}, 404, "nothing at"),
         ("GET", "/page/../../etc/passwd", {}, 404, "nothing at"),
         ("GET", "/v1/recognize", {}, 405, "does not take GET, but POST"),
+        ("GET", "/v1/stream", {}, 426, "is a WebSocket"),
         (
             "POST",
             "/v1/recognize?timeline=perhaps",
@@ -203,6 +237,15 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         ("POST", "/v1/recognize", {"content": bytes(400_001)}, 413, "more than 0.4 MB"),
         ("POST", "/v1/recognize", {"content": iter([bytes(90_000)] * 5)}, 413, "more than 0.4 MB"),
         ("POST", "/v1/recognize", {"files": {"sound": LOUD}}, 422, "other parts: sound"),
+        ("POST", "/v1/recognize", {"files": {"file": (None, "call.wav")}}, 422, "write -F file=@call.wav"),
+        ("POST", "/v1/recognize", form(b"--x\r\nContent-Disp"), 422, "was the form cut off?"),
+        (
+            "POST",
+            "/v1/recognize",
+            form(b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n--x--", "; charset=undefined"),
+            400,
+            "send them in UTF-8",
+        ),
         ("POST", "/v1/recognize", {"files": [("file", LOUD), ("file", LOUD)]}, 413, "2 recordings"),
         ("POST", "/v1/recognize", {"files": [("file", LOUD)] * 3}, 413, "at most 1"),
         (

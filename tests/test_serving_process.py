@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -283,19 +284,31 @@ def test_a_body_that_takes_longer_than_the_time_of_grace_is_told(toy):
     assert "Traceback" not in "".join(server.log)
 
 
+@contextlib.contextmanager
+def opened(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
 def test_what_a_killed_server_was_sent_is_removed_when_the_next_one_begins(toy, tmp_path):
     """No server can tidy up after `kill -9`; a live one's uploads stay."""
     place = {"TMPDIR": str(tmp_path)}
     with running("--bundle", toy, **place) as alive, running("--bundle", toy, **place) as killed:
         kept = set(tmp_path.glob("serotone-serve-*"))
         assert len(kept) == 2
+        for folder in kept:  # by this systemd-tmpfiles knows that it is in use, however old it is
+            with opened(folder) as lock, pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         head = f"POST /v1/recognize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(LOUD)}\r\n\r\n".encode()
         with socket.create_connection(("127.0.0.1", int(killed.url.rsplit(":", 1)[1]))) as client:
             client.sendall(head + LOUD[:-1])
-            until(lambda: any(tmp_path.glob("serotone-serve-*/uploads/*/*")))
+            until(lambda: any(tmp_path.glob("serotone-serve-*/*/*")))
             killed.process.kill()
             killed.wait()
-        (left,) = {path.parents[2] for path in tmp_path.glob("serotone-serve-*/uploads/*/*")}
+        (left,) = {path.parents[1] for path in tmp_path.glob("serotone-serve-*/*/*")}
         with running("--bundle", toy, **place):
             assert not left.exists()
             assert kept - {left} < set(tmp_path.glob("serotone-serve-*"))

@@ -478,8 +478,8 @@ def test_a_shipped_study_needs_a_corpus_and_a_folder():
 
 def test_an_option_of_ray_without_ray_is_an_error(tmp_path, root):
     done = command("center-loss", "--corpus", f"synthetic={root}", "--out", tmp_path / "out", "--address", "auto")
-    assert done.exit_code == 1
-    assert "--address works only with Ray; add --executor ray" in done.output
+    assert done.exit_code == 2
+    assert "--address: works only with Ray; add --executor ray" in done.output
 
 
 def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():

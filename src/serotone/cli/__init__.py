@@ -1,8 +1,9 @@
 """The command line: results on standard output, everything else on standard error.
 
-Exit status: 0 all good, 1 some inputs failed or an error that serotone foresees (a full disk among them), 2 usage, 129,
-130 or 143 stopped by a closed terminal, Ctrl-C or SIGTERM, 141 the reader of a pipe went away. A command's module is
-imported when that command runs, so that each starts fast.
+Exit status: 0 all good; 1 some inputs failed, or an error that serotone foresees (a full disk among them); 2 usage: the
+command line is wrong, whatever lies in the files that it names; 129, 130 or 143 stopped by a closed terminal, Ctrl-C or
+SIGTERM; 141 the reader of a pipe went away. A command's module is imported when that command runs, so that each starts
+fast.
 """
 
 import os
@@ -18,9 +19,9 @@ from typer.core import TyperGroup
 
 from serotone import __version__
 from serotone.cli.messages import complain, remark
-from serotone.cli.streams import NO_ROOM, SignalledError, give_up_standard_output, open_standard_streams, write_problem
+from serotone.cli.streams import SignalledError, give_up_standard_output, open_standard_streams, write_problem
 from serotone.errors import SerotoneError, SerotoneWarning
-from serotone.files import expanded
+from serotone.files import NO_ROOM, expanded
 from serotone.names import guess
 
 COMMANDS = {

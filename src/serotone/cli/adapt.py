@@ -11,6 +11,7 @@ from serotone.cli.messages import Progress, complain, one_line, remark_terms
 from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
+from serotone.cli.usage import digest
 from serotone.errors import SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
@@ -27,7 +28,9 @@ def adapt(
     speakers: Annotated[str | None, typer.Option(help=HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Leave out truncated files.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
-    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
+    ] = None,
 ) -> None:
     """Learn how a collection of recordings sounds (one microphone, room or call centre), without labels.
 

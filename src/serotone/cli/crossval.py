@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from serotone.cli.messages import remark
+from serotone.cli.output import check_out_folder
 from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     AddressOption,
@@ -20,11 +21,14 @@ from serotone.cli.training import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
+    check_ray,
     numbers_of,
     place_of,
+    recipe_of,
     remark_idle,
     require_train,
 )
+from serotone.cli.usage import utterances_of
 
 
 def crossval(
@@ -47,12 +51,12 @@ def crossval(
     """Train and test on every fold; print WA and UA per fold, their mean and SD, and those of all answers pooled."""
     require_train("cross-validation")
     from serotone.cli.progress import StudyProgress
-    from serotone.corpora import parse_corpora
-    from serotone.recipes import load
 
     only = numbers_of(folds)
-    utterances = parse_corpora(corpus)
-    chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
+    check_ray(executor, gpus, address, corpora)
+    check_out_folder(out)
+    utterances = utterances_of(corpus)
+    chosen = recipe_of(recipe, changes or (), {u.corpus for u in utterances})
     remark_idle(changes or (), [chosen])
     from serotone.experiments.crossval import crossval as run  # torch: seconds, in which a mistake is not to wait
 

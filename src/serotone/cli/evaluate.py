@@ -11,6 +11,7 @@ from serotone.cli.comparison import certainty_line, comparison_table
 from serotone.cli.formats import Format
 from serotone.cli.messages import Progress, complain, remark_terms
 from serotone.cli.streams import as_json, ends_in_order
+from serotone.errors import MetricError
 
 if TYPE_CHECKING:
     from serotone.evaluation import Comparison, Evaluation
@@ -68,15 +69,17 @@ def evaluate(
         raise typer.BadParameter("works only with --adapt-with; add it", param_hint="--seed")
     merges = dict(_pair(text) for text in merge or ())
     chosen = None if labels is None else [label.strip() for label in labels.split(",") if label.strip()]
-    if chosen == []:
-        raise typer.BadParameter("names no emotion; give some, such as angry,sad", param_hint="--labels")
+    if chosen is not None and len(set(chosen)) < 2:
+        raise typer.BadParameter(
+            f"{labels!r} names fewer than two emotions; give more, such as angry,sad", param_hint="--labels"
+        )
     if out is not None:
         from serotone.cli.output import check_out_folder
         from serotone.evaluation.saving import check_folder
 
         check_out_folder(out)
         check_folder(out)
-    from serotone.corpora import parse_corpora
+    from serotone.cli.usage import utterances_of
     from serotone.evaluation import agree, compare, readings
     from serotone.evaluation import evaluate as score
     from serotone.recognition.profile import load_profile
@@ -88,8 +91,12 @@ def evaluate(
         recognizer.with_profile(known)  # like the next line, refused before hours of reading
     elif own:
         recognizer.adaptation()
-    utterances = parse_corpora(corpus)
-    terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
+    utterances = utterances_of(corpus)
+    try:
+        terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
+    except MetricError as error:
+        option, _, problem = str(error).partition(": ")
+        raise typer.BadParameter(problem, param_hint=f"--{option}") from error
     total = readings(utterances, terms, own=own, adapt_with=adapt_with, seed=seed or 0)
     remark_terms(recognizer.bundle)
     progress = Progress(total, "utterances")

@@ -73,7 +73,7 @@ class JsonLines:
 
     def sum_up(self, prediction: Prediction) -> None:
         """Write the line of the whole."""
-        self._write({"kind": "summary", **prediction.to_dict()})
+        self._write({"schema": SCHEMA, "kind": "summary", **prediction.to_dict()})
 
     def _write(self, line: dict[str, object]) -> None:
         self._stream.write(json.dumps(line) + "\n")

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from serotone.recognition.bundle import Bundle
 
 
+LONGEST = 1_000_000
+"""Seconds that an option may ask to wait for; from 2 million on, the system has no timer for them."""
+
+
 def finite(value: float | None) -> float | None:
     """The callback of an option: its value, unless that is NaN or infinite.
 

@@ -1,6 +1,5 @@
 """The file that a command's ``--out`` names: refused where it is a recording, written whole, or line by line."""
 
-import errno
 import io
 import os
 import shutil
@@ -19,9 +18,9 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
     """The file that an option means to be written, links followed; nothing is touched. A pipe or device stays as given.
 
     Raises typer.BadParameter (exit status 2): it is ``-``, a folder, one of the ``inputs`` (under whatever name), has
-    the suffix of audio, or holds audio. A shell that expands ``--out *.wav`` gives the first recording as the file to
-    write and the others as recordings: what was meant cannot be known, so nothing is written. Raises OSError: nothing
-    may be written in its folder.
+    the suffix of audio, or holds audio; or nothing may be written in its folder. A shell that expands ``--out *.wav``
+    gives the first recording as the file to write and the others as recordings: what was meant cannot be known, so
+    nothing is written.
     """
     from serotone.audio import AUDIO_SUFFIXES
 
@@ -43,9 +42,8 @@ def check_out(out: Path, inputs: Iterable[str | Path], *, option: str = "--out",
             raise refused(f"{out} holds audio ({kind}) and would be overwritten; {remedy}", option)
     nearest = _nearest(target.parent)
     if not nearest.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(nearest))
-    if not os.access(nearest, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(nearest))
+        raise refused(f"{nearest} is a file, not a folder; {remedy}", option)
+    _check_writable(nearest, option)
     return target
 
 
@@ -57,9 +55,13 @@ def check_out_folder(out: Path, option: str = "--out") -> None:
     nearest = _nearest(out)
     if not nearest.is_dir():
         raise refused(f"{nearest} is a file; give the name of a folder, which is created if it does not exist", option)
-    if not os.access(nearest, os.W_OK):
+    _check_writable(nearest, option)
+
+
+def _check_writable(folder: Path, option: str) -> None:
+    if not os.access(folder, os.W_OK):
         raise refused(
-            f"{nearest}: no permission to write there; choose another folder or change its permissions", option
+            f"{folder}: no permission to write there; choose another folder or change its permissions", option
         )
 
 

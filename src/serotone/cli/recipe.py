@@ -11,7 +11,7 @@ import typer
 
 from serotone.cli.formats import Format
 from serotone.cli.streams import as_json
-from serotone.cli.training import RecipeArgument, SetOption, require_documents
+from serotone.cli.training import RecipeArgument, SetOption, changed, recipe_of, require_documents
 
 if TYPE_CHECKING:
     from serotone.recipes.explaining import Explanation
@@ -53,11 +53,11 @@ def show(
 ) -> None:
     """Show a recipe with every value spelled out, inherited and --set values included."""
     require_documents("reading recipes")
-    from serotone.recipes import load, source
+    from serotone.recipes import source
 
     if as_written and changes:
         raise typer.BadParameter("the file as written has no overrides; leave out --set", param_hint="--as-written")
-    typer.echo((source(recipe) if as_written else load(recipe, changes or ()).to_yaml()).rstrip("\n"))
+    typer.echo((source(recipe) if as_written else recipe_of(recipe, changes or ()).to_yaml()).rstrip("\n"))
 
 
 @app.command()
@@ -80,7 +80,7 @@ def explain(
 
     if corpus is not None and corpus not in load(recipe).on:
         find_corpus(corpus)
-    values = explained(recipe, changes or (), corpus=corpus)
+    values = changed(lambda changes: explained(recipe, changes, corpus=corpus), changes or ())
     shown = [value for value in values if everything or value.provenance != DEFAULT]
     if format is Format.json:
         typer.echo(_as_json(recipe, corpus, shown))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from serotone.cli.output import check_out_folder
 from serotone.errors import MissingExtraError
 
 
@@ -25,6 +26,8 @@ def report(
     """
     if not all(find_spec(name) for name in ("scipy", "matplotlib", "yaml", "jinja2")):
         raise MissingExtraError("writing a report", "train")
+    if out is not None:
+        check_out_folder(out)
     from serotone.reports.write import report as write
 
     written = write(path, out, umap=umap)

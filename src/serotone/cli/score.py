@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from serotone.cli.messages import Progress, complain, remark, remark_terms
-from serotone.cli.numbers import check_longest, finite
+from serotone.cli.numbers import LONGEST, check_longest, finite
 from serotone.cli.output import check_out_folder
+from serotone.cli.usage import digest
 from serotone.errors import MissingExtraError, RunError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
@@ -65,7 +66,10 @@ def score(
     time_limit: Annotated[
         float,
         typer.Option(
-            min=1, callback=finite, help="Seconds that one recording may take. After that, it counts as an error."
+            min=1,
+            max=LONGEST,
+            callback=finite,
+            help="Seconds that one recording may take. After that, it counts as an error.",
         ),
     ] = 3600.0,
     retry_errors: Annotated[
@@ -74,7 +78,9 @@ def score(
             "--retry-errors", help="Try recordings again that failed before, such as after a network failure."
         ),
     ] = False,
-    sha256: Annotated[str | None, typer.Option(help="The SHA-256 that the bundle's bundle.json must have.")] = None,
+    sha256: Annotated[
+        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
+    ] = None,
 ) -> None:
     """Recognise the emotion in many recordings, and write a folder of Parquet files.
 
@@ -87,7 +93,7 @@ def score(
     if channels and channel is not None:
         raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
     if address is not None and executor != "ray":
-        raise RunError("--address works only with Ray; add --executor ray, or leave it out")
+        raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint="--address")
     check_out_folder(out)
     if find_spec("pyarrow") is None:
         raise MissingExtraError("serotone score", "score")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.messages import remark
+from serotone.cli.output import check_out_folder
 from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     AddressOption,
@@ -20,12 +21,15 @@ from serotone.cli.training import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
+    check_ray,
     numbers_of,
     place_of,
+    recipe_of,
     remark_idle,
     require_train,
 )
-from serotone.errors import MissingExtraError, RecipeError, SerotoneWarning
+from serotone.cli.usage import blaming, utterances_of
+from serotone.errors import MissingExtraError, SerotoneWarning
 
 if TYPE_CHECKING:
     from serotone.experiments.search import Found
@@ -60,23 +64,27 @@ def search(
     require_train("a search")
     if find_spec("optuna") is None:
         raise MissingExtraError("a search", "search")
-    from serotone.corpora import parse_corpora
     from serotone.experiments.space import parse_tune, read_space
-    from serotone.recipes import load
 
     varied = dict(read_space(space)) if space is not None else {}
-    for key, values in map(parse_tune, tune or ()):
+    for text in tune or ():
+        with blaming("--tune"):
+            key, values = parse_tune(text)
         if key in varied:
-            raise RecipeError(f"{key} is tuned twice; give it one range or one set of choices")
+            raise typer.BadParameter(
+                f"{key} is tuned twice; give it one range or one set of choices", param_hint="--tune"
+            )
         varied[key] = values
     if not varied:
-        raise RecipeError("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE")
+        raise typer.BadParameter("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE", param_hint="--tune")
     only = numbers_of(folds)
-    utterances = parse_corpora(corpus)
+    check_ray(executor, gpus, address, corpora)
+    check_out_folder(out)
+    utterances = utterances_of(corpus)
     if "schedule" not in varied:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SerotoneWarning)  # the search itself says it
-            remark_idle(changes or (), [load(recipe, changes or (), corpora={u.corpus for u in utterances})])
+            remark_idle(changes or (), [recipe_of(recipe, changes or (), {u.corpus for u in utterances})])
     from serotone.experiments.search import search as run  # torch: seconds, in which a mistake is not to wait
 
     with ends_in_order():

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark, remark_terms
-from serotone.cli.numbers import finite
+from serotone.cli.numbers import LONGEST, finite
+from serotone.cli.output import check_out_folder
 from serotone.errors import MissingExtraError, SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
@@ -61,16 +62,23 @@ def serve(
         float, typer.Option(min=0.001, callback=finite, help="The largest request body to accept.")
     ] = 100,
     decode_seconds: Annotated[
-        float, typer.Option(min=0.1, callback=finite, help="The longest time that decoding one recording may take.")
+        float,
+        typer.Option(
+            min=0.1, max=LONGEST, callback=finite, help="The longest time that decoding one recording may take."
+        ),
     ] = 60,
     decode_megabytes: Annotated[
         int, typer.Option(min=32, help="The most memory that decoding one recording may take.")
     ] = 512,
     idle_seconds: Annotated[
-        float, typer.Option(min=0.1, callback=finite, help="The longest time that a client may send nothing.")
+        float,
+        typer.Option(min=0.1, max=LONGEST, callback=finite, help="The longest time that a client may send nothing."),
     ] = 30,
     grace_seconds: Annotated[
-        float, typer.Option(min=1, callback=finite, help="How long to wait for running requests when the server stops.")
+        float,
+        typer.Option(
+            min=1, max=LONGEST, callback=finite, help="How long to wait for running requests when the server stops."
+        ),
     ] = 30,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
 ) -> None:
@@ -115,12 +123,16 @@ def serve(
         idle_seconds=idle_seconds,
         grace_seconds=grace_seconds,
     )
-    bound = bind(host, port)
-    service = Service(bundle or [DEFAULT_BUNDLE], limits=limits, profiles=profiles, threads=threads)
-    for recognizer in service.recognizers.values():
-        remark_terms(recognizer.bundle)
-    hosts = {*LOOPBACK, host, *(name or ())} if loopback or name else None
-    run(make_app(service, token=token, hosts=hosts), bound)
+    if len(set(bundle or ())) < len(bundle or ()):
+        raise typer.BadParameter("one is given twice; leave out one of the two", param_hint="--bundle")
+    if profiles is not None:
+        check_out_folder(profiles, "--profiles")
+    with bind(host, port) as bound:
+        service = Service(bundle or [DEFAULT_BUNDLE], limits=limits, profiles=profiles, threads=threads)
+        for recognizer in service.recognizers.values():
+            remark_terms(recognizer.bundle)
+        hosts = {*LOOPBACK, host, *(name or ())} if loopback or name else None
+        run(make_app(service, token=token, hosts=hosts), bound)
 
 
 def _token(file: Path | None) -> str | None:

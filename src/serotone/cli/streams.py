@@ -1,7 +1,6 @@
 """The process around a command: its three standard streams, and the signals that end it."""
 
 import codecs
-import errno
 import json
 import os
 import signal
@@ -12,8 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The errors of a place where nothing more can be written."""
+from serotone.files import NO_ROOM
 
 AGAIN_SECONDS = 0.02
 """How soon a signal is sent anew that arrived where nothing may be raised."""

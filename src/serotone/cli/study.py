@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from serotone.cli.messages import remark
 from serotone.cli.numbers import finite
+from serotone.cli.output import check_out_folder
 from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     AddressOption,
@@ -22,6 +23,8 @@ from serotone.cli.training import (
     LogOption,
     SetOption,
     ThreadsOption,
+    check_changes,
+    check_ray,
     numbers_of,
     place_of,
     remark_idle,
@@ -29,6 +32,7 @@ from serotone.cli.training import (
     require_train,
     set_threads,
 )
+from serotone.cli.usage import blaming, utterances_of
 from serotone.names import guess
 
 if TYPE_CHECKING:
@@ -95,6 +99,7 @@ def run(
     require_train("studies")
     from serotone.studies import load_study
 
+    check_changes(changes or ())
     wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
     if not corpus:
         raise typer.BadParameter(
@@ -103,11 +108,13 @@ def run(
     if out is None and not estimate:
         raise typer.BadParameter("none; give a folder for the results", param_hint="--out")
     chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
-    wanted.check_rows(chosen_rows or ())
+    with blaming("--rows"):
+        wanted.check_rows(chosen_rows or ())
     chosen_folds = numbers_of(folds)
-    from serotone.corpora import parse_corpora
-
-    utterances = parse_corpora(corpus)
+    check_ray(executor, gpus, address, corpora)
+    if out is not None:
+        check_out_folder(out)
+    utterances = utterances_of(corpus)
     if estimate:
         from serotone.cli.estimate import print_estimate
 
@@ -174,6 +181,7 @@ def show(name: StudyArgument, changes: SetOption = None) -> None:
     require_documents("reading studies")
     from serotone.studies import load_study
 
+    check_changes(changes or ())
     wanted = load_study(name, changes or ())
     facts = {
         "source": wanted.source,

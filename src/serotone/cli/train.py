@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark
+from serotone.cli.output import check_out_folder
 from serotone.cli.streams import ends_in_order
 from serotone.cli.training import (
     CorpusOption,
@@ -13,11 +14,12 @@ from serotone.cli.training import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
+    recipe_of,
     remark_idle,
     require_train,
     set_threads,
 )
-from serotone.errors import RunError
+from serotone.cli.usage import utterances_of
 from serotone.files import expanded
 
 
@@ -41,18 +43,18 @@ def train(
 ) -> None:
     """Train a system on one split of its recipe's protocol, and write RUN/bundle."""
     require_train("training")
-    from serotone.corpora import parse_corpora
-    from serotone.recipes import load
-
-    utterances = parse_corpora(corpus)
-    chosen = load(recipe, changes or (), corpora={u.corpus for u in utterances})
-    remark_idle(changes or (), [chosen])
+    check_out_folder(out)
     runs: dict[str, Path] = {}
     for item in evidence or ():
         words, equals, folder = item.partition("=")
         if not equals:
-            raise RunError(f"--evidence {item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'")
+            raise typer.BadParameter(
+                f"{item!r}: expected WORDS=RUN, such as 'leave-one-speaker-out=runs/loso'", param_hint="--evidence"
+            )
         runs[words] = expanded(folder)
+    utterances = utterances_of(corpus)
+    chosen = recipe_of(recipe, changes or (), {u.corpus for u in utterances})
+    remark_idle(changes or (), [chosen])
     from serotone.experiments.train import train as run  # torch: seconds, in which a mistake is not to wait
 
     set_threads(threads)

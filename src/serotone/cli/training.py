@@ -1,18 +1,22 @@
 """What the commands that train have in common."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
 from serotone.cli.messages import remark
-from serotone.errors import MissingExtraError, RunError
+from serotone.cli.usage import blaming
+from serotone.errors import MissingExtraError, SerotoneError
 
 if TYPE_CHECKING:
     from serotone.experiments.executors import Place
     from serotone.recipes import Recipe
+
+
+Loaded = TypeVar("Loaded")
 
 
 class Log(StrEnum):
@@ -99,6 +103,51 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def check_ray(executor: str, gpus: float, address: str | None, corpora: str) -> None:
+    """Make sure that the options of Ray are for Ray.
+
+    Raises:
+        typer.BadParameter: One is given, and Ray is not to run the trainings (exit status 2).
+    """
+    given = {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
+    if executor != "ray" and (foreign := [option for option, value in given.items() if value]):
+        raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint=foreign[0])
+
+
+def check_changes(changes: Sequence[str]) -> None:
+    """Make sure that each ``--set`` is KEY=VALUE.
+
+    Raises:
+        typer.BadParameter: One is not (exit status 2).
+    """
+    from serotone.recipes.reading import as_tree
+
+    with blaming("--set"):
+        for change in changes:
+            as_tree(change)
+
+
+def recipe_of(name: str, changes: Sequence[str], corpora: Collection[str] | None = None) -> "Recipe":
+    """A recipe, for these corpora, with what ``--set`` changes; raises as `changed`."""
+    from serotone.recipes import load
+
+    return changed(lambda changes: load(name, changes, corpora=corpora), changes)
+
+
+def changed(load: Callable[[Sequence[str]], Loaded], changes: Sequence[str]) -> Loaded:
+    """What ``load`` makes of what ``--set`` changes.
+
+    Raises:
+        typer.BadParameter: It is valid without the changes, and not with them (exit status 2).
+        SerotoneError: It is not valid without the changes.
+    """
+    try:
+        return load(changes)
+    except SerotoneError as error:
+        load(())
+        raise typer.BadParameter(str(error).removeprefix("--set "), param_hint="--set") from error
+
+
 def place_of(
     executor: Literal["local", "ray"],
     jobs: int | None,
@@ -107,16 +156,9 @@ def place_of(
     address: str | None,
     corpora: Literal["store", "shared"],
 ) -> "Place":
-    """Where trainings run, from the options of that.
-
-    Raises:
-        RunError: An option is of Ray, and Ray is not to run them.
-    """
+    """Where trainings run, from the options of that; imports torch."""
     from serotone.experiments.executors import Place
 
-    given = {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
-    if executor != "ray" and (foreign := [option for option, value in given.items() if value]):
-        raise RunError(f"{foreign[0]} works only with Ray; add --executor ray, or leave it out")
     return Place(executor, jobs, threads, gpus, address, corpora)
 
 
@@ -124,11 +166,13 @@ def numbers_of(text: str | None, option: str = "--folds") -> list[int] | None:
     """The numbers in ``0,1``; None where nothing is said.
 
     Raises:
-        RunError: Something else stands there.
+        typer.BadParameter: Something else stands there (exit status 2).
     """
     if text is None:
         return None
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise RunError(f"{option} {text!r}: expected numbers separated by commas, such as 0,1") from None
+        raise typer.BadParameter(
+            f"{text!r}: expected numbers separated by commas, such as 0,1", param_hint=option
+        ) from None

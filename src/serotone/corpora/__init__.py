@@ -133,24 +133,31 @@ def parse_corpora(options: Sequence[str]) -> list[Utterance]:
 
     Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique; a speaker
     that nobody knows stays so. Any number of manifests may be given, each under a name of its own (``mine=clips.csv``).
-    Raises CorpusError for an option that is not NAME=ROOT, an unknown name, or a name given twice.
+    Raises CorpusError as `roots_of` does, for an unknown name, and where a corpus cannot be read.
     """
-    utterances: list[Utterance] = []
-    seen: set[str] = set()
+    utterances = [_prefixed(u, name) for name, root in roots_of(options).items() for u in read_corpus(name, root)]
+    if not utterances:
+        raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
+    return sorted(utterances, key=lambda u: u.id)
+
+
+def roots_of(options: Sequence[str]) -> dict[str, str]:
+    """The root of each corpus that is given as on the command line; nothing is read.
+
+    Raises CorpusError for an option that is not NAME=ROOT, and for a name given twice.
+    """
+    roots: dict[str, str] = {}
     for option in options:
         name, separator, root = option.partition("=")
         if not separator or not root:
             raise CorpusError(f"--corpus {option}: expected NAME=ROOT, such as emodb=/data/emodb")
-        if name in seen:
+        if name in roots:
             raise CorpusError(
                 f"--corpus {option}: {name} is given twice; list both in one manifest, or give "
                 "manifests names of their own, such as mine=clips.csv"
             )
-        seen.add(name)
-        utterances += [_prefixed(u, name) for u in read_corpus(name, root)]
-    if not utterances:
-        raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
-    return sorted(utterances, key=lambda u: u.id)
+        roots[name] = root
+    return roots
 
 
 def _prefixed(utterance: Utterance, name: str) -> Utterance:
@@ -184,4 +191,5 @@ __all__ = [
     "non_commercial",
     "parse_corpora",
     "read_corpus",
+    "roots_of",
 ]

@@ -141,10 +141,14 @@ class _Table:
         self.waiting: list[Mapping[str, object]] = []
         self._folder = folder
         self._schema = schema
-        self._next = 1 + max((int(path.stem.partition("-")[2]) for path in self._parts()), default=-1)
+        self._next = 1 + max((int(path.stem.removeprefix("part-")) for path in self._parts()), default=-1)
 
     def _parts(self) -> list[Path]:
-        return sorted(self._folder.glob("part-*.parquet"))
+        parts = sorted(self._folder.glob("part-*.parquet"))
+        for path in parts:
+            if not path.stem.removeprefix("part-").isdecimal():
+                raise RunError(f"{path}: serotone score did not write this file; move it to another folder")
+        return parts
 
     def names(self) -> set[str]:
         """The names in it.

@@ -8,7 +8,7 @@ from pathlib import Path
 from serotone.audio import audio_in
 from serotone.corpora.manifest import SUFFIXES as MANIFESTS
 from serotone.corpora.manifest import read_table, stretch_of
-from serotone.errors import AudioError, AudioMissingError, CorpusError
+from serotone.errors import AudioError, AudioMissingError, CorpusError, SerotoneError
 from serotone.files import expanded
 from serotone.scoring.remote import is_url, list_remote
 from serotone.scoring.terms import Recording
@@ -22,7 +22,7 @@ def find(inputs: Iterable[str], listing: bytes = b"") -> list[Recording]:
     A listing has a path or URL a line, or, where it holds zero bytes (``find -print0``), between those. Paths become
     absolute, so that a name means one file wherever the command is given.
 
-    Raises CorpusError: a manifest cannot be read.
+    Raises CorpusError: a manifest cannot be read, or the listing is empty.
     """
     found: dict[str, Recording] = {}
     for given in inputs:
@@ -51,6 +51,8 @@ def _meant(given: str) -> Iterator[Recording]:
 
 def _listed(listing: bytes) -> Iterator[Recording]:
     listing = listing.removeprefix(codecs.BOM_UTF8)
+    if not listing.strip(b"\0\r\n\t "):
+        raise CorpusError("-: the list on standard input is empty; pipe paths or URLs into it, one on each line")
     for line in listing.split(b"\0") if b"\0" in listing else listing.splitlines():
         if line.strip():
             yield _absolute(os.fsdecode(line))
@@ -59,12 +61,22 @@ def _listed(listing: bytes) -> Iterator[Recording]:
 def _in_manifest(manifest: Path) -> Iterator[Recording]:
     if not manifest.exists():
         raise CorpusError(f"{manifest}: no such manifest; give the path of a table, audio files or a folder")
-    for place, row in read_table(manifest, required=("path",)):
+    try:
+        rows = read_table(manifest, required=("path",))
+    except CorpusError as error:
+        if manifest.suffix.lower() != ".txt":
+            raise
+        raise CorpusError(f"{error}. If it is a list of paths, give it as: serotone score - < {manifest}") from error
+    for place, row in rows:
         where = f"{manifest}, {place}"
         if not row.get("path"):
             yield _refused(where, AudioMissingError(f"{where}: no path"))
             continue
-        start, end = stretch_of(where, row)
+        try:
+            start, end = stretch_of(where, row)
+        except CorpusError as error:
+            yield _refused(where, error)
+            continue
         name = row["path"] if is_url(row["path"]) else str(manifest.parent / expanded(row["path"]))
         yield _absolute(name, start, end)
 
@@ -73,5 +85,5 @@ def _absolute(name: str, start: float | None = None, end: float | None = None) -
     return Recording(name if is_url(name) else os.path.abspath(name), start, end)  # noqa: PTH100
 
 
-def _refused(name: str, error: AudioError) -> Recording:
+def _refused(name: str, error: SerotoneError) -> Recording:
     return Recording(name, problem=(type(error).__name__, str(error)))

@@ -78,4 +78,6 @@ def _store(url: str) -> tuple[Any, str]:
         raise AudioError(
             f"{url}: fsspec knows no such store ({reason(error)}); give an address such as s3://, gs:// or https://"
         ) from error
+    except Exception as error:  # some stores connect at once
+        raise AudioError(f"{url}: cannot be reached: {reason(error)}") from error
     return store, str(path)

@@ -217,6 +217,12 @@ def _add_recognition(app: FastAPI, desk: Desk) -> None:
     async def stream(socket: WebSocket) -> None:
         await desk.streams.serve(socket, service.recognizer)
 
+    @app.get("/v1/stream", include_in_schema=False)
+    async def no_stream() -> Response:
+        """Tell whoever asks for a stream by plain HTTP, such as a proxy that does not pass WebSockets on."""
+        why = "/v1/stream is a WebSocket, and this request is none; does a proxy in between pass WebSockets on?"
+        raise ProblemError(426, why, headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+
 
 def _add_profiles(app: FastAPI, desk: Desk) -> None:
     service, kept = desk.service, desk.service.profiles

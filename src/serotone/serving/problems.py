@@ -20,6 +20,7 @@ from starlette.routing import Match
 
 from serotone.errors import AudioTooLongError, SerotoneError
 from serotone.expectations import expectation, message
+from serotone.files import NO_ROOM
 from serotone.names import guess
 from serotone.serving.decoding import GoneError
 from serotone.serving.limits import NAME_IN_WORDS
@@ -123,6 +124,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ClientDisconnect)
     def gone(request: Request, error: Exception) -> Response:
         return Response(status_code=GONE)  # to nobody
+
+    @app.exception_handler(OSError)
+    def full(request: Request, error: OSError) -> Response:
+        if error.errno not in NO_ROOM:
+            raise error
+        _log.error("%s %s: the disk is full: %s", request.method, request.url.path, error)
+        return response(503, "the server's disk is full; try again in 60 s", headers={"Retry-After": "60"})
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> Response:

@@ -67,19 +67,27 @@ class Profiles:
         assert profile is not None
         with self._lock:
             self._check(name)
-            if self._folder is not None:
-                profile.save(self._folder / f"{name}{SUFFIX}")
+            if (path := self._path(name)) is not None:
+                profile.save(path)
             self._kept[name] = recognizer
 
     def remove(self, name: str) -> None:
         """Forget a profile; raises ProblemError where there is none of that name."""
         self.get(name)
         with self._lock:
+            if (path := self._path(name)) is not None:
+                path.unlink(missing_ok=True)  # first: what cannot be deleted would be back after the next start
             self._kept.pop(name, None)
-            if self._folder is not None:
-                (self._folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path | None:
+        return None if self._folder is None else self._folder / f"{name}{SUFFIX}"
 
     def _check(self, name: str) -> None:
+        path = self._path(name)
+        if name not in self._kept and path is not None and path.exists():
+            raise ProblemError(
+                409, f"there is a file of a profile {name} that this server has not read; choose another name"
+            )
         if name in self._kept:
             raise ProblemError(409, f"there is already a profile {name}; delete it, or choose another name")
         if len(self._kept) >= self._most:

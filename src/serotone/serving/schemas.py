@@ -231,7 +231,7 @@ PROBLEMS = {
     421: "The server does not go by this name",
     422: "An option is wrong, or the audio cannot be read",
     500: "The server failed",
-    503: "The server is busy or shutting down; Retry-After says when to try again",
+    503: "The server is busy, shutting down or has a full disk; Retry-After says when to try again",
 }
 """What a status means, for those that are problems."""
 

@@ -125,7 +125,7 @@ class Streams:
             await self._end(socket, error, UNACCEPTABLE if error.status == 422 else POLICY)
         else:
             self._metrics.answers.labels(bundle.name, str(prediction.profile is not None).lower()).inc()
-            await self._send(socket, {"kind": "summary", **prediction.to_dict(), **terms})
+            await self._send(socket, {"schema": SCHEMA, "kind": "summary", **prediction.to_dict(), **terms})
             await socket.close(code)
 
     async def _hear(self, socket: WebSocket, stream: Stream, samples: Samples) -> int:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -21,30 +22,29 @@ LONGEST_NAME = 200
 PREFIX = "serotone-serve-"
 """How the folder of a server's uploads is called, below the system's folder for temporary files."""
 
-_LOCK = "lock"
-
 
 class Place:
     """A server's folder for what clients send, gone when the server ends; after a `kill -9`, when the next one begins.
 
-    A server holds a lock in its folder, so a folder whose lock is free belongs to none that is alive.
+    A server holds a lock on its folder, so a folder whose lock is free belongs to none that is alive. systemd-tmpfiles
+    leaves a locked folder alone, too: it would remove one to which nothing is sent for ten days.
     """
 
     def __init__(self) -> None:
         _remove_left_over(Path(tempfile.gettempdir()))
-        self._folder = tempfile.TemporaryDirectory(prefix=PREFIX)
-        whole = Path(self._folder.name)
         # Under another name until it is held: nobody may find it free.
-        self._lock = (whole / ".lock").open("wb")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        (whole / ".lock").rename(whole / _LOCK)
-        self.path = whole / "uploads"
-        self.path.mkdir()
+        hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
+        self._lock = os.open(hidden, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # on NFS; there, no folder is ever found free
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.path = hidden.rename(hidden.with_name(hidden.name[1:]))
+        self._remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
     def remove(self) -> None:
         """Remove the folder and all that is in it."""
-        self._folder.cleanup()
-        self._lock.close()
+        if self._remove.alive:
+            self._remove()
+            os.close(self._lock)
 
 
 def _remove_left_over(parent: Path) -> None:
@@ -53,9 +53,12 @@ def _remove_left_over(parent: Path) -> None:
         with contextlib.suppress(OSError):  # another user's, one that is held, or one that is going right now
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
-            with (folder / _LOCK).open("r+b") as lock:
+            lock = os.open(folder, os.O_RDONLY)
+            try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder)
+            finally:
+                os.close(lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
         if not str(error.detail).startswith("Too many"):
             raise
         raise ProblemError(413, f"more than {most + 1} parts in one request; send at most {most} at a time") from None
+    except UnicodeError:
+        raise ProblemError(400, "the names in the form cannot be read in its charset; send them in UTF-8") from None
     try:
         yield form
     finally:
@@ -111,14 +116,18 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
 
 async def _parts(request: Request, place: Path, most: int, name: str | None) -> list[Upload]:
     async with _form(request, most) as form:
-        files = [(key, value) for key, value in form.multi_items() if isinstance(value, UploadFile)]
-        if not files or len(files) != len(form.multi_items()) or {key for key, _ in files} != {"file"}:
-            others = ", ".join(sorted({clean(key) for key in form if key != "file"})) or "none"
-            raise ProblemError(422, f"expected recordings in parts named file; other parts: {others}")
+        parts = form.multi_items()
+        files = [value for key, value in parts if key == "file" and isinstance(value, UploadFile)]
+        if not files or len(files) != len(parts):
+            others = ", ".join(sorted({clean(key) for key in form if key != "file"}))
+            what = f"other parts: {others}" if others else "there is no whole part; was the form cut off?"
+            if any(key == "file" and isinstance(value, str) for key, value in parts):
+                what = "the part file has no file name; with curl, write -F file=@call.wav"
+            raise ProblemError(422, f"expected recordings in parts named file; {what}")
         if len(files) > most:
             raise ProblemError(413, f"{len(files)} recordings in one request; send at most {most} at a time")
         uploads = []
-        for number, (_, value) in enumerate(files):
+        for number, value in enumerate(files):
             path = place / str(number)
             await asyncio.to_thread(_copy, value, path)
             uploads.append(Upload(clean(name or value.filename), path))
