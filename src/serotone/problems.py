@@ -64,7 +64,7 @@ def in_words(error: ValidationError, schema: type[BaseModel], tree: Mapping[str,
 
 
 def truth_for_number(tree: object, read: object) -> str | None:
-    """What is wrong with a document that says true or false where its schema, which takes them for 1 and 0, has a number.
+    """What is wrong with a document that says true or false for a number, which its schema takes for 1 and 0.
 
     Args:
         tree: What was read.

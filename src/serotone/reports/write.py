@@ -20,7 +20,6 @@ from serotone.reports.pictures import Picture, pictures
 from serotone.splits import PROTOCOLS
 from serotone.statistics import fewest_simulated, simulated_coverage
 
-
 TABLES = "tables.csv"
 WRITTEN = ("report.html", "tables.md", TABLES)
 
