@@ -110,7 +110,7 @@ def test_speakers(adaptable, office, tmp_path, way):
         ("who.csv", ",".join(f"column {i}" for i in range(20)), "and 8 more"),
         ("who.csv", "", "it names nothing"),
         ("who.csv", "path,speaker\nother.wav,anna\n", "names none of these recordings"),
-        ("who.csv", b"path,speaker\n\xff\xfe,a\n", "not a CSV or TSV file in UTF-8"),
+        ("who.csv", b"path,speaker\n\xff\xfe,a\n", "invalid start byte; save it as UTF-8"),
     ],
 )
 def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, content, says):

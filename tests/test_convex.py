@@ -88,6 +88,19 @@ def test_single_precision_gives_about_the_same_scores() -> None:
         assert np.abs(double - single).max() < 0.01 * np.abs(double).max()
 
 
+def test_single_precision_converges_on_a_few_wide_vectors() -> None:
+    """The penalty of a few clips is steep: with this seed, rounding ends the search while the gradient looks large."""
+    generator = np.random.default_rng(39)
+    vectors = generator.standard_normal((20, 3072))
+    vectors += 2 * generator.standard_normal((1, 3072)) * generator.standard_normal((20, 1))
+    vectors = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
+    double, single = (
+        Problem(vectors, np.arange(20) % 5, num_classes=5, precision=p).solve(1e-3).logits(vectors)
+        for p in ("float64", "float32")
+    )
+    assert np.abs(double - single).max() < 0.01 * np.abs(double).max()
+
+
 def test_where_it_starts_and_what_a_weight_of_two_means_do_not_matter() -> None:
     vectors, targets, weights = made(120)
     problem = Problem(vectors, targets, num_classes=4, weights=weights)

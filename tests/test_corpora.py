@@ -111,6 +111,13 @@ def test_a_root_one_level_too_low_gets_the_right_one_named(name: str, below: str
         read_corpus(name, root / below)
 
 
+def test_of_several_right_folders_none_is_guessed(tmp_path: Path) -> None:
+    for speaker in ("ann", "bob"):
+        put(tmp_path / speaker / "angry" / "one.wav")
+    with pytest.raises(CorpusError, match=r"found 2 folders \(ann, bob\)\. Give the folder that holds them"):
+        read_corpus("folders", tmp_path)
+
+
 def test_a_misspelt_root_gets_its_neighbour_named(tmp_path: Path) -> None:
     root = emodb_tree(tmp_path / "emodb")
     with pytest.raises(CorpusError, match=re.escape(f"Did you mean {root}?")):
@@ -313,7 +320,7 @@ def test_manifest_with_equal_stems_uses_paths(tmp_path: Path) -> None:
         ("path,emotion,speaker,start,end\none.wav,sad,a,2,1\n", "line 2: ends at 1.0 s"),
         ("path,emotion,speaker\none.wav,sad,a\none.wav,sad,a\n", "line 3: line 2 has the id one@0, too"),
         ("path,emotion,speaker\nelse.wav,sad,a\n", "none of its 1 files exists, such as .*else.wav"),
-        ('path,emotion,speaker\n"one.wav,sad,a\n', "not a CSV or TSV file"),
+        ('path,emotion,speaker\n"one.wav,sad,a\n', "not a CSV or TSV file: .*; correct it"),
         (
             "path,emotion,sentence,speaker\none.wav,sad,Yes,02\none.wav,sad,Yes, please,03\n",
             "m.csv: line 3 has 5 values, and the first line names 4 columns; quote values that hold a comma",

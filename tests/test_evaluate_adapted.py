@@ -207,6 +207,8 @@ def test_the_command_line(adaptable, corpus, tmp_path):
     shown = run("evaluate", adaptable, "--corpus", corpus, "--adapt-with", "6", "--seed", "3").stdout
     assert "with 6 random recordings (seed 3), whatever their emotion, without labels:" in shown
     assert "folders: 6 recordings, count 6, 2 speakers" in shown
+    more = run("evaluate", adaptable, "--corpus", corpus, "--adapt-with", "99").stdout
+    assert "with 99 random recordings (seed 0), or all that it has, whatever" in more
     lines = run("evaluate", adaptable, "--corpus", corpus, "--adapt").stdout.splitlines()
     assert any(line.split() == ["plain", "collection", "then", "the", "speaker"] for line in lines)
     cells = next(line.split() for line in lines if line.startswith("folders "))

@@ -74,6 +74,7 @@ def test_overrides_reach_inside() -> None:
         ("seed", "--set 'seed': expected key=value"),
         ("encoder.hidden=yes", "encoder.hidden is true, .* reads yes, .* expected a number"),
         ("loss.gamma=false", "loss.gamma is false, .* expected a number"),
+        ("encoder={name: vlcrnn, filters: [16, yes]}", "encoder.filters.1 is true, .* expected a number"),
         ("seed.deeper=1", "seed is {deeper: 1}; expected a whole number"),
         ("schedules.budget.learning_rate=null", "schedules.budget.learning_rate is null; expected a number"),
         ("schedules.quick.steps=5", "schedules.quick.learning_rate is missing; add it"),

@@ -354,3 +354,9 @@ def test_an_unknown_corpus_is_refused() -> None:
     done = CliRunner().invoke(app, ["recipe", "explain", "crnn-mel", "--corpus", "nowhere"])
     assert done.exit_code == 1
     assert "'nowhere' is not a known corpus" in done.stderr
+
+
+def test_one_corpus_is_explained_at_a_time() -> None:
+    done = CliRunner().invoke(app, ["recipe", "explain", "vlcrnn-focal", "--corpus", "iemocap", "--corpus", "emodb"])
+    assert done.exit_code == 2
+    assert "explain one corpus at a time" in " ".join(done.stderr.split())

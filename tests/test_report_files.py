@@ -10,6 +10,7 @@ from serotone.errors import RunError
 from serotone.reports import circumstances
 from serotone.reports.cells import Cell, Table, marked, signed, text, to_csv
 from serotone.reports.collect import collect
+from serotone.reports.write import report
 
 
 def edit(path, old, new):
@@ -74,6 +75,16 @@ def test_a_foreign_study_is_named(tmp_path, content, message):
     (tmp_path / "study.yaml").write_bytes(content)
     with pytest.raises(RunError, match=rf"study\.yaml: {message}"):
         collect(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["report.html", "tables.md", "tables.csv"])
+def test_what_serotone_report_did_not_write_stays(tmp_path, name):
+    run = make_run(tmp_path / "run", folds=[0])
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / name).write_text("mine\n")
+    with pytest.raises(RunError, match=rf"page/{name}: serotone report did not write this file and would replace it"):
+        report(run, tmp_path / "page")
+    assert [path.read_text() for path in (tmp_path / "page").iterdir()] == ["mine\n"]
 
 
 def test_folds_of_other_labels_are_refused(tmp_path):

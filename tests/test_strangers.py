@@ -172,8 +172,11 @@ def test_the_threshold_tells_right_from_wrong_by_hand() -> None:
     assert (found.coverage, found.certain, found.uncertain) == pytest.approx((4 / 6, 3 / 4, 0.0))
     # the surest one, two, two, three, three, four, five, five, six, six of them
     assert found.curve == pytest.approx((0, 0, 0, 1 / 3, 1 / 3, 1 / 4, 2 / 5, 2 / 5, 1 / 2, 1 / 2))
-    with pytest.raises(RunError, match="all answers on held-out clips are right, or all are wrong"):
-        doubt(confidence, np.ones(6, dtype=bool), np.ones(6))
+    easy = doubt(confidence, np.ones(6, dtype=bool), np.ones(6))
+    assert (easy.threshold, easy.coverage, easy.certain) == (pytest.approx(0.4), 1.0, 1.0)
+    assert np.isnan(easy.uncertain)
+    with pytest.raises(RunError, match="all answers on held-out clips are wrong"):
+        doubt(confidence, np.zeros(6, dtype=bool), np.ones(6))
 
 
 def test_a_copy_that_is_the_clip_itself_changes_no_head() -> None:

@@ -115,6 +115,8 @@ def test_a_grid_is_the_product_of_its_values(tmp_path):
         ({"colour": "red"}, "unknown key 'colour'; expected one of schema, name, title"),
         ({"sweps": []}, r"unknown key 'sweps' \(did you mean sweeps\?\)"),
         ({"compare": [{"a": "center", "b": "crnn-mel", "qestion": "?"}]}, "compare.0.question is missing; add it"),
+        ({"repetitions": True}, "repetitions is true, which is also how YAML reads yes, .*; expected a number"),
+        ({"seeds": [0, True]}, "seeds.1 is true, .*; expected a number"),
         ({"seeds": [1, 1]}, "seeds are 1, 1; expected different whole numbers"),
         ({"schema": 2}, "schema is 2; expected 1"),
         ({"set": "schedule=budget"}, "set is schedule=budget; expected a list"),
@@ -354,6 +356,14 @@ def test_a_later_call_may_add_questions_but_drops_none(whole, tmp_path, utteranc
     run_study(load_study(path), utterances, out, more=lambda: False)
     assert yaml.safe_load((out / "study.yaml").read_text())["compare"] == [added, *before]
     path.write_text(yaml.safe_dump(tree | {"compare": before}))
+
+
+def test_the_study_in_the_folder_keeps_its_comments_where_a_call_adds_nothing(whole, utterances):
+    _, out, _, _ = whole
+    path = out / "study.yaml"
+    path.write_text(path.read_text() + "# mine\n")
+    run_study(load_study(path), utterances, out, more=lambda: False)
+    assert path.read_text().endswith("# mine\n")
 
 
 def test_another_corpus_is_refused_before_anything_is_made(whole, tmp_path, utterances):

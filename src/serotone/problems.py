@@ -1,6 +1,6 @@
 """What is wrong with a recipe or a study that its schema refuses, in words for the person who wrote it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -41,6 +41,30 @@ def in_words(error: ValidationError, schema: type[BaseModel], tree: Mapping[str,
             expected.setdefault(given, []).append(expectation(problem))
     sentences += [f"{given}; expected {', or '.join(dict.fromkeys(wanted))}" for given, wanted in expected.items()]
     return ". ".join(sentences)
+
+
+def truth_for_number(tree: object, read: object) -> str | None:
+    """What is wrong with a document that says true or false for a number, which its schema takes for 1 and 0.
+
+    Args:
+        tree: What was read.
+        read: What the schema made of it, as plain mappings and lists.
+    """
+    for key, value in _truths_for_numbers(tree, read):
+        return f"{key} is {yaml_word(value)}, which is also how YAML reads yes, no, on and off; expected a number"
+    return None
+
+
+def _truths_for_numbers(tree: object, read: object, key: str = "") -> Iterator[tuple[str, bool]]:
+    if isinstance(tree, bool):
+        if isinstance(read, int | float) and not isinstance(read, bool):
+            yield key, tree
+    elif isinstance(tree, Mapping) and isinstance(read, Mapping):
+        for name in (name for name in tree if name in read):
+            yield from _truths_for_numbers(tree[name], read[name], f"{key}.{name}" if key else str(name))
+    elif isinstance(tree, list) and isinstance(read, list | tuple):
+        for number, (value, made) in enumerate(zip(tree, read)):
+            yield from _truths_for_numbers(value, made, f"{key}.{number}")
 
 
 def unknown_keys(error: ValidationError, tree: Mapping[str, Any]) -> list[str]:

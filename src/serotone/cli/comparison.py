@@ -50,9 +50,12 @@ def _adapted_to(result: "Comparison") -> Iterator[str]:
         profile = next(iter(result.profiles.values()))
         yield f"adapted to the profile {profile.name}, count {profile.count}, {_speakers(len(profile.speakers))}"
         return
-    drawn = "all its" if result.adapt_with is None else f"{result.adapt_with} random"
-    seed = "" if result.seed is None else f" (seed {result.seed})"
-    yield f"adapted to each corpus with {drawn} recordings{seed}, whatever their emotion, without labels:"
+    drawn = "all its recordings"
+    if result.adapt_with is not None:
+        drawn = f"{result.adapt_with} random recordings (seed {result.seed})"
+        if min(result.recordings.values()) < result.adapt_with:
+            drawn += ", or all that it has"
+    yield f"adapted to each corpus with {drawn}, whatever their emotion, without labels:"
     for corpus, profile in result.profiles.items():
         yield (
             f"  {corpus}: {result.recordings[corpus]} recordings, count {profile.count}, "

@@ -64,9 +64,11 @@ def show(
 def explain(
     recipe: RecipeArgument,
     changes: SetOption = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Explain the values that this corpus gets; see serotone corpus list."),
+    corpora: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--corpus", metavar="NAME", help="Explain the values that this corpus gets; see serotone corpus list."
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show defaults, too.")] = False,
     format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
@@ -78,6 +80,13 @@ def explain(
     from serotone.recipes.explaining import DEFAULT
     from serotone.recipes.explaining import explain as explained
 
+    if len(corpora or ()) > 1:
+        raise typer.BadParameter(
+            "given more than once; explain one corpus at a time. What a recipe says of one corpus applies only if it"
+            " is tested on no other",
+            param_hint="--corpus",
+        )
+    corpus = corpora[0] if corpora else None
     if corpus is not None and corpus not in load(recipe).on:
         find_corpus(corpus)
     values = changed(lambda changes: explained(recipe, changes, corpus=corpus), changes or ())

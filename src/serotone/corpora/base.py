@@ -173,13 +173,13 @@ def locate(corpus: str, root: Path, finds: Callable[[Path], Path | None], looked
 
     ``finds(folder)`` gives that folder where it is met at ``folder``, else None; ``looked_for`` says in words what
     it looks for. A root where nothing is found raises CorpusError, which says what was looked for, what lies there
-    instead, and names the right folder where it is one level up or down.
+    instead, and names the right folder where there is one alone, one level up or down.
     """
     found = finds(root) if root.is_dir() else None
     if found is not None:
         return found
-    guess = next((c for c in neighbours(root) if finds(c) is not None), None)
-    remedy = f" Did you mean {guess}?" if guess else " Give the folder that holds them."
+    right = [folder for folder in neighbours(root) if finds(folder) is not None]
+    remedy = f" Did you mean {right[0]}?" if len(right) == 1 else " Give the folder that holds them."
     raise CorpusError(f"{corpus} at {root}: looked for {looked_for}; {describe(root)}.{remedy}")
 
 

@@ -142,8 +142,10 @@ def _text_rows(root: Path, required: Sequence[str]) -> list[Row]:
                     row = dict(zip_longest(columns, values[: len(columns)], fillvalue=""))
                     rows.append((f"line {reader.line_num}", row))
             return rows
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise CorpusError(f"{root}: not a CSV or TSV file in UTF-8: {error}") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{root}: not a CSV or TSV file in UTF-8: {error}; save it as UTF-8") from error
+    except csv.Error as error:
+        raise CorpusError(f"{root}: not a CSV or TSV file: {error}; correct it") from error
 
 
 def _parquet_rows(root: Path, required: Sequence[str]) -> list[Row]:

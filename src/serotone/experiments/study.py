@@ -143,7 +143,9 @@ def run_study(
         units = [unit for unit in units if _is_asked(unit, asked, folds)]
         others = _others(out, rows, {(u.row, u.seed, u.split.repetition, u.split.fold) for u in units})
         write_failures(out, [*others, *failures])
-        write_study(out, study.to_yaml())
+        # A file to which this call adds nothing keeps its comments.
+        if not (out / STUDY).is_file() or study != load_study(out / STUDY):
+            write_study(out, study.to_yaml())
 
         def note(event: Event) -> None:
             if event.kind == "failed":

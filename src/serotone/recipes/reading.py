@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from serotone import problems
-from serotone.documents import Documents, from_yaml, leaves, nearest, yaml_word
+from serotone.documents import Documents, from_yaml, nearest
 from serotone.errors import RecipeError, SerotoneWarning
 from serotone.options import CHOICES
 from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
@@ -48,13 +48,8 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = (), *, corpora: Co
         recipe = Recipe.model_validate(tree)
     except ValidationError as error:
         raise RecipeError(f"{name_or_path}: {problems.in_words(error, Recipe, tree, 'recipe')}") from None
-    held = leaves(recipe.model_dump(by_alias=True))
-    for key, value in leaves(tree).items():
-        if isinstance(value, bool) and isinstance(held.get(key), int | float) and not isinstance(held[key], bool):
-            raise RecipeError(
-                f"{name_or_path}: {key} is {yaml_word(value)}, which is also how YAML reads yes, no, on and off;"
-                " expected a number"
-            )
+    if wrong := problems.truth_for_number(tree, recipe.model_dump(by_alias=True)):
+        raise RecipeError(f"{name_or_path}: {wrong}")
     return recipe
 
 

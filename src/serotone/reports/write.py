@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from serotone.errors import SerotoneWarning
+from serotone.errors import RunError, SerotoneWarning
 from serotone.files import write_text
 from serotone.reports import circumstances, classes, comparisons, planes, published, tables
 from serotone.reports.analysis import Analysis, analyse, best
@@ -19,6 +19,9 @@ from serotone.reports.collect import collect
 from serotone.reports.pictures import Picture, pictures
 from serotone.splits import PROTOCOLS
 from serotone.statistics import fewest_simulated, simulated_coverage
+
+TABLES = "tables.csv"
+WRITTEN = ("report.html", "tables.md", TABLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,13 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
     The same runs give the same bytes. ``umap`` draws the embeddings by UMAP, too.
 
     Raises:
-        RunError: There is no run, or a file of one is damaged.
+        RunError: There is no run, a file of one is damaged, or the folder holds a file that is not of a report.
         MetricError: Answers that cannot be scored.
         MissingExtraError: umap-learn is asked for and not installed.
     """
-    analysis = analyse(collect(path))
     folder = out if out is not None else path / "report"
+    check_folder(folder)
+    analysis = analyse(collect(path))
     rows = planes.embedded(analysis.collection, umap=umap)
     if umap and all(row.plane is None for row in rows):
         warnings.warn(
@@ -53,11 +57,29 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
     for picture in pictures(analysis, rows):
         drawn[picture.place].append((picture, *picture.save(folder / "figures")))
     given = facts(analysis) | {"tables": every, "figures": drawn}
-    write_text(folder / "tables.csv", to_csv(table for group in every.values() for table in group))
+    write_text(folder / TABLES, to_csv(table for group in every.values() for table in group))
     write_text(folder / "tables.md", rendered("page.md.j2", given))
     write_text(folder / "report.html", rendered("page.html.j2", given))
-    files = ("report.html", "tables.md", "tables.csv", *(["figures"] if drawn else []))
+    files = (*WRITTEN, *(["figures"] if drawn else []))
     return Report(to_text(every["scores"][0], tables.OVERVIEW), tuple(folder / name for name in files))
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that a report replaces nothing but a report.
+
+    Raises:
+        RunError: The folder holds a file of the name of one of the report's, and no table as a report has.
+    """
+    try:
+        with (folder / TABLES).open(encoding="utf-8") as lines:
+            ours = lines.readline() == to_csv([])
+    except (OSError, UnicodeDecodeError):
+        ours = False
+    foreign = [name for name in WRITTEN if (folder / name).exists()]
+    if foreign and not ours:
+        raise RunError(
+            f"{folder / foreign[0]}: serotone report did not write this file and would replace it; use another --out"
+        )
 
 
 def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list[Table]]:

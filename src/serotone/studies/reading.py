@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from serotone.documents import Documents, nearest
 from serotone.errors import RunError
-from serotone.problems import in_words
+from serotone.problems import in_words, truth_for_number
 from serotone.studies.schema import Study
 
 STUDIES = Documents("study", "studies", RunError)
@@ -53,9 +53,12 @@ def load_study(
     if repetitions is not None:
         tree["repetitions"] = repetitions
     try:
-        return Study.model_validate(tree)
+        study = Study.model_validate(tree)
     except ValidationError as error:
         raise RunError(f"{name}: {in_words(error, Study, tree, 'study')}") from None
+    if wrong := truth_for_number(tree, study.model_dump(by_alias=True)):
+        raise RunError(f"{name}: {wrong}")
+    return study
 
 
 def _with_recipe_found(study: str, row: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import isnan
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def _levels(levels: Mapping[Level, Fitted] | None, recipe: Recipe) -> str:
     ]
     lines += [
         f"| {level} | {found.doubt.threshold:.2f} | {found.doubt.coverage:.1%} | {found.doubt.certain:.1%} |"
-        f" {found.doubt.uncertain:.1%} |"
+        f" {'-' if isnan(found.doubt.uncertain) else f'{found.doubt.uncertain:.1%}'} |"
         for level, found in levels.items()
     ]
     lines += [

@@ -28,7 +28,8 @@ has converged."""
 
 
 ROUNDING = 100.0
-"""How far above its tolerance the gradient may be where rounding allows no further step."""
+"""How far above its tolerance the gradient may be where rounding allows no further step; of few clips, further by the
+penalty's curvature, 1 / (strength sum w), since the distance from the minimum is the gradient over the curvature."""
 
 STEEP = 48
 """Directions in which vectors vary most, and along which steps are shortened; a handful of them makes L-BFGS slow."""
@@ -147,7 +148,8 @@ class Problem:
         )
         # Where rounding ends the search before the tolerance is reached, what is left of the gradient tells.
         steepest = float(np.abs(found.jac).max())
-        if not (np.isfinite(found.fun) and (found.success or steepest <= ROUNDING * gradient)):
+        allowed = ROUNDING * gradient * max(1.0, 1.0 / (strength * len(self.weights)))
+        if not (np.isfinite(found.fun) and (found.success or steepest <= allowed)):
             raise RunError(
                 f"the convex head did not converge at strength {strength}: {found.message} with a gradient of"
                 f" {steepest:.1e}; standardise the vectors, or lower the strength"

@@ -353,7 +353,7 @@ def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doub
     """The threshold that tells right answers from wrong ones best: of the right ones it keeps most, of the wrong least.
 
     It maximises the share of the right answers at or above it minus that of the wrong ones (Youden's index), on a grid
-    of .01.
+    of .01. If all answers are right, it is the highest that keeps all of them.
 
     Args:
         confidence: Probability of each answer (N,).
@@ -361,17 +361,17 @@ def doubt(confidence: Floats, right: NDArray[np.bool_], weights: Floats) -> Doub
         weights: What each clip counts (N,).
 
     Raises:
-        RunError: All answers are right, or all are wrong.
+        RunError: All answers are wrong.
     """
     good, bad = weights * right, weights * ~right
-    if not (good.sum() > 0 and bad.sum() > 0):
-        raise RunError(
-            "all answers on held-out clips are right, or all are wrong, so no threshold can separate them; hold out"
-            " more clips"
-        )
+    if not good.sum() > 0:
+        raise RunError("all answers on held-out clips are wrong, so no threshold can be chosen; add clips")
     grid = np.arange(0, 1, 0.01)
     kept = confidence[None] >= grid[:, None]  # (grid, N)
-    best = int((kept @ good / good.sum() - kept @ bad / bad.sum()).argmax())
+    if bad.sum() > 0:
+        best = int((kept @ good / good.sum() - kept @ bad / bad.sum()).argmax())
+    else:
+        best = int(kept.all(axis=1).sum()) - 1
     certain, rest = weights * kept[best], weights * ~kept[best]
     surest = np.argsort(-confidence, kind="stable")
     reached = np.cumsum(weights[surest]) / weights.sum()
