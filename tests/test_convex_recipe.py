@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from serotone.corpora import Utterance, parse_corpora, synthetic
-from serotone.errors import RecipeError
+from serotone.errors import RecipeError, RunError
 from serotone.experiments.crossval import crossval
 from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
@@ -108,6 +108,16 @@ def test_a_bundle_of_several_corpora_adapts(recipe: Recipe, utterances: list[Utt
     assert "| home | xx | 9 | 3 |" in card
     assert "| collection | 0.0" in card
     assert f"less\n  than {levels['plain'].doubt.threshold} for" in card
+
+
+def test_one_speaker_is_refused_before_anything_is_computed(
+    recipe: Recipe, utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = recipe.model_copy(update={"protocol": recipe.protocol.model_copy(update={"name": "all"})})
+    alone = [u for u in utterances if u.speaker == utterances[-1].speaker]
+    monkeypatch.setattr("serotone.experiments.train.gather", lambda *_: pytest.fail("clips were read"))
+    with pytest.raises(RunError, match="all clips are of one speaker"):
+        train(everything, alone, tmp_path / "run")
 
 
 def test_crossval_leaves_each_corpus_out_and_encodes_each_clip_once(

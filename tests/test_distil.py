@@ -190,6 +190,12 @@ def test_a_killed_training_ends_as_an_unbroken_one_and_a_seed_decides(
         with pytest.raises(KeyboardInterrupt):
             fitted(recipe, material, tmp_path / "broken")
     monkeypatch.setattr(module, "write_whole", whole)
+    checkpoint = tmp_path / "broken" / DISTIL_CHECKPOINT
+    kept = checkpoint.read_bytes()
+    checkpoint.write_bytes(kept[:-100])
+    with pytest.raises(RunError, match=r"distil.ckpt: damaged; delete it"):
+        fitted(recipe, material, tmp_path / "broken")
+    checkpoint.write_bytes(kept)
     assert same(unbroken, fitted(recipe, material, tmp_path / "broken").state_dict())
     # One that is finished does not ask its teacher again.
     with monkeypatch.context() as without:

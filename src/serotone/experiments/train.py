@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
 from serotone.experiments.planning import check_folds, gather, opened, plan, select
@@ -18,6 +20,7 @@ from serotone.training.export import export
 from serotone.training.fit import run_fold, training_table
 from serotone.training.loggers import require
 from serotone.training.solving import levels_of
+from serotone.training.strangers import held_out_groups
 from serotone.training.versions import versions
 
 NO_LICENCE = "none stated"
@@ -53,7 +56,7 @@ def train(
         tell: Called with one line of progress at a time.
 
     Raises:
-        RunError: No such fold, or the folder is another run's.
+        RunError: No such fold, the folder is another run's, or no speakers can be held out that a head needs.
         MissingExtraError: The package of such a tool is not installed.
     """
     require(log)
@@ -61,6 +64,9 @@ def train(
     splits = plan(recipe, utterances)
     check_folds([fold], splits, recipe.protocol.name)
     split = splits[fold]
+    if recipe.convex is not None:  # here, before hours of vectors
+        speakers = {u.id: (u.corpus, u.speaker) for u in utterances}
+        held_out_groups(*np.array([speakers[name] for name in split.train]).T)
     with opened(out, recipe, utterances):
         if (out / BUNDLE / MANIFEST).is_file():
             kept = read_split(out)

@@ -9,9 +9,10 @@ An epoch's randomness is derived from the seed and the epoch, and the checkpoint
 was killed ends as an unbroken one would.
 """
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -84,11 +85,24 @@ def distil(
     return curve
 
 
+def _kept(folder: Path) -> dict[str, Any]:
+    """What the last whole epoch left.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    path = folder / DISTIL_CHECKPOINT
+    if not zipfile.is_zipfile(path):
+        raise RunError(f"{path}: damaged; delete it, and run the same command again, which distils from the beginning")
+    kept: dict[str, Any] = torch.load(path, weights_only=True)
+    return kept
+
+
 def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, float]] | None:
     """The curve of a training that has all its epochs, whose weights the system takes; None where some are missing."""
     if not (folder / DISTIL_CHECKPOINT).is_file():
         return None
-    kept = torch.load(folder / DISTIL_CHECKPOINT, weights_only=True)
+    kept = _kept(folder)
     curve: list[dict[str, float]] = kept["curve"]
     if len(curve) < choice.epochs:
         return None
@@ -260,7 +274,7 @@ def _trained(
     curve: list[dict[str, float]] = []
     path = folder / DISTIL_CHECKPOINT
     if path.is_file():
-        kept = torch.load(path, weights_only=True)
+        kept = _kept(folder)
         pupil.load_state_dict(kept["pupil"])
         optimiser.load_state_dict(kept["optimiser"])
         curve = kept["curve"]

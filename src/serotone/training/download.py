@@ -183,5 +183,10 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
 def _alone(path: Path) -> Iterator[None]:
     """Hold a lock, after whoever has it."""
     with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:  # of a network's disk, for example
+            raise WeightsError(
+                f"{path}: cannot be locked: {error.strerror}; set SEROTONE_CACHE to a folder on another disk"
+            ) from None
         yield

@@ -227,28 +227,28 @@ def mixed(first: Linear, second: Linear, vectors: NDArray[np.floating], share: f
     return Linear((1 - share) * first.weight + scale * second.weight, (1 - share) * first.bias + scale * second.bias)
 
 
-def held_out_groups(table: Table, *, seed: int = 0) -> Names:
-    """What is held out together (N,): corpora, or, of a single corpus, groups of speakers.
+def held_out_groups(corpora: Names, speakers: Names, *, seed: int = 0) -> Names:
+    """What is held out together (N,), of the corpus and the speaker (N,) of each clip: corpora, or groups of speakers.
 
     Raises:
         RunError: A single speaker, or nobody knows who speaks.
     """
-    if len(np.unique(table.corpora)) > 1:
-        return table.corpora
-    speakers = np.unique(table.speakers).tolist()
-    if speakers == [UNKNOWN_SPEAKER]:
+    if len(np.unique(corpora)) > 1:
+        return corpora
+    names = np.unique(speakers).tolist()
+    if names == [UNKNOWN_SPEAKER]:
         raise RunError(
             "the corpus does not say who speaks, so no speakers can be held out to choose a strength and a temperature;"
             " name them: a manifest has the column speaker for that"
         )
-    if len(speakers) < 2:
+    if len(names) < 2:
         raise RunError(
             "all clips are of one speaker, so none can be held out to choose a strength and a temperature; add clips of"
             " other speakers"
         )
-    parts = deal(speakers, min(SPEAKER_GROUPS, len(speakers)), lambda speaker: ("",), (seed, "held-out"))
+    parts = deal(names, min(SPEAKER_GROUPS, len(names)), lambda speaker: ("",), (seed, "held-out"))
     number = {speaker: f"speakers {k}" for k, part in enumerate(parts) for speaker in part}
-    return np.array([number[speaker] for speaker in table.speakers])
+    return np.array([number[speaker] for speaker in speakers])
 
 
 def held_out_logits(
@@ -403,7 +403,7 @@ def fit_levels(
     Raises:
         RunError: Nothing can be held out, or a head does not converge.
     """
-    groups = held_out_groups(table, seed=seed)
+    groups = held_out_groups(table.corpora, table.speakers, seed=seed)
     weights = balance(table.corpora.tolist(), table.targets)
     found: dict[Level, Fitted] = {}
     for level in levels:
