@@ -1,6 +1,15 @@
-"""Names in messages and tables: the first few of many, the one that was probably meant, and bytes that are no text."""
+"""Names in messages and tables: how many, the first few of many, the one that was meant, and bytes that are no text."""
 
 from collections.abc import Iterable
+
+
+def count_of(number: int, noun: str) -> str:
+    """A number of things whose plural ends in s.
+
+    >>> count_of(1, "unit"), count_of(2, "unit")
+    ('1 unit', '2 units')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def first_few(names: Iterable[object], shown: int = 3, *, apart: str = ", ") -> str:

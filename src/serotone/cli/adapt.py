@@ -13,6 +13,7 @@ from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.cli.usage import digest
 from serotone.errors import SerotoneError
+from serotone.names import count_of
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
 
@@ -80,7 +81,7 @@ def adapt(
     progress.clear()
     profile.save(out)
     count = len(profile.speakers)
-    known = f", {count} {'speaker' if count == 1 else 'speakers'}" if count else ""
+    known = f", {count_of(count, 'speaker')}" if count else ""
     sys.stdout.write(
         f"{out}: profile {one_line(profile.name)}, count {profile.count}{known}, "
         f"for {recognizer.bundle.name} {recognizer.bundle.version}\n"

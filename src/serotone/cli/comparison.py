@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from serotone.names import count_of
+
 if TYPE_CHECKING:
     from serotone.evaluation import Comparison, Evaluation
 
@@ -48,7 +50,8 @@ def _adapted_to(result: "Comparison") -> Iterator[str]:
     """By what recordings the answers are adapted, and what is missing."""
     if not result.recordings:
         profile = next(iter(result.profiles.values()))
-        yield f"adapted to the profile {profile.name}, count {profile.count}, {_speakers(len(profile.speakers))}"
+        speakers = count_of(len(profile.speakers), "speaker")
+        yield f"adapted to the profile {profile.name}, count {profile.count}, {speakers}"
         return
     drawn = "all its recordings"
     if result.adapt_with is not None:
@@ -59,16 +62,12 @@ def _adapted_to(result: "Comparison") -> Iterator[str]:
     for corpus, profile in result.profiles.items():
         yield (
             f"  {corpus}: {result.recordings[corpus]} recordings, count {profile.count}, "
-            f"{_speakers(len(profile.speakers))}"
+            f"{count_of(len(profile.speakers), 'speaker')}"
         )
     if "speaker" not in result.adapted:
         yield "not adapted to speakers: no corpus says who speaks, or the bundle cannot adapt to speakers"
     elif any(not profile.speakers for profile in result.profiles.values()):
         yield f"where no speaker is known, '{TITLES['speaker']}' has the answers of the collection"
-
-
-def _speakers(count: int) -> str:
-    return f"{count} speaker{'' if count == 1 else 's'}"
 
 
 def _rows(evaluations: Mapping[str, "Evaluation"], kind: str, width: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from serotone.experiments.estimate import estimate, hours
 from serotone.experiments.planning import check_folds
 from serotone.experiments.study import lay_out, units_of
 from serotone.experiments.units import Materials
+from serotone.names import count_of
 from serotone.studies import Study
 
 
@@ -64,7 +65,7 @@ def print_estimate(
     untimed = len(waiting) - len(timed)
     without = f", without the {untimed} that are not timed" if untimed else ""
     typer.echo(
-        f"\n{total:.1f} hours for {len(timed)} units with {jobs} at a time{without},"
+        f"\n{total:.1f} hours for {count_of(len(timed), 'unit')} with {jobs} at a time{without},"
         f" {len(units) - len(waiting)} finished before; timed on this machine at its current load"
     )
     if failures:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from serotone.cli.messages import one_line, remark
+from serotone.names import count_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,7 +61,7 @@ class StudyProgress:
             self._live.start()
         else:
             left = sum(state == "waiting" for state in self._state.values())
-            remark(f"{len(units)} units, {len(units) - left} finished before")
+            remark(f"{count_of(len(units), 'unit')}, {len(units) - left} finished before")
 
     def event(self, event: "Event") -> None:
         """Something happened to a unit."""

@@ -33,7 +33,7 @@ from serotone.cli.training import (
     set_threads,
 )
 from serotone.cli.usage import blaming, utterances_of
-from serotone.names import guess
+from serotone.names import count_of, guess
 
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
@@ -220,7 +220,7 @@ def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
         done = f"{scores['folds_finished']}/{scores['folds_planned']}"
         cells = [_cell(scores, key) for key in ("wa", "ua")]
         lines.append(f"{run.row:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
-    counts = [f"{outcome.finished} units finished now", f"{outcome.before} before"]
+    counts = [f"{count_of(outcome.finished, 'unit')} finished now", f"{outcome.before} before"]
     if outcome.left:
         counts.append(f"{outcome.left} left: run the same command again to continue")
     if outcome.failures:

@@ -12,7 +12,7 @@ from pathlib import Path
 from serotone.audio import AUDIO_SUFFIXES
 from serotone.emotions import in_order
 from serotone.errors import CorpusError, SerotoneWarning
-from serotone.names import first_few
+from serotone.names import count_of, first_few
 
 UNKNOWN_SPEAKER = "unknown"
 """The speaker of an utterance of which a corpus does not say who speaks."""
@@ -219,7 +219,7 @@ def sorted_unique(utterances: Iterable[Utterance]) -> list[Utterance]:
 
 def listed(items: list[str], noun: str, shown: int = 5) -> str:
     """A count and the first few, for a message: ``7 files (a, b, c, d, e and 2 more)``."""
-    return f"{len(items)} {noun if len(items) == 1 else noun + 's'} ({first_few(items, shown)})"
+    return f"{count_of(len(items), noun)} ({first_few(items, shown)})"
 
 
 def genders(tables: Iterable[Path], speaker: str, gender: str, *, tabs: bool = False) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import SplitError
+from serotone.names import count_of
 from serotone.splits.deal import DEFAULT_FOLDS, HeldOut, Options, around, deal, key_of, shuffled
 from serotone.splits.parts import sentence_of, sentences_of, some, speakers_of
 
@@ -24,8 +25,8 @@ def speakers_out(utterances: Sequence["Utterance"], options: Options) -> list[He
     """A fold per group of speakers, the genders spread over the groups."""
     if (options.folds is None) == (options.speakers_out is None):
         raise SplitError(
-            f"speakers-out: speakers_out={options.speakers_out} and folds={options.folds}; "
-            "give one of them: speakers per test part, or the number of folds"
+            f"speakers-out: {'neither' if options.folds is None else 'both'} of protocol.speakers_out (speakers in a"
+            " test part) and protocol.folds (test parts) given; give one of them"
         )
     speakers = named_speakers(utterances)
     groups = options.folds or math.ceil(len(speakers) / (options.speakers_out or 1))
@@ -67,7 +68,7 @@ def why_no_session_out(utterances: Iterable["Utterance"]) -> str:
     sessions = _sessions(utterances)
     for (corpus, session), speakers in sorted(sessions.items()):
         if len(speakers) != 2:
-            count = f"{len(speakers)} speaker{'' if len(speakers) == 1 else 's'} ({some(speakers)})"
+            count = f"{count_of(len(speakers), 'speaker')} ({some(speakers)})"
             return f"session {session} of {corpus} has {count}; it needs two, one to test and one to validate"
     times = Counter(speaker for speakers in sessions.values() for speaker in speakers)
     repeated = [speaker for speaker, count in times.items() if count > 1]
