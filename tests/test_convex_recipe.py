@@ -16,6 +16,7 @@ from serotone.experiments.crossval import crossval
 from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import Recipe, load
+from serotone.recipes.schema import ProtocolChoice
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import load_bundle
 from serotone.training.build import build_system
@@ -137,6 +138,14 @@ def test_crossval_leaves_each_corpus_out_and_encodes_each_clip_once(
     assert summary["folds_finished"] == 3
     assert summary["length"] == "to convergence, strength 0.03"
     assert sum(seen) == 12 + 12 + 9
+
+
+def test_all_speakers_but_the_one_who_tests_train_a_head(recipe: Recipe, utterances: list[Utterance]) -> None:
+    apart = recipe.model_copy(update={"protocol": ProtocolChoice(name="leave-one-speaker-out")})
+    for split in plan(apart, utterances):
+        assert not split.validation
+        assert len(split.train) + len(split.test) == sum(u.emotion in apart.labels for u in utterances)
+    assert all(split.validation for split in plan(apart, utterances, judged=True))  # a search has nothing else
 
 
 def test_frozen_vectors_answer_as_the_system_does(recipe: Recipe, utterances: list[Utterance], tmp_path: Path) -> None:

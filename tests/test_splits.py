@@ -185,6 +185,30 @@ def test_leaving_one_out_tests_and_validates_each_speaker_equally_often(validato
     assert times == {f"s{s:02}": validators for s in range(7)}
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_where_nothing_is_selected_the_validation_part_trains(protocol):
+    asked = quietly(whole(), protocol, **wanted(protocol))
+    needless = quietly(whole(), protocol, selects=False, **wanted(protocol))
+    assert [split.test for split in needless] == [split.test for split in asked]
+    if protocol in ("session-out", "speaker-independent", "ten-part"):  # a session's other speaker is no stranger to it
+        assert needless == asked
+    else:
+        assert not any(split.validation for split in needless)
+
+
+def test_a_validation_part_that_is_asked_for_stays_where_nothing_is_selected():
+    options = {"validation_speakers": 2, "seed": 1}
+    asked = make_splits(corpus(5), "leave-one-speaker-out", **options)
+    assert make_splits(corpus(5), "leave-one-speaker-out", selects=False, **options) == asked
+    assert all(split.validation for split in asked)
+
+
+def test_two_speakers_are_enough_where_nothing_is_selected():
+    with pytest.raises(SplitError, match="at least 3 needed"):
+        make_splits(corpus(2), "leave-one-speaker-out")
+    assert len(make_splits(corpus(2), "leave-one-speaker-out", selects=False)) == 2
+
+
 def test_no_validation_speakers_leaves_validation_empty():
     for split in make_splits(corpus(3), "leave-one-speaker-out", validation_speakers=0):
         assert split.validation == ()

@@ -63,8 +63,12 @@ def check_folds(asked: Collection[int] | None, splits: Collection[Split], protoc
         raise RunError(f"no fold {numbers}; {whose}")
 
 
-def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0) -> list[Split]:
-    """The recipe's protocol over the utterances that carry one of its labels."""
+def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0, judged: bool = False) -> list[Split]:
+    """The recipe's protocol over the utterances that carry one of its labels.
+
+    A solved head selects nothing, so no part validates unless the recipe asks for one, or is ``judged`` by it, as in a
+    search.
+    """
     _, chosen = select(recipe, utterances)
     kept = [replace(u, emotion=chosen[u.id]) for u in utterances if u.id in chosen]  # dealt within merged classes
     return make_splits(
@@ -74,6 +78,7 @@ def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0
         repetition=repetition,
         **recipe.protocol.options(),
         training_only=tuple(u.id for u in kept if u.corpus in recipe.training_only),
+        selects=judged or recipe.convex is None,
     )
 
 

@@ -332,7 +332,7 @@ def _one_line(error: BaseException) -> str:
 
 def _untested(recipe: Recipe, utterances: Sequence[Utterance], folds: Collection[int] | None) -> list[Split]:
     """The folds asked for, without their test parts: what is not there cannot choose anything."""
-    splits = plan(recipe, utterances)
+    splits = plan(recipe, utterances, judged=True)
     check_folds(folds, splits, recipe.protocol.name)
     chosen = [replace(split, test=()) for split in splits if folds is None or split.fold in folds]
     if bare := [str(split.fold) for split in chosen if not split.validation]:

@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from serotone.emotions import in_order
@@ -31,6 +31,7 @@ def make_splits(
     test_share: float | None = None,
     test_corpora: Collection[str] | None = None,
     training_only: Collection[str] = (),
+    selects: bool = True,
 ) -> list[Split]:
     """The folds of one repetition of a protocol, in a fixed order.
 
@@ -55,6 +56,9 @@ def make_splits(
         test_share: of stratified-holdout, in (0, 1), .2 unless given.
         test_corpora: of cross-corpus, the names of the corpora to test on; the others train and validate.
         training_only: ids that join every train part and are not dealt, such as a synthetic share.
+        selects: whether anything is chosen by a validation part. Where nothing is, a protocol that can do without one
+            deals none, so that more is left to train on, unless one of the options above asks for it. session-out and
+            ten-part deal as ever.
 
     Raises:
         SplitError: the protocol is unknown or does not take an option, or these utterances are too few, have too few
@@ -88,6 +92,8 @@ def make_splits(
         raise SplitError(f"{protocol}: no utterances to split; give at least one that is not for training only")
     _check_training_only_corpora(protocol, [u for u in everyone if u.id in aside], options)
     chosen = PROTOCOLS[protocol]
+    if not selects:
+        options = _without_validation(options, chosen.options)
     held_outs = chosen.deal(dealt, options)
     if folds not in (None, len(held_outs)):
         raise SplitError(
@@ -132,6 +138,14 @@ def _check_options(protocol: str, options: Options) -> None:
         raise SplitError(f"{protocol}: test_share is {options.test_share}; it must be more than 0 and less than 1")
     if isinstance(options.test_corpora, str):
         raise SplitError(f"test_corpora is the string {options.test_corpora!r}; give a collection of corpus names")
+
+
+def _without_validation(options: Options, taken: Collection[str]) -> Options:
+    """The options of a protocol, which takes those named, without a validation part, unless they ask for one."""
+    if (options.validation_speakers, options.validation_share, options.validation_sentences) != (None, None, None):
+        return options
+    share = None if "validation_speakers" in taken else 0.0  # cross-corpus takes one of the two
+    return replace(options, validation_speakers=0, validation_share=share, validation_sentences=0)
 
 
 def _check_utterances(utterances: Sequence["Utterance"], training_only: Collection[str]) -> None:
