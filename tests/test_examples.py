@@ -102,12 +102,27 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("labels.csv", "clips.csv"):
         with (place / name).open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("path", "emotion", "speaker"), *rows])
+    german = {"angry": "Wut", "happy": "Freude", "sad": "Trauer", "fearful": "Angst", "neutral": "neutral"}
+    (place / "mine" / "recordings").mkdir(parents=True)
+    mine = [("path", "emotion", "speaker")]
+    for path, emotion, speaker in rows:
+        if emotion in german:
+            named = Path("recordings") / f"{speaker}_{len(mine)}_{german[emotion]}.wav"
+            shutil.copy(place / path, place / "mine" / named)
+            mine.append((str(named), emotion, speaker))
+    with (place / "mine" / "clips.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(mine)
     emodb_tree(place / "data" / "emodb")
     typed = place / "bin" / "serotone"
     typed.parent.mkdir()
     typed.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serotone "$@"\n', encoding="utf-8")
     typed.chmod(0o755)
     return place
+
+
+def trained_by_now(text: str) -> str:
+    """An example with a bundle that is there in place of one that an earlier line trains."""
+    return re.sub(r"runs/\w+/bundle", "default", text)
 
 
 def run(place: Path, line: str) -> str:
@@ -131,7 +146,7 @@ def test_quick_commands_run(place: Path, monkeypatch: pytest.MonkeyPatch, page: 
     monkeypatch.chdir(place)
     if "--profile office" in line and not Path("office.profile.json").exists():
         run(place, "serotone adapt recordings --speakers folder --out office.profile.json")
-    printed = run(place, line.replace("BUNDLE", "default").replace("runs/first/bundle", "default"))
+    printed = run(place, trained_by_now(line.replace("BUNDLE", "default")))
     written = re.findall(r"--(?:out|plot|explain) (\S+)", line)
     assert printed or written
     for name in written:
@@ -198,7 +213,7 @@ def test_python_examples_run(place: Path, monkeypatch: pytest.MonkeyPatch, page:
     monkeypatch.chdir(place)
     if "scores/" in code and not Path("scores").exists():
         run(place, "serotone score recordings --bundle light --jobs 1 --out scores")
-    exec(compile(code, page, "exec"), {"paths": paths, "names": [path.parent.name for path in paths]})
+    exec(compile(trained_by_now(code), page, "exec"), {"paths": paths, "names": [path.parent.name for path in paths]})
 
 
 def test_all_examples_are_found() -> None:
