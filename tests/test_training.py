@@ -270,3 +270,17 @@ def test_a_disk_without_locks_is_not_taken_for_a_run_of_somebody_else(
     monkeypatch.setattr("serotone.runs.writing.fcntl.flock", flock)
     with pytest.raises(RunError, match="cannot be locked: No locks available; use an --out on another disk"):
         held(tmp_path / "run").__enter__()
+
+
+@pytest.mark.parametrize(("changes", "said"), [((), True), (("--set", "name=mine"), False)])
+def test_a_bundle_that_will_be_called_like_one_that_ships_is_remarked(
+    voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: tuple[str, ...], said: bool
+) -> None:
+    def trained(*_: object, **__: object) -> None:
+        raise RunError("enough")
+
+    monkeypatch.setattr("serotone.experiments.train.train", trained)
+    command = ["train", "default", "--corpus", f"synthetic={voices}", "--set", "labels=null", "--out", str(tmp_path)]
+    stderr = CliRunner().invoke(app, [*command, *changes]).stderr
+    assert ("will be called default, like one that ships" in " ".join(stderr.split())) == said
+    assert "enough" in stderr

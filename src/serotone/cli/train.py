@@ -21,6 +21,7 @@ from serotone.cli.training import (
 )
 from serotone.cli.usage import utterances_of
 from serotone.files import expanded
+from serotone.recognition.bundle import list_bundles
 
 
 def train(
@@ -55,6 +56,11 @@ def train(
     utterances = utterances_of(corpus)
     chosen = recipe_of(recipe, changes or (), {u.corpus for u in utterances})
     remark_idle(changes or (), [chosen])
+    if chosen.name in list_bundles():
+        remark(
+            f"the bundle will be called {chosen.name}, like one that ships with serotone; --set name=... gives it"
+            " another name"
+        )
     from serotone.experiments.train import train as run  # torch: seconds, in which a mistake is not to wait
 
     set_threads(threads)
