@@ -209,6 +209,18 @@ def read_embeddings(fold: Fold) -> tuple[dict[str, NDArray[np.float64]], dict[st
         ) from None
 
 
+def check_checkpoint(path: Path) -> None:
+    """Make sure that the checkpoint of an interrupted fold is whole.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        raise RunError(
+            f"{path}: damaged; delete it, and run the same command again, which trains this fold from its beginning"
+        )
+
+
 def read_failures(study: Path) -> list[dict[str, Any]]:
     """The units of a study that ended in an error; none where no file says so."""
     path = study / layout.FAILURES

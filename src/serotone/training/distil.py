@@ -9,7 +9,6 @@ An epoch's randomness is derived from the seed and the epoch, and the checkpoint
 was killed ends as an unbroken one would.
 """
 
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
 from serotone.recipes.schema import Distil
 from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT, TEACHER
+from serotone.runs.reading import check_checkpoint
 from serotone.training.augment import augmented
 from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
@@ -92,8 +92,7 @@ def _kept(folder: Path) -> dict[str, Any]:
         RunError: It is damaged.
     """
     path = folder / DISTIL_CHECKPOINT
-    if not zipfile.is_zipfile(path):
-        raise RunError(f"{path}: damaged; delete it, and run the same command again, which distils from the beginning")
+    check_checkpoint(path)
     kept: dict[str, Any] = torch.load(path, weights_only=True)
     return kept
 

@@ -8,7 +8,6 @@ import logging
 import sys
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
+from serotone.runs.reading import check_checkpoint
 from serotone.splits import Split
 from serotone.training.allocation import keep_freed_memory
 from serotone.training.build import build_system
@@ -279,11 +279,8 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             default_root_dir=folder,
             callbacks=[_KeepEpoch(checkpoint), *_bars(folder.name), *callbacks],
         )
-        if checkpoint.is_file() and not zipfile.is_zipfile(checkpoint):
-            raise RunError(
-                f"{checkpoint}: damaged; delete it, and run the same command again, which trains this fold from its"
-                " beginning"
-            )
+        if checkpoint.is_file():
+            check_checkpoint(checkpoint)
         try:
             trainer.fit(
                 module,
