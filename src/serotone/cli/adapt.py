@@ -11,7 +11,7 @@ from serotone.cli.messages import Progress, complain, one_line, remark_terms
 from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import digest
+from serotone.cli.usage import DigestOption
 from serotone.errors import SerotoneError
 from serotone.names import count_of
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -29,9 +29,7 @@ def adapt(
     speakers: Annotated[str | None, typer.Option(help=HELP)] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Leave out truncated files.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
-    sha256: Annotated[
-        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
-    ] = None,
+    sha256: DigestOption = None,
 ) -> None:
     """Learn how a collection of recordings sounds (one microphone, room or call centre), without labels.
 

@@ -9,7 +9,7 @@ import typer
 from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
 from serotone.cli.streams import as_json
-from serotone.cli.usage import digest
+from serotone.cli.usage import DigestOption
 from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, Bundle, list_bundles, load_bundle
 
 app = typer.Typer(
@@ -82,9 +82,7 @@ def card(bundle: BundleArgument = DEFAULT_BUNDLE) -> None:
 @app.command()
 def verify(
     bundle: BundleArgument,
-    sha256: Annotated[
-        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
-    ] = None,
+    sha256: DigestOption = None,
 ) -> None:
     """Check the size and hash of every file of a bundle, and run its graph once."""
     from serotone.recognition.recognizer import Recognizer

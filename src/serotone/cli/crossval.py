@@ -21,14 +21,14 @@ from serotone.cli.training import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
-    check_ray,
     numbers_of,
     place_of,
+    ray_options,
     recipe_of,
     remark_idle,
     require_train,
 )
-from serotone.cli.usage import utterances_of
+from serotone.cli.usage import check_ray, utterances_of
 
 
 def crossval(
@@ -53,7 +53,7 @@ def crossval(
     from serotone.cli.progress import StudyProgress
 
     only = numbers_of(folds)
-    check_ray(executor, gpus, address, corpora)
+    check_ray(executor, ray_options(gpus, address, corpora))
     check_out_folder(out)
     utterances = utterances_of(corpus)
     chosen = recipe_of(recipe, changes or (), {u.corpus for u in utterances})

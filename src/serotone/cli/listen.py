@@ -10,7 +10,7 @@ from serotone.cli.messages import remark, remark_terms
 from serotone.cli.numbers import finite
 from serotone.cli.recordings import STDIN
 from serotone.cli.streams import notes_signals
-from serotone.cli.usage import digest
+from serotone.cli.usage import DigestOption
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
 TAKE_SECONDS = 0.2
@@ -59,9 +59,7 @@ def listen(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each answer.")] = 1,
-    sha256: Annotated[
-        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
-    ] = None,
+    sha256: DigestOption = None,
 ) -> None:
     """Recognise the emotion in live speech, offline. Prints a live view on a terminal, JSON lines elsewhere.
 

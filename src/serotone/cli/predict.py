@@ -13,7 +13,7 @@ from serotone.cli.numbers import check_longest, finite
 from serotone.cli.recordings import called, find_recordings, read_once
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import digest
+from serotone.cli.usage import DigestOption
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
 
@@ -88,9 +88,7 @@ def predict(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
-    sha256: Annotated[
-        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
-    ] = None,
+    sha256: DigestOption = None,
 ) -> None:
     """Recognise the emotion in recordings, offline.
 

@@ -10,7 +10,7 @@ import typer
 from serotone.cli.messages import Progress, complain, remark, remark_terms
 from serotone.cli.numbers import LONGEST, check_longest, finite
 from serotone.cli.output import check_out_folder
-from serotone.cli.usage import digest
+from serotone.cli.usage import DigestOption, check_ray
 from serotone.errors import MissingExtraError, RunError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
@@ -78,9 +78,7 @@ def score(
             "--retry-errors", help="Try recordings again that failed before, such as after a network failure."
         ),
     ] = False,
-    sha256: Annotated[
-        str | None, typer.Option(callback=digest, help="The SHA-256 that the bundle's bundle.json must have.")
-    ] = None,
+    sha256: DigestOption = None,
 ) -> None:
     """Recognise the emotion in many recordings, and write a folder of Parquet files.
 
@@ -92,8 +90,7 @@ def score(
         raise typer.BadParameter("works only for whole recordings; leave out --timeline", param_hint="--embeddings")
     if channels and channel is not None:
         raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
-    if address is not None and executor != "ray":
-        raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint="--address")
+    check_ray(executor, {"--address": address is not None})
     check_out_folder(out)
     if find_spec("pyarrow") is None:
         raise MissingExtraError("serotone score", "score")

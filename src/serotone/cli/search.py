@@ -21,14 +21,14 @@ from serotone.cli.training import (
     RecipeArgument,
     SetOption,
     ThreadsOption,
-    check_ray,
     numbers_of,
     place_of,
+    ray_options,
     recipe_of,
     remark_idle,
     require_train,
 )
-from serotone.cli.usage import blaming, utterances_of
+from serotone.cli.usage import blaming, check_ray, utterances_of
 from serotone.errors import MissingExtraError, SerotoneWarning
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def search(
     if not varied:
         raise typer.BadParameter("nothing to tune; give --tune KEY=LOW:HIGH, or --space FILE", param_hint="--tune")
     only = numbers_of(folds)
-    check_ray(executor, gpus, address, corpora)
+    check_ray(executor, ray_options(gpus, address, corpora))
     check_out_folder(out)
     utterances = utterances_of(corpus)
     if "schedule" not in varied:

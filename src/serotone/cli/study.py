@@ -24,15 +24,15 @@ from serotone.cli.training import (
     SetOption,
     ThreadsOption,
     check_changes,
-    check_ray,
     numbers_of,
     place_of,
+    ray_options,
     remark_idle,
     require_documents,
     require_train,
     set_threads,
 )
-from serotone.cli.usage import blaming, utterances_of
+from serotone.cli.usage import blaming, check_ray, utterances_of
 from serotone.names import count_of, guess
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def run(
     with blaming("--rows"):
         wanted.check_rows(chosen_rows or ())
     chosen_folds = numbers_of(folds)
-    check_ray(executor, gpus, address, corpora)
+    check_ray(executor, ray_options(gpus, address, corpora))
     if out is not None:
         check_out_folder(out)
     utterances = utterances_of(corpus)

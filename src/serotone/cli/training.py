@@ -103,15 +103,9 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def check_ray(executor: str, gpus: float, address: str | None, corpora: str) -> None:
-    """Make sure that the options of Ray are for Ray.
-
-    Raises:
-        typer.BadParameter: One is given, and Ray is not to run the trainings (exit status 2).
-    """
-    given = {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
-    if executor != "ray" and (foreign := [option for option, value in given.items() if value]):
-        raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint=foreign[0])
+def ray_options(gpus: float, address: str | None, corpora: str) -> dict[str, object]:
+    """The options of trainings that are for Ray alone, without a value where they are left as they are."""
+    return {"--gpus": gpus, "--address": address, "--corpora": corpora != "store"}
 
 
 def check_changes(changes: Sequence[str]) -> None:

@@ -1,13 +1,13 @@
 """Mistakes of a command line that are only found by what an option is given to."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serotone.errors import SerotoneError
+from serotone.recognition.bundle import is_digest
 
 if TYPE_CHECKING:
     from serotone.corpora import Utterance
@@ -25,14 +25,24 @@ def blaming(option: str) -> Iterator[None]:
         raise typer.BadParameter(str(error).removeprefix(f"{option} "), param_hint=option) from error
 
 
-def digest(value: str | None) -> str | None:
-    """The callback of an option: its value, unless that is no SHA-256.
-
-    Raises typer.BadParameter (exit status 2).
-    """
-    if value is not None and not re.fullmatch("[0-9a-fA-F]{64}", value):
+def _digest(value: str | None) -> str | None:
+    if value is not None and not is_digest(value):
         raise typer.BadParameter(f"{value!r} is not a SHA-256; expected 64 hexadecimal digits")
     return value
+
+
+DigestOption = Annotated[
+    str | None, typer.Option(callback=_digest, help="The SHA-256 that the bundle's bundle.json must have.")
+]
+
+
+def check_ray(executor: str, options: Mapping[str, object]) -> None:
+    """Make sure that the options of Ray are for Ray.
+
+    Raises typer.BadParameter (exit status 2): one has a value, and Ray is not the executor.
+    """
+    if executor != "ray" and (given := [name for name, value in options.items() if value]):
+        raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint=given[0])
 
 
 def utterances_of(corpora: Sequence[str]) -> "list[Utterance]":

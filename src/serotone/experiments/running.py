@@ -96,10 +96,12 @@ def run_units(
     for run in runs:
         for split in run.splits:
             check_parts(fold_folder(run.folder, split.repetition, split.fold), split)
-    waiting = [unit for unit in units if not unit.finished]
+    waiting = []
     for unit in units:
         if unit.finished:
             clear(unit.folder)  # a kill may have come between the end of the fold and this
+        else:
+            waiting.append(unit)
     outcome.chosen, outcome.before = len(units), len(units) - len(waiting)
     for run in runs:
         run.summarise()

@@ -170,7 +170,7 @@ def load_bundle(name_or_path: str | Path, *, sha256: str | None = None) -> Bundl
     if isinstance(name_or_path, str) and folder.parent == SHIPPED:
         _compare_digest(bundle, shipped_digests().get(name_or_path), "the one this version of serotone ships")
     if sha256 is not None:
-        if not _DIGEST.fullmatch(sha256.lower()):
+        if not is_digest(sha256):
             raise BundleError(f"sha256={sha256!r} is not a SHA-256; it should be 64 hexadecimal digits")
         _compare_digest(bundle, sha256.lower(), "the one that was asked for")
     verify(bundle)
@@ -191,6 +191,11 @@ def verify(bundle: Bundle) -> None:
                 size += len(chunk)
                 digest.update(chunk)
         _compare(path, size, digest.hexdigest(), expected)
+
+
+def is_digest(text: str) -> bool:
+    """Whether this is a SHA-256: 64 hexadecimal digits, small or capital."""
+    return _DIGEST.fullmatch(text.lower()) is not None
 
 
 def list_bundles() -> list[str]:
