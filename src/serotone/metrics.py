@@ -230,16 +230,31 @@ def expected_calibration_error(
             f"probabilities of shape {rows.shape} for {len(target)} true labels of {len(labels)} classes; give one row "
             "per true label and one column per class, at least one row"
         )
+    check_distributions(rows)
+    inside = confidence_bins(rows, bins)
+    gaps = np.bincount(inside, weights=(rows.argmax(axis=1) == target) - rows.max(axis=1), minlength=bins)
+    return float(np.abs(gaps).sum() / len(target))
+
+
+def check_distributions(rows: NDArray[np.float64]) -> None:
+    """Raise MetricError unless each of (N, C) ``rows`` is a distribution over the C classes."""
     if not (np.all(rows >= 0) and np.allclose(rows.sum(axis=1), 1, atol=1e-3)):
         raise MetricError("probabilities with a row that is negative, NaN or does not sum to 1; give distributions")
+
+
+def confidence_bins(rows: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
+    """(N, C) distributions -> (N,) bin of each one's highest probability, of ``bins`` equally wide ones (low, high].
+
+    Edges are compared with, not divided by: a confidence of exactly k / bins falls into the bin below that edge.
+
+    Raises:
+        MetricError: there is no bin.
+
+    """
     if bins < 1:
         raise MetricError(f"{bins} bins; give at least 1")
-    confidence = rows.max(axis=1)
-    correct = rows.argmax(axis=1) == target
-    # Edges are compared with, not divided by: a confidence of exactly k / bins falls into the bin below that edge.
-    inside = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), confidence) - 1, 0, bins - 1)
-    gaps = np.bincount(inside, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(target))
+    inside: NDArray[np.intp] = np.searchsorted(np.linspace(0, 1, bins + 1), rows.max(axis=1)) - 1
+    return inside.clip(0, bins - 1)
 
 
 def _places(what: str, values: Iterable[Hashable], places: dict[Hashable, int]) -> NDArray[np.int64]:

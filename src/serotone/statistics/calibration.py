@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from serotone.errors import MetricError
+from serotone.metrics import check_distributions, confidence_bins
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,12 +68,9 @@ def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = 15) -> R
 
     """
     rows, target = _checked(probabilities, truth)
-    if bins < 1:
-        raise MetricError(f"{bins} bins; give at least 1")
-    confidence = rows.max(axis=1)
-    inside = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), confidence) - 1, 0, bins - 1)
+    inside = confidence_bins(rows, bins)
     count = np.bincount(inside, minlength=bins)
-    sums = [np.bincount(inside, weights=v, minlength=bins) for v in (confidence, rows.argmax(axis=1) == target)]
+    sums = [np.bincount(inside, weights=v, minlength=bins) for v in (rows.max(axis=1), rows.argmax(axis=1) == target)]
     means = [np.divide(s, count, out=np.full(bins, np.nan), where=count > 0) for s in sums]
     return Reliability(means[0], means[1], count.astype(np.int64))
 
@@ -84,8 +82,7 @@ def _checked(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.flo
             f"probabilities of shape {rows.shape} for truth of shape {target.shape}; give one row per true class and "
             "one column per class, at least one row"
         )
-    if not (np.all(rows >= 0) and np.allclose(rows.sum(axis=1), 1, atol=1e-3)):
-        raise MetricError("probabilities with a row that is negative, NaN or does not sum to 1; give distributions")
+    check_distributions(rows)
     if target.dtype.kind not in "iu" or target.min() < 0 or target.max() >= rows.shape[1]:
         raise MetricError(f"truth that is not among {rows.shape[1]} classes; give integers, 0 to {rows.shape[1] - 1}")
     return rows, target.astype(np.int64)
