@@ -91,12 +91,13 @@ def evaluate(
         recognizer.with_profile(known)  # like the next line, refused before hours of reading
     elif own:
         recognizer.adaptation()
-    utterances = utterances_of(corpus)
     try:
-        terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
+        agree(recognizer.bundle, (), merge=merges, labels=chosen)  # the names, before the corpora are read
     except MetricError as error:
         option, _, problem = str(error).partition(": ")
         raise typer.BadParameter(problem, param_hint=f"--{option}") from error
+    utterances = utterances_of(corpus)
+    terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
     total = readings(utterances, terms, own=own, adapt_with=adapt_with, seed=seed or 0)
     remark_terms(recognizer.bundle)
     progress = Progress(total, "utterances")
