@@ -184,6 +184,20 @@ def test_a_row_that_makes_no_sense_is_one_error(tmp_path):
     assert good.source == str(tmp_path / "c.wav")
 
 
+def test_an_error_of_a_place_goes_once_there_is_something_to_hear_at_it(adaptable, tmp_path):
+    manifest, calls, out = tmp_path / "manifest.csv", tmp_path / "calls", tmp_path / "out"
+    manifest.write_text("path,start\na.wav,soon\n,3\n")
+    calls.mkdir()
+    loaded, terms = terms_of(str(adaptable))
+    given = [str(manifest), str(calls)]
+    assert score(find(given), out, loaded, terms, Place(jobs=1)).failed == 3
+    for path in (tmp_path / "a.wav", calls / "b.wav"):
+        soundfile.write(path, tone(1, 0.9), SAMPLE_RATE)
+    manifest.write_text("path,start\na.wav,\n,3\n")
+    assert score(find(given), out, loaded, terms, Place(jobs=1)).answered == 2
+    assert [row["name"] for row in table(out, "errors")] == [f"{manifest}, line 3"]
+
+
 def test_a_home_that_is_nobodys_and_a_list_with_a_mark(tmp_path):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("path\n~$a.wav\n")

@@ -3,6 +3,7 @@
 import codecs
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from serotone.audio import audio_in
@@ -41,8 +42,9 @@ def _meant(given: str) -> Iterator[Recording]:
         except AudioError as error:
             yield _refused(given, error)
     elif os.path.isdir(given):  # noqa: PTH112 - Path.is_dir raises where nobody may look
-        for name, problem in audio_in(os.path.abspath(given)):  # noqa: PTH100 - links in the user's words stay
-            yield Recording(name) if problem is None else _refused(name, problem)
+        folder = os.path.abspath(given)  # noqa: PTH100 - links in the user's words stay
+        for name, problem in audio_in(folder):
+            yield Recording(name, place=folder) if problem is None else _refused(name, problem)
     elif path.suffix.lower() in MANIFESTS:
         yield from _in_manifest(path)
     else:
@@ -78,11 +80,11 @@ def _in_manifest(manifest: Path) -> Iterator[Recording]:
             yield _refused(where, error)
             continue
         name = row["path"] if is_url(row["path"]) else str(manifest.parent / expanded(row["path"]))
-        yield _absolute(name, start, end)
+        yield replace(_absolute(name), start=start, end=end, place=where)
 
 
-def _absolute(name: str, start: float | None = None, end: float | None = None) -> Recording:
-    return Recording(name if is_url(name) else os.path.abspath(name), start, end)  # noqa: PTH100
+def _absolute(name: str) -> Recording:
+    return Recording(name if is_url(name) else os.path.abspath(name))  # noqa: PTH100
 
 
 def _refused(name: str, error: SerotoneError) -> Recording:

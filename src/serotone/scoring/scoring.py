@@ -98,6 +98,7 @@ def score(
     answered = failed = 0
     with opened(out, about, bundle.labels, timeline=terms.timeline, embeddings=terms.embeddings) as folder:
         names = {recording.name for recording in recordings}
+        folder.forget_errors({r.place for r in recordings if r.place is not None and r.problem is None})  # mended since
         if retry_errors:
             folder.forget_errors(names)
         before = len(names & folder.answered), len(names & folder.failed)

@@ -13,13 +13,15 @@ from serotone.recognition.part import Part
 class Recording:
     """One thing to hear: ``source`` is an absolute path or a URL, ``start`` and ``end`` are seconds into it.
 
-    ``problem`` is the kind and the message of an error that is known before anything is opened.
+    ``problem`` is the kind and the message of an error that is known before anything is opened. ``place`` is the row of
+    a manifest, or the folder, that gave it: what an error is filed under while there is nothing to hear at that place.
     """
 
     source: str
     start: float | None = None
     end: float | None = None
     problem: tuple[str, str] | None = None
+    place: str | None = None
 
     @property
     def name(self) -> str:
