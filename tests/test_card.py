@@ -10,6 +10,7 @@ def summary(**folds: float) -> dict[str, object]:
     mean = sum(folds.values()) / len(folds)
     return {
         "protocol": "leave-one-speaker-out",
+        "recipe": "emodb-crnn",
         "schedule": "budget",
         "seed": 0,
         "folds": scores,
@@ -41,7 +42,7 @@ def test_shares_are_of_all_utterances() -> None:
     assert "| a | de, en | 30 | 3 | 75.0% | free |" in text
     assert "| b |  | 10 | 2 | 25.0% | own |" in text
     assert "No cross-validation was given" in text
-    assert "No utterance was held out" in text
+    assert "No utterance was held out from this bundle.\n" in text
 
 
 def test_a_fitted_temperature_is_stated_with_what_it_changed() -> None:
@@ -62,6 +63,13 @@ def test_runs_with_other_folds_are_compared_over_those_they_share() -> None:
     text = card(one=summary(f0=0.5, f1=0.7), two=summary(f1=0.6))
     assert "| one | leave-one-speaker-out, budget schedule | 2 of 10 | 0 | 60.0% | 60.0% |" in text
     assert "Over the 1 folds that every run has, mean UA: one 70.0%; two 60.0%." in text
+
+
+def test_a_run_of_another_recipe_is_named() -> None:
+    text = card(one=summary(f0=0.5), two=summary(f0=0.5) | {"recipe": "other"})
+    assert "held out from this bundle: the figures below are by cross-validation." in text
+    assert "| one | leave" in text
+    assert "| two (recipe `other`) | leave" in text
 
 
 def test_runs_with_the_same_folds_need_no_such_line() -> None:

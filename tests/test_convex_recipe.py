@@ -187,6 +187,10 @@ def test_copies_are_encoded_once_and_train_alone(
     copy = distorted(material.waveforms[name], more.sample_rate, more.seed, name, 2)
     alone = vectors_of(system, more, Clips(["copy"], {"copy": copy}, {"copy": 0}), {})["copy"]
     np.testing.assert_allclose(table.copies[1][5], alone, atol=1e-5)
+    other = more.model_copy(update={"seed": more.seed + 1})
+    fresh = training_table(other, system, clips, replace(material, vectors={}))
+    np.testing.assert_array_equal(training_table(other, system, clips, material).copies, fresh.copies)
+    assert not np.array_equal(fresh.copies, table.copies)
     monkeypatch.setattr("serotone.modeling.system.System.states", None)  # all of them lie on disk
     again = training_table(more, system, clips, replace(material, vectors={}))
     np.testing.assert_array_equal(again.copies, table.copies)

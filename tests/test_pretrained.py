@@ -13,7 +13,7 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from file_server import Files, serving
-from serotone.errors import RecipeError, WeightsError
+from serotone.errors import RecipeError, RunError, WeightsError
 from serotone.files import cache
 from serotone.modeling.encoders import Whisper
 from serotone.options.encoders import WhisperOptions
@@ -166,11 +166,16 @@ def test_a_run_keeps_what_it_started_from_and_its_bundle_needs_the_file_no_more(
     clips = dict(zip("abcd", glides(4, 0.6, sample_rate=16000, seed=0), strict=True))
     corpora, speakers = dict.fromkeys(clips, "made"), dict.fromkeys(clips, "one")
     material = Material(("angry", "sad"), clips, {"a": 0, "b": 1, "c": 0, "d": 1}, corpora, speakers)
-    system, _ = fit(recipe, Split(0, 0, ("a", "b", "c", "d"), (), ()), material, tmp_path / "fold")
-    kept = json.loads((tmp_path / "fold" / "weights.json").read_text())
+    run = tmp_path / "run"
+    system, _ = fit(recipe, Split(0, 0, ("a", "b", "c", "d"), (), ()), material, run / "fold-0-0")
+    kept = json.loads((run / "fold-0-0" / "weights.json").read_text())
     assert kept == {"source": str(folder), "sha256": digest(folder / FILE), "licence": "MIT"}
     conv1 = checkpoint()["model.encoder.conv1.weight"].float()
     assert torch.equal(system.encoder.state_dict()["conv1.weight"], conv1)
+    (run / "fold-0-0" / "metrics.json").write_text("{}")
+    save_file({name: 2 * value for name, value in checkpoint().items()}, folder / FILE)
+    with pytest.raises(RunError, match=r"weights.json: sha256 is .*, but fold-0-1 would begin with .*; put back"):
+        fit(recipe, Split(0, 1, ("a", "b", "c", "d"), (), ()), material, run / "fold-0-1")
     (folder / FILE).unlink()
     bundle = export(system, recipe, tmp_path / "bundle", labels=material.labels, data=[], versions={}, card="")
     again, _ = reload(bundle)

@@ -285,6 +285,31 @@ def test_a_repetition_that_was_not_begun_is_named(tmp_path):
         assert line[1].text == f"seed 0: 2 of 3 folds{named}"
 
 
+def test_repetitions_of_a_row_that_a_later_call_for_others_added_are_missing(tmp_path):
+    make_study(tmp_path, rows=[{"name": "a"}, {"name": "b"}], repetitions=2)
+    for name, repetitions in (("a", 2), ("b", 1)):
+        run = make_run(tmp_path / name / "seed-0", name=name, repetitions=repetitions)
+        planned = {"folds_planned": 6 * repetitions, "repetitions": repetitions}
+        (run / "summary.json").write_text(json.dumps(planned))
+    (line,) = circumstances.not_run(collect(tmp_path)).rows
+    assert [cell.text for cell in line] == ["b", "seed 0: 6 of 12 folds: 1-0, 1-1, 1-2, 1-3, 1-4, 1-5"]
+
+
+def test_what_to_do_about_a_damaged_file_keeps_the_trainings(tmp_path):
+    run = make_run(tmp_path / "run")
+    again = "delete it, and run the same command again"
+    for name, remedy in (
+        ("summary.json", again),
+        ("fold-0-0/metrics.json", "or remove its folder"),
+        ("corpus.json", "restore the file$"),
+    ):
+        whole = (run / name).read_text()
+        (run / name).write_text(whole[:9])
+        with pytest.raises(RunError, match=f"{name}: expected JSON: .*{remedy}"):
+            collect(run)
+        (run / name).write_text(whole)
+
+
 def test_without_a_summary_nobody_knows_how_many_folds(tmp_path):
     run = make_run(tmp_path / "run", folds=[0, 2])
     (run / "summary.json").unlink()

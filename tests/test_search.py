@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from ray_nodes import until
 from serotone.cluster import reason
 from serotone.corpora import Utterance, parse_corpora, synthetic
-from serotone.errors import RecipeError, RunError
+from serotone.errors import RecipeError, RunError, WeightsError
 from serotone.recipes import Recipe, load
 from serotone.splits import Split
 
@@ -444,7 +444,15 @@ def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained
         RunError, match=r"none of 2 trials has a score; trial 0 was pruned: .*unknown key 'pooling.heads'"
     ):
         look_for(utterances, tmp_path, "pooling=mean,ends", "pooling.heads=1:2", trials=2)
+    whisper = "{name: whisper, width: 16, heads: 4, layers: [2]}"
+    gone = (
+        *("weights={source: gone.safetensors, licence: MIT}", "standardise=null", f"encoder={whisper}"),
+        *("pooling=mean-sd", "frontend={name: whisper-log-mel, num_mels: 8}"),
+    )
+    with pytest.raises(WeightsError, match=r"gone\.safetensors: no such file"):
+        look_for(utterances, tmp_path / "new", "center.weight=0,1", changes=(*QUICK, *gone))
     assert trained == []
+    assert not (tmp_path / "new").exists()
 
 
 # ------------------------------------------------------------------------------------------------------------- spaces

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from serotone.cli import app
-from serotone.corpora import parse_corpora, synthetic
+from serotone.corpora import fingerprint, parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.estimate import estimate
 from serotone.experiments.executors import Place
@@ -376,6 +376,38 @@ def test_another_corpus_is_refused_before_anything_is_made(whole, tmp_path, utte
     assert sorted(out.rglob("*")) == before
 
 
+def test_a_corpus_that_nothing_was_trained_on_pins_nothing_down(tmp_path, utterances):
+    study, out = load_study(written(tmp_path), QUICK), tmp_path / "out"
+    for mine in ([replace(u, id=f"{u.id}_b") for u in utterances], utterances):
+        run_study(study, mine, out, more=lambda: False)
+    kept = [json.loads(path.read_text())["fingerprint"] for path in out.glob("*/seed-0/corpus.json")]
+    assert kept == [fingerprint(utterances)] * 2
+
+
+def test_a_study_may_be_named_from_another_folder(tmp_path, utterances, monkeypatch):
+    (tmp_path / "mine.yaml").write_text("extends: crnn-mel\n")
+    written(tmp_path, rows=["mine.yaml"], compare=[])
+    for place, path in ((tmp_path, "trial.yaml"), (tmp_path.parent, f"{tmp_path.name}/trial.yaml")):
+        monkeypatch.chdir(place)
+        assert run_study(load_study(path, QUICK), utterances, tmp_path / "out", more=lambda: False).failures == []
+    written(tmp_path, rows=[{"recipe": "crnn-mel", "name": "mine"}], compare=[])
+    with pytest.raises(RunError, match="the row mine was started with another recipe"):
+        run_study(load_study(tmp_path / "trial.yaml", QUICK), utterances, tmp_path / "out", more=lambda: False)
+
+
+def test_a_damaged_list_of_failures_may_be_deleted(whole, utterances):
+    _, out, _, _ = whole
+    path = out / "failures.json"
+    before = path.read_text()
+    path.write_text(before[:-9])
+    with pytest.raises(RunError, match=r"damaged: .*; delete it, and the same study command writes it again"):
+        run_study(load_study(out / "study.yaml"), utterances, out, more=lambda: False)
+    path.unlink()
+    run_study(load_study(out / "study.yaml"), utterances, out, more=lambda: False)
+    assert path.is_file()
+    path.write_text(before)
+
+
 def test_a_mistake_in_every_row_pins_nothing_down(tmp_path, utterances):
     study = load_study(written(tmp_path), [*QUICK, "schedules.budget.steeps=4"])
     outcome = run_study(study, utterances, tmp_path / "out")
@@ -433,6 +465,16 @@ def test_an_estimate_of_several_corpora(tmp_path, utterances):
     unit = runs[0].units([*utterances, *other])[0]
     assert unit.recipe.loss.class_weights is not None
     assert estimate(unit, Materials([*utterances, *other])).seconds > 0
+
+
+def test_an_estimate_counts_the_statistics_that_are_taken_anew(tmp_path, utterances, monkeypatch):
+    taken = []
+    monkeypatch.setattr("serotone.training.averaging.take_statistics", lambda *args, **more: taken.append(args))
+    for kind in ("running", "re-estimated"):
+        study = load_study(written(tmp_path), [*QUICK, f"schedules.budget.norm_statistics={kind}"])
+        runs, _ = lay_out(study, utterances, tmp_path / "out")
+        estimate(runs[0].units(utterances)[0], Materials(utterances))
+    assert len(taken) == 1
 
 
 def test_an_estimate_lists_convex_rows_without_a_time(tmp_path, root):

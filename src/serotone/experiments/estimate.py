@@ -62,7 +62,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
         seconds.append(_now(device) - start)
     module.system.eval()
     start = _now(device)
-    with torch.no_grad():
+    with torch.no_grad(), module.counting():
         for index, batch in enumerate(in_order(validation, batch_size=recipe.training.batch_size)):
             module.validation_step(module.transfer_batch_to_device(batch, device, 0), index)
     return Estimate(

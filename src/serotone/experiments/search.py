@@ -38,6 +38,7 @@ from serotone.splits import PROTOCOLS, Split
 from serotone.training.build import build_system
 from serotone.training.data import derived_seed
 from serotone.training.fit import clear
+from serotone.training.pretrained import locate
 
 QUESTION = (
     *("schema", "extends", "name", "description", "on", "seed", "protocol", "monitor"),
@@ -96,6 +97,7 @@ def search(
         RecipeError: The recipe is not valid, or the space varies what is asked.
         RunError: A fold has no validation part or does not exist; the folder is another search's; no trial has a score;
             the disk is full.
+        WeightsError: The pretrained weights that the recipe begins with are not there.
     """
     if not space:
         raise RecipeError("nothing to tune; give keys of the system and its training, such as center.weight")
@@ -108,6 +110,8 @@ def search(
     task.check_keys(space)
     if folds_in(out) or (out / BUNDLE).exists():
         raise RunError(f"{out}: this is the folder of a cross-validation or a training; use another --out")
+    if task.base.weights is not None:
+        locate(task.base.weights)  # no trial is tried, and none counts, while they are not there
     with opened(out, task.base, utterances), remembered(out / SEARCH, space, task.splits) as memory:
         going = _Search(task, memory, trials, tell)
         with closing(execute(going.units(), Work(utterances, out, tell), place)) as events:

@@ -1,7 +1,7 @@
 """A study: every (recipe, fold, seed) is a unit; finished ones are skipped, failed ones reported, the rest go on."""
 
 import contextlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from serotone.experiments.units import Event, Unit
 from serotone.recipes import Recipe, load
 from serotone.runs.layout import CORPUS, FAILURES, RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures, read_json
-from serotone.runs.writing import held, write_failures, write_study
+from serotone.runs.writing import begun, held, write_failures, write_study
 from serotone.studies import Row, Study, load_study
+from serotone.studies.schema import bare
 from serotone.training.loggers import require
 
 
@@ -117,7 +118,7 @@ def run_study(
     with contextlib.ExitStack() as stack:
         if (out / RECIPE).is_file():
             raise RunError(f"{out}: this is the folder of a single run; use another --out")
-        if (out / STUDY).is_file() and not (out / FAILURES).is_file():
+        if (out / STUDY).is_file() and not (out / FAILURES).is_file() and not any(_corpora_in(out)):
             raise RunError(
                 f"{out / STUDY}: serotone study did not write this file and would replace it; use another --out"
             )
@@ -164,13 +165,18 @@ def _check_corpus(out: Path, utterances: Sequence[Utterance]) -> None:
         RunError: It is another one.
     """
     mine = fingerprint(utterances)
-    for path in sorted(out.glob(f"*/seed-*/{CORPUS}")):
-        corpus = read_json(path)
+    for path in _corpora_in(out):
+        corpus = read_json(path) if begun(path.parent) else {"fingerprint": mine}
         if not isinstance(corpus, dict) or corpus.get("fingerprint") != mine:
             raise RunError(
                 f"{out}: the runs in this folder are of another corpus (see {path}); give that one, or use another"
                 " --out"
             )
+
+
+def _corpora_in(out: Path) -> Iterator[Path]:
+    """What the runs of a study are on, a file each."""
+    return iter(sorted(out.glob(f"*/seed-*/{CORPUS}")))
 
 
 def _is_asked(unit: Unit, asked: Study, folds: Collection[int] | None) -> bool:
@@ -216,7 +222,7 @@ def joined(study: Study, path: Path) -> Study:
     rows = {row.name: row for row in old.table}
     for row in study.table:
         before_row = rows.get(row.name)
-        if before_row is not None and (before_row.recipe, sorted(before_row.set_)) != (row.recipe, sorted(row.set_)):
+        if before_row is not None and _asks(before_row) != _asks(row):
             raise RunError(
                 f"{path.parent}: the row {row.name} was started with another recipe or other overrides; give the row"
                 " another name, or use another --out"
@@ -241,6 +247,11 @@ def joined(study: Study, path: Path) -> Study:
             " another --out"
         ) from None
     return whole
+
+
+def _asks(row: Row) -> tuple[str, list[str]]:
+    """A row's recipe and overrides; the path of a recipe may be spelled otherwise from another folder."""
+    return bare(row.recipe), sorted(row.set_)
 
 
 def _reordered(before: object, now: object) -> bool:

@@ -1,7 +1,7 @@
 """What lies below a folder: one run, a study, or runs of any kind, as rows of one table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +121,22 @@ def _asks_nothing(title: str, rows: Sequence[Row]) -> Collection:
 def _study(folder: Path, study: Study) -> Collection:
     cells = study.grid.cells() if study.grid else ()
     ats: list[dict[str, Any]] = [*({} for _ in study.rows), *cells]
-    rows = tuple(_row(folder, row, study.seeds, at) for row, at in zip(study.table, ats, strict=True))
+    rows = tuple(_row(folder, row, study, at) for row, at in zip(study.table, ats, strict=True))
     return Collection(study, rows, tuple(read_failures(folder)))
 
 
-def _row(folder: Path, row: studies.Row, seeds: tuple[int, ...], at: Mapping[str, Any]) -> Row:
-    runs = {seed: seed_folder(folder, row.name, seed) for seed in seeds}
-    there = {seed: read_run(run) for seed, run in runs.items() if is_run(run)}
+def _row(folder: Path, row: studies.Row, study: Study, at: Mapping[str, Any]) -> Row:
+    runs = {seed: seed_folder(folder, row.name, seed) for seed in study.seeds}
+    there = {seed: _repeated(read_run(run), study.repetitions) for seed, run in runs.items() if is_run(run)}
     labels = {fold.labels for run in there.values() for fold in run.folds}
     if len(labels) > 1:
         raise RunError(f"{folder / row.name}: its seeds have different labels; the runs of a row have the same ones")
-    missing = tuple(seed for seed in seeds if seed not in there)
+    missing = tuple(seed for seed in study.seeds if seed not in there)
     return Row(row.name, row.label, tuple(there.values()), row.published or NONE, at, missing)
+
+
+def _repeated(run: Run, repetitions: int) -> Run:
+    """A run as it is planned now: a later call for other rows may have asked for more repetitions of all."""
+    if run.planned is None or run.repetitions is None or run.repetitions >= repetitions:
+        return run
+    return replace(run, planned=run.planned // run.repetitions * repetitions, repetitions=repetitions)

@@ -49,6 +49,11 @@ def folds_in(run: Path) -> list[tuple[int, int, Path]]:
     return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
 
 
+def is_fold(folder: Path) -> bool:
+    """Whether a folder is called as that of a fold is."""
+    return _FOLD.fullmatch(folder.name) is not None
+
+
 def adapted_answers(way: str) -> str:
     """What an evaluation calls its table of answers that were adapted in one way."""
     return f"predictions-{way}.csv"

@@ -161,7 +161,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: expected JSON: {error}; restore the file, or remove its folder") from None
+        raise RunError(f"{path}: expected JSON: {error}; {_remedy(path)}") from None
 
 
 def read_metrics(fold: Path) -> dict[str, Any]:
@@ -221,6 +221,27 @@ def check_checkpoint(path: Path) -> None:
         )
 
 
+def check_beginning(fold: Path, name: str, beginning: Mapping[str, Any]) -> None:
+    """Make sure that a fold begins with what the finished folds of its run began with.
+
+    Args:
+        fold: Its folder.
+        name: The file that says so in every fold.
+        beginning: What it says of this fold.
+
+    Raises:
+        RunError: It says something else of another fold: a file that the recipe names has changed since.
+    """
+    others = [path for _, _, path in layout.folds_in(fold.parent) if path != fold and layout.finished(path)]
+    for path in (other / name for other in others if layout.is_fold(fold)):
+        before = _mapping_in(path) if path.is_file() else {}
+        if changed := [key for key in beginning if key in before and before[key] != beginning[key]]:
+            raise RunError(
+                f"{path}: {changed[0]} is {before[changed[0]]}, but {fold.name} would begin with"
+                f" {beginning[changed[0]]}; put back the file that the recipe names, or use another --out"
+            )
+
+
 def read_failures(study: Path) -> list[dict[str, Any]]:
     """The units of a study that ended in an error; none where no file says so."""
     path = study / layout.FAILURES
@@ -252,10 +273,14 @@ def _mapping(value: Any, path: Path) -> dict[str, Any]:
 def _need(tree: Mapping[str, Any], path: Path, **kinds: type | tuple[type, ...]) -> None:
     for key, kind in kinds.items():
         if key not in tree or not isinstance(tree[key], kind) or isinstance(tree[key], bool):
-            raise RunError(
-                f"{path}: {key} is {tree.get(key)!r}, which serotone never writes there; restore the file, or remove"
-                " its folder"
-            )
+            raise RunError(f"{path}: {key} is {tree.get(key)!r}, which serotone never writes there; {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    """What to do about a damaged file: the folder of a fold is trained again, that of a run holds all of them."""
+    if path.name in (layout.SUMMARY, layout.UTTERANCES):
+        return "delete it, and run the same command again, which skips finished folds and writes the file"
+    return "restore the file, or remove its folder" if layout.is_fold(path.parent) else "restore the file"
 
 
 def _number(path: Path, key: str) -> int | None:
@@ -270,7 +295,7 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             reader = csv.DictReader(lines, strict=True)
             rows = list(reader)
     except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"{path}: expected a table: {error}; restore the file, or remove its folder") from None
+        raise RunError(f"{path}: expected a table: {error}; {_remedy(path)}") from None
     columns = list(reader.fieldnames or ())
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():

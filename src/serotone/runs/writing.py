@@ -66,7 +66,7 @@ def opened(
             f"{folder / layout.RECIPE}: serotone did not write this file and would replace it; use another --out"
         )
     with held(folder):
-        if not _begun(folder):  # what was refused before anything was trained pins nothing down
+        if not begun(folder):  # what was refused before anything was trained pins nothing down
             for name in _PINNED:
                 (folder / name).unlink(missing_ok=True)
         corpus = {
@@ -89,7 +89,7 @@ _PINNED = (layout.RECIPE, layout.CORPUS, layout.UTTERANCES, layout.SUMMARY)
 _BEFORE = (*_PINNED, layout.LOCK, layout.VERSIONS, layout.LEAKS, layout.SPLIT)
 
 
-def _begun(folder: Path) -> bool:
+def begun(folder: Path) -> bool:
     """Whether anything lies in a run folder but what is written before a training's first epoch."""
     return any(path.is_file() and path.name not in _BEFORE for path in folder.rglob("*"))
 

@@ -62,7 +62,7 @@ class Row(_Frozen):
         if isinstance(value, str):
             value = {"recipe": value}
         if isinstance(value, dict) and "recipe" in value:
-            value = {**value, "name": value.get("name") or _bare(str(value["recipe"]))}
+            value = {**value, "name": value.get("name") or bare(str(value["recipe"]))}
             value["label"] = value.get("label") or value["name"]
         return value
 
@@ -233,7 +233,7 @@ class Study(_Frozen):
         return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
 
 
-def _bare(recipe: str) -> str:
+def bare(recipe: str) -> str:
     """The name of a recipe that may be a path; a name may hold dots."""
     path = Path(recipe)
     return path.stem if path.suffix in {".yaml", ".yml"} else path.name

@@ -64,10 +64,10 @@ Recognises: {", ".join(labels)}.
 {_terms(data)}
 Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}.
 {weights}
-{_own_test(trained.get("test"))}
+{_own_test(trained.get("test"), evidence)}
 ## Figures
 
-{_evidence(evidence)}
+{_evidence(evidence, recipe.name)}
 {_levels(levels, recipe)}## Limits
 
 - Acted speech, few speakers, little data: expect lower figures on spontaneous speech, other languages, other
@@ -182,13 +182,14 @@ def _calibrated(calibration: Calibration | None, recipe: Recipe) -> str:
     )
 
 
-def _own_test(test: object) -> str:
+def _own_test(test: object, evidence: Mapping[str, Summary]) -> str:
     if not isinstance(test, Mapping):
-        return "No utterance was held out from this bundle: the figures below are of its recipe, by cross-validation.\n"
+        below = ": the figures below are by cross-validation" if evidence else ""
+        return f"No utterance was held out from this bundle{below}.\n"
     return f"On this run's own test part: WA {float(test['wa']):.1%}, UA {float(test['ua']):.1%}.\n"
 
 
-def _evidence(evidence: Mapping[str, Summary]) -> str:
+def _evidence(evidence: Mapping[str, Summary], recipe: str) -> str:
     if not evidence:
         return "No cross-validation was given to this card (`--evidence WORDS=RUN`).\n"
     lines = [
@@ -198,9 +199,10 @@ def _evidence(evidence: Mapping[str, Summary]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for words, summary in evidence.items():
+        of = "" if summary["recipe"] == recipe else f" (recipe `{summary['recipe']}`)"
         number = {key: _percent(summary.get(key)) for key in ("wa_pooled", "ua_pooled")}
         lines.append(
-            f"| {words} | {summary['protocol']}, {summary['schedule']} schedule |"
+            f"| {words}{of} | {summary['protocol']}, {summary['schedule']} schedule |"
             f" {summary['folds_finished']} of {summary['folds_planned']} | {summary['seed']} |"
             f" {_spread(summary, 'wa')} | {_spread(summary, 'ua')} | {number['wa_pooled']} | {number['ua_pooled']} |"
         )

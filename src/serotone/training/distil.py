@@ -27,13 +27,14 @@ from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
 from serotone.recipes.schema import Distil
 from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT, TEACHER
-from serotone.runs.reading import check_checkpoint
+from serotone.runs.reading import check_beginning, check_checkpoint
 from serotone.training.augment import augmented
 from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
 from serotone.training.pretrained import Loaded
 from serotone.training.rates import rate
 from serotone.training.solving import frozen_system, table_of, vectors_of
+from serotone.training.states import fingerprint
 from serotone.training.strangers import Shrinkage, Table, at_level
 
 LARGEST = 5.0
@@ -141,7 +142,8 @@ def taught(
     """The teacher's vectors of clips, and what is known of them; ``distil.json`` says who it was.
 
     Raises:
-        RunError: The teacher hears another sample rate, or its clips are cut by another speech detector.
+        RunError: The teacher hears another sample rate, its clips are cut by another speech detector, or it is another
+            than that of the folds before.
     """
     assert recipe.distil is not None
     system, teacher, loaded = teacher_of(recipe.distil)
@@ -152,8 +154,10 @@ def taught(
             f" {teacher.name} has {its[0]} and {its[1]}; both must use the same audio, so set those of the recipe to"
             " the teacher's"
         )
+    who = {"teacher": teacher.name, "weights": loaded.to_dict(), "vectors": fingerprint(system, teacher, "vectors")}
+    check_beginning(folder, TEACHER, who)
     vectors = vectors_of(system, teacher, clips, {})
-    write_json(folder / TEACHER, {"teacher": teacher.name, "weights": loaded.to_dict(), "clips": len(vectors)})
+    write_json(folder / TEACHER, {**who, "clips": len(vectors)})
     return table_of(vectors, labels=labels, targets=clips.targets, corpora=corpora, speakers=speakers)
 
 

@@ -26,7 +26,7 @@ from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
-from serotone.runs.reading import check_checkpoint
+from serotone.runs.reading import check_beginning, check_checkpoint
 from serotone.splits import Split
 from serotone.training.allocation import keep_freed_memory
 from serotone.training.build import build_system
@@ -161,7 +161,9 @@ def fit(
 def _begin(system: System, recipe: Recipe, train: Clips, folder: Path) -> None:
     """Give a system what it begins with: pretrained weights, which ``weights.json`` names, or statistics of clips."""
     if recipe.weights is not None:
-        write_json(folder / layout.WEIGHTS, load_pretrained(system.encoder, recipe.weights).to_dict())
+        loaded = load_pretrained(system.encoder, recipe.weights).to_dict()
+        check_beginning(folder, layout.WEIGHTS, loaded)
+        write_json(folder / layout.WEIGHTS, loaded)
     if recipe.standardise:
         fit_standardiser(system, train)
 

@@ -67,7 +67,7 @@ def vectors_of_copies(
     for copy in range(1, recipe.convex.distorted_copies + 1):
         found: dict[str, NDArray[np.float32]] = {}
         for first in range(0, len(clips.utterances), COPIES_AT_ONCE):
-            ids = {name: f"{name}#{copy}" for name in clips.utterances[first : first + COPIES_AT_ONCE]}
+            ids = {name: f"{name}#{recipe.seed}-{copy}" for name in clips.utterances[first : first + COPIES_AT_ONCE]}
             lacking = {name: there for name, there in ids.items() if there not in memory.get(key, {})}
             waveforms = {
                 there: distorted(clips.waveforms[name], recipe.sample_rate, recipe.seed, name, copy)
