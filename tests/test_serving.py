@@ -104,6 +104,14 @@ def test_each_channel_is_answered_apart_as_by_the_command(client, bundles, tmp_p
     assert (single["channel"], single["label"]) == (None, "angry")
 
 
+def test_channels_are_counted_without_decoding_all_of_them(client, monkeypatch):
+    send, asked = Decoder.send, []
+    monkeypatch.setattr(Decoder, "send", lambda self, request: asked.append(request) or send(self, request))
+    answer = client.post("/v1/recognize/channels", content=wav(np.stack([tone(1, 0.9), tone(1, 0.02)], axis=1)))
+    assert len(answer.json()["predictions"]) == 2
+    assert [request["channel"] for request in asked if request] == [0, 0, 1]  # None would measure all of both
+
+
 @pytest.mark.parametrize(
     ("query", "content", "status", "words"),
     [

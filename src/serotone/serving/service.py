@@ -93,7 +93,8 @@ class Service:
 
         Raises ProblemError: it has more channels than may be asked for.
         """
-        with self._opened(recognizer, upload, wish, cancelled) as sound:
+        # Of one channel: to mix them all, the decoder would first measure the recording to its end.
+        with self._opened(recognizer, upload, replace(wish, channel=0), cancelled) as sound:
             count = sound.channels
         if count > self.limits.channels:
             most = self.limits.channels
