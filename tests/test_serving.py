@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
 from serotone.errors import BundleError
 from serotone.recognition.profile import load_profile
-from serotone.serving import schemas, uploads
+from serotone.serving import decoding, schemas, uploads
 from serotone.serving.decoding import Decoder
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
 
@@ -344,6 +345,25 @@ def test_a_decoder_that_takes_too_long_is_ended(bundles, monkeypatch):
             answer = client.post("/v1/recognize", content=LOUD)
         assert answer.status_code == 422
         assert "did not finish in time" in check_problem(answer)["detail"]
+
+
+def test_a_client_that_goes_away_is_noticed_before_the_decoder_says_anything(bundles, monkeypatch, tmp_path):
+    """As while a recording of several channels is measured."""
+    path = tmp_path / "call.wav"
+    path.write_bytes(LOUD)
+    monkeypatch.setattr(decoding, "STOP_SECONDS", 0.1)
+    decoders, cancelled = decoding.Decoders(1, memory_bytes=2**29, seconds=10.0), threading.Event()
+    asked = {"sample_rate": SAMPLE_RATE, "min_seconds": 0.5, "max_seconds": 60.0, "decoded_values": 2**29}
+    begun = time.monotonic()
+    with monkeypatch.context() as patch:
+        stopped(patch, lambda pid: cancelled.set())
+        with pytest.raises(decoding.GoneError), decoders.opened(path, "call.wav", cancelled=cancelled, **asked):
+            pass
+    assert time.monotonic() - begun < 5.0
+    assert decoders.failures == 0
+    with decoders.opened(path, "call.wav", **asked) as sound:
+        assert sum(map(len, sound)) == SAMPLE_RATE
+    decoders.close()
 
 
 def test_a_decoder_that_takes_too_much_memory_is_one_error(bundles):

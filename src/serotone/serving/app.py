@@ -75,7 +75,7 @@ class Desk:
         self.metrics.gauge("uploads", "Bodies that are being received or answered.", lambda: self.uploads)
         self.metrics.gauge("streams", "Streams that are live.", lambda: self.streams.live)
         self.metrics.gauge("profiles", "Profiles that the server keeps.", lambda: len(service.profiles.names()))
-        self.metrics.gauge("decoder_failures", "Decoders that had to be replaced.", lambda: service.decoders.failures)
+        self.metrics.gauge("decoder_failures", "Decoders that failed.", lambda: service.decoders.failures)
 
     @asynccontextmanager
     async def taken(self, request: Request, *, most: int, name: str | None = None) -> AsyncIterator[list[Upload]]:

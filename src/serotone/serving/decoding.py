@@ -28,11 +28,18 @@ START_SECONDS = 60.0
 STOP_SECONDS = 2.0
 """How long a child may take to let go of a recording that nobody wants any more."""
 
+LOOK_SECONDS = 0.5
+"""How often it is looked whether anybody still wants a recording of which nothing comes, as while it is measured."""
+
 _LONGEST_MESSAGE = 1 << 28
 
 
 class _DiedError(Exception):
     """The child ended, or was ended."""
+
+
+class GoneError(Exception):
+    """Whoever asked has gone away."""
 
 
 class Decoder:
@@ -65,11 +72,15 @@ class Decoder:
         except OSError:
             raise _DiedError(self._ending()) from None
 
-    def receive(self, seconds: float) -> tuple[bytes, bytes]:
-        """The kind and the content of its next message."""
+    def receive(self, seconds: float, cancelled: threading.Event | None = None) -> tuple[bytes, bytes]:
+        """The kind and the content of its next message; raises GoneError where ``cancelled`` is set before it comes."""
+        until = time.monotonic() + seconds
         try:
-            if not self._link.poll(max(0.0, seconds)):
-                raise _DiedError("it did not finish in time")
+            while not self._link.poll(max(0.0, min(LOOK_SECONDS, until - time.monotonic()))):
+                if cancelled is not None and cancelled.is_set():
+                    raise GoneError
+                if time.monotonic() >= until:
+                    raise _DiedError("it did not finish in time")
             message = self._link.recv_bytes(_LONGEST_MESSAGE)
         except (EOFError, OSError):
             raise _DiedError(self._ending()) from None
@@ -112,8 +123,13 @@ class Decoded:
         self._child, self._left, self._cancelled = child, seconds, cancelled
         self.channels = 0
 
+    @property
+    def gone(self) -> bool:
+        """Whether nobody wants it any more."""
+        return self._cancelled is not None and self._cancelled.is_set()
+
     def begin(self) -> None:
-        """Wait until the upload is open; raises AudioError where it cannot be opened."""
+        """Wait until the upload is open; raises AudioError where it cannot be opened, GoneError as `message`."""
         self.channels = json.loads(self.message()[1])["channels"]
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
@@ -131,14 +147,17 @@ class Decoded:
                 )
                 return
             yield np.frombuffer(content, np.float32)
-            if self._cancelled is not None and self._cancelled.is_set():
+            if self.gone:
                 raise GoneError
 
     def message(self) -> tuple[bytes, bytes]:
-        """The child's next message, but for an error, which is raised; only the time that it lets us wait counts."""
+        """The child's next message, but for an error, which is raised; only the time that it lets us wait counts.
+
+        Raises GoneError: nobody wants it any more.
+        """
         begun = time.monotonic()
         try:
-            kind, content = self._child.receive(self._left)
+            kind, content = self._child.receive(self._left, self._cancelled)
         except _DiedError as error:
             self._child.kill()
             raise DecoderFailedError(f"{self.name}: the decoder failed on it ({error}); is the file damaged?") from None
@@ -147,10 +166,6 @@ class Decoded:
         if kind == decoder.ERROR:
             raise _error(**json.loads(content))
         return kind, content
-
-
-class GoneError(Exception):
-    """Whoever asked has gone away."""
 
 
 class Decoders:
@@ -177,7 +192,7 @@ class Decoders:
     ) -> Iterator[Decoded]:
         """The sound of a file; ``asked`` is what `serotone.audio.blocks` and ``decoder`` take.
 
-        Raises AudioError: it cannot be opened.
+        Raises AudioError: it cannot be opened. Raises GoneError: nobody wants it any more.
         """
         child = self._idle.get()
         try:
@@ -219,7 +234,8 @@ class Decoders:
             while child.receive(until - time.monotonic())[0] == decoder.BLOCK:
                 pass
             return True
-        self.failures += 1
+        if not (alive and sound.gone):  # it may have been measuring a long recording, which is no failure
+            self.failures += 1
         child.kill()
         return False
 
