@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -158,19 +159,45 @@ def test_a_stream_that_says_nothing_ends(bundles):
         assert socket.receive()["code"] == 1008
 
 
-def test_a_stream_of_empty_messages_says_nothing(bundles):
+def last_of(socket, message, seconds):
+    """The last message of a stream that gets ``message`` again and again for 3 s, and then its end."""
+    more = threading.Event()
+
+    def send():
+        for _ in range(round(3.0 / seconds)):
+            if more.wait(seconds):
+                return
+            socket.send_bytes(message)
+        socket.send_text(END)
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    messages = [socket.receive_json()]
+    while messages[-1]["kind"] in ("ready", "update"):
+        messages.append(socket.receive_json())
+    more.set()
+    sending.join()
+    return messages[-1]
+
+
+@pytest.mark.parametrize(("message", "seconds"), [(b"", 0.05), (b"\0", 0.15)])
+def test_a_stream_of_messages_without_a_whole_sample_says_nothing(bundles, message, seconds):
     with (
         TestClient(make_server(bundles[0], idle_seconds=0.3)) as client,
+        client.websocket_connect("/v1/stream?encoding=f32le") as socket,
+    ):
+        problem = last_of(socket, message, seconds)
+        assert (problem["kind"], problem["status"]) == ("problem", 408)
+
+
+def test_a_stream_of_little_audio_ends_when_its_time_is_over(bundles):
+    with (
+        TestClient(make_server(bundles[0], stream_seconds=0.5)) as client,
         client.websocket_connect("/v1/stream") as socket,
     ):
-        socket.receive_json()
-        more = threading.Event()
-        sending = threading.Thread(target=lambda: [socket.send_bytes(b"") for _ in iter(lambda: more.wait(0.05), True)])
-        sending.start()
-        problem = socket.receive_json()
-        more.set()
-        sending.join()
-        assert (problem["kind"], problem["status"]) == ("problem", 408)
+        begun = time.monotonic()
+        assert last_of(socket, b"\0\0", 0.05)["kind"] == "summary"
+        assert time.monotonic() - begun < 2.5
 
 
 def test_a_stream_ends_where_it_is_longer_than_is_heard(bundles):

@@ -19,9 +19,9 @@ class Limits:
     the number of recordings in one. ``max_seconds`` is the longest recording, ``decoded_values`` the most samples, over
     all channels, that are decoded of one, ``channels`` the most that are answered apart; ``decode_seconds`` and
     ``decode_bytes`` are the time and the memory that decoding it may take. ``streams`` are live at a time, each for
-    ``stream_seconds`` of audio at most. ``idle_seconds`` is how long a client may send nothing while something is
-    expected of it. ``profiles`` are kept. ``grace_seconds`` is how long a server that was told to end waits for what it
-    holds.
+    ``stream_seconds`` at most, of audio and of time. ``idle_seconds`` is how long a client may send nothing while
+    something is expected of it. ``profiles`` are kept. ``grace_seconds`` is how long a server that was told to end
+    waits for what it holds.
     """
 
     workers: int = field(default_factory=processors)

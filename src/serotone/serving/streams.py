@@ -130,8 +130,9 @@ class Streams:
 
     async def _hear(self, socket: WebSocket, stream: Stream, samples: Samples) -> int:
         """Answer messages until there are no more; the code to close with."""
-        heard = time.monotonic()
-        while stream.seconds < self._limits.stream_seconds:
+        begun = heard = time.monotonic()
+        most = self._limits.stream_seconds
+        while stream.seconds < most and time.monotonic() - begun < most:
             message = await self._message(socket, heard + self._limits.idle_seconds - time.monotonic())
             if message is None:
                 return GOING_AWAY
@@ -142,7 +143,7 @@ class Streams:
             updates = await self._off_loop(partial(stream.feed, piece))
             for update in updates:
                 await self._send(socket, _json(update))
-            if message["bytes"]:  # an empty message is nothing, however often it comes
+            if len(piece):  # less than a sample is nothing, however often it comes
                 heard = time.monotonic()
         return NORMAL
 
