@@ -20,6 +20,7 @@ from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
 from serotone.errors import BundleError
 from serotone.recognition.profile import load_profile
+from serotone.serving import app as application
 from serotone.serving import decoding, schemas, uploads
 from serotone.serving.decoding import Decoder
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
@@ -183,6 +184,24 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         taken = client.post("/v1/profiles?name=broken", files=files)  # by a file, which somebody may miss
         assert "has not read" in check_problem(taken)["detail"]
     assert [path.name for path in tmp_path.iterdir()] == ["broken.profile.json"]
+
+
+def test_profiles_are_listed_while_one_is_deleted(bundles, monkeypatch):
+    files = [("file", (f"{i}.wav", LOUD)) for i in range(5)]
+    describe = application._kept
+    with TestClient(make_server(bundles[0])) as client:
+        kept = client.app.state.desk.service.profiles
+        for name in "ab":
+            assert client.post(f"/v1/profiles?name={name}", files=files).status_code == 201
+
+        def delete_meanwhile(name, profile):
+            if "b" in kept._kept:
+                kept.remove("b")
+            return describe(name, profile)
+
+        monkeypatch.setattr(application, "_kept", delete_meanwhile)
+        assert [row["name"] for row in client.get("/v1/profiles").json()["profiles"]] == ["a", "b"]
+        assert [row["name"] for row in client.get("/v1/profiles").json()["profiles"]] == ["a"]
 
 
 def test_a_profile_that_cannot_be_deleted_stays(bundles, tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ class Desk:
         self.metrics.gauge("requests_waiting", "Requests that are waiting for a worker.", lambda: self.pool.waiting)
         self.metrics.gauge("uploads", "Bodies that are being received or answered.", lambda: self.uploads)
         self.metrics.gauge("streams", "Streams that are live.", lambda: self.streams.live)
-        self.metrics.gauge("profiles", "Profiles that the server keeps.", lambda: len(service.profiles.names()))
+        self.metrics.gauge("profiles", "Profiles that the server keeps.", lambda: len(service.profiles.all()))
         self.metrics.gauge("decoder_failures", "Decoders that failed.", lambda: service.decoders.failures)
 
     @asynccontextmanager
@@ -253,7 +253,7 @@ def _add_profiles(app: FastAPI, desk: Desk) -> None:
     @app.get("/v1/profiles", response_model=schemas.KeptProfiles, responses=schemas.problems(), tags=["profiles"])
     async def profiles() -> Response:
         """The profiles that the server keeps."""
-        rows = [_kept(name, kept.get(name).current_profile) for name in kept.names()]
+        rows = [_kept(name, recognizer.current_profile) for name, recognizer in kept.all().items()]
         return JSONResponse({"schema": SCHEMA, "profiles": rows})
 
     @app.get("/v1/profiles/{name}", responses=schemas.problems(404, 422), tags=["profiles"])

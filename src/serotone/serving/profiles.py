@@ -44,10 +44,10 @@ class Profiles:
             except (SerotoneError, ProblemError) as error:
                 _log.warning("left out: %s", error)
 
-    def names(self) -> list[str]:
-        """Those that there are, sorted."""
+    def all(self) -> dict[str, Recognizer]:
+        """The adapted recognisers by the names of their profiles, sorted, as they are now."""
         with self._lock:
-            return sorted(self._kept)
+            return dict(sorted(self._kept.items()))
 
     def get(self, name: str) -> Recognizer:
         """The recogniser that is adapted to a profile; raises ProblemError where there is none of that name."""
