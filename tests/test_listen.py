@@ -62,7 +62,11 @@ def test_a_file_gives_the_updates_and_the_answer_of_its_stream(adaptable, call):
     assert (result.exit_code, result.stderr) == (0, "")
     stream = Recognizer(adaptable).stream(sample_rate=SAMPLE_RATE)
     extra = {"schema": 1, "profile": None, "waiting_seconds": 0.0, "lost_seconds": 0.0}
-    expected = [extra | {"final": update.final} | update.segment.to_dict() for update in stream.feed(SAID)]
+    heard = stream.feed(SAID)
+    stream.finish()
+    assert stream.last_updates
+    every = (*heard, *stream.last_updates)
+    expected = [extra | {"final": update.final} | update.segment.to_dict() for update in every]
     assert updates == [update for update in expected if update["final"]]
     assert {update["label"] for update in updates} == {"angry", "happy"}
     assert lines(run("listen", call, "--bundle", adaptable, "--fast", "--every", 0.5).stdout)[0] == expected

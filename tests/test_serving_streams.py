@@ -52,7 +52,8 @@ def heard(client, pieces, address="/v1/stream"):
 
 def offline(bundle, samples, rate=SAMPLE_RATE):
     stream = Recognizer(bundle).stream(sample_rate=rate)
-    return [update.to_dict() for update in stream.feed(samples)], stream.finish().to_dict()
+    updates, prediction = stream.feed(samples), stream.finish()
+    return [update.to_dict() for update in (*updates, *stream.last_updates)], prediction.to_dict()
 
 
 @pytest.mark.parametrize("size", [3, 3201, 1 << 18])

@@ -176,6 +176,22 @@ def test_updates_at_once_and_final_ones_when_they_are_known(recognizers):
     assert [update.segment for update in only_final] == [update.segment for update in updates if update.final]
 
 
+@pytest.mark.parametrize("rate", [RATE, 48000])
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 6.2])
+def test_each_window_of_the_timeline_has_a_final_update_and_the_last_ones_come_at_the_end(recognizers, rate, seconds):
+    samples = tone(seconds, 0.5, rate=rate)
+    expected = recognizers["adaptable"].hear(np.pad(samples, (0, rate // 4)), source_rate=rate, timeline=True).rows
+    stream = recognizers["adaptable"].stream(sample_rate=rate, adapt=True)
+    updates = stream.feed(np.pad(samples, (0, rate // 4)))
+    assert stream.last_updates == ()
+    prediction = stream.finish()
+    final = [update for update in (*updates, *stream.last_updates) if update.final]
+    found = [(update.segment.start, update.segment.end) for update in final]
+    assert found == [(row.start / RATE, row.stop / RATE) for row in expected]
+    assert stream.last_updates[-1].final
+    assert stream.last_updates[-1].profile == prediction.profile
+
+
 def test_what_is_said_now_is_what_the_end_would_say(recognizers):
     """The last window of a recording that ends there; 16 whole blocks apart, as the end would fill one up."""
     samples = LONG.copy()

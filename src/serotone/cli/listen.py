@@ -103,21 +103,26 @@ def listen(
         sample_rate=incoming.sample_rate, name=incoming.name, adapt=adapt, every_seconds=every_seconds
     )
     line = incoming.line
-    with incoming, notes_signals() as signalled:
-        shown = open_shown(recognizer.bundle, incoming.name)
-        try:
+
+    def state() -> State:
+        """How far it is; without a pace, what waits says nothing."""
+        return State(stream.seconds, 0.0 if fast else line.waiting_seconds, line.lost_seconds)
+
+    shown = open_shown(recognizer.bundle, incoming.name)
+    try:
+        with incoming, notes_signals() as signalled:
             while not line.finished and signalled() is None:
                 samples = line.take(TAKE_SECONDS)
-                updates = stream.feed(samples) if len(samples) else []
-                # Without a pace, what waits says nothing.
-                shown.show(updates, State(stream.seconds, 0.0 if fast else line.waiting_seconds, line.lost_seconds))
-        finally:
-            shown.close()
-    if line.problem is not None and not stream.seconds:
-        raise line.problem
+                shown.show(stream.feed(samples) if len(samples) else [], state())
+        if line.problem is not None and not stream.seconds:
+            raise line.problem
+        prediction = stream.finish()
+        shown.show(stream.last_updates, state())
+    finally:
+        shown.close()
     lost = line.lost_seconds
     odd = [f"{lost:.1f} s of audio arrived faster than it was answered, and were lost"] if lost else []
-    prediction = replace(stream.finish(), warnings=(*odd, *incoming.remarks), channel=channel)
+    prediction = replace(prediction, warnings=(*odd, *incoming.remarks), channel=channel)
     shown.sum_up(prediction)
     for warning in prediction.warnings:
         remark(f"{prediction.title}: {warning}")

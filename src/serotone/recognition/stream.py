@@ -49,7 +49,8 @@ class Stream:
     """Hears live speech; `serotone.Recognizer.stream` makes one. Not to be shared between threads.
 
     Every ``every_seconds`` of the stream an update says what is heard now, at once; it is not final. Each window of the
-    timeline has one that is, as soon as the window is known. The same audio gives the same updates and answers in
+    timeline has one that is, as soon as the window is known; the last windows are known only at the end, and their
+    updates are in ``last_updates`` once `finish` has returned. The same audio gives the same updates and answers in
     whatever pieces it comes, and the same answers as the recording of it would.
 
     With ``adapt`` the stream has a profile of its own, a collection of the windows heard so far. From `LEAST_COUNT` of
@@ -84,6 +85,7 @@ class Stream:
         self._every = None if every_seconds is None else round(every_seconds * bundle.sample_rate)
         self._profile: dict[str, object] | None = None  # what is said of the stream's own
         self._rows: list[Row] = []  # the windows of the timeline, answered
+        self.last_updates: tuple[Update, ...] = ()
         self._silent, self._finished = True, False
 
     @property
@@ -114,16 +116,18 @@ class Stream:
     def finish(self) -> Prediction:
         """The answer to all of it, with its timeline; up to ``max_seconds`` of speech go through the graph at once.
 
+        The updates that only the end gives are then in ``last_updates``.
+
         Raises ValueError: the stream is finished already.
         """
         if self._finished:
             raise ValueError("this stream is finished; make another one")
+        updates: list[Update] = []
         if self._resample is not None:
-            self._hear(self._resample.resample_chunk(np.zeros(0, np.float32), last=True))
+            updates += self._hear(self._resample.resample_chunk(np.zeros(0, np.float32), last=True))
         self._finished = True
         rows, hearing = self._listener.finish(self._name, silent=self._silent)
-        for row in rows:
-            self._decided(row)
+        self.last_updates = (*updates, *map(self._decided, rows))
         whole = None if hearing.whole is None else self._answered(hearing.whole)
         hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._known())
         return self._recognizer.answer(hearing, speaker=self._speaker)

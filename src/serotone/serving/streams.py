@@ -125,6 +125,8 @@ class Streams:
             await self._end(socket, error, UNACCEPTABLE if error.status == 422 else POLICY)
         else:
             self._metrics.answers.labels(bundle.name, str(prediction.profile is not None).lower()).inc()
+            for update in stream.last_updates:
+                await self._send(socket, _json(update))
             await self._send(socket, {"schema": SCHEMA, "kind": "summary", **prediction.to_dict(), **terms})
             await socket.close(code)
 
