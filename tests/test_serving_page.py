@@ -285,6 +285,34 @@ def test_live_mode_shows_of_each_update_what_the_terminal_shows(page, folder):
     assert len(strip) == sum(label is not None for label, _ in expected[-1][1].values())
 
 
+def test_what_a_slow_way_loses_of_live_speech_is_not_played_afterwards_either(page):
+    lost, sent, warning, played = page.execute_async_script(
+        """
+        const done = arguments[0];
+        import("/page/live.js").then(({ Live }) => {
+          const live = new Live({ name: "toy" }, null, {
+            done: async ({ warnings: [warning] }, file) => {
+              const view = new DataView(await file.arrayBuffer());
+              const played = Array.from({ length: (file.size - 44) / 2 }, (_, i) => view.getInt16(44 + 2 * i, true));
+              done([live.lost, sent, warning, played]);
+            },
+          });
+          const sent = [];
+          live.microphone = { rate: 10, close: async () => {} };
+          live.socket = { readyState: WebSocket.OPEN, send: (piece) => sent.push(...piece) };
+          for (const [sample, waiting] of [[0, 0], [0.25, 4e6], [0.5, 5e6], [1, 3.9e6]]) {
+            live.socket.bufferedAmount = waiting;
+            live.take(new Float32Array(2).fill(sample));
+          }
+          live.summary = { warnings: [] };
+          live.close();
+        }).catch((error) => done([String(error)]));
+        """
+    )
+    assert (lost, sent, played) == (4, [0, 0, 1, 1], [0, 0, 32767, 32767])
+    assert warning.startswith("0.4 s were lost")
+
+
 def test_a_recording_is_made_and_answered(page):
     part(page, "record").click()
     until(lambda: part(page, "record").text == "Stop recording")

@@ -14,7 +14,7 @@ export class Live {
   // Listen until `end` is called or the server ends; then `done(summary, file)` or `failed(error)`.
   constructor(bundle, profile, { done, failed }) {
     Object.assign(this, { bundle, profile, done, failed });
-    this.pieces = []; // what can be played afterwards
+    this.pieces = []; // what was sent, and can be played afterwards: the server's times are of what it got
     this.unsent = [];
     this.lost = 0;
     this.now = null; // the update that says what is heard now
@@ -35,9 +35,6 @@ export class Live {
   }
 
   take(piece) {
-    if (this.pieces.length < KEPT_PIECES) {
-      this.pieces.push(piece);
-    }
     this.unsent.push(piece);
     this.send();
   }
@@ -47,10 +44,13 @@ export class Live {
       return;
     }
     for (const piece of this.unsent.splice(0)) {
-      if (this.socket.bufferedAmount < MOST_WAITING) {
-        this.socket.send(piece);
-      } else {
+      if (this.socket.bufferedAmount >= MOST_WAITING) {
         this.lost += piece.length;
+        continue;
+      }
+      this.socket.send(piece);
+      if (this.pieces.length < KEPT_PIECES) {
+        this.pieces.push(piece);
       }
     }
   }
