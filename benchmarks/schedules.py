@@ -6,7 +6,8 @@ are not kept yet, on one thread. A candidate trains on the training part of fold
 a quarter of which validates where the publication has no validation part; with `--draws 3`, on that of three draws of
 the protocol, and its curve is their mean. In the second half of a training the same
 weights are scored three times at every validation: with batch norm's running statistics, with those statistics taken
-anew over the training part, and as a moving average of the weights with statistics of its own.
+anew over the training part, and as a moving average of the weights with statistics of its own. A candidate that
+validates an average anyway is scored with both kinds of statistics.
 """
 
 import argparse
@@ -59,6 +60,16 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
             "one cycle to 2e-3, 1,600 steps of 8": [*steps(1600, 8, 2e-3, clip_norm=None), SPEECH],
             "one cycle to 2e-3, 1,600 steps of 16": [*steps(1600, 16, 2e-3, clip_norm=None), SPEECH],
             "one cycle to 2e-3, 800 steps of 16, over silence too": [*steps(800, 16, 2e-3, clip_norm=None), SILENCE],
+            "one cycle to 2e-3, 800 steps of 16, clips at their own length": [
+                *steps(800, 16, 2e-3, clip_norm=None),
+                SILENCE,
+                "clip_seconds=null",
+            ],
+            "one cycle to 2e-3, 800 steps of 16, temperature falls for ten epochs": [
+                *steps(800, 16, 2e-3, clip_norm=None),
+                SPEECH,
+                "annealing.share=0.34",
+            ],
         },
     ),
     "crnn": (
@@ -76,8 +87,15 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
         "resnet-mel-softmax",
         (QUARTER,),
         {
-            BEFORE: [*steps(143, 64, 1e-3, "constant"), SILENCE],
-            "one cycle to 1e-3, 143 steps of 64, standardised over speech": [*steps(143, 64, 1e-3), SPEECH],
+            BEFORE: [*steps(143, 64, 1e-3, "constant", average=None), SILENCE],
+            "one cycle to 1e-3, 143 steps of 64, standardised over speech": [
+                *steps(143, 64, 1e-3, average=None),
+                SPEECH,
+            ],
+            "one cycle to 1e-3, 143 steps of 64, standardised over speech, average=0.98": [
+                *steps(143, 64, 1e-3, validate_every=13, average=0.98),  # 143 as well: the last step counts
+                SPEECH,
+            ],
         },
     ),
     "cnn-blstm": (
@@ -122,7 +140,7 @@ class Watch(pl.Callback):
             return
         system, norms = pl_module.system, any("running_mean" in name for name in pl_module.system.state_dict())
         for name, average in (("re-estimated", None), ("averaged", self.average)):
-            if average is None and not norms:
+            if (average is None and not norms) or (average is not None and pl_module.average is not None):
                 continue
             modes = {module: module.training for module in system.modules()}
             batches = in_order(self.train, batch_size=32) if norms else None
@@ -200,7 +218,11 @@ def table(kept: list[dict[str, Any]]) -> list[str]:
             "| validation | measure | " + " | ".join(f"{point['step']:.0f}" for point in points) + " | last half |",
             "|---" * (len(points) + 3) + "|",
         ]
-        measures = (("", "as trained"), ("re-estimated ", "statistics re-estimated"), ("averaged ", "averaged"))
+        measures = (
+            ("", "running statistics"),
+            ("re-estimated ", "statistics taken anew"),
+            ("averaged ", "averaged, statistics taken anew"),
+        )
         for prefix, words in measures:
             for key in ("wa", "ua"):
                 if f"{prefix}{key}" not in points[-1]:
