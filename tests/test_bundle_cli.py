@@ -3,14 +3,16 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
+from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from serotone.cli import app
 from serotone.recognition.bundle import load_bundle
 from serotone.recognition.recognizer import Recognizer
-from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone, write_toy_manifest
+from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone, toy_graph, write_toy_manifest
 
 DATA = [
     {"name": "one", "licence": "CC BY-NC-SA 4.0", "utterances": 3, "non_commercial": True, "languages": ["Polish"]},
@@ -141,3 +143,39 @@ def test_a_non_commercial_bundle_says_so_once(bundle, tmp_path):
         assert done.stderr.splitlines() == [NOTE]
     make_toy_bundle(tmp_path / "free", data=DATA[1:])
     assert run("predict", folder, "--bundle", tmp_path / "free").stderr == ""
+
+
+def not_finite(graph):
+    graph.initializer.append(numpy_helper.from_array(np.full((1, 3), np.nan, np.float32), "nan"))
+    graph.node[13].input[1] = "nan"
+
+
+def of_seven_samples(graph):
+    graph.initializer.append(numpy_helper.from_array(np.ones((1, 7), np.float32), "seven"))
+    graph.node[0].input[1] = "seven"
+
+
+def of_any_width(graph):
+    graph.node[15].CopyFrom(helper.make_node("Identity", ["waveform"], ["embedding"]))
+    graph.output[2].type.tensor_type.shape.dim[1].dim_param = "time"
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (not_finite, "answered NaN or infinity"),
+        (of_seven_samples, "fails on 0.25 s of audio, the bundle's min_seconds ("),
+        (of_any_width, "answers an embedding (4000,); its heads for adaptation take 2 numbers"),
+    ],
+)
+def test_verify_runs_the_graph(bundle, damage, problem):
+    adaptation = {"adaptation": json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["adaptation"]}
+    done = run("bundle", "verify", bundle)
+    assert (done.exit_code, done.stderr) == (0, "")
+    model = toy_graph()
+    damage(model.graph)
+    onnx.save(model, bundle / "model.onnx")
+    write_toy_manifest(bundle, extra=adaptation)
+    done = run("bundle", "verify", bundle)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert problem in " ".join(done.stderr.split())

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,11 @@ from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
 from serotone.cli.streams import as_json
 from serotone.cli.usage import DigestOption
-from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, Bundle, list_bundles, load_bundle
+from serotone.errors import BundleError
+from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, MODEL, Bundle, list_bundles, load_bundle
+
+if TYPE_CHECKING:
+    from serotone.recognition.recognizer import Recognizer
 
 app = typer.Typer(
     name="bundle",
@@ -87,9 +91,48 @@ def verify(
     """Check the size and hash of every file of a bundle, and run its graph once."""
     from serotone.recognition.recognizer import Recognizer
 
-    loaded = Recognizer(bundle, sha256=sha256).bundle
-    files = f"{len(loaded.files)} files" if len(loaded.files) > 1 else "1 file"
-    typer.echo(f"{loaded.name} {loaded.version}: {files} match the manifest; sha256 {loaded.sha256}")
+    with Recognizer(bundle, sha256=sha256) as recognizer:
+        _run_once(recognizer)
+        loaded = recognizer.bundle
+    files = f"{len(loaded.files)} files match" if len(loaded.files) > 1 else "1 file matches"
+    typer.echo(f"{loaded.name} {loaded.version}: {files} the manifest, and its graph runs; sha256 {loaded.sha256}")
+
+
+def _run_once(recognizer: "Recognizer") -> None:
+    """Let a graph answer noise of the bundle's least length, and compare the sizes of what it answers.
+
+    Raises BundleError: it fails, it answers NaN or infinity, or its answer does not fit the manifest or the heads for
+    adaptation.
+    """
+    import numpy as np
+
+    bundle = recognizer.bundle
+    where = bundle.path / MODEL
+    noise = np.random.default_rng(0).normal(0, 0.1, round(bundle.min_seconds * bundle.sample_rate))
+    try:
+        probabilities, embedding = recognizer.graph(noise.astype(np.float32))
+    except BundleError:
+        raise
+    except Exception as error:  # onnxruntime's own errors share no base but Exception
+        problem = " ".join(str(error).split())[:200]
+        raise BundleError(
+            f"{where}: fails on {bundle.min_seconds:g} s of audio, the bundle's min_seconds ({problem}); "
+            "export it again"
+        ) from error
+    classes = len(bundle.labels)
+    if probabilities.shape != (classes,):
+        raise BundleError(
+            f"{where}: answers probabilities {probabilities.shape}; the manifest names {classes} classes: "
+            "export it again"
+        )
+    if embedding is None:
+        return
+    width = recognizer.adaptation().width
+    if embedding.shape != (width,):
+        raise BundleError(
+            f"{where}: answers an embedding {embedding.shape}; its heads for adaptation take {width} numbers: "
+            "export it again"
+        )
 
 
 def _origin(bundle: Bundle) -> dict[str, str]:
