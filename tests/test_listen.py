@@ -197,6 +197,16 @@ def test_what_is_far_beyond_audio_is_refused_as_in_a_file(value):
     assert sum(map(len, PipedSound(io.BytesIO(wav(samples, subtype="FLOAT")), "pipe").frames(0.1, 1))) == 4800
 
 
+def test_channels_of_a_pipe_that_cancel_each_other_are_remarked(adaptable):
+    data = wav(np.stack([tone(3, 0.9), -tone(3, 0.9)], axis=1), subtype="FLOAT")
+    mixed = run("listen", "-", "--bundle", adaptable, "--fast", stdin=data)
+    (warning,) = lines(mixed.stdout)[1]["warnings"]
+    assert warning.startswith("its 2 channels cancel each other out (one is inverted); give --channel N to hear one")
+    assert mixed.stderr == f"note: <stdin>: {warning}\n"
+    one = run("listen", "-", "--bundle", adaptable, "--fast", "--channel", 1, stdin=data)
+    assert (lines(one.stdout)[1]["label"], one.stderr) == ("angry", "")
+
+
 def test_a_channel_that_is_not_heard_may_hold_what_is_no_number(adaptable):
     samples = np.stack([tone(5, 0.9), np.full(5 * SAMPLE_RATE, np.nan)], axis=1)
     heard = [

@@ -178,7 +178,12 @@ def open_pipe(stream: IO[bytes], *, rate: int | None, channel: int | None, fast:
 
     def after() -> None:
         incoming.remarks += piped.warnings
-        if mixer.differ:
+        if mixer.cancelled:
+            incoming.remarks.append(
+                f"its {piped.channels} channels cancel each other out (one is inverted); give --channel N to hear one "
+                "(0 is the first)"
+            )
+        elif mixer.differ:
             incoming.remarks.append(f"{piped.channels} channels mixed to one")
 
     incoming.bring((mixer.mix(frames) for frames in piped.frames(seconds, channel)), paced=not fast, after=after)
