@@ -267,7 +267,7 @@ def test_a_disk_without_locks_is_not_taken_for_a_run_of_somebody_else(
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("serotone.runs.writing.fcntl.flock", flock)
+    monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(RunError, match="cannot be locked: No locks available; use an --out on another disk"):
         held(tmp_path / "run").__enter__()
 

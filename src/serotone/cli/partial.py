@@ -9,7 +9,6 @@ behind the last place that the index knows, and is cut away when the same comman
 import contextlib
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from serotone.cli.output import as_text, refused
+from serotone.locks import lock
 
 
 class Partial:
@@ -118,6 +118,7 @@ class Partial:
         os.fsync(self.stream.fileno())
         self.stream.close()
         self.path.replace(self.out)
+        self._index.close()  # on Windows, an open file cannot be removed
         self._index_path.unlink()
 
     def _note(self, entry: Mapping[str, object]) -> None:
@@ -169,11 +170,7 @@ class Partial:
         )
 
     def _lock(self) -> None:
-        if sys.platform == "win32":  # a file open for writing is not locked there by means of the standard library
-            return
-        import fcntl
-
         try:
-            fcntl.flock(self._index, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._index.fileno())
         except BlockingIOError:
             raise refused(f"another process is writing {self.path}; wait for it, or choose another --out") from None

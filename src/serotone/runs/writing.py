@@ -1,7 +1,6 @@
 """The one writer of a run folder: pinned down before anything runs, held by one process, no file half written."""
 
 import contextlib
-import fcntl
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from serotone.corpora import Utterance, fingerprint
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.files import write_csv, write_json, write_text, write_whole
+from serotone.locks import lock
 from serotone.names import first_few, utf8
 from serotone.runs import layout
 from serotone.runs.reading import read_split
@@ -31,10 +31,10 @@ def held(folder: Path) -> Iterator[None]:
         RunError: Another process holds it, or its disk knows no locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / layout.LOCK).open("w") as lock:
+    with (folder / layout.LOCK).open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+            lock(file.fileno())
+        except BlockingIOError:
             raise RunError(
                 f"{folder}: another serotone process is running here; wait for it, or use another --out"
             ) from None

@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import AsyncIterator
@@ -15,6 +15,7 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
+from serotone.locks import lock
 from serotone.serving.problems import ProblemError
 
 LONGEST_NAME = 200
@@ -27,16 +28,19 @@ class Place:
     """A server's folder for what clients send, gone when the server ends; after a `kill -9`, when the next one begins.
 
     A server holds a lock on its folder, so a folder whose lock is free belongs to none that is alive. systemd-tmpfiles
-    leaves a locked folder alone, too: it would remove one to which nothing is sent for ten days.
+    leaves a locked folder alone, too: it would remove one to which nothing is sent for ten days. Windows cannot lock a
+    folder; there, what a killed server leaves behind stays.
     """
 
     def __init__(self) -> None:
         _remove_left_over(Path(tempfile.gettempdir()))
         # Under another name until it is held: nobody may find it free.
         hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
-        self._lock = os.open(hidden, os.O_RDONLY)
-        with contextlib.suppress(OSError):  # on NFS; there, no folder is ever found free
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock: int | None = None
+        if sys.platform != "win32":
+            self._lock = os.open(hidden, os.O_RDONLY)
+            with contextlib.suppress(OSError):  # on NFS; there, no folder is ever found free
+                lock(self._lock, wait=True)
         self.path = hidden.rename(hidden.with_name(hidden.name[1:]))
         self._remove = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
@@ -44,21 +48,24 @@ class Place:
         """Remove the folder and all that is in it."""
         if self._remove.alive:
             self._remove()
-            os.close(self._lock)
+            if self._lock is not None:
+                os.close(self._lock)
 
 
 def _remove_left_over(parent: Path) -> None:
     """Remove the folders of servers of this user that were killed."""
+    if sys.platform == "win32":
+        return
     for folder in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # another user's, one that is held, or one that is going right now
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
-            lock = os.open(folder, os.O_RDONLY)
+            opened = os.open(folder, os.O_RDONLY)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(opened)
                 shutil.rmtree(folder)
             finally:
-                os.close(lock)
+                os.close(opened)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """One file over HTTPS, whole or not there: resumed where it was interrupted, bounded, checked."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import sys
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from serotone.errors import WeightsError
+from serotone.locks import lock
 
 MAXIMUM_BYTES = 8 * 2**30
 """No encoder that could be used here is larger."""
@@ -182,9 +182,9 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold a lock, after whoever has it."""
-    with path.open("w") as lock:
+    with path.open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(file.fileno(), wait=True)
         except OSError as error:  # of a network's disk, for example
             raise WeightsError(
                 f"{path}: cannot be locked: {error.strerror}; set SEROTONE_CACHE to a folder on another disk"
