@@ -78,6 +78,12 @@ def test_containers_are_bounded(tmp_path):
             audio.read(content, max_seconds=1)
 
 
+def test_aac_behind_an_id3_tag(tmp_path):
+    content = contained("adts", "aac", 44100, tmp_path)
+    tag = b"ID3\4\0\0\0\0\1\x0a" + b"PRIV\0\0\0\x3f\0\0".ljust(138, b"\0")
+    assert np.array_equal(audio.read(tag + content, strict=True).samples, audio.read(content).samples)
+
+
 @pytest.mark.parametrize("bounds", [{"max_seconds": float("inf")}, {"start": 0.0, "end": 1e300}])
 def test_boundless_bounds(tmp_path, bounds):
     content = contained("ipod", "aac", 44100, tmp_path)
@@ -137,7 +143,9 @@ def test_container_without_sound(tmp_path):
         audio.read(path)
 
 
-@pytest.mark.parametrize("head", [b"\0\0\0\x20ftypM4A ", b"\x1a\x45\xdf\xa3", b"#!AMR\n", b"\xff\xf1\x50\x80"])
+@pytest.mark.parametrize(
+    "head", [b"\0\0\0\x20ftypM4A ", b"\x1a\x45\xdf\xa3", b"#!AMR\n", b"\xff\xf1\x50\x80", b"ID3\4\0\0\0\0\0\0\xff\xf1"]
+)
 def test_missing_extra_names_file_and_command(tmp_path, monkeypatch, head):
     monkeypatch.setitem(sys.modules, "av", None)
     path = tmp_path / "call.m4a"

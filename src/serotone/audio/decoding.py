@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone.audio.containers import container_track
-from serotone.audio.formats import sniff
+from serotone.audio.formats import AAC, begins_aac, sniff
 from serotone.audio.joined import joined_track
-from serotone.audio.libsndfile import soundfile_track
+from serotone.audio.libsndfile import id3_bytes, soundfile_track
 from serotone.audio.mixing import Mixer
 from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
 from serotone.audio.track import UNKNOWN_FRAMES, Input, Track
@@ -311,6 +311,8 @@ def _open(content: Input, name: str, stack: ExitStack) -> Track:
     head = content.at(0, 64)
     content.check(name)
     form = sniff(head, name)
+    if (tag := id3_bytes(head)) and begins_aac(content.at(tag, 2)):  # as in streams over HTTP (HLS)
+        form = AAC
     track = None
     if form.by_libsndfile:
         track = joined_track(content, head) or soundfile_track(content, head, stack)

@@ -40,6 +40,8 @@ class Format:
         return None
 
 
+AAC = Format("AAC", "aac", False)
+
 # (offset, mark, the format)
 _FORMATS: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"RIFF", Format("WAV", "wav", True)),
@@ -87,7 +89,7 @@ def sniff(head: bytes, name: str) -> Format:
         if head.startswith(mark, offset) and not (mark == b"ftyp" and head[8:12] in _PICTURE_BRANDS):
             return form
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # the sync word of an MPEG audio frame
-        return Format("AAC", "aac", False) if head[1] & 0xF6 == 0xF0 else Format("MP3", "mp3", True)
+        return AAC if begins_aac(head) else Format("MP3", "mp3", True)
     if len(head) > 5 and head[:2] == b"\x0b\x77":  # the sync word of ATSC A/52; from bsid 11 on it is E-AC-3 (annex E)
         return Format("AC-3", "ac3" if head[5] >> 3 <= 10 else "eac3", False)
     if (suffix := PurePath(name).suffix.lower()) in _WITHOUT_A_MARK:
@@ -96,6 +98,11 @@ def sniff(head: bytes, name: str) -> Format:
         f"{name}: not audio (it begins with {head[:8]!r}); expected WAV, FLAC, OGG, MP3 or AIFF, "
         "or with the codecs extra M4A, MP4, WebM, AAC, WMA, AMR and similar formats"
     )
+
+
+def begins_aac(frame: bytes) -> bool:
+    """Whether these bytes begin like a frame of AAC in ADTS, where an MP3 says its layer (ISO 14496-3, 1.A.3.2.1)."""
+    return len(frame) > 1 and frame[0] == 0xFF and frame[1] & 0xF6 == 0xF0
 
 
 def _wav_tag(content: Input) -> int | None:
