@@ -52,6 +52,25 @@ def test_a_turn_that_is_too_short_is_heard_with_what_came_before():
     assert [(window.start, window.stop, window.speech) for window in found] == [(0, 20, 20), (15, 90, 10)]
 
 
+def test_a_short_turn_between_two_pauses_has_a_window_of_its_own():
+    cutter = Cutter(40, 20, 15, 50)
+    pieces = pieces_of([10] * 5, [0, 0, 60, 60, 0])
+    found = cutter.feed(pieces[:3])
+    assert [(window.start, window.stop, window.speech) for window in found] == [(0, 20, 20)]
+    assert cutter.wait(140) == []
+    found = cutter.wait(141)
+    assert [(window.start, window.stop, window.speech) for window in found] == [(15, 90, 10)]
+    np.testing.assert_array_equal(found[0].samples, [*range(15, 20), *range(80, 90)])
+    found = cutter.feed(pieces[3:]) + cutter.finish()
+    assert [(window.start, window.stop, window.speech) for window in found] == [(150, 170, 20)]
+
+
+def test_turns_before_the_first_window_can_be_whole_are_heard_with_the_next():
+    cutter = Cutter(40, 20, 15, 50)
+    found = cutter.feed(pieces_of([10] * 4, [0, 60, 60, 0])) + cutter.finish()
+    assert [(window.start, window.stop, window.speech) for window in found] == [(0, 80, 20), (140, 160, 20)]
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0, 0, 0, 7, 60]), st.booleans()), min_size=1, max_size=60),

@@ -50,12 +50,14 @@ class Cutter:
     """Cuts what is heard into windows: one ends every ``hop`` samples of a turn, and one with the turn.
 
     A window looks back ``length`` samples, or to where its turn began. The first ends after ``least`` samples where
-    that is more than a hop; a turn that ends before is heard with the end of the one before it.
+    that is more than a hop; a turn that ends before is heard with the end of the one before it. No window ends within
+    the first ``least`` samples of all: turns that end there are heard with the next one.
     """
 
     def __init__(self, length: int, hop: int, least: int, pause: int) -> None:
         self._length, self._hop, self._least, self._pause = length, hop, least, pause
         self._pieces: list[Piece] = []  # as far as the next window may look back
+        self._all = 0  # samples so far
         self._turn = self._cut = 0  # samples of this turn, and those of them that a window has heard
         self._speech = 0  # samples of speech that no window has heard
 
@@ -70,7 +72,7 @@ class Cutter:
 
     def wait(self, place: int) -> list[Window]:
         """The window that ends with the turn, where nobody has spoken for so long that it is over; ``place`` is now."""
-        return self.finish() if self._over(place) and self._turn >= self._least else []
+        return self.finish() if self._over(place) and self._all >= self._least else []
 
     def finish(self) -> list[Window]:
         """The window that ends with the turn, where it has speech that no other has heard."""
@@ -93,6 +95,7 @@ class Cutter:
         """Take in a piece; the window that ends with the turn before, where this one begins another."""
         found = self.wait(piece.start)
         self._pieces.append(piece)
+        self._all += len(piece.samples)
         self._turn += len(piece.samples)
         self._speech += len(piece.samples) if piece.speech else 0
         return found
