@@ -99,6 +99,14 @@ def test_turns_and_pauses_of_any_length_in_any_pieces(recognizers, parts, cuts):
     assert [update.segment for update in updates] == [update.segment for update in expected]
 
 
+@pytest.mark.parametrize("seconds", [0.2, 0.24, 0.3])
+def test_the_window_of_a_short_recording_is_heard_once(recognizers, seconds):
+    samples = np.concatenate([silence(0.5), noise(1, -90), buzz(seconds, 0.3), silence(2)])
+    hearing = recognizers["level"].hear(samples, source_rate=RATE, timeline=True)
+    assert len(hearing.rows) == 1
+    assert hearing.rows[0].weight == pytest.approx(hearing.speech.total)
+
+
 def test_samples_one_by_one(recognizers):
     samples = CLIP[: RATE // 2 + 37]
     assert_same(run(recognizers["toy"], samples, [1] * len(samples))[1], run(recognizers["toy"], samples)[1])

@@ -171,23 +171,21 @@ class Listener:
 
     def finish(self, name: str, *, silent: bool, warnings: tuple[str, ...] = ()) -> tuple[list[Row], Hearing]:
         """What the graph says to the last windows, and all that was heard."""
-        begun = bool(self._rows or self._waiting)
-        found = self._take(self._squeezer.finish())
+        last = self._squeezer.finish()
+        self._add(last)
         whole = None
         if self._whole:
             # What joins a short recording at its end may lie before the rest.
             pieces = sorted(self._whole, key=lambda piece: piece.start)
-            if not begun:
-                self._cutter = self._new_cutter()
-                self._waiting = self._cutter.feed(pieces)
+            if not self._rows and not self._waiting:
+                self._cutter, last = self._new_cutter(), pieces
             window = _joined(pieces)
             if self._clip is not None:
                 self._size = self.total
                 window = window._replace(pieces=(Piece(0, np.concatenate(self._clip), speech=True),))
             whole = self.row(window)
-        self._waiting += self._cutter.finish()
-        if self._windows or self._whole is None:
-            found += self._hear_waiting()
+        self._waiting += self._cutter.feed(last) + self._cutter.finish()
+        found = self._hear_waiting() if self._windows or self._whole is None else []
         rows = tuple(self._rows) if self._windows or self._whole is None else None
         windows, kept, silence = self._windows, self._size, self.silence
         heard = Hearing(name, silent, warnings, self.total, self._speech, silence, whole, rows, windows, kept)
@@ -199,13 +197,16 @@ class Listener:
         return Cutter(*(round(value * bundle.sample_rate) for value in seconds))
 
     def _take(self, pieces: list[Piece]) -> list[Row]:
+        self._add(pieces)
+        self._waiting += self._cutter.feed(pieces)
+        self._waiting += self._cutter.wait(self._squeezer.silent_until)
+        return self._hear_waiting() if self._windows or self._whole is None else []
+
+    def _add(self, pieces: list[Piece]) -> None:
         self._speech.add(pieces)
         self._size += sum(len(piece.samples) for piece in pieces)
         if self._whole is not None:
             self._whole = self._whole + pieces if self._size <= self._most else None
-        self._waiting += self._cutter.feed(pieces)
-        self._waiting += self._cutter.wait(self._squeezer.silent_until)
-        return self._hear_waiting() if self._windows or self._whole is None else []
 
     def _hear_waiting(self) -> list[Row]:
         # One at a time: a batch was no faster on one thread.
