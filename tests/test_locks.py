@@ -41,6 +41,10 @@ def test_training_installs_only_what_it_imports() -> None:
     assert {name for name in asked if modules.get(name, name) not in imported} == {"serotone[plot]"}
 
 
+def test_scoring_reads_from_web_servers() -> None:
+    assert "aiohttp" in pins(ROOT / "requirements" / "score.txt")
+
+
 def test_the_core_is_locked_whole() -> None:
     asked = {plain(re.split(r"[<>=\[]", requirement)[0]) for requirement in PROJECT["dependencies"]}
     assert asked <= set(pins(ROOT / "requirements" / "core.txt"))

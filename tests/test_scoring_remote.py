@@ -1,6 +1,7 @@
 """``serotone score`` of object stores and web servers, on servers of this machine."""
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,22 @@ def test_a_store_that_cannot_be_reached_when_it_is_listed_is_one_error(tmp_path)
     done = score(url, "--out", tmp_path / "out", "--bundle", "light")
     assert done.exit_code == 1
     assert f"{url}: cannot be reached: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "package"),
+    [("https://host/a.wav", "aiohttp", "'serotone[score]'"), ("s3://bucket/a.wav", "s3fs", "s3fs")],
+)
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_store_whose_package_is_missing_is_refused(toy, tmp_path, monkeypatch, url, module, package, listed):
+    registry = pytest.importorskip("fsspec.registry")
+    for known in ("https", "s3"):
+        monkeypatch.delitem(registry._registry, known, raising=False)
+    monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    inputs = ["-"] if listed else [url]
+    done = score(*inputs, "--bundle", toy, "--out", tmp_path / "out", stdin=url)
+    assert done.exit_code == 1
+    assert f"{url}: reading from a store needs " in done.stderr
+    assert done.stderr.rstrip().endswith(f"pip install {package}")
+    assert not (tmp_path / "out").exists()

@@ -97,10 +97,11 @@ class FetchError(SerotoneError):
 
 
 class MissingExtraError(SerotoneError):
-    """An optional part of serotone that is not installed."""
+    """An optional part of serotone that is not installed, or a ``package`` that ``extra`` works with."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional part; install it with: pip install 'serotone[{extra}]'")
+    def __init__(self, what: str, extra: str, package: str | None = None) -> None:
+        missing, name = ("an optional part", f"'serotone[{extra}]'") if package is None else (package, package)
+        super().__init__(f"{what} needs {missing}; install it with: pip install {name}")
         self.extra = extra
 
 

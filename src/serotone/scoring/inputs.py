@@ -11,7 +11,7 @@ from serotone.corpora.manifest import SUFFIXES as MANIFESTS
 from serotone.corpora.manifest import read_table, stretch_of
 from serotone.errors import AudioError, AudioMissingError, CorpusError, SerotoneError
 from serotone.files import expanded
-from serotone.scoring.remote import is_url, list_remote
+from serotone.scoring.remote import check_stores, is_url, list_remote
 from serotone.scoring.terms import Recording
 
 STDIN = "-"
@@ -23,12 +23,14 @@ def find(inputs: Iterable[str], listing: bytes = b"") -> list[Recording]:
     A listing has a path or URL a line, or, where it holds zero bytes (``find -print0``), between those. Paths become
     absolute, so that a name means one file wherever the command is given.
 
-    Raises CorpusError: a manifest cannot be read, or the listing is empty.
+    Raises CorpusError: a manifest cannot be read, or the listing is empty. Raises MissingExtraError: what reads from
+    the store of a URL is not installed.
     """
     found: dict[str, Recording] = {}
     for given in inputs:
         for recording in _listed(listing) if given == STDIN else _meant(given):
             found.setdefault(recording.name, recording)
+    check_stores(recording.source for recording in found.values() if is_url(recording.source))
     return list(found.values())
 
 

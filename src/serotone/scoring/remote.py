@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -11,6 +11,7 @@ from serotone.cluster import reason
 from serotone.errors import AudioError, AudioMissingError, MissingExtraError
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
+_WEB = ("http://", "https://")
 
 
 def is_url(source: str) -> bool:
@@ -18,13 +19,32 @@ def is_url(source: str) -> bool:
     return _URL.match(source) is not None
 
 
+def check_stores(urls: Iterable[str]) -> None:
+    """Make sure that what reads from the stores of these URLs is installed; unknown stores pass.
+
+    Raises MissingExtraError: fsspec is not, or what it needs for one of them.
+    """
+    first: dict[str, str] = {}
+    for url in urls:
+        first.setdefault(url.partition("://")[0], url)
+    for protocol, url in first.items():
+        try:
+            import fsspec
+
+            fsspec.get_filesystem_class(protocol)
+        except ImportError as error:
+            raise _missing(url, error) from error
+        except ValueError:
+            continue
+
+
 def list_remote(url: str) -> list[str]:
     """The URLs of the audio files below a folder of a store, sorted; another URL is itself the only one.
 
-    Raises AudioError: the store cannot be reached, or the folder holds no audio. Raises MissingExtraError: fsspec is
-    not installed.
+    Raises AudioError: the store cannot be reached, or the folder holds no audio. Raises MissingExtraError: as
+    `check_stores`.
     """
-    if url.startswith(("http://", "https://")):  # a web server has no folders
+    if url.startswith(_WEB):  # a web server has no folders
         return [url]
     store, path = _store(url)
     try:
@@ -42,7 +62,8 @@ def list_remote(url: str) -> list[str]:
 def open_remote(url: str) -> Iterator[BinaryIO]:
     """An object of a store, open for reading; its name is the URL.
 
-    Raises AudioError: it is not there, cannot be read, or is sent without its length.
+    Raises AudioError: it is not there, cannot be read, or is sent without its length. Raises MissingExtraError: as
+    `check_stores`.
     """
     store, path = _store(url)
     try:
@@ -68,12 +89,10 @@ def open_remote(url: str) -> Iterator[BinaryIO]:
 def _store(url: str) -> tuple[Any, str]:
     try:
         import fsspec
-    except ImportError as error:
-        raise MissingExtraError(f"{url}: reading from a store", "score") from error
-    try:
+
         store, path = fsspec.url_to_fs(url)
-    except ImportError as error:  # it names the package to install
-        raise AudioError(f"{url}: {reason(error)}") from error
+    except ImportError as error:
+        raise _missing(url, error) from error
     except ValueError as error:
         raise AudioError(
             f"{url}: fsspec knows no such store ({reason(error)}); give an address such as s3://, gs:// or https://"
@@ -81,3 +100,10 @@ def _store(url: str) -> tuple[Any, str]:
     except Exception as error:  # some stores connect at once
         raise AudioError(f"{url}: cannot be reached: {reason(error)}") from error
     return store, str(path)
+
+
+def _missing(url: str, error: ImportError) -> MissingExtraError:
+    """What an import failed for: fsspec, or by its own error's cause the package of a store."""
+    name = getattr(error.__cause__, "name", None)
+    package = None if name is None or url.startswith(_WEB) else name.partition(".")[0]
+    return MissingExtraError(f"{url}: reading from a store", "score", package)
