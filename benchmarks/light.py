@@ -119,7 +119,7 @@ def speakers(given: Given, corpus: str) -> dict[str, Any]:
     recipe = load("light", changes).model_copy(update=own)
     material, problems = gather(recipe, mine)
     if problems:
-        raise SystemExit(f"{len(problems)} clips could not be read: {problems[0]}")
+        raise SystemExit(f"not all clips can be used as they are: {problems[0]}")
     splits = make_splits(mine, protocol, seed=recipe.seed, validation_speakers=0, **options)
     ids = [u.id for u in mine]
     targets = np.array([material.targets[name] for name in ids])

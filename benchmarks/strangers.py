@@ -103,7 +103,7 @@ def vectors(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[list[dict[
     every = recipe.model_copy(update={"labels": None, "merge": {}, "held_out_speakers": ()})
     material, problems = gather(every, utterances)
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(problem, file=sys.stderr)
     system, _ = frozen_system(recipe)
     clips = material.clips([u.id for u in utterances])
     memory: Memory = {}

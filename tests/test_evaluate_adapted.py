@@ -143,6 +143,13 @@ def test_a_profile_made_elsewhere(adaptable, corpus, tmp_path):
     shown = run("evaluate", adaptable, "--corpus", corpus, "--profile", tmp_path / "office.json")
     assert shown.exit_code == 0, shown.stderr
     assert "adapted to the profile office, count 12, 2 speakers" in shown.stdout
+    assert "it knows 2 of the 2 speakers that are scored\n" in shown.stdout
+    bare = [u.speaker.partition("/")[2] for u in utterances]  # as adapt --speakers folder calls them
+    named = recognizer.profile([u.path for u in utterances], speakers=bare, name="office")
+    again = compare(recognizer, utterances, profile=named)
+    assert again.adapted["profile"].rows == own.adapted["speaker"].rows
+    others = recognizer.profile([u.path for u in utterances], speakers=[f"x{name}" for name in bare], name="office")
+    assert compare(recognizer, utterances, profile=others).known_speakers == (0, 2)
     with pytest.raises(ValueError, match="give a plain one"):
         compare(recognizer.with_profile(profile), utterances)
 

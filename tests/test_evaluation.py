@@ -172,6 +172,22 @@ def test_the_command_line(recognizer, corpus, tmp_path):
     assert wrong.stderr.startswith("error: ")
 
 
+def test_classes_that_nothing_is_left_of_are_no_column(recognizer, tmp_path):
+    first = make_corpus(tmp_path / "a", {"a1": ("angry", LOUD), "s1": ("sad", QUIET)})
+    make_corpus(tmp_path / "b", {"h1": ("happy", BUZZ), "a2": ("angry", LOUD)})
+    for path in (tmp_path / "b").rglob("*.wav"):
+        path.write_text("not audio", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("path,emotion\nb/happy/anna/h1.wav,happy\nb/angry/anna/a2.wav,angry\n")
+    given = ["--corpus", first, "--corpus", f"b={tmp_path / 'b.csv'}", "--leave-out-failed"]
+    result = CliRunner().invoke(app, ["evaluate", str(recognizer.bundle.path), *given])
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit), result.output
+    assert [line.split() for line in result.stdout.splitlines()[-3:]] == [
+        ["truth", "angry", "sad", "recall"],
+        ["angry", "1", "0", "100.00%"],
+        ["sad", "0", "1", "100.00%"],
+    ]
+
+
 def test_unreadable_files_are_named_and_the_rest_go_on(recognizer, corpus, tmp_path):
     (tmp_path / "corpus" / "sad" / "anna" / "s2.wav").write_text("not audio", encoding="utf-8")
     result = CliRunner().invoke(app, ["evaluate", str(recognizer.bundle.path), "--corpus", corpus])

@@ -190,7 +190,7 @@ def test_other_commands_name_what_is_there(page: str, line: str) -> None:
             assert f'"{option}"' in source, option
     elif program == "python":
         compile(arguments[1], line, "exec")
-    elif program == "cp":
+    elif program in ("cp", "rm"):
         assert (ROOT / arguments[-1]).is_dir()
     elif program == "curl":
         api = (ROOT / "src" / "serotone" / "serving" / "app.py").read_text(encoding="utf-8")

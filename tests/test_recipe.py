@@ -38,6 +38,14 @@ def test_recipes_of_kept_runs_are_still_read(path: Path, tmp_path: Path) -> None
     assert load(tmp_path / "again.yaml") == recipe
 
 
+def test_null_means_no_merges_whatever_the_recipe_has(tmp_path: Path) -> None:
+    assert load("default").merge == {"calm": "neutral"}
+    plain = load("default", ["merge=null"])
+    assert plain.merge == {}
+    (tmp_path / "again.yaml").write_text(plain.to_yaml())
+    assert load(tmp_path / "again.yaml") == plain
+
+
 @pytest.mark.parametrize("part", ["pooling=mean", "encoder=vlcrnn", "head=linear", "frontend=spectrogram"])
 def test_a_part_may_be_given_by_its_name_alone(part: str) -> None:
     key, name = part.split("=")

@@ -52,6 +52,10 @@ def _adapted_to(result: "Comparison") -> Iterator[str]:
         profile = next(iter(result.profiles.values()))
         speakers = count_of(len(profile.speakers), "speaker")
         yield f"adapted to the profile {profile.name}, count {profile.count}, {speakers}"
+        known, every = result.known_speakers
+        if profile.speakers and every:
+            alone = "" if known == every else "; the others are adapted to its collection alone"
+            yield f"it knows {known} of the {count_of(every, 'speaker')} that are scored{alone}"
         return
     drawn = "all its recordings"
     if result.adapt_with is not None:

@@ -195,7 +195,7 @@ def _table(result: "Evaluation", comparison: Sequence[str]) -> list[str]:
     if len(result.corpora) > 1:
         lines += ["", *_corpora(result)]
     lines += ["", *_speakers(result.by_speaker())]
-    return [*lines, "", *_confusion(result.shared, scores)]
+    return [*lines, "", *_confusion(scores["labels"], scores)]
 
 
 def _scores(what: str, scores: Mapping[str, Any]) -> str:

@@ -62,6 +62,13 @@ class Comparison:
             "adapted": {way: {key: scores[key] for key in SCORES} for way, scores in evaluations.items()},
         }
 
+    @property
+    def known_speakers(self) -> tuple[int, int]:
+        """How many of the speakers that are scored the profiles know, and how many these speakers are."""
+        speakers = {(row.corpus, row.speaker) for row in self.plain.rows if row.speaker is not None}
+        known = [name_in(self.profiles, name, corpus) in self.profiles[corpus].speakers for corpus, name in speakers]
+        return sum(known), len(known)
+
     def _profile(self, corpus: str) -> dict[str, Any]:
         profile = self.profiles[corpus]
         return {
@@ -97,7 +104,8 @@ def compare(
         recognizer: A plain one, whose bundle can be adapted.
         utterances: Of one corpus or several; each corpus is a collection.
         profile: Answer by this one; unless given, by that of each corpus's own recordings. A speaker's own statistics
-            are used where the profile has one of the name that the utterance gives.
+            are used where the profile has one of the name that the utterance gives; of a single corpus, without the
+            corpus in front of it as well, since ``serotone adapt`` names no corpus.
         adapt_with: Take this many recordings of each corpus, drawn at random; all of them unless given.
         seed: Another seed draws others.
         merge: As of `agree`.
@@ -210,7 +218,18 @@ def _rows(
     adapted = {corpus: recognizer.with_profile(profile) for corpus, profile in profiles.items()}
     return tuple(
         answered(
-            adapted[utterance.corpus], utterance, heard, terms, speaker=speaker_of(utterance) if speakers else None
+            adapted[utterance.corpus],
+            utterance,
+            heard,
+            terms,
+            speaker=name_in(profiles, speaker_of(utterance), utterance.corpus) if speakers else None,
         )
         for utterance, heard in kept
     )
+
+
+def name_in(profiles: Mapping[str, Profile], speaker: str | None, corpus: str) -> str | None:
+    """What the profile of a corpus calls a speaker; unless it knows the speaker, what the corpus does."""
+    bare = None if speaker is None or len(profiles) > 1 else speaker.removeprefix(f"{corpus}/")
+    known = profiles[corpus].speakers
+    return bare if speaker not in known and bare in known else speaker

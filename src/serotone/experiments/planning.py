@@ -83,7 +83,7 @@ def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0
 
 
 def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, list[str]]:
-    """Decode what the recipe uses; also one line per file that had to be left out."""
+    """Decode what the recipe uses; also a line for each file that had to be left out, and one of clips cut short."""
     labels, chosen = select(recipe, utterances)
     longest = (
         (recipe.max_frames - 1) * recipe.frontend.hop(recipe.sample_rate) if recipe.max_frames is not None else None

@@ -79,7 +79,7 @@ def train(
             return load_bundle(out / BUNDLE)
         material, problems = gather(recipe, utterances)
         for problem in problems:
-            tell(f"left out: {problem}")
+            tell(problem)
         system, results = run_fold(recipe, split, material, out, log=log)
         write_leaks(out, leak_report(split, utterances).to_dict())
         levels = None
@@ -87,7 +87,8 @@ def train(
             tell("fitting the heads for adaptation, the temperatures and the thresholds, each on held-out parts")
             table = training_table(recipe, system, material.clips(split.train), material)
             levels = levels_of(recipe, table, out)
-        data = provenance(recipe, utterances)
+        heard = {*split.train, *split.validation}
+        data = provenance(recipe, [utterance for utterance in utterances if utterance.id in heard])
         card = write_card(
             recipe,
             name=recipe.name,
@@ -117,7 +118,7 @@ def train(
 
 
 def provenance(recipe: Recipe, utterances: Sequence[Utterance]) -> list[dict[str, object]]:
-    """One mapping per corpus used: name, licence, whether that is non-commercial, languages, utterances, speakers."""
+    """One mapping per corpus: name, licence, whether that is non-commercial, languages, utterances, speakers."""
     _, chosen = select(recipe, utterances)
     used = [utterance for utterance in utterances if utterance.id in chosen]
     rows: list[dict[str, object]] = []

@@ -126,5 +126,5 @@ class Materials:
         for problem in problems:
             if problem not in self._told:
                 self._told.add(problem)
-                self.tell(f"left out: {problem}")
+                self.tell(problem)
         return material

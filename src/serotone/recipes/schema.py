@@ -198,7 +198,9 @@ class Recipe(Frozen):
     description: str
     sample_rate: int = Field(16000, ge=8000, le=48000)
     labels: tuple[str, ...] | None = Field(None, description="classes, in order; null: those of the corpus")
-    merge: dict[str, str] = Field(default_factory=dict)
+    merge: Annotated[dict[str, str], BeforeValidator(lambda value: {} if value is None else value)] = Field(
+        default_factory=dict, description="emotions that count as another; null: none, whatever extends says"
+    )
     licences: dict[str, str] = Field(
         default_factory=dict, description="by corpus, for corpora that do not state theirs, such as manifests"
     )

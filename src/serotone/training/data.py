@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from serotone.audio import read
 from serotone.corpora import Utterance
 from serotone.errors import AudioError, RunError
+from serotone.names import count_of
 from serotone.recognition.squeeze import squeezed
 
 Batches: TypeAlias = DataLoader[Any]
@@ -48,22 +49,22 @@ def decode(
     which no speech is found, such as a whispered one, is kept whole.
 
     Returns:
-        Waveforms (T,) by utterance id, and one line for each file that could not be read or is digital silence.
-        Those are left out of training and testing.
+        Waveforms (T,) by utterance id, and lines to tell: one for each file that could not be read or is digital
+        silence, and is left out of training and testing; and one of clips that were cropped.
 
     Raises:
         RunError: Nothing could be read.
     """
     waveforms: dict[str, NDArray[np.float32]] = {}
-    problems = []
+    lines, cropped = [], 0
     for utterance in utterances:
         try:
             audio = read(utterance.path, sample_rate=sample_rate, start=utterance.start, end=utterance.end)
         except AudioError as error:
-            problems.append(str(error))
+            lines.append(f"left out: {error}")
             continue
         if audio.silent:
-            problems.append(f"{utterance.path.name}: digital silence; left out")
+            lines.append(f"left out: {utterance.path.name}: digital silence")
             continue
         samples = audio.samples
         if speech and (heard := squeezed(samples)) is not None:
@@ -71,13 +72,19 @@ def decode(
         if max_samples is not None and len(samples) > max_samples:
             first = (len(samples) - max_samples) // 2
             samples = samples[first : first + max_samples].copy()
+            cropped += 1
         waveforms[utterance.id] = samples
     if not waveforms:
         raise RunError(
             f"none of the {len(utterances)} utterances could be read; check the corpus with serotone corpus check:"
-            f" {'; '.join(problems[:3])}"
+            f" {'; '.join(lines[:3])}"
         )
-    return waveforms, problems
+    if cropped and max_samples is not None:
+        lines.append(
+            f"{count_of(cropped, 'clip')} of more than {max_samples / sample_rate:.1f} s: only the middle is used, to"
+            " train and to test"
+        )
+    return waveforms, lines
 
 
 class Clips(Dataset[Item]):
