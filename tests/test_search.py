@@ -302,7 +302,7 @@ def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(
     tune = ("loss.margin=0,0.2", f"{RATE}=0.01,10", "frontend.num_mels=8,64", "center.weight=0.1:0.4")
     found = look_for(utterances, tmp_path, *tune, trials=16, tell=lines.append)
     rows = rows_of(tmp_path)
-    assert len(rows) == len(found.trials) == len(lines) == 16
+    assert len(rows) == len(found.trials) == len([line for line in lines if line.startswith("trial ")]) == 16
     seen = set()
     for row in rows:
         expected = ("complete", "")
