@@ -1,7 +1,7 @@
 """A study: every (recipe, fold, seed) is a unit; finished ones are skipped, failed ones reported, the rest go on."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def run_study(
     with contextlib.ExitStack() as stack:
         if (out / RECIPE).is_file():
             raise RunError(f"{out}: this is the folder of a single run; use another --out")
-        if (out / STUDY).is_file() and not (out / FAILURES).is_file() and not any(_corpora_in(out)):
+        if (out / STUDY).is_file() and not (out / FAILURES).is_file() and not _corpora_in(out):
             raise RunError(
                 f"{out / STUDY}: serotone study did not write this file and would replace it; use another --out"
             )
@@ -165,8 +165,8 @@ def _check_corpus(out: Path, utterances: Sequence[Utterance]) -> None:
         RunError: It is another one.
     """
     mine = fingerprint(utterances)
-    for path in _corpora_in(out):
-        corpus = read_json(path) if begun(path.parent) else {"fingerprint": mine}
+    for path in filter(lambda path: begun(path.parent), _corpora_in(out)):
+        corpus = read_json(path)
         if not isinstance(corpus, dict) or corpus.get("fingerprint") != mine:
             raise RunError(
                 f"{out}: the runs in this folder are of another corpus (see {path}); give that one, or use another"
@@ -174,9 +174,9 @@ def _check_corpus(out: Path, utterances: Sequence[Utterance]) -> None:
             )
 
 
-def _corpora_in(out: Path) -> Iterator[Path]:
+def _corpora_in(out: Path) -> list[Path]:
     """What the runs of a study are on, a file each."""
-    return iter(sorted(out.glob(f"*/seed-*/{CORPUS}")))
+    return sorted(out.glob(f"*/seed-*/{CORPUS}"))
 
 
 def _is_asked(unit: Unit, asked: Study, folds: Collection[int] | None) -> bool:

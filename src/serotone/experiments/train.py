@@ -7,7 +7,7 @@ import numpy as np
 
 from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
-from serotone.experiments.planning import check_folds, gather, opened, plan, select
+from serotone.experiments.planning import check_folds, gather, opened, plan
 from serotone.recipes import Recipe
 from serotone.recognition.bundle import MANIFEST, Bundle, load_bundle
 from serotone.runs.layout import BUNDLE, SUMMARY
@@ -119,11 +119,9 @@ def train(
 
 def provenance(recipe: Recipe, utterances: Sequence[Utterance]) -> list[dict[str, object]]:
     """One mapping per corpus: name, licence, whether that is non-commercial, languages, utterances, speakers."""
-    _, chosen = select(recipe, utterances)
-    used = [utterance for utterance in utterances if utterance.id in chosen]
     rows: list[dict[str, object]] = []
-    for corpus in sorted({utterance.corpus for utterance in used}):
-        mine = [utterance for utterance in used if utterance.corpus == corpus]
+    for corpus in sorted({utterance.corpus for utterance in utterances}):
+        mine = [utterance for utterance in utterances if utterance.corpus == corpus]
         licence = recipe.licences.get(corpus) or (CORPORA[corpus].licence if corpus in CORPORA else NO_LICENCE)
         rows.append(
             {

@@ -232,8 +232,8 @@ def check_beginning(fold: Path, name: str, beginning: Mapping[str, Any]) -> None
     Raises:
         RunError: It says something else of another fold: a file that the recipe names has changed since.
     """
-    others = [path for _, _, path in layout.folds_in(fold.parent) if path != fold and layout.finished(path)]
-    for path in (other / name for other in others if layout.is_fold(fold)):
+    others = layout.folds_in(fold.parent) if layout.is_fold(fold) else []
+    for path in (other / name for _, _, other in others if other != fold and layout.finished(other)):
         before = _mapping_in(path) if path.is_file() else {}
         if changed := [key for key in beginning if key in before and before[key] != beginning[key]]:
             raise RunError(
