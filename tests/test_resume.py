@@ -47,6 +47,15 @@ RUNS = {
             "schedules.budget={optimiser: adamw, weight_decay: 0.1, shape: one-cycle, learning_rates: {head: 0.01}}",
         ],
     ),
+    "dropout": load(
+        "cnn-blstm-attention-ams",
+        [
+            *WITHOUT,
+            "protocol={name: stratified-holdout, test_share: 0.4, validation_share: 0.3}",
+            "schedules.budget={steps: 24, validate_every: 4, select_from: 0}",
+            "encoder.filters=[8, 8, 8, 8, 8, 8]",
+        ],
+    ),
     "a frozen part, averaged, no validation": load(
         "dycnn-static-lstm",
         [

@@ -60,6 +60,7 @@ class Training(pl.LightningModule):
         self.kept_step = 0
         self.without_better = 0
         self.seconds_before = 0.0
+        self._resumed = False  # until the first epoch after a checkpoint has begun
         for name in recipe.training.frozen:
             system.get_submodule(name).requires_grad_(False)
         decay = recipe.training.average
@@ -115,8 +116,15 @@ class Training(pl.LightningModule):
         return self.batches(self.trainer.current_epoch)
 
     def on_train_epoch_start(self) -> None:
-        """Re-seed: what is random in an epoch depends on the run's seed and the epoch alone."""
+        """Re-seed: what is random in an epoch depends on the run's seed and the epoch alone.
+
+        Lightning makes the iterator over an epoch's batches after this, and it draws a number; in a run that is taken
+        up again, it has made the first one before.
+        """
         torch.manual_seed(derived_seed(self.seed, "epoch", self.trainer.current_epoch))
+        if self._resumed:
+            self._resumed = False
+            torch.empty((), dtype=torch.int64).random_()
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Set the learning rates and the temperature of dynamic convolution, functions of the step alone."""
@@ -243,6 +251,7 @@ class Training(pl.LightningModule):
         batches = loop["epoch_loop.batch_progress"]
         batches["current"] = dict.fromkeys(batches["current"], 0)
         batches["is_last_batch"] = False
+        self._resumed = True
         state = checkpoint["serotone"]
         self.curves, self._losses = state["curves"], state["losses"]
         self.kept, self.kept_score, self.kept_step = state["kept"], state["kept_score"], state["kept_step"]
