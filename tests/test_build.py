@@ -50,6 +50,23 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
             "clip_seconds is null, but the encoder cnn-blstm cannot mask",
         ),
         ("resnet-mel-focal", ["clip_seconds=null"], "clip_seconds is null, but the encoder resnet18 cannot mask"),
+        (
+            "default",
+            ["frontend=waveform", "encoder=transformers-speech", "pooling=mean-sd", "weights=null"],
+            r"max_frames is 3000, which crops clips to 0\.19 s, because a frame of waveform takes 1 sample, but"
+            r" bundle\.min_seconds is 0\.5; raise max_frames, or set it to null",
+        ),
+        (
+            "default",
+            ["max_frames=null"],
+            "max_frames is null, but the encoder whisper takes at most 30 s; set",
+        ),
+        ("default", ["max_frames=3002"], "max_frames is 3002, but the encoder whisper takes at most 30 s"),
+        (
+            "crnn-mel",
+            ["sample_rate=8000", "frontend.f_max=4001"],
+            "f_max is 4001 Hz, but audio at 8000 Hz has nothing above 4000 Hz",
+        ),
     ],
 )
 def test_parts_that_do_not_fit(name: str, changes: list[str], words: str) -> None:
@@ -59,3 +76,8 @@ def test_parts_that_do_not_fit(name: str, changes: list[str], words: str) -> Non
 
 def test_the_shortest_that_is_long_enough() -> None:
     build_system(load("crnn-mel", ["bundle.min_seconds=0.48"]), 4)
+
+
+def test_the_highest_frequency_and_the_longest_clip_that_there_are() -> None:
+    build_system(load("crnn-mel", ["sample_rate=8000", "frontend.f_max=4000"]), 4)
+    build_system(load("default", ["max_frames=3001", "encoder={width: 32, heads: 4, layers: [1]}"]), 4)

@@ -23,6 +23,8 @@ class Made(Options):
     width: Annotated[int, Ge(1), doc("how wide")] = 3
     share: Annotated[float | None, Ge(0), Lt(1)] = None
     norm: Literal["one", "two"] | None = "one"
+    level: float = 0.5
+    pair: tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)]] = (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,9 @@ class Made(Options):
         ({"width": 0}, "width is 0; expected at least 1"),
         ({"share": 1.0}, r"share is 1\.0; expected less than 1"),
         ({"norm": "three"}, "norm is 'three'; expected one of one, two, null"),
+        ({"level": float("inf")}, "level is inf; expected a finite number"),
+        ({"level": float("nan")}, "level is nan; expected a finite number"),
+        ({"pair": (4, 0)}, "pair is 0; expected at least 1"),
         ({"name": "other"}, "name is 'other'; expected one of made"),
     ],
 )
@@ -52,7 +57,7 @@ def test_what_is_within_is_taken() -> None:
 
 
 def test_fields_are_described() -> None:
-    assert dict(described(Made)) == {"name": "", "width": "how wide", "share": "", "norm": ""}
+    assert dict(described(Made)) == {"name": "", "width": "how wide", "share": "", "norm": "", "level": "", "pair": ""}
 
 
 def test_modules_go_by_the_names_of_their_options() -> None:

@@ -25,6 +25,7 @@ from serotone.training.download import digest
 from serotone.training.export import export, glides, reload
 from serotone.training.fit import Material, fit
 from serotone.training.pretrained import FILE, load_pretrained, locate
+from serotone.training.quantise import rounded
 
 MELS, WIDTH = 8, 16
 
@@ -134,6 +135,7 @@ def test_a_name_that_the_hub_has_no_safetensors_of_says_what_to_do(hub: Files) -
 WHISPER = (
     "frontend={name: whisper-log-mel, num_mels: 8}",
     "standardise=null",
+    "max_frames=3000",
     "encoder={name: whisper, width: 16, heads: 4, layers: [2]}",
     "pooling=mean-sd",
     "head={name: linear}",
@@ -180,6 +182,22 @@ def test_a_run_keeps_what_it_started_from_and_its_bundle_needs_the_file_no_more(
     bundle = export(system, recipe, tmp_path / "bundle", labels=material.labels, data=[], versions={}, card="")
     again, _ = reload(bundle)
     torch.testing.assert_close(again.state_dict(), system.state_dict(), rtol=0, atol=0)
+
+
+def test_an_average_begins_with_the_pretrained_weights_and_8_bits_are_those_that_are_tested(
+    folder: Path, tmp_path: Path
+) -> None:
+    few = "schedules.paper={steps: 1, epochs: null, patience: null, learning_rate: 1.0e-9, average: 0.9}"
+    given = [*WHISPER, f"weights={{source: {folder}, licence: MIT}}", "schedule=paper", few, "monitor=none"]
+    clips = dict(zip("abcd", glides(4, 0.6, sample_rate=16000, seed=0), strict=True))
+    corpora, speakers = dict.fromkeys(clips, "made"), dict.fromkeys(clips, "one")
+    material = Material(("angry", "sad"), clips, {"a": 0, "b": 1, "c": 0, "d": 1}, corpora, speakers)
+    split = Split(0, 0, ("a", "b", "c", "d"), (), ())
+    system, _ = fit(load("vlcrnn-variable-length", given), split, material, tmp_path / "float")
+    conv1 = checkpoint()["model.encoder.conv1.weight"].float()
+    torch.testing.assert_close(system.encoder.state_dict()["conv1.weight"], conv1, rtol=0, atol=1e-7)
+    eight, _ = fit(load("vlcrnn-variable-length", [*given, "bundle.precision=int8"]), split, material, tmp_path / "8")
+    torch.testing.assert_close(eight.state_dict(), rounded(system).state_dict(), rtol=0, atol=1e-7)
 
 
 def test_a_clip_longer_than_the_encoder_takes_is_refused_when_the_system_is_built() -> None:

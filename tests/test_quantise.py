@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import helper, numpy_helper
+from torch.nn.utils import parametrize
 
 from serotone.errors import BundleError, RecipeError
 from serotone.modeling.system import System
@@ -20,6 +21,7 @@ from serotone.training.quantise import compact, integer_products, rounded, to_gr
 SMALL_WHISPER = (
     "frontend={name: whisper-log-mel}",
     "standardise=null",
+    "max_frames=3000",
     "encoder={name: whisper, width: 64, heads: 4, layers: [2], loudness: true}",
     "pooling=loud-mean-sd",
     "head={name: linear}",
@@ -234,9 +236,29 @@ def test_a_bundle_that_multiplies_integers(system: System, tmp_path: Path) -> No
 
 
 def test_an_encoder_whose_graph_has_other_weights_is_refused_before_training() -> None:
-    with pytest.raises(RecipeError, match="the encoder crnn does not have its weights"):
-        load("crnn-mel", ["bundle.precision=int8"])
-    load("vlcrnn-variable-length", ["bundle.precision=int8"])
+    for name, encoder in (("crnn-mel", "crnn"), ("vlcrnn-variable-length", "vlcrnn"), ("dycnn-bilstm", "dycnn")):
+        with pytest.raises(RecipeError, match=f"the encoder {encoder} has no weights that could be stored in 8 bits"):
+            load(name, ["bundle.precision=int8"])
+    load("cnn-blstm-attention", ["bundle.precision=int8"])
+
+
+def test_a_weight_that_is_computed_at_every_access_is_rounded_too(tmp_path: Path) -> None:
+    """The convolution of positions in wav2vec 2.0 has weight norm."""
+    encoder = "encoder={name: transformers-speech, width: 64, heads: 4, layers: [1], filters: 64}"
+    recipe = load("vlcrnn-variable-length", ["frontend=waveform", "standardise=null", encoder, "bundle.precision=int8"])
+    torch.manual_seed(1)
+    system = build_system(recipe, 4).eval()
+    positions = [module for module in system.encoder.modules() if parametrize.is_parametrized(module, "weight")]
+    with torch.no_grad():
+        positions[0].parametrizations.weight.original0.mul_(3.0)  # as large as in a trained system
+        for weights in system.head.parameters():
+            weights.normal_(std=0.3)
+    eight = rounded(system)
+    changed = [module for module in eight.encoder.modules() if parametrize.is_parametrized(module, "weight")]
+    assert len(positions) == len(changed) == 1
+    assert not torch.equal(positions[0].weight, changed[0].weight)
+    write_graph(eight, tmp_path / "small.onnx", recipe)
+    assert check_graph(eight, tmp_path / "small.onnx", recipe) < 1e-5
 
 
 def test_a_graph_that_is_not_the_systems_is_refused(system: System) -> None:

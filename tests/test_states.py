@@ -22,6 +22,7 @@ from serotone.training.states import What, fingerprint, states_of
 WHISPER = (
     "frontend={name: whisper-log-mel, num_mels: 8}",
     "standardise=null",
+    "max_frames=3000",
     "encoder={name: whisper, width: 16, heads: 4, layers: [1, 2]}",
     "pooling=mean-sd",
     "head={name: linear}",

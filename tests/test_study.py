@@ -98,6 +98,14 @@ def test_a_grid_is_the_product_of_its_values(tmp_path):
     assert resolve(study, table[2], 0, {"emodb"}).center.alpha == 0.1
 
 
+def test_a_grid_may_vary_lists_and_paths(tmp_path):
+    grid = {"recipe": "vlcrnn-focal", "values": {"encoder.filters": [[8, 16], [16, 32]], "weights.source": ["a/b.bin"]}}
+    path = written(tmp_path, rows=[], compare=[], grid=grid)
+    table = load_study(path).table
+    assert [row.name for row in table] == ["filters=8-16+source=a-b.bin", "filters=16-32+source=a-b.bin"]
+    assert table[0].set_ == ("encoder.filters=[8, 16]", "weights.source=a/b.bin")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -26,7 +26,7 @@ from serotone.recognition.recognizer import Recognizer
 from serotone.runs.writing import held
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
-from serotone.training.fit import fit_standardiser
+from serotone.training.fit import fit_standardiser, run_fold
 from started import serotone, start
 
 QUICK = (
@@ -133,6 +133,35 @@ def test_what_is_refused_before_anything_is_trained_pins_nothing_down(voices: Pa
     with pytest.raises(RunError, match="1 of 1 folds failed"):
         crossval(load("crnn-mel", (*QUICK, "frontend.num_mels=8")), utterances, tmp_path, only=[0])
     assert crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0])["folds_finished"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            ["validate_every=null", "steps=2"],
+            r"schedules\.budget ends at step 2 before a validation counts: there is one every 4 steps, which are an"
+            r" epoch, and the first that counts is at step 2 or later; lower",
+        ),
+        (
+            ["steps=null", "epochs=2", "select_from=9"],
+            r"ends at step 8 before .* every 3 steps, and .* at step 9 or later",
+        ),
+        (
+            ["steps=null", "epochs=2", "warm_up_steps=9"],
+            r"schedules\.budget\.warm_up_steps is 9, but the schedule has 8 steps, 4 an epoch; lower it",
+        ),
+    ],
+)
+def test_a_schedule_whose_steps_do_nothing_is_refused(
+    changes: list[str], words: str, voices: Path, tmp_path: Path
+) -> None:
+    recipe = load("crnn-mel", [*QUICK, *(f"schedules.budget.{change}" for change in changes)])
+    utterances = parse_corpora([f"synthetic={voices}"])
+    material, _ = gather(recipe, utterances)
+    with pytest.raises(RunError, match=words):
+        run_fold(recipe, plan(recipe, utterances)[0], material, tmp_path)
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_the_folder_of_a_study_is_no_run(voices: Path, tmp_path: Path) -> None:

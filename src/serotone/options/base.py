@@ -4,6 +4,7 @@ A field's range and its description are metadata of its type, in the words of ``
 reads them, and so does the class itself, so that options made in Python are held to the same ranges.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -32,9 +33,12 @@ class Options:
             if choices and value not in choices:
                 expected = ", ".join("null" if choice is None else str(choice) for choice in choices)
                 raise ValueError(f"{field} is {value!r}; expected one of {expected}")
-            for words, holds in (_in_words(bound, value) for bound in bounds if value is not None):
-                if not holds:
-                    raise ValueError(f"{field} is {value}; expected {words}")
+            for one in value if isinstance(value, tuple) else () if value is None else (value,):
+                if isinstance(one, float) and not math.isfinite(one):
+                    raise ValueError(f"{field} is {one}; expected a finite number")
+                for words, holds in (_in_words(bound, one) for bound in bounds):
+                    if not holds:
+                        raise ValueError(f"{field} is {one}; expected {words}")
 
 
 def described(options: type[Options]) -> Iterator[tuple[str, str]]:
@@ -52,18 +56,18 @@ def by_name(*parts: type[Part]) -> Mapping[str, type[Part]]:
 
 @cache
 def _limits(options: Any) -> dict[str, tuple[list[Any], tuple[object, ...]]]:
-    """Bounds and choices of every field that has any."""
+    """Bounds and choices of every field; the bounds of a tuple are those of its members."""
     limits = {}
     for name, hint in get_type_hints(options, include_extras=True).items():
         if get_origin(hint) is ClassVar:
             continue
-        bounds = [note for note in _metadata(hint) if isinstance(note, Ge | Gt | Le | Lt)]
         plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        notes = (*_metadata(hint), *(_metadata(get_args(plain)[0]) if get_origin(plain) is tuple else ()))
+        bounds = [note for note in notes if isinstance(note, Ge | Gt | Le | Lt)]
         members = get_args(plain) if get_origin(plain) is not Literal else (plain,)
         words = [choice for member in members if get_origin(member) is Literal for choice in get_args(member)]
         choices = (*words, None) if words and type(None) in members else tuple(words)
-        if bounds or choices:
-            limits[name] = bounds, choices
+        limits[name] = bounds, choices
     return limits
 
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge, Lt, doc
 
 from serotone.options.base import Options, by_name
+
+Width: TypeAlias = Annotated[int, Ge(1)]
+Four: TypeAlias = tuple[Width, Width, Width, Width]
+Six: TypeAlias = tuple[Width, Width, Width, Width, Width, Width]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +21,7 @@ class EncoderOptions(Options):
     """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
 
     stores_integers: ClassVar[bool] = True
-    """Whether its graph has the weights of its layers as they are, so that a bundle may store them in 8 bits."""
+    """Whether its graph has large weights that a bundle may store in 8 bits, and not computed or merged ones."""
 
     prefixes: ClassVar[tuple[str, ...]] = ()
     """What may stand before the names of its tensors in published checkpoints; none where there are no such."""
@@ -37,7 +41,8 @@ class VLCRNNOptions(EncoderOptions):
     """Two masked convolutions and a BiGRU, after Liang et al., JIFS 2020."""
 
     name: Literal["vlcrnn"] = "vlcrnn"
-    filters: Annotated[tuple[int, int], doc("filters of each convolution")] = (16, 32)
+    stores_integers: ClassVar[bool] = False
+    filters: Annotated[tuple[Width, Width], doc("filters of each convolution")] = (16, 32)
     hidden: Annotated[int, Ge(1), doc("units of the GRU in each direction")] = 128
 
 
@@ -47,7 +52,7 @@ class ResNet18Options(EncoderOptions):
 
     name: Literal["resnet18"] = "resnet18"
     masks: ClassVar[bool] = False
-    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has that of the first")] = (
+    filters: Annotated[Four, doc("width of each stage; the stem has that of the first")] = (
         64,
         128,
         256,
@@ -61,7 +66,7 @@ class VariableResNet18Options(EncoderOptions):
 
     name: Literal["resnet18-variable"] = "resnet18-variable"
     prefixes: ClassVar[tuple[str, ...]] = ("encoder.",)
-    filters: Annotated[tuple[int, int, int, int], doc("width of each stage; the stem has that of the first")] = (
+    filters: Annotated[Four, doc("width of each stage; the stem has that of the first")] = (
         16,
         32,
         64,
@@ -75,7 +80,7 @@ class CNNBLSTMOptions(EncoderOptions):
 
     name: Literal["cnn-blstm"] = "cnn-blstm"
     masks: ClassVar[bool] = False
-    filters: Annotated[tuple[int, int, int, int, int, int], doc("width of each block")] = (128, 128, 64, 64, 64, 64)
+    filters: Annotated[Six, doc("width of each block")] = (128, 128, 64, 64, 64, 64)
     hidden: Annotated[int, Ge(1), doc("cells of the LSTM in each direction")] = 64
     dropout: Annotated[float, Ge(0), Lt(1), doc("share of a block's outputs dropped in training")] = 0.25
 
@@ -85,7 +90,8 @@ class DyCNNOptions(EncoderOptions):
     """Four blocks of static or dynamic convolution and an LSTM, after Lin, Hu & Zhu, JCEIM 2023."""
 
     name: Literal["dycnn"] = "dycnn"
-    filters: Annotated[tuple[int, int, int, int], doc("filters of each block")] = (64, 64, 128, 128)
+    stores_integers: ClassVar[bool] = False
+    filters: Annotated[Four, doc("filters of each block")] = (64, 64, 128, 128)
     dynamic: Annotated[bool, doc("dynamic convolutions; false: plain ones")] = True
     kernels: Annotated[int, Ge(1), doc("kernels of a dynamic convolution")] = 4
     reduction: Annotated[int, Ge(1), doc("a dynamic convolution's attention has channels / reduction hidden units")] = 4

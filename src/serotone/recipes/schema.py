@@ -161,7 +161,7 @@ class BundleChoice(Frozen):
         " pauses; null: they use whole clips, and recognition finds speech by its level",
     )
     precision: Literal["float32", "int8"] = Field(
-        "float32", description="of the encoder's weights: int8 makes the bundle a quarter as large"
+        "float32", description="of the encoder's weights: int8 makes the bundle up to four times smaller"
     )
     scale_group: int | None = Field(
         None, ge=8, description="how many int8 weights share a scale; null: all of an output channel"
@@ -297,8 +297,8 @@ class Recipe(Frozen):
             )
         if self.bundle.precision == "int8" and not self.encoder.stores_integers:
             raise ValueError(
-                f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} does not have its"
-                " weights as they were trained; set bundle.precision to float32, or choose another encoder"
+                f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} has no weights"
+                " that could be stored in 8 bits; set bundle.precision to float32, or choose another encoder"
             )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(
@@ -334,8 +334,9 @@ class Recipe(Frozen):
                 " loss.length_weights to false"
             )
         alphas = self.loss.alpha.values() if isinstance(self.loss.alpha, dict) else [self.loss.alpha]
-        if any(isinstance(alpha, float | int) and alpha < 0 for alpha in alphas):
-            raise ValueError(f"loss.alpha is {self.loss.alpha}; expected numbers of at least 0")
+        numbers = [alpha for alpha in alphas if isinstance(alpha, float | int)]
+        if any(alpha < 0 for alpha in numbers) or (numbers and not any(numbers)):
+            raise ValueError(f"loss.alpha is {self.loss.alpha}; expected numbers of at least 0, and one above 0")
         for name, schedule in self.schedules.items():
             if isinstance(schedule, Convex):
                 if name != self.schedule:

@@ -103,7 +103,7 @@ class Grid(_Frozen):
                 told.remove(figures)
             rows.append(
                 Row(
-                    name="+".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in at.items()),
+                    name="+".join(f"{key.rsplit('.', 1)[-1]}={_in_a_name(value)}" for key, value in at.items()),
                     recipe=self.recipe,
                     set=(*self.set_, *(f"{key}={yaml_word(value)}" for key, value in at.items())),
                     published=figures and Published(**figures.model_dump(exclude={"at"})),
@@ -231,6 +231,11 @@ class Study(_Frozen):
     def to_yaml(self) -> str:
         """The study with every default spelled out, as it is kept in its folder."""
         return yaml.safe_dump(self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True)
+
+
+def _in_a_name(value: object) -> str:
+    """A value as a part of a row's name: ``0.3``, and ``16-32`` for a list."""
+    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", str(value)).strip("-")
 
 
 def bare(recipe: str) -> str:

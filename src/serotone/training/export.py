@@ -104,7 +104,7 @@ def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: floa
     Where the recipe's bundle has 8-bit weights, ``system`` is one that :func:`rounded` made, or the graph differs.
     """
     whole = WholeClips(system, temperature=temperature).cpu().eval()
-    example = torch.zeros(2, round(2.0 * recipe.sample_rate))
+    example = torch.zeros(2, round(max(2.0, recipe.bundle.min_seconds) * recipe.sample_rate))
     with warnings.catch_warnings():
         # The exporter that handles a bidirectional GRU with a dynamic length is the deprecated one.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -150,12 +150,32 @@ def fit(
         return _solved(recipe, train, material, folder, seed=seed), 0.0
     checkpoint = folder / layout.CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
+    _check_steps(module, train, validation)
     if not checkpoint.is_file():
         _begin(module.system, recipe, train, folder)
+        module.begin_average()
     run_loop(module, validation, folder, callbacks)
-    finished = module.finish()
+    finished = as_bundled(module.finish(), recipe.bundle)
     writing.write_training(folder, module.curves, step=module.kept_step, monitor=recipe.monitor, score=_score(module))
     return finished, module.seconds_before
+
+
+def _check_steps(module: Training, train: Clips, validation: Clips) -> None:
+    """Refuse a schedule whose steps are over before its rate has risen, or before a validation counts."""
+    schedule, name = module.recipe.training, f"schedules.{module.recipe.schedule}"
+    epoch = -(-len(train) // schedule.batch_size)
+    if schedule.warm_up_steps > module.steps:
+        raise RunError(
+            f"{name}.warm_up_steps is {schedule.warm_up_steps}, but the schedule has {module.steps} steps, {epoch} an"
+            " epoch; lower it, or train longer"
+        )
+    every, first = schedule.validate_every or epoch, max(1, module.select_from)
+    if module.recipe.monitor != "none" and len(validation) and module.steps // every * every < first:
+        raise RunError(
+            f"{name} ends at step {module.steps} before a validation counts: there is one every {every} steps"
+            f"{'' if schedule.validate_every else ', which are an epoch'}, and the first that counts is at step {first}"
+            " or later; lower validate_every or select_from, train longer, or set monitor to none"
+        )
 
 
 def _begin(system: System, recipe: Recipe, train: Clips, folder: Path) -> None:

@@ -63,13 +63,18 @@ class Training(pl.LightningModule):
         self._resumed = False  # until the first epoch after a checkpoint has begun
         for name in recipe.training.frozen:
             system.get_submodule(name).requires_grad_(False)
-        decay = recipe.training.average
-        self.average = None if decay is None else Average(system, decay)
+        self.average: Average | None = None
+        self.begin_average()
         self._weights = ExitStack()  # the training weights, while those that count are in their place
         self._begun = time.perf_counter()
         self._losses: list[float] = []
         self._truth: list[str] = []
         self._prediction: list[str] = []
+
+    def begin_average(self) -> None:
+        """Let the average, where the recipe has one, begin with the weights that the system has now."""
+        decay = self.recipe.training.average
+        self.average = None if decay is None else Average(self.system, decay)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The recipe's optimiser over the system's parameters; centers are a buffer and stay out.

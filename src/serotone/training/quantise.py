@@ -13,6 +13,7 @@ change it.
 
 import copy
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import nn
+from torch.nn.utils import parametrize
 
 from serotone.errors import BundleError
 from serotone.modeling.system import System
@@ -71,9 +73,14 @@ def rounded(system: System, group: int | None = None) -> System:
     """A copy of a system whose encoder's weights lie on an 8-bit grid: a scale per output channel, or per group."""
     whole = copy.deepcopy(system)
     with torch.no_grad():
-        for weight in _weights(whole.encoder):
-            integers, scales = to_grid(weight.detach().cpu().numpy(), axis=0, group=group)
-            weight.copy_(torch.from_numpy((integers * scales.astype(np.float32)).reshape(weight.shape)))
+        for layer in _layers(whole.encoder):
+            weight = layer.weight.detach()
+            integers, scales = to_grid(weight.cpu().numpy(), axis=0, group=group)
+            on_grid = torch.from_numpy((integers * scales.astype(np.float32)).reshape(weight.shape)).to(weight.device)
+            if parametrize.is_parametrized(layer, "weight"):  # weight norm computes it anew at every access
+                layer.weight = on_grid
+            else:
+                layer.weight.copy_(on_grid)
     return whole
 
 
@@ -93,7 +100,7 @@ def compact(graph: onnx.ModelProto, system: System, group: int | None = None) ->
     model = copy.deepcopy(graph)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     expanding = []
-    found, expected = list(_stored_weights(model.graph, stored)), list(_weights(system.encoder))
+    found, expected = list(_stored_weights(model.graph, stored)), list(_layers(system.encoder))
     if len(found) != len(expected):
         raise BundleError(
             f"the graph has {len(found)} weights under {ENCODER} to store in 8 bits; the encoder has {len(expected)}: "
@@ -196,11 +203,11 @@ def _needed(nodes: list[onnx.NodeProto], outputs: Sequence[str]) -> list[onnx.No
     return kept[::-1]
 
 
-def _weights(encoder: nn.Module) -> Iterator[torch.Tensor]:
-    """What :func:`compact` will find in the graph."""
+def _layers(encoder: nn.Module) -> Iterator[Any]:
+    """Those whose weights :func:`compact` will find in the graph."""
     for module in encoder.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d) and module.weight.numel() >= SMALLEST:
-            yield module.weight
+            yield module
 
 
 def _stored_weights(graph: onnx.GraphProto, stored: dict[str, onnx.TensorProto]) -> Iterator[tuple[str, int]]:

@@ -77,6 +77,11 @@ def mel_filterbank(
         raise ValueError(
             f"the mel filters go from {f_min} Hz to {f_max} Hz; expected f_min of at least 0 and f_max above f_min"
         )
+    if f_max > sample_rate / 2:
+        raise ValueError(
+            f"f_max is {f_max:g} Hz, but audio at {sample_rate} Hz has nothing above {sample_rate / 2:g} Hz; set f_max"
+            " to that or less"
+        )
     ends = hertz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64), scale)
     steps = torch.linspace(float(ends[0]), float(ends[1]), num_mels + 2, dtype=torch.float64)
     corners = mel_to_hertz(steps, scale)  # (M + 2,)
