@@ -160,12 +160,12 @@ def test_frozen_vectors_answer_as_the_system_does(recipe: Recipe, utterances: li
         (line,) = (line.split(",") for line in rows if line.startswith(f"{name},"))
         stated = [float(line[columns.index(f"p_{label}")]) for label in material.labels]
         assert stated == pytest.approx(row.tolist(), abs=1e-4)
-    key = fingerprint(system, recipe, "vectors")
+    key = fingerprint(system, recipe)
     assert list(material.vectors) == [key]
     with torch.no_grad():
         next(system.encoder.parameters()).mul_(1.01)
     vectors_of(system, recipe, clips, material.vectors)
-    assert list(material.vectors) == [fingerprint(system, recipe, "vectors")] != [key]
+    assert list(material.vectors) == [fingerprint(system, recipe)] != [key]
 
 
 def test_copies_are_encoded_once_and_train_alone(

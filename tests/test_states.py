@@ -17,7 +17,7 @@ from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import glides
 from serotone.training.quantise import rounded
-from serotone.training.states import What, fingerprint, states_of
+from serotone.training.states import computed_once, fingerprint
 
 WHISPER = (
     "frontend={name: whisper-log-mel, num_mels: 8}",
@@ -54,33 +54,30 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return counts
 
 
-@pytest.mark.parametrize("what", ["states", "vectors"])
 def test_what_is_kept_is_what_the_system_makes_and_is_made_once(
-    what: What, tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "BATCH_CLIPS", 3)
     monkeypatch.setattr(kept, "SHARD_BYTES", 1000)
     system = made()
     for _ in range(2):
-        answers = states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what=what)
+        answers = computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)
         assert computed == [3, 3, 2]
     assert list(answers) == list(CLIPS)
     assert len(list(tmp_path.rglob("*.safetensors"))) > 1
     for name, waveform in CLIPS.items():
         with torch.no_grad():
             alone = torch.from_numpy(waveform)[None], torch.tensor([len(waveform)])
-            states, embedding = System.states(system, *alone)[0][0], system(*alone).embedding[0]
-        expected = states if what == "states" else embedding
-        assert answers[name].dtype == (np.float16 if what == "states" else np.float32)
-        tolerance = 1e-3 if what == "states" else 1e-5
-        torch.testing.assert_close(torch.from_numpy(answers[name]).float(), expected, rtol=tolerance, atol=tolerance)
+            expected = system(*alone).embedding[0]
+        assert answers[name].dtype == np.float32
+        torch.testing.assert_close(torch.from_numpy(answers[name]), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_only_what_is_new_is_computed_whatever_it_is_called(tmp_path: Path, computed: list[int]) -> None:
     system = made()
-    states_of(system, RECIPE, clips_of({"a": CLIPS["a"], "b": CLIPS["b"]}), tmp_path, what="vectors")
+    computed_once(system, RECIPE, clips_of({"a": CLIPS["a"], "b": CLIPS["b"]}), tmp_path)
     more = {"other": CLIPS["b"], "same": CLIPS["b"].copy(), "c": CLIPS["c"]}
-    answers = states_of(system, RECIPE, clips_of(more), tmp_path, what="vectors")
+    answers = computed_once(system, RECIPE, clips_of(more), tmp_path)
     assert computed == [2, 1]
     np.testing.assert_array_equal(answers["other"], answers["same"])
     assert np.abs(answers["other"] - answers["c"]).max() > 1e-3
@@ -94,36 +91,35 @@ def test_what_was_whole_before_a_stop_is_not_computed_again(
     system = made()
     broken = dict(CLIPS) | {"h": np.full_like(CLIPS["h"], np.nan)}
     with pytest.raises(RunError, match="the encoder's output is NaN or infinite for clip h"):
-        states_of(system, RECIPE, clips_of(broken), tmp_path, what="vectors")
+        computed_once(system, RECIPE, clips_of(broken), tmp_path)
     computed.clear()
-    assert len(states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")) == len(CLIPS)
+    assert len(computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)) == len(CLIPS)
     assert computed == [1]
 
 
 def test_the_fingerprint_changes_with_all_that_the_numbers_depend_on_and_with_nothing_else() -> None:
     system = made()
-    same = fingerprint(system, RECIPE, "vectors")
-    assert fingerprint(made(), load("vlcrnn-variable-length", [*WHISPER, "seed=9"]), "vectors") == same
-    assert fingerprint(System(system.frontend, system.encoder, system.pooling, made().head), RECIPE, "vectors") == same
+    same = fingerprint(system, RECIPE)
+    assert fingerprint(made(), load("vlcrnn-variable-length", [*WHISPER, "seed=9"])) == same
+    assert fingerprint(System(system.frontend, system.encoder, system.pooling, made().head), RECIPE) == same
     others = {
-        fingerprint(system, RECIPE, "states"),
-        fingerprint(rounded(made("encoder.width=64")), RECIPE, "vectors"),
-        fingerprint(made("encoder.width=64"), RECIPE, "vectors"),
-        fingerprint(made(seed=5), RECIPE, "vectors"),
+        fingerprint(rounded(made("encoder.width=64")), RECIPE),
+        fingerprint(made("encoder.width=64"), RECIPE),
+        fingerprint(made(seed=5), RECIPE),
     }
     for change in ("frontend.reference=maximum", "encoder.layers=[2]", "pooling=mean", "clip_seconds=2"):
         recipe = load("vlcrnn-variable-length", [*WHISPER, change, "bundle={max_seconds: 2, window_seconds: 2}"])
-        others.add(fingerprint(build_system(recipe, 3), recipe, "vectors"))
-    assert len(others | {same}) == 9
+        others.add(fingerprint(build_system(recipe, 3), recipe))
+    assert len(others | {same}) == 8
 
 
 def test_damaged_shards_and_pieces_are_refused(tmp_path: Path) -> None:
     system = made()
-    states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")
+    computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)
     (shard,) = tmp_path.rglob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(RunError, match=rf"{shard.name}: damaged.*delete it"):
-        states_of(system, RECIPE, clips_of(CLIPS), tmp_path, what="vectors")
+        computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)
     pieces = load("vlcrnn-variable-length", [*WHISPER, "segments=true", "clip_seconds=1", "loss.length_weights=false"])
     with pytest.raises(RunError, match="cuts clips into segments"):
-        states_of(system, pieces, clips_of(CLIPS), tmp_path, what="states")
+        computed_once(system, pieces, clips_of(CLIPS), tmp_path)

@@ -154,7 +154,7 @@ def taught(
             f" {teacher.name} has {its[0]} and {its[1]}; both must use the same audio, so set those of the recipe to"
             " the teacher's"
         )
-    who = {"teacher": teacher.name, "weights": loaded.to_dict(), "vectors": fingerprint(system, teacher, "vectors")}
+    who = {"teacher": teacher.name, "weights": loaded.to_dict(), "vectors": fingerprint(system, teacher)}
     check_beginning(folder, TEACHER, who)
     vectors = vectors_of(system, teacher, clips, {})
     write_json(folder / TEACHER, {**who, "clips": len(vectors)})

@@ -21,7 +21,7 @@ from serotone.training.data import Clips
 from serotone.training.distort import distorted
 from serotone.training.pretrained import Loaded, load_pretrained
 from serotone.training.quantise import as_bundled
-from serotone.training.states import fingerprint, states_of
+from serotone.training.states import computed_once, fingerprint
 from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels
 
 Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
@@ -44,14 +44,14 @@ def frozen_system(recipe: Recipe) -> tuple[System, Loaded | None]:
 def vectors_of(system: System, recipe: Recipe, clips: Clips, memory: Memory) -> dict[str, NDArray[np.float32]]:
     """The vector (D,) that the head reads of each clip, by utterance id: from memory, from disk, or computed and kept.
 
-    Memory holds those of one set of frozen parts at a time. Raises as :func:`serotone.training.states.states_of`.
+    Memory holds those of one set of frozen parts at a time. Raises as :func:`serotone.training.states.computed_once`.
     """
-    key = fingerprint(system, recipe, "vectors")
+    key = fingerprint(system, recipe)
     for other in [name for name in memory if name != key]:
         del memory[other]
     known = memory.setdefault(key, {})
     missing = Clips([name for name in clips.utterances if name not in known], clips.waveforms, clips.targets)
-    known.update(states_of(system, recipe, missing, cache() / "states", what="vectors"))
+    known.update(computed_once(system, recipe, missing, cache() / "states"))
     return {name: known[name] for name in clips.utterances}
 
 
@@ -63,7 +63,7 @@ def vectors_of_copies(
     Some clips at a time, so that the copies' samples are never there all at once; those in memory are not made again.
     """
     assert recipe.convex is not None
-    key = fingerprint(system, recipe, "vectors")
+    key = fingerprint(system, recipe)
     for copy in range(1, recipe.convex.distorted_copies + 1):
         found: dict[str, NDArray[np.float32]] = {}
         for first in range(0, len(clips.utterances), COPIES_AT_ONCE):

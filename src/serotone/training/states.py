@@ -1,15 +1,15 @@
-"""States once: what the frozen half of a system makes of each clip is computed once, and kept on disk.
+"""Vectors once: what the frozen half of a system makes of each clip is computed once, and kept on disk.
 
-An encoder that does not learn gives the same states in every fold, epoch and head that is tried. They are kept by the
-content of the clip, in a folder that is named by everything else they depend on: nothing can be stale, and one folder
-serves every run. A computation that is killed goes on after its last whole shard.
+An encoder that does not learn gives the same states in every fold and for every head that is tried, and its pooling the
+same vectors. They are kept by the content of the clip, in a folder that is named by everything else they depend on:
+nothing can be stale, and one folder serves every run. A computation that is killed goes on after its last whole shard.
 """
 
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -25,24 +25,23 @@ from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.training.data import Clips, in_order
 
-What: TypeAlias = Literal["states", "vectors"]
-"""States over time (T', D), kept in float16; or the vectors (D,) that the pooling makes of them, in float32."""
-
 FORMAT = 1
 """Goes up when the same recipe and weights begin to give other numbers."""
+
+Vector: TypeAlias = NDArray[np.float32]
 
 SHARD_BYTES = 2**26
 BATCH_CLIPS = 16
 
 
-class Kept(Mapping[str, NDArray[Any]]):
-    """Arrays by utterance id, read from disk when they are asked for."""
+class Kept(Mapping[str, Vector]):
+    """Vectors (D,) by utterance id, read from disk when they are asked for."""
 
     def __init__(self, shelf: "Shelf", contents: Mapping[str, str]) -> None:
         self._shelf = shelf
         self._contents = contents
 
-    def __getitem__(self, utterance: str) -> NDArray[Any]:
+    def __getitem__(self, utterance: str) -> Vector:
         return self._shelf.read(self._contents[utterance])
 
     def __iter__(self) -> Iterator[str]:
@@ -73,15 +72,15 @@ class Shelf:
     def __contains__(self, content: str) -> bool:
         return content in self._shards
 
-    def read(self, content: str) -> NDArray[Any]:
+    def read(self, content: str) -> Vector:
         """The array of one clip."""
         path = self._shards[content]
         if path not in self._open:
             self._open[path] = safe_open(path, framework="np")
-        array: NDArray[Any] = self._open[path].get_tensor(content)
+        array: Vector = self._open[path].get_tensor(content)
         return array
 
-    def add(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def add(self, arrays: Mapping[str, Vector]) -> None:
         """Write one more shard, named by what it holds."""
         name = hashlib.sha256(" ".join(sorted(arrays)).encode()).hexdigest()[:16]
         path = self.folder / f"{name}.safetensors"
@@ -89,14 +88,14 @@ class Shelf:
         self._shards |= dict.fromkeys(arrays, path)
 
 
-def fingerprint(system: System, recipe: Recipe, what: What) -> str:
-    """SHA-256, in hexadecimal, of all that states or vectors depend on besides the clip.
+def fingerprint(system: System, recipe: Recipe) -> str:
+    """SHA-256, in hexadecimal, of all that vectors depend on besides the clip.
 
-    That is the recipe's parts up to the encoder (up to the pooling for vectors) and their weights and statistics.
+    That is the recipe's parts up to the pooling, and their weights and statistics.
     """
-    parts = ["frontend", "standardiser", "encoder", *(["pooling"] if what == "vectors" else [])]
+    parts = ("frontend", "standardiser", "encoder", "pooling")
     said = [getattr(recipe, name) for name in parts if name != "standardiser"]
-    fixed = (FORMAT, what, recipe.sample_rate, recipe.clip_samples, recipe.standardise_over)
+    fixed = (FORMAT, "vectors", recipe.sample_rate, recipe.clip_samples, recipe.standardise_over)
     digest = hashlib.sha256(repr((*fixed, *said)).encode())
     for part in parts:
         for name, tensor in system.get_submodule(part).state_dict().items():
@@ -105,15 +104,14 @@ def fingerprint(system: System, recipe: Recipe, what: What) -> str:
     return digest.hexdigest()
 
 
-def states_of(system: System, recipe: Recipe, clips: Clips, folder: Path, *, what: What) -> Kept:
-    """States or vectors of every clip, by utterance id: those in ``folder``, and what is missing there computed.
+def computed_once(system: System, recipe: Recipe, clips: Clips, folder: Path) -> Kept:
+    """The vector of every clip, by utterance id: those in ``folder``, and what is missing there computed.
 
     Args:
-        system: As it will be when the states are used: with its weights, rounded or not. It is left in evaluation mode.
+        system: As it will be when they are used: with its weights, rounded or not. It is left in evaluation mode.
         recipe: What it was built from.
         clips: Whole clips.
         folder: Where they are kept, for any number of systems; see :func:`serotone.files.cache`.
-        what: "states" or "vectors".
 
     Raises:
         RunError: The recipe cuts clips into pieces; a shard is damaged; or the encoder makes NaN or infinity of a clip.
@@ -123,10 +121,10 @@ def states_of(system: System, recipe: Recipe, clips: Clips, folder: Path, *, wha
             f"recipe {recipe.name} cuts clips into segments, but frozen parts take whole clips; set segments to false"
         )
     contents = {name: content_of(clips.waveforms[name]) for name in clips.utterances}
-    shelf = Shelf(folder / fingerprint(system, recipe, what))
+    shelf = Shelf(folder / fingerprint(system, recipe))
     missing = {content: name for name, content in contents.items() if content not in shelf}
-    pending: dict[str, NDArray[Any]] = {}
-    for name, array in _computed(system, clips, sorted(missing.values()), what):
+    pending: dict[str, Vector] = {}
+    for name, array in _computed(system, clips, sorted(missing.values())):
         pending[contents[name]] = array
         if sum(kept.nbytes for kept in pending.values()) >= SHARD_BYTES:
             shelf.add(pending)
@@ -141,22 +139,19 @@ def content_of(waveform: NDArray[np.float32]) -> str:
     return hashlib.sha256(np.ascontiguousarray(waveform).data).hexdigest()
 
 
-def _computed(system: System, clips: Clips, names: Sequence[str], what: What) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Each utterance's id and array, as they are made; a bar on a terminal's standard error."""
+def _computed(system: System, clips: Clips, names: Sequence[str]) -> Iterator[tuple[str, Vector]]:
+    """Each utterance's id and vector, as they are made; a bar on a terminal's standard error."""
     system.eval()
     device = system.standardiser.mean.device
     batches = in_order(Clips(names, clips.waveforms, clips.targets), batch_size=BATCH_CLIPS)
-    shown = track(
-        batches, f"{what} of {len(names)} clips", console=Console(stderr=True), disable=not sys.stderr.isatty()
-    )
-    for batch in shown:
+    console = Console(stderr=True)
+    for batch in track(batches, f"vectors of {len(names)} clips", console=console, disable=not sys.stderr.isatty()):
         with torch.no_grad():
             states, lengths = system.states(batch.waveforms.to(device), batch.lengths.to(device))
-            values = system.pooling(states, lengths).float() if what == "vectors" else states.half()
-        for name, array, steps in zip(batch.ids, values.cpu().numpy(), lengths.tolist(), strict=True):
-            valid = array if what == "vectors" else array[:steps].copy()
-            if not np.isfinite(valid).all():
+            vectors = system.pooling(states, lengths).float().cpu().numpy()
+        for name, vector in zip(batch.ids, vectors, strict=True):
+            if not np.isfinite(vector).all():
                 raise RunError(
                     f"the encoder's output is NaN or infinite for clip {name}; listen to the clip, or leave it out"
                 )
-            yield name, valid
+            yield name, vector
