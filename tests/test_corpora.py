@@ -367,11 +367,16 @@ def test_manifest_that_is_audio_is_refused(tmp_path: Path) -> None:
         CORPORA["manifest"].read(put(tmp_path / "one.wav"))
 
 
-def test_manifest_leaves_out_missing_files(tmp_path: Path) -> None:
+def test_a_row_of_a_manifest_whose_file_is_missing_is_one_that_cannot_be_read(tmp_path: Path) -> None:
     root = manifest_file(tmp_path)
+    whole = fingerprint(CORPORA["manifest"].read(root))
     (tmp_path / "a" / "one.wav").unlink()
-    with pytest.warns(SerotoneWarning, match="left out 1 row"):
-        assert [u.id for u in CORPORA["manifest"].read(root)] == ["two"]
+    utterances = CORPORA["manifest"].read(root)
+    assert [u.id for u in utterances] == ["one", "two"]
+    assert fingerprint(utterances) != whole
+    report = check_corpus("manifest", root)
+    assert [path for path, _ in report.unreadable] == [str(tmp_path / "a" / "one.wav")]
+    assert list(report.seconds) == ["two"]
 
 
 def test_manifest_folder_instead_of_file(tmp_path: Path) -> None:

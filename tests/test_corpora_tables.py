@@ -124,12 +124,12 @@ def test_audformat_of_whole_files_without_speakers(tmp_path: Path) -> None:
     (root / "db.emotion.csv").write_text("file,emotion\nwav/one.wav,anger\nwav/two.wav,\nwav/three.wav,anger\n")
     assert warned(root) == [
         "audformat: left out 1 of 3 segments, whose emotion serotone does not know: 1 none",
-        f"{root / 'db.yaml'}: left out 1 row ({root / 'wav' / 'three.wav'}) whose file does not exist",
-        "audformat: the speaker of 1 utterance (one) is unknown; "
+        "audformat: the speaker of 2 utterances (one, three) is unknown; "
         "give them a speaker each to allow speaker-independent tests",
     ]
-    (utterance,) = read("audformat", root)
+    utterance, gone = read("audformat", root)
     assert (utterance.id, utterance.emotion, utterance.speaker, utterance.start) == ("one", "angry", "unknown", None)
+    assert (gone.id, gone.path.is_file()) == ("three", False)
 
 
 def test_audformat_written_by_the_library_itself(tmp_path: Path) -> None:

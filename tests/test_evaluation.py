@@ -197,6 +197,19 @@ def test_unreadable_files_are_named_and_the_rest_go_on(recognizer, corpus, tmp_p
     assert "2 without an answer (1 got no label, 1 could not be read)" in result.stdout
 
 
+def test_a_row_without_its_file_counts_as_wrong(recognizer, tmp_path):
+    make_corpus(tmp_path / "a", {"a1": ("angry", LOUD), "s1": ("sad", QUIET)})
+    rows = "a/angry/anna/a1.wav,angry\na/sad/anna/s1.wav,sad\na/sad/anna/s2.wav,sad\n"
+    (tmp_path / "clips.csv").write_text(f"path,emotion\n{rows}")
+    given = ["evaluate", str(recognizer.bundle.path), "--corpus", f"mine={tmp_path / 'clips.csv'}"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 1
+    assert "mine/s2: " in result.stderr
+    assert "s2.wav: no such file" in result.stderr
+    assert "1 without an answer (0 got no label, 1 could not be read)" in result.stdout
+    assert "among the shared emotions           66.67%  75.00%" in result.stdout
+
+
 def test_emotions_merged_in_training_are_merged_again(tmp_path):
     make_toy_bundle(tmp_path / "merging", merge={"excited": "happy"})
     corpus = make_corpus(

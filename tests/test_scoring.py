@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 from typer.testing import CliRunner
@@ -27,7 +28,7 @@ from serotone.scoring import pool
 from serotone.scoring.inputs import find
 from serotone.scoring.scoring import Place, score, terms_of
 from serotone.scoring.terms import Outcome
-from toy_bundle import LABELS, SAMPLE_RATE, buzz, tone
+from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_toy_bundle, tone, write_toy_manifest
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install 'serotone[score]'")
 from pyarrow import dataset  # noqa: E402
@@ -76,6 +77,18 @@ def expected(adaptable, paths, *, timeline=False, **part):
 
 def good(calls):
     return [path for path in calls.iterdir() if path.name != "bad.wav"]
+
+
+def test_a_bundle_that_cannot_be_adapted_has_embeddings_all_the_same(calls, tmp_path):
+    done = command(calls / "long.flac", "--bundle", "emodb-crnn", "--out", tmp_path / "out", "--embeddings")
+    assert done.exit_code == 0, done.output
+    (row,) = table(tmp_path / "out")
+    recognizer = Recognizer("emodb-crnn")
+    assert not recognizer.bundle.adaptation
+    hearing = recognizer.hear(calls / "long.flac")
+    expected = np.average(hearing.embeddings, axis=0, weights=[window.weight for window in hearing.answering])
+    assert len(row["embedding"]) == 64
+    assert row["embedding"] == pytest.approx(expected.tolist(), rel=2**-11)
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
@@ -222,6 +235,15 @@ def test_inputs(tmp_path, calls):
     assert recording.problem[0] == "AudioFormatError"
     refused = command(calls, "--out", tmp_path / "out", "--timeline", "--embeddings")
     assert refused.exit_code == 2
+    toy = make_toy_bundle(tmp_path / "toy").path
+    graph = onnx.load(toy / "model.onnx")
+    (embedding,) = [output for output in graph.graph.output if output.name == "embedding"]
+    graph.graph.output.remove(embedding)
+    onnx.save(graph, toy / "model.onnx")
+    write_toy_manifest(toy)
+    none = command(calls, "--bundle", toy, "--out", tmp_path / "out", "--embeddings")
+    assert none.exit_code == 1
+    assert "toy: its graph has no output embedding; leave out --embeddings" in none.stderr
     with pytest.raises(CorpusError, match=r"none\.csv: no such manifest; give the path of a table"):
         find([str(tmp_path / "none.csv")])
     paths = tmp_path / "paths.txt"

@@ -174,7 +174,8 @@ def fingerprint(utterances: Iterable[Utterance]) -> str:
     digest = hashlib.sha256()
     for u in sorted(utterances, key=lambda u: u.id):
         stretch = "" if u.start is None and u.end is None else f"{u.start}-{u.end}"
-        digest.update("\t".join((u.id, u.emotion, u.speaker, str(u.path.stat().st_size), stretch, "\n")).encode())
+        size = u.path.stat().st_size if u.path.is_file() else -1  # which no file has
+        digest.update("\t".join((u.id, u.emotion, u.speaker, str(size), stretch, "\n")).encode())
     return digest.hexdigest()
 
 

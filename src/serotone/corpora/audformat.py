@@ -36,9 +36,9 @@ def read(root: Path) -> list[Utterance]:
 
     The id is the file's stem where all stems differ, else its path in the database, followed by ``@start`` where one
     file is cut into segments; ``sentence`` is the transcription where there is no scheme ``sentence``. Segments without
-    an emotion, or with one that is none of the vocabulary (``no_agreement``), are left out with a SerotoneWarning, and
-    so are those whose file is missing. Raises CorpusError where no database is found, it cannot be loaded, or it has no
-    emotion known here; MissingExtraError where audformat is not installed.
+    an emotion, or with one that is none of the vocabulary (``no_agreement``), are left out with a SerotoneWarning.
+    Raises CorpusError where no database is found, it cannot be loaded, or it has no emotion known here;
+    MissingExtraError where audformat is not installed.
     """
     folder = locate("audformat", root, _finds, "a database of audformat with its header, db.yaml")
     header = folder / _HEADER

@@ -22,9 +22,7 @@ from serotone.corpora.base import (
     Utterance,
     describe,
     entries,
-    listed,
     neighbours,
-    warn,
     warn_of_unknown_speakers,
 )
 from serotone.corpora.labels import canonical
@@ -48,11 +46,10 @@ def read(root: Path) -> list[Utterance]:
     """The utterances that the manifest ``root`` lists, sorted by id.
 
     The id is the column ``id``, else the file's stem where all stems differ, else the path without its suffix,
-    followed by ``@start`` where one file is cut into stretches. Rows whose file is missing are left out with a
-    SerotoneWarning; another counts the utterances whose speaker is not named. Raises CorpusError, naming the line, for
-    a missing column or value, a value too many, an emotion or gender unknown here, a stretch that ends before it
-    starts, an id that is there twice, and where no listed file exists; MissingExtraError for Parquet where its extra is
-    not installed.
+    followed by ``@start`` where one file is cut into stretches. A SerotoneWarning counts the utterances whose speaker
+    is not named. Raises CorpusError, naming the line, for a missing column or value, a value too many, an emotion or
+    gender unknown here, a stretch that ends before it starts, an id that is there twice, and where no listed file
+    exists; MissingExtraError for Parquet where its extra is not installed.
     """
     if not root.is_file():
         tables = [str(t) for f in (root, *neighbours(root)) for t in _tables(f)]
@@ -92,6 +89,8 @@ def stretch_of(where: str, row: dict[str, str]) -> tuple[float | None, float | N
 def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utterance]:
     """The utterances of rows with the columns of a manifest, sorted by id; relative paths start beside ``source``.
 
+    A row whose file does not exist is kept: whoever reads the file says so, as of one that is damaged.
+
     Warns and raises as :func:`read` does, naming the source.
     """
     ids = _ids([row for _, row in rows])
@@ -103,17 +102,13 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
                 " rows alike ids of their own"
             )
     utterances = [_utterance(source, place, row, name, corpus) for (place, row), name in zip(rows, ids)]
-    present = [u for u in utterances if u.path.is_file()]
-    missing = [str(u.path) for u in utterances if not u.path.is_file()]
-    if not present:
+    if not any(utterance.path.is_file() for utterance in utterances):
         raise CorpusError(
-            f"{source}: none of its {len(rows)} files exists, such as {missing[0]}; correct the paths: relative ones"
-            f" start at the folder of the {corpus}"
+            f"{source}: none of its {len(rows)} files exists, such as {utterances[0].path}; correct the paths: relative"
+            f" ones start at the folder of the {corpus}"
         )
-    if missing:
-        warn(f"{source}: left out {listed(missing, 'row', shown=2)} whose file does not exist")
-    warn_of_unknown_speakers(corpus, present, "give them a speaker each")
-    return sorted(present, key=lambda u: u.id)
+    warn_of_unknown_speakers(corpus, utterances, "give them a speaker each")
+    return sorted(utterances, key=lambda u: u.id)
 
 
 def _tables(folder: Path) -> list[Path]:

@@ -26,6 +26,8 @@ DEFAULT_BUNDLE = "default"
 
 MANIFEST = "bundle.json"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
+EMBEDDING = "embedding"
+"""The graph's output (B, D) that adaptation reads; a bundle that cannot be adapted may have it, too."""
 RECIPE, CARD = "recipe.yaml", "CARD.md"
 ADAPTATION = "adaptation.npz"
 LEVELS = ("collection", "speaker")

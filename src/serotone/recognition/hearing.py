@@ -14,7 +14,7 @@ from serotone.recognition.vad import SpeechDetector
 from serotone.recognition.windows import TURN_PAUSE_SECONDS, Cutter, Speech, Window
 
 Graph = Callable[[NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32] | None]]
-"""From a waveform (T,) to its probabilities (C,), and its embedding (D,) where the bundle can be adapted."""
+"""From a waveform (T,) to its probabilities (C,), and its embedding (D,) where the graph gives one."""
 
 STEP_SECONDS = 10
 """What goes through the detector in one piece: enough to be fast, and little to hold in memory."""

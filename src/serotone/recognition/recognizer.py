@@ -17,7 +17,7 @@ from serotone.audio import Source
 from serotone.errors import AudioError, BundleError, MissingExtraError, SerotoneError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.answering import Answerer
-from serotone.recognition.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from serotone.recognition.bundle import DEFAULT_BUNDLE, EMBEDDING, Bundle, load_bundle
 from serotone.recognition.hearing import Hearing, Listener, Row, Sound, all_of_it
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
@@ -193,7 +193,7 @@ class Recognizer(Answerer):
         if self._adaptation is not None:
             return self._adaptation
         adaptation = Adaptation(self.bundle)
-        (width,) = (item.shape[-1] for item in self._opened().get_outputs() if item.name == "embedding")
+        (width,) = (item.shape[-1] for item in self._opened().get_outputs() if item.name == EMBEDDING)
         if isinstance(width, int) and width != adaptation.width:
             raise BundleError(
                 f"{self.bundle.path}: embeddings of {width} numbers, and heads for {adaptation.width}: export it again"
@@ -343,12 +343,14 @@ class Recognizer(Answerer):
         )
 
     def graph(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """What the graph says to a waveform (T,): probabilities (C,), and the embedding (D,) for an adaptable bundle.
+        """What the graph says to a waveform (T,): probabilities (C,), and the embedding (D,) where it has that output.
 
         Raises BundleError: it answers NaN or infinity.
         """
-        outputs = ["probabilities", "embedding"] if self.bundle.adaptation else ["probabilities"]
-        answers = [values[0] for values in self._opened().run(outputs, {"waveform": samples[None]})]
+        session = self._opened()
+        embeds = any(output.name == EMBEDDING for output in session.get_outputs())
+        outputs = ["probabilities", EMBEDDING] if embeds else ["probabilities"]
+        answers = [values[0] for values in session.run(outputs, {"waveform": samples[None]})]
         if not all(np.isfinite(values).all() for values in answers):
             raise BundleError(f"{self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle")
         return answers[0], answers[1] if len(answers) > 1 else None

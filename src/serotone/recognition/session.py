@@ -5,7 +5,7 @@ from numbers import Integral
 import onnxruntime
 
 from serotone.errors import BundleError
-from serotone.recognition.bundle import MODEL, Bundle
+from serotone.recognition.bundle import EMBEDDING, MODEL, Bundle
 
 
 def start_session(graph: bytes, *, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -41,7 +41,7 @@ def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
             f"{where}: inputs {sorted(inputs)}, outputs {sorted(outputs)}; "
             "a bundle's graph takes waveform and answers probabilities: export it again"
         )
-    if bundle.adaptation and "embedding" not in outputs:
+    if bundle.adaptation and EMBEDDING not in outputs:
         raise BundleError(f"{where}: outputs {sorted(outputs)}; adaptation needs embedding too: export it again")
     width = outputs["probabilities"][-1]
     if isinstance(width, int) and width != len(bundle.labels):

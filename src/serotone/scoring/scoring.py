@@ -9,9 +9,10 @@ from typing import Literal
 from serotone import __version__
 from serotone.errors import BundleError
 from serotone.processors import processors
-from serotone.recognition.bundle import Bundle, list_bundles, load_bundle
+from serotone.recognition.bundle import EMBEDDING, Bundle, list_bundles, load_bundle
 from serotone.recognition.part import Part
 from serotone.recognition.profile import load_profile
+from serotone.recognition.session import open_session
 from serotone.scoring import pool
 from serotone.scoring.folder import opened
 from serotone.scoring.terms import Outcome, Recording, Terms
@@ -57,8 +58,8 @@ def terms_of(
     Raises BundleError: there is no such bundle, or it has no embeddings and they are asked for. Raises ProfileError.
     """
     loaded = load_bundle(bundle, sha256=sha256)
-    if embeddings and not loaded.adaptation:
-        raise BundleError(f"{loaded.name}: gives no embeddings; leave out --embeddings, or export the bundle again")
+    if embeddings and EMBEDDING not in (output.name for output in open_session(loaded, 1).get_outputs()):
+        raise BundleError(f"{loaded.name}: its graph has no output {EMBEDDING}; leave out --embeddings")
     where = bundle if bundle in list_bundles() else str(loaded.path.absolute())
     profiled = None if profile is None else str(profile.absolute())
     chosen = Terms(where, loaded.sha256, __version__, timeline, embeddings, part or Part(), profiled, time_limit)
