@@ -1,6 +1,8 @@
 """The card says what was measured, and compares only what can be compared."""
 
+from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.recipes import load
+from serotone.splits import LeakReport
 from serotone.training.calibrate import Calibration
 from serotone.training.card import write_card
 
@@ -43,6 +45,25 @@ def test_shares_are_of_all_utterances() -> None:
     assert "| b |  | 10 | 2 | 25.0% | own |" in text
     assert "No cross-validation was given" in text
     assert "No utterance was held out from this bundle.\n" in text
+
+
+def test_a_test_part_is_told_with_what_was_heard_of_it_before() -> None:
+    def told(shared: tuple[str, ...], sentences: tuple[str, ...] = ()) -> str:
+        report = LeakReport(2, 0, shared, sentences, (), (), 3, 5, 0)
+        trained = {"clips": 40, "step": 352, "test": {"wa": 0.5, "ua": 0.25, "utterances": 12}, "shared": report}
+        text = write_card(
+            load("emodb-crnn", ["protocol=ten-part"]), name="mine", labels=["a"], data=[], trained=trained, evidence={}
+        )
+        first, second = text.split("own test part ")[1].splitlines()[:2]
+        assert first == "(ten-part, fold 2, 12 clips): WA 50.0%, UA 25.0%."
+        return second
+
+    assert told(("a/1", "a/2", "a/3"), ("a/x",)) == (
+        "Of its 3 speakers, 3 are also in training or validation; of its 5 sentences, 1 is."
+        " Expect less on new speakers."
+    )
+    assert told(()) == "Of its 3 speakers, none is also in training or validation."
+    assert told((UNKNOWN_SPEAKER,)) == "Some of its speakers have no names, and may be in training, too."
 
 
 def test_a_fitted_temperature_is_stated_with_what_it_changed() -> None:

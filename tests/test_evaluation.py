@@ -197,6 +197,13 @@ def test_unreadable_files_are_named_and_the_rest_go_on(recognizer, corpus, tmp_p
     assert "2 without an answer (1 got no label, 1 could not be read)" in result.stdout
 
 
+def test_a_synthetic_corpus_is_not_made_where_a_path_is_mistyped(recognizer, tmp_path):
+    given = ["--corpus", f"synthetic={tmp_path / 'mistyped'}"]
+    result = CliRunner().invoke(app, ["evaluate", str(recognizer.bundle.path), *given])
+    assert (result.exit_code, list(tmp_path.glob("mis*"))) == (1, [])
+    assert "mistyped: no such folder; check the path, or make it with serotone corpus make" in result.stderr
+
+
 def test_a_row_without_its_file_counts_as_wrong(recognizer, tmp_path):
     make_corpus(tmp_path / "a", {"a1": ("angry", LOUD), "s1": ("sad", QUIET)})
     rows = "a/angry/anna/a1.wav,angry\na/sad/anna/s1.wav,sad\na/sad/anna/s2.wav,sad\n"

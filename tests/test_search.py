@@ -440,6 +440,8 @@ def test_what_cannot_be_searched_is_refused(utterances: list[Utterance], trained
         look_for(utterances, tmp_path, "schedules.paper.steps=4,5")
     with pytest.raises(RecipeError, match=r"unknown key 'center.wait' \(did you mean weight\?\)"):
         look_for(utterances, tmp_path, "center.wait=0:1", trials=2)
+    with pytest.raises(RecipeError, match=r"unknown key 'learning_rate'"):
+        look_for(utterances, tmp_path, "learning_rate=1e-4:1e-2:log", trials=2)
     with pytest.raises(
         RunError, match=r"none of 2 trials has a score; trial 0 was pruned: .*unknown key 'pooling.heads'"
     ):

@@ -125,7 +125,7 @@ def _run_once(recognizer: "Recognizer") -> None:
             f"{where}: answers probabilities {probabilities.shape}; the manifest names {classes} classes: "
             "export it again"
         )
-    if embedding is None:
+    if embedding is None or not bundle.adaptation:
         return
     width = recognizer.adaptation().width
     if embedding.shape != (width,):

@@ -66,11 +66,11 @@ def check(
     Every file is decoded. The exit status is 1 if the folder is not that corpus, or a file cannot be read.
     """
     from serotone.corpora import check_corpus
-    from serotone.errors import CorpusError, SerotoneError
+    from serotone.corpora.synthetic import check_made
+    from serotone.errors import SerotoneError
 
     try:
-        if name == "synthetic" and not root.exists():  # reading it would make it
-            raise CorpusError(f"{root}: no such folder; check the path, or make it with serotone corpus make")
+        check_made(name, root)
         report = check_corpus(name, root, on_file=_progress())
     except SerotoneError as error:
         typer.echo(f"error: {error}", err=True)

@@ -45,14 +45,18 @@ def check_ray(executor: str, options: Mapping[str, object]) -> None:
         raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint=given[0])
 
 
-def utterances_of(corpora: Sequence[str]) -> "list[Utterance]":
-    """The utterances of the corpora that ``--corpus`` names.
+def utterances_of(corpora: Sequence[str], *, make: bool = True) -> "list[Utterance]":
+    """The utterances of the corpora that ``--corpus`` names; a synthetic one that is not there is made, or not.
 
     Raises typer.BadParameter (exit status 2): one is not NAME=ROOT, or is named twice. Raises CorpusError: one cannot
     be read.
     """
     from serotone.corpora import parse_corpora, roots_of
+    from serotone.corpora.synthetic import check_made
 
     with blaming("--corpus"):
-        roots_of(corpora)
+        roots = roots_of(corpora)
+    if not make:
+        for name, root in roots.items():
+            check_made(name, root)
     return parse_corpora(corpora)

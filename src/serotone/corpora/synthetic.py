@@ -30,6 +30,8 @@ from serotone.corpora.base import (
     warn_of_strangers,
 )
 from serotone.corpora.voice import EMOTIONS, SAMPLE_RATE, speak
+from serotone.errors import CorpusError
+from serotone.files import expanded
 
 DEFAULT_SPEAKERS = 10
 DEFAULT_SENTENCES = 5
@@ -69,6 +71,12 @@ def read(root: Path) -> list[Utterance]:
         )
     warn_of_strangers("synthetic", strangers)
     return sorted_unique(utterances)
+
+
+def check_made(name: str, root: str | Path) -> None:
+    """Make sure that reading this corpus makes nothing; raises CorpusError for a synthetic one that is not there."""
+    if name == "synthetic" and not expanded(root).exists():
+        raise CorpusError(f"{root}: no such folder; check the path, or make it with serotone corpus make")
 
 
 def gender_of(speaker: int) -> str:

@@ -167,7 +167,7 @@ class _Task:
                     f"{key} changes nothing: the schedule in use is {self.base.schedule}; tune"
                     f" schedules.{self.base.schedule}, or add --set schedule=NAME"
                 )
-            if part in space or f"{part}.name" in space:
+            if (part != key and part in space) or f"{part}.name" in space:
                 continue
             first = values.choices[0] if isinstance(values, CategoricalDistribution) else values.low
             changes = (*self.changes, f"{key}={first}")

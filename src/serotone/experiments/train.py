@@ -81,7 +81,8 @@ def train(
         for problem in problems:
             tell(problem)
         system, results = run_fold(recipe, split, material, out, log=log)
-        write_leaks(out, leak_report(split, utterances).to_dict())
+        shared = leak_report(split, utterances)
+        write_leaks(out, shared.to_dict())
         levels = None
         if recipe.convex is not None:
             tell("fitting the heads for adaptation, the temperatures and the thresholds, each on held-out parts")
@@ -98,6 +99,7 @@ def train(
                 "clips": len(material.clips(split.train)),
                 "step": read_selection(out)["step"],
                 "test": results.get("test"),
+                "shared": shared,
             },
             evidence=summaries,
             levels=levels,

@@ -6,7 +6,10 @@ from math import isnan
 
 import numpy as np
 
+from serotone.corpora.base import UNKNOWN_SPEAKER
+from serotone.names import count_of
 from serotone.recipes import Recipe
+from serotone.splits import LeakReport
 from serotone.training.calibrate import Calibration
 from serotone.training.strangers import COVERAGES, Fitted, Level
 
@@ -31,7 +34,8 @@ def write_card(
         name: The bundle's name.
         labels: Its classes in order.
         data: One mapping per corpus: name, licence, utterances, speakers.
-        trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None.
+        trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None, and ``shared``,
+            the LeakReport of the split.
         evidence: Summaries of crossval runs by the words that introduce them.
         calibration: How the bundle's temperature was fitted; None for a bundle at temperature 1.
         levels: The heads of a convex recipe, of which ``plain`` then says how the temperature was fitted.
@@ -64,7 +68,7 @@ Recognises: {", ".join(labels)}.
 {_terms(data)}
 Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}.
 {weights}
-{_own_test(trained.get("test"), evidence)}
+{_own_test(trained, recipe, evidence)}
 ## Figures
 
 {_evidence(evidence, recipe.name)}
@@ -182,11 +186,34 @@ def _calibrated(calibration: Calibration | None, recipe: Recipe) -> str:
     )
 
 
-def _own_test(test: object, evidence: Mapping[str, Summary]) -> str:
-    if not isinstance(test, Mapping):
+def _own_test(trained: Mapping[str, object], recipe: Recipe, evidence: Mapping[str, Summary]) -> str:
+    test, shared = trained.get("test"), trained.get("shared")
+    if not (isinstance(test, Mapping) and isinstance(shared, LeakReport)):
         below = ": the figures below are by cross-validation" if evidence else ""
         return f"No utterance was held out from this bundle{below}.\n"
-    return f"On this run's own test part: WA {float(test['wa']):.1%}, UA {float(test['ua']):.1%}.\n"
+    clips = count_of(test["utterances"], "clip")
+    return (
+        f"On this run's own test part ({recipe.protocol.name}, fold {shared.fold}, {clips}):"
+        f" WA {float(test['wa']):.1%}, UA {float(test['ua']):.1%}.\n{_shared(shared)}\n"
+    )
+
+
+def _shared(shared: LeakReport) -> str:
+    """Whether the test part's speakers and sentences were heard before, in a sentence or two."""
+    if UNKNOWN_SPEAKER in shared.shared_speakers:
+        return "Some of its speakers have no names, and may be in training, too."
+    speakers, sentences = len(shared.shared_speakers), len(shared.shared_sentences)
+    said = (
+        f"Of its {count_of(shared.test_speakers, 'speaker')}, {speakers or 'none'} {_are(speakers)} also in training or"
+    )
+    said += " validation"
+    if sentences:
+        said += f"; of its {count_of(shared.test_sentences, 'sentence')}, {sentences} {_are(sentences)}"
+    return f"{said}. Expect less on new speakers." if speakers else f"{said}."
+
+
+def _are(count: int) -> str:
+    return "are" if count > 1 else "is"
 
 
 def _evidence(evidence: Mapping[str, Summary], recipe: str) -> str:
