@@ -270,8 +270,8 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
     """Let Lightning drive the epochs, from the checkpoint where there is one."""
     schedule = module.recipe.training
     checkpoint = folder / layout.CHECKPOINT
-    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.signal_connector"):
+        logging.getLogger(f"pytorch_lightning.{name}").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         # Clips lie decoded in memory: there is nothing for worker processes to do.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
