@@ -323,6 +323,20 @@ def test_the_list_is_grouped_and_fits() -> None:
     assert encoders == sorted(encoders, key=heads.index)
 
 
+def test_the_list_as_json_has_every_recipe() -> None:
+    listed = {entry["name"]: entry for entry in json.loads(run("list", "--format", "json"))["recipes"]}
+    assert list(listed) == shipped()
+    recipe = load("crnn-mel")
+    assert listed["crnn-mel"] == {
+        "name": "crnn-mel",
+        "description": recipe.description,
+        "encoder": "crnn",
+        "protocol": "ten-part",
+        "schedule": "paper",
+        "schedules": ["paper", "budget", "long"],
+    }
+
+
 def test_explain_prints_a_row_per_value() -> None:
     table = run("explain", "vlcrnn-focal", "--corpus", "iemocap", "--set", "seed=7")
     rows = {line.split()[0]: line.split() for line in table.splitlines() if line.strip()}

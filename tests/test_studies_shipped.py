@@ -1,11 +1,14 @@
 """The studies that ship: every recipe in them loads, and every published figure is the paper's."""
 
+import json
 import re
 from importlib import resources
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from serotone.cli import app
 from serotone.corpora import CORPORA
 from serotone.emotions import EMOTIONS, in_order
 from serotone.errors import RunError
@@ -27,6 +30,14 @@ STUDIES = {
     "main-rows": 10,
     "features": 6,
 }
+
+
+def test_the_list_as_json_has_every_study_with_its_rows() -> None:
+    shown = CliRunner().invoke(app, ["study", "list", "--format", "json"])
+    listed = {entry["name"]: entry for entry in json.loads(shown.stdout)["studies"]}
+    assert list(listed) == shipped_studies()
+    assert {name: len(entry["rows"]) for name, entry in listed.items()} == STUDIES
+    assert listed["features"]["rows"]["crnn-stft"] == "crnn-stft"
 
 
 def text_of(name: str) -> str:

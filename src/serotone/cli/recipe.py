@@ -23,13 +23,29 @@ ANY_WIDTH = 400
 
 
 @app.command("list")
-def list_recipes() -> None:
+def list_recipes(
+    format: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.table,
+) -> None:
     """List the recipes that ship with serotone, grouped by network."""
     require_documents("reading recipes")
     from serotone.options import CHOICES
     from serotone.recipes import load, shipped
 
     recipes = [load(name) for name in shipped()]
+    if format is Format.json:
+        about = [
+            {
+                "name": recipe.name,
+                "description": recipe.description,
+                "encoder": recipe.encoder.name,
+                "protocol": recipe.protocol.name,
+                "schedule": recipe.schedule,
+                "schedules": list(recipe.schedules),
+            }
+            for recipe in recipes
+        ]
+        typer.echo(as_json({"schema": 1, "recipes": about}, sys.stdout, indent=2))
+        return
     width = min(WIDEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDEST
     for encoder, choice in CHOICES["encoder"].items():
         family = [recipe for recipe in recipes if recipe.encoder.name == encoder]

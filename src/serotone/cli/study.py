@@ -1,5 +1,6 @@
 """``serotone study``: the rows of a published table, or of one's own, over folds and seeds."""
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from serotone.cli.formats import Format
 from serotone.cli.messages import remark
 from serotone.cli.numbers import finite
 from serotone.cli.output import check_out_folder
-from serotone.cli.streams import ends_in_order
+from serotone.cli.streams import as_json, ends_in_order
 from serotone.cli.training import (
     AddressOption,
     CorporaOption,
@@ -162,17 +164,31 @@ def _fold(failure: dict[str, object]) -> str:
 
 
 @app.command("list")
-def list_studies() -> None:
+def list_studies(
+    format: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.table,
+) -> None:
     """List the studies that ship with serotone."""
     require_documents("reading studies")
     from serotone.studies import load_study, shipped_studies
 
-    names = shipped_studies()
-    width = max(map(len, names)) + 2
-    for shipped in names:
-        entry = load_study(shipped)
-        rows = f"{len(entry.table)} row{'s' if len(entry.table) > 1 else ''}"
-        typer.echo(f"{shipped:<{width}}{rows:>8}  {entry.title}")
+    studies = {name: load_study(name) for name in shipped_studies()}
+    if format is Format.json:
+        about = [
+            {
+                "name": name,
+                "title": entry.title,
+                "description": entry.description,
+                "source": entry.source,
+                "published_on": entry.published_on,
+                "rows": {row.name: row.recipe for row in entry.table},
+            }
+            for name, entry in studies.items()
+        ]
+        typer.echo(as_json({"schema": 1, "studies": about}, sys.stdout, indent=2))
+        return
+    width = max(map(len, studies)) + 2
+    for name, entry in studies.items():
+        typer.echo(f"{name:<{width}}{count_of(len(entry.table), 'row'):>8}  {entry.title}")
 
 
 @app.command()
