@@ -124,7 +124,7 @@ def test_audformat_of_whole_files_without_speakers(tmp_path: Path) -> None:
     (root / "db.emotion.csv").write_text("file,emotion\nwav/one.wav,anger\nwav/two.wav,\nwav/three.wav,anger\n")
     assert warned(root) == [
         "audformat: left out 1 of 3 segments, whose emotion serotone does not know: 1 none",
-        "audformat: the speaker of 2 utterances (one, three) is unknown; "
+        f"{root / 'db.yaml'}: the speaker of 2 utterances (one, three) is unknown; "
         "give them a speaker each to allow speaker-independent tests",
     ]
     utterance, gone = read("audformat", root)

@@ -107,7 +107,7 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
             f"{source}: none of its {len(rows)} files exists, such as {utterances[0].path}; correct the paths: relative"
             f" ones start at the folder of the {corpus}"
         )
-    warn_of_unknown_speakers(corpus, utterances, "give them a speaker each")
+    warn_of_unknown_speakers(str(source), utterances, "give them a speaker each")
     return sorted(utterances, key=lambda u: u.id)
 
 
