@@ -346,7 +346,7 @@ def test_a_manifest_need_not_name_speakers(table: str, tmp_path: Path) -> None:
     put(tmp_path / "one.wav")
     (tmp_path / "m.csv").write_text(table)
     with pytest.warns(
-        SerotoneWarning, match=r"clips.csv: the speaker of 1 utterance \(one\) is unknown; give them a speaker"
+        SerotoneWarning, match=r"m\.csv: the speaker of 1 utterance \(one\) is unknown; give them a speaker"
     ):
         (utterance,) = parse_corpora([f"manifest={tmp_path / 'm.csv'}"])
     assert (utterance.id, utterance.speaker) == ("manifest/one", UNKNOWN_SPEAKER)
