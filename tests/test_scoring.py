@@ -126,6 +126,30 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(adaptable, 
     assert "another serotone process is running here" in busy.output
 
 
+@pytest.mark.parametrize("options", [[], ["--timeline"], ["--embeddings"]])
+def test_a_row_names_the_profile(adaptable, calls, tmp_path, options):
+    loud = [tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    odd = "p\udce9re"  # the name of a folder that is no UTF-8
+    Recognizer(adaptable).profile(loud, source_rate=SAMPLE_RATE, name=odd).save(tmp_path / "p.json")
+    for folder, more, named in [("adapted", ["--profile", tmp_path / "p.json"], "p\\xe9re"), ("plain", [], None)]:
+        done = command(calls / "long.flac", "--bundle", adaptable, "--out", tmp_path / folder, *options, *more)
+        assert done.exit_code == 0, done.output
+        (kept,) = {
+            row["profile"] for row in table(tmp_path / folder, "segments" if "--timeline" in options else "clips")
+        }
+        assert kept == named
+
+
+def test_a_folder_with_other_columns_is_not_continued(adaptable, calls, tmp_path):
+    options = [calls / "angry.wav", "--bundle", adaptable, "--out", tmp_path]
+    assert command(*options).exit_code == 0
+    (part,) = (tmp_path / "clips").iterdir()
+    pa.parquet.write_table(pa.parquet.read_table(part).drop_columns("profile"), part)  # serotone before profiles
+    refused = command(*options)
+    assert refused.exit_code == 1
+    assert "another version of serotone wrote other columns; use another --out" in " ".join(refused.output.split())
+
+
 def test_an_embedding_takes_little_more_than_two_bytes_a_number(tmp_path):
     terms = {"timeline": False, "embeddings": True}
     vectors = np.random.default_rng(0).normal(size=(20, 2000)).astype(np.float16).astype(np.float64)

@@ -18,6 +18,9 @@ from typing import Self, TextIO
 from serotone.cli.output import as_text, refused
 from serotone.locks import lock
 
+COLUMNS = "columns"
+"""The key of the terms that has the columns of a table."""
+
 
 class Partial:
     """The file of answers that is not whole yet, used in a ``with`` statement.
@@ -151,6 +154,8 @@ class Partial:
         differing = [key for key in {**terms, **self._terms} if terms.get(key) != self._terms.get(key)]
         if differing:
             key = differing[0]
+            if key == COLUMNS:
+                raise self._refused("has other columns than this version of serotone writes", again=False)
             raise self._refused(
                 f"holds answers that an interrupted command wrote with {key} {terms.get(key)}; "
                 f"this one has {key} {self._terms.get(key)}"
@@ -163,10 +168,11 @@ class Partial:
                 f"answers {name} as spoken by {speaker or 'nobody'}; this command's --speakers has {now}"
             )
 
-    def _refused(self, problem: str) -> Exception:
+    def _refused(self, problem: str, *, again: bool = True) -> Exception:
+        """The error; ``again`` says that the interrupted command could still finish the file."""
+        finish = "run the interrupted command again to finish it, " if again else ""
         return refused(
-            f"{self.path} {problem}; run the interrupted command again to finish it, choose another --out, "
-            f"or delete {self.path.name} to start again"
+            f"{self.path} {problem}; {finish}choose another --out, or delete {self.path.name} to start again"
         )
 
     def _lock(self) -> None:

@@ -5,7 +5,7 @@ A segment without speech is silence in all of them: it is left out.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import TextIO
 from urllib.parse import quote
@@ -47,10 +47,23 @@ class AudacityWriter(TrackWriter):
 class WebVttWriter(TrackWriter):
     """WebVTT: a cue for each segment, which a player shows under the recording. A channel is the cue's voice."""
 
+    _told = ""
+
     def start(self) -> None:
         """Write the header."""
-        said = one_line(f"{self._bundle.name} {self._bundle.version}").replace("-->", "->")
-        self._stream.write(f"WEBVTT\n\nNOTE emotions by serotone, {said}\n")
+        self._stream.write("WEBVTT\n")
+        self._note(f"emotions by serotone, {self._bundle.name} {self._bundle.version}")
+
+    def add(self, prediction: Prediction) -> None:
+        """Write the cues, and once before them which profile the answer is adapted to, if any."""
+        if prediction.profile is not None and not self._told:
+            self._told = _adapted_to(prediction.profile)
+            self._note(self._told)
+        super().add(prediction)
+
+    def _note(self, text: str) -> None:
+        """Write a comment; the arrow of a cue may not be in it."""
+        self._stream.write(f"\nNOTE {re.sub('-+>', '->', one_line(text))}\n")
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
         voice = "" if prediction.channel is None else f"<v channel {prediction.channel}>"
@@ -92,6 +105,12 @@ def _long(name: str) -> str:
 def _words(segment: Segment) -> str:
     """The answer as people read it, such as ``angry 0.83``, with a question mark where it is uncertain."""
     return f"{segment.label}{'?' * segment.uncertain} {segment.confidence:.2f}"
+
+
+def _adapted_to(profile: Mapping[str, object]) -> str:
+    """What `Prediction.profile` says, such as ``adapted to office, count 6, then to the speaker anna``."""
+    speaker = "" if profile["speaker"] is None else f", then to the speaker {profile['speaker']}"
+    return f"adapted to {profile['name']}, count {profile['count']}{speaker}"
 
 
 def _clock(seconds: float) -> str:

@@ -163,7 +163,10 @@ class _Table:
             try:
                 with parquet.ParquetFile(path) as part:
                     kept = part.schema_arrow
-                    same = kept.names == self._schema.names and kept.metadata.get(KEY) == self._schema.metadata[KEY]
+                    about = (kept.metadata or {}).get(KEY)
+                    if about == self._schema.metadata[KEY] and kept.names != self._schema.names:
+                        raise RunError(f"{path}: another version of serotone wrote other columns; use another --out")
+                    same = about == self._schema.metadata[KEY]
                     found.update(part.read(columns=["name"]).column("name").unique().to_pylist() if same else ())
             except (pa.ArrowException, OSError) as error:
                 raise RunError(
