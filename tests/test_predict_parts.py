@@ -178,6 +178,23 @@ def test_webvtt_is_parsed_by_its_grammar(toy, long, call, tmp_path):
     assert voices == {"<v channel 0", "<v channel 1"}
 
 
+@pytest.mark.parametrize("name", ["a.vtt", "a.txt"])
+def test_segments_of_all_channels_are_in_the_order_of_time(toy, tmp_path, name):
+    """WebVTT demands it: no cue starts before the one above it; Audacity writes labels so, too."""
+    path = tmp_path / "three.wav"
+    back = np.ascontiguousarray(HALVES[::-1])
+    soundfile.write(path, np.stack([HALVES, back, tone(13, 0.3)], axis=1), SAMPLE_RATE)
+    text = written(toy, path, tmp_path / name, "--channels", *([] if name == "a.vtt" else ["--format", "audacity"]))
+    if name == "a.vtt":
+        found = [(start, int(re.match(r"<v channel (\d)>", payload)[1])) for start, _, payload in cues(text)]
+    else:
+        rows = [line.split("\t") for line in text.splitlines()]
+        found = [(float(start), int(label[len("channel ")])) for start, _, label in rows]
+    assert found == sorted(found)
+    assert {channel for _, channel in found} == {0, 1, 2}
+    assert len(found) == 5
+
+
 def test_webvtt_counts_hours():
     from serotone.cli.tracks import _clock
 

@@ -5,7 +5,8 @@ A segment without speech is silence in all of them: it is left out.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import PurePath
 from typing import TextIO
 from urllib.parse import quote
@@ -26,17 +27,38 @@ class TrackWriter(Writer):
 
     def add(self, prediction: Prediction) -> None:
         """Write one recording's segments and let whatever reads see them at once."""
+        self._stream.writelines(line for _, line in self._lines(prediction))
+        self._stream.flush()
+
+    def _lines(self, prediction: Prediction) -> Iterator[tuple[float, str]]:
+        """When each segment with speech starts, and its text."""
         for segment in prediction.segments:
             if segment.label is not None:
-                self._stream.write(self._line(prediction, segment))
-        self._stream.flush()
+                yield segment.start, self._line(prediction, segment)
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
         """The text of one segment."""
         raise NotImplementedError
 
 
-class AudacityWriter(TrackWriter):
+class OneRecordingWriter(TrackWriter):
+    """Writes the segments of one recording by the time at which they start, whatever their channel, at its end."""
+
+    def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
+        super().__init__(stream, bundle, names)
+        self._kept: list[tuple[float, str]] = []
+
+    def add(self, prediction: Prediction) -> None:
+        """Keep the segments of one channel until those of the others are known."""
+        self._kept += self._lines(prediction)
+
+    def finish(self) -> None:
+        """Write all segments."""
+        self._stream.writelines(line for _, line in sorted(self._kept, key=itemgetter(0)))
+        self._stream.flush()
+
+
+class AudacityWriter(OneRecordingWriter):
     """Audacity's label track: start, end and text, apart by tabs; File > Import > Labels reads it."""
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
@@ -44,7 +66,7 @@ class AudacityWriter(TrackWriter):
         return f"{segment.start:.6f}\t{segment.end:.6f}\t{side}{_words(segment)}\n"
 
 
-class WebVttWriter(TrackWriter):
+class WebVttWriter(OneRecordingWriter):
     """WebVTT: a cue for each segment, which a player shows under the recording. A channel is the cue's voice."""
 
     _told = ""
@@ -55,7 +77,7 @@ class WebVttWriter(TrackWriter):
         self._note(f"emotions by serotone, {self._bundle.name} {self._bundle.version}")
 
     def add(self, prediction: Prediction) -> None:
-        """Write the cues, and once before them which profile the answer is adapted to, if any."""
+        """Write which profile the answer is adapted to, if any, once; the cues follow."""
         if prediction.profile is not None and not self._told:
             self._told = _adapted_to(prediction.profile)
             self._note(self._told)
