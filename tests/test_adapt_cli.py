@@ -314,8 +314,10 @@ def test_an_interrupted_file_goes_on_with_the_same_profile_alone(adaptable, offi
     with monkeypatch.context() as patch:
         patch.setattr(Recognizer, "answer", interrupted)
         assert run("predict", office, "--bundle", adaptable, "--profile", one, "--out", out).exit_code == 130
-    assert run("predict", office, "--bundle", adaptable, "--profile", two, "--out", out).exit_code == 2
-    assert run("predict", office, "--bundle", adaptable, "--out", out).exit_code == 2
+    for options, words in [(["--profile", two], "with profile one; this one has profile two"), ([], "has no profile")]:
+        refused = run("predict", office, "--bundle", adaptable, *options, "--out", out)
+        assert refused.exit_code == 2
+        assert words in " ".join(refused.stderr.split())
     assert run("predict", office, "--bundle", adaptable, "--profile", one, "--out", out).exit_code == 0
     assert len(out.read_text(encoding="utf-8").splitlines()) == 6
 

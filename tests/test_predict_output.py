@@ -280,9 +280,10 @@ def test_other_terms_do_not_go_on(toy, good, many, tmp_path):
     before = partial.read_bytes()
     make_toy_bundle(tmp_path / "other", version="2")
     for changed, reason in [
-        ([*command, "--bundle", tmp_path / "other"], "with bundle"),
-        ([*command, "--bundle", toy, "--timeline"], "with --timeline False; this one has --timeline True"),
-        ([*command, "--bundle", toy, "--format", "csv"], "with --format jsonl"),
+        ([*command, "--bundle", tmp_path / "other"], "wrote with bundle toy 1; this one has bundle toy 2"),
+        ([*command, "--bundle", toy, "--timeline"], "wrote without --timeline; this one has --timeline"),
+        ([*command, "--bundle", toy, "--channel", 0], "wrote without --channel; this one has --channel 0"),
+        ([*command, "--bundle", toy, "--format", "csv"], "wrote with --format jsonl; this one has --format csv"),
         (["predict", good, "--out", out, "--bundle", toy], "recordings that are not among these, such as"),
     ]:
         result = run(*changed)

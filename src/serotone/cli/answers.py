@@ -142,20 +142,22 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
 
     profile = recognizer.current_profile
     adapted = {} if profile is None else {"profile": profile.digest()}
-    terms: dict[str, object] = {"bundle": recognizer.bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
+    bundle = recognizer.bundle
+    called = {"bundle": f"{bundle.name} {bundle.version}", "profile": None if profile is None else profile.name}
+    terms: dict[str, object] = {"bundle": bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
     if wish.format is Answers.csv:
         from serotone.recognition.rows import columns
 
-        terms[COLUMNS] = columns(recognizer.bundle.labels, timeline=wish.timeline)
+        terms[COLUMNS] = columns(bundle.labels, timeline=wish.timeline)
     names = [name for name, _ in found]
     finished = False
     try:
-        with Partial(out, terms, names, wish.speakers) as partial:
+        with Partial(out, terms, names, wish.speakers, called) as partial:
             if kept := partial.kept:
                 known = f"{kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")
             todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
-            writer = _open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
+            writer = _open_writer(wish.format, partial.stream, bundle, names, timeline=wish.timeline)
             if partial.empty:
                 writer.start()
             try:

@@ -13,21 +13,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from serotone.cli.output import as_text, refused
+from serotone.differences import difference
 from serotone.locks import lock
 
 COLUMNS = "columns"
 """The key of the terms that has the columns of a table."""
+
+_CALLED = "called"
+"""The key of the index's first line that has names, which no two commands must share."""
 
 
 class Partial:
     """The file of answers that is not whole yet, used in a ``with`` statement.
 
     ``terms`` are what two commands must share for one to go on where the other stopped, ``names`` the recordings of
-    this one, and ``speakers`` whose voice each is. ``stream`` takes the rows. Two processes cannot write the same file
-    at once.
+    this one, and ``speakers`` whose voice each is. ``called`` has the names of what terms have only the digests of.
+    ``stream`` takes the rows. Two processes cannot write the same file at once.
 
     Raises typer.BadParameter (exit status 2): the file holds answers by other terms, or of other recordings, or
     another process writes it. Raises OSError where it cannot be written.
@@ -41,11 +45,12 @@ class Partial:
         terms: Mapping[str, object],
         names: Sequence[str],
         speakers: Mapping[str, str | None] | None = None,
+        called: Mapping[str, str | None] | None = None,
     ) -> None:
         self.out = out
         self.path = out.with_name(f"{out.name}.partial")
         self._index_path = out.with_name(f"{out.name}.partial.index")
-        self._terms = dict(terms)
+        self._terms, self._called = dict(terms), dict(called or {})
         self._names, self._speakers = names, speakers or {}
         self._done: Counter[str] = Counter()
 
@@ -63,7 +68,7 @@ class Partial:
             rows.seek(end)
             self.stream = as_text(rows)
             if not whole:
-                self._note(self._terms)
+                self._note({**self._terms, _CALLED: self._called})
         except BaseException:
             self._index.close()
             raise
@@ -150,16 +155,16 @@ class Partial:
             raise self._refused(f"holds answers to recordings that are not among these, such as {min(strangers)}")
         return whole, end
 
-    def _compare(self, terms: Mapping[str, object]) -> None:
-        differing = [key for key in {**terms, **self._terms} if terms.get(key) != self._terms.get(key)]
-        if differing:
-            key = differing[0]
-            if key == COLUMNS:
-                raise self._refused("has other columns than this version of serotone writes", again=False)
-            raise self._refused(
-                f"holds answers that an interrupted command wrote with {key} {terms.get(key)}; "
-                f"this one has {key} {self._terms.get(key)}"
-            )
+    def _compare(self, terms: Mapping[str, Any]) -> None:
+        former = {**terms}
+        differs = difference(former, self._terms, former.pop(_CALLED, {}), self._called)
+        if differs is None:
+            return
+        if differs.term == COLUMNS:
+            raise self._refused("has other columns than this version of serotone writes", again=False)
+        raise self._refused(
+            f"holds answers that an interrupted command wrote {differs.former}; this one has {differs.present}"
+        )
 
     def _compare_speaker(self, name: str, speaker: str | None) -> None:
         if name in self._speakers and speaker != self._speakers[name]:
