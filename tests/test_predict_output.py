@@ -290,13 +290,15 @@ def test_other_terms_do_not_go_on(toy, good, many, tmp_path):
         assert result.exit_code == 2
         message = " ".join(result.stderr.split())
         assert reason in message
+        assert "; run the interrupted command again to finish it, choose another --out, or delete" in message
         assert "delete answers.jsonl.partial to start again" in message
     assert partial.read_bytes() == before
     (tmp_path / "answers.jsonl.partial.index").write_text("[]\n[]\n", encoding="utf-8")
-    assert "is damaged" in run(*command, "--bundle", toy).stderr
+    message = " ".join(run(*command, "--bundle", toy).stderr.split())
+    assert "answers.jsonl.partial.index is damaged; choose another --out, or delete" in message
     (tmp_path / "answers.jsonl.partial.index").unlink()
     message = " ".join(run(*command, "--bundle", toy).stderr.split())
-    assert "cannot be continued without answers.jsonl.partial.index" in message
+    assert "cannot be continued without answers.jsonl.partial.index; choose another --out, or delete" in message
     assert partial.read_bytes() == before
     partial.unlink()
     assert run(*command, "--bundle", toy).exit_code == 1

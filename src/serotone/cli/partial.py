@@ -57,7 +57,7 @@ class Partial:
     def __enter__(self) -> Self:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists() and not self._index_path.exists():
-            raise self._refused(f"exists, and cannot be continued without {self._index_path.name}")
+            raise self._refused(f"exists, and cannot be continued without {self._index_path.name}", again=False)
         self._index = self._index_path.open("a+b")
         try:
             self._lock()
@@ -150,7 +150,7 @@ class Partial:
                 self._done[entry["name"]] += 1
                 whole, end = whole + len(line), entry["end"]
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise self._refused(f"cannot be continued: {self._index_path.name} is damaged") from None
+            raise self._refused(f"cannot be continued: {self._index_path.name} is damaged", again=False) from None
         if strangers := self._done - Counter(self._names):
             raise self._refused(f"holds answers to recordings that are not among these, such as {min(strangers)}")
         return whole, end
