@@ -89,6 +89,7 @@ def test_each_channel_apart_goes_on_with_the_same_command_only(toy, call, tmp_pa
     ("options", "reason"),
     [
         (["x.wav", "--channel", "0", "--channels"], "give --channel or --channels, not both"),
+        (["-", "x.wav", "-"], "standard input can be read only once; give - once"),
         (["-", "--channels"], "standard input can be read only once"),
         (["x.wav", "--start", "5", "--end", "5"], "ends at 5 s, which is not after the start"),
         (["x.wav", "--end", "0"], "ends at 0 s, which is not after the start"),
