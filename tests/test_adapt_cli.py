@@ -1,5 +1,7 @@
 """``serotone adapt`` and ``serotone predict --adapt`` and ``--profile`` as a user meets them."""
 
+import csv
+import io
 import json
 import os
 import sys
@@ -211,6 +213,69 @@ def test_the_table_ends_with_the_profile(adaptable, office, tmp_path):
     assert "adapted" not in run("predict", office, "--bundle", adaptable).stdout
 
 
+@pytest.mark.parametrize("timeline", [[], ["--timeline"]])
+def test_a_row_of_csv_names_the_profile(adaptable, office, tmp_path, timeline):
+    run("adapt", office, "--bundle", adaptable, "--out", tmp_path / "p.json", "--name", 'desk "2"')
+    for options, named in [
+        (["--profile", tmp_path / "p.json"], 'desk "2"'),
+        (["--adapt"], "these recordings"),
+        ([], ""),
+    ]:
+        text = run("predict", office, "--bundle", adaptable, "--format", "csv", *timeline, *options).stdout
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert list(rows[0])[-1] == "profile"
+        assert [row["profile"] for row in rows] == [named] * 6
+
+
+def test_timelines_for_other_programs_say_that_they_are_adapted(adaptable, office, tmp_path):
+    path, profile = office / "anna" / "0.wav", tmp_path / "p.json"
+    (tmp_path / "who.csv").write_text(f"path,speaker\n{path},anna\n", encoding="utf-8")
+    run("adapt", office, "--bundle", adaptable, "--out", profile, "--name", "a ---> b", "--speakers", "folder")
+    options = ["predict", path, "--bundle", adaptable, "--format"]
+    for speakers, then in [([], ""), (["--speakers", tmp_path / "who.csv"], ", then to the speaker anna")]:
+        shown = run(*options, "webvtt", "--profile", profile, *speakers)
+        assert shown.stderr == ""
+        notes = [block for block in shown.stdout.split("\n\n") if block.startswith("NOTE ")]
+        assert notes == ["NOTE emotions by serotone, toy 1", f"NOTE adapted to a -> b, count 6{then}"]
+    assert "adapted" not in run(*options, "webvtt").stdout
+    for format in ("audacity", "rttm"):
+        shown = run(*options, format, "--profile", profile)
+        said = f"the answers are adapted to a ---> b, count 6; the format {format} cannot say so"
+        assert shown.stderr == f"note: {said}\n"
+        plain = run(*options, format)
+        assert plain.stderr == ""
+
+
+def test_a_table_with_other_columns_is_not_continued(adaptable, office, tmp_path, monkeypatch):
+    out, command = tmp_path / "a.csv", ["predict", office, "--bundle", adaptable, "--out", tmp_path / "a.csv"]
+    predict = Recognizer.predict
+
+    def interrupted(self, source, **how):
+        if str(source).endswith("ben/1.wav"):
+            raise KeyboardInterrupt
+        return predict(self, source, **how)
+
+    def interrupt():
+        with monkeypatch.context() as patch:
+            patch.setattr(Recognizer, "predict", interrupted)
+            assert run(*command).exit_code == 130
+
+    interrupt()
+    index = tmp_path / "a.csv.partial.index"
+    terms, *rest = index.read_text(encoding="utf-8").splitlines()
+    before = {key: value for key, value in json.loads(terms).items() if key != "columns"}  # of serotone before profiles
+    index.write_text("\n".join([json.dumps(before), *rest, ""]), encoding="utf-8")
+    refused = run(*command)
+    message = " ".join(refused.stderr.split())
+    assert refused.exit_code == 2
+    assert "a.csv.partial has other columns than this version of serotone writes; choose another --out" in message
+    index.unlink()
+    (tmp_path / "a.csv.partial").unlink()
+    interrupt()
+    assert run(*command).exit_code == 0
+    assert out.read_text(encoding="utf-8") == run(*command[:-2], "--format", "csv").stdout
+
+
 def test_the_question_mark_has_the_threshold_of_its_level(tmp_path, office):
     levels = {
         "collection": {"temperature": 100.0, "shrinkage": 0, "thresholds": {"uncertain": 0.77}},
@@ -249,8 +314,10 @@ def test_an_interrupted_file_goes_on_with_the_same_profile_alone(adaptable, offi
     with monkeypatch.context() as patch:
         patch.setattr(Recognizer, "answer", interrupted)
         assert run("predict", office, "--bundle", adaptable, "--profile", one, "--out", out).exit_code == 130
-    assert run("predict", office, "--bundle", adaptable, "--profile", two, "--out", out).exit_code == 2
-    assert run("predict", office, "--bundle", adaptable, "--out", out).exit_code == 2
+    for options, words in [(["--profile", two], "with profile one; this one has profile two"), ([], "has no profile")]:
+        refused = run("predict", office, "--bundle", adaptable, *options, "--out", out)
+        assert refused.exit_code == 2
+        assert words in " ".join(refused.stderr.split())
     assert run("predict", office, "--bundle", adaptable, "--profile", one, "--out", out).exit_code == 0
     assert len(out.read_text(encoding="utf-8").splitlines()) == 6
 

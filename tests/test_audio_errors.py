@@ -375,7 +375,7 @@ def test_raw_g722_is_told_by_its_name_alone(tmp_path, monkeypatch):
 
 
 def test_the_message_about_length_names_what_there_is():
-    with pytest.raises(AudioTooLongError, match=r"--max-seconds of serotone predict, or max_seconds in Python"):
+    with pytest.raises(AudioTooLongError, match=r"Raise the limit \(--max-seconds, or max_seconds in Python\)"):
         audio.read(np.zeros(40000), source_rate=16000, max_seconds=2)
 
 

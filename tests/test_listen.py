@@ -90,6 +90,11 @@ def test_channels_profiles_and_adapting(adaptable, tmp_path):
 
     mixed = run("listen", path, "--bundle", adaptable, "--fast")
     assert mixed.stderr == f"note: {path}: 2 channels mixed to one\n"
+    piped = run("listen", "-", "--bundle", adaptable, "--fast", stdin=path.read_bytes())
+    assert piped.stderr == "note: <stdin>: 2 channels mixed to one\n"
+    for shown in (mixed, piped):
+        summary = lines(shown.stdout)[1]
+        assert (summary["warnings"], summary["notes"]) == ([], ["2 channels mixed to one"])
     updates, summary = lines(run("listen", path, "--bundle", adaptable, "--fast", "--channel", 1, "--adapt").stdout)
     assert (summary["channel"], summary["label"]) == (1, "happy")
     assert updates[0]["profile"] is None

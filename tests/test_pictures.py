@@ -405,7 +405,7 @@ def test_a_prediction_is_pickled_and_is_a_table(halves):
     table = halves.to_pandas()
     assert list(table.columns) == [
         *("name", "label", "confidence", "uncertain", "speech_seconds", "start", "end", "channel"),
-        *("p_angry", "p_happy", "p_sad"),
+        *("p_angry", "p_happy", "p_sad", "profile"),
     ]
     assert table["label"].tolist()[::2] == ["angry", "happy"]
     assert table["p_angry"].isna().tolist() == [False, True, False]
@@ -416,7 +416,7 @@ def test_a_prediction_is_pickled_and_is_a_table(halves):
 def test_a_table_without_segments_has_its_columns(recognizer):
     table = recognizer.predict(tone(1, 0.9), source_rate=SAMPLE_RATE).to_pandas()
     assert len(table) == 0
-    assert list(table.columns)[5:] == ["start", "end", "channel"]
+    assert list(table.columns)[5:] == ["start", "end", "channel", "profile"]
 
 
 def test_without_pandas_the_command_to_install_it_is_named(halves, monkeypatch):

@@ -280,22 +280,25 @@ def test_other_terms_do_not_go_on(toy, good, many, tmp_path):
     before = partial.read_bytes()
     make_toy_bundle(tmp_path / "other", version="2")
     for changed, reason in [
-        ([*command, "--bundle", tmp_path / "other"], "with bundle"),
-        ([*command, "--bundle", toy, "--timeline"], "with --timeline False; this one has --timeline True"),
-        ([*command, "--bundle", toy, "--format", "csv"], "with --format jsonl"),
+        ([*command, "--bundle", tmp_path / "other"], "wrote with bundle toy 1; this one has bundle toy 2"),
+        ([*command, "--bundle", toy, "--timeline"], "wrote without --timeline; this one has --timeline"),
+        ([*command, "--bundle", toy, "--channel", 0], "wrote without --channel; this one has --channel 0"),
+        ([*command, "--bundle", toy, "--format", "csv"], "wrote with --format jsonl; this one has --format csv"),
         (["predict", good, "--out", out, "--bundle", toy], "recordings that are not among these, such as"),
     ]:
         result = run(*changed)
         assert result.exit_code == 2
         message = " ".join(result.stderr.split())
         assert reason in message
+        assert "; run the interrupted command again to finish it, choose another --out, or delete" in message
         assert "delete answers.jsonl.partial to start again" in message
     assert partial.read_bytes() == before
     (tmp_path / "answers.jsonl.partial.index").write_text("[]\n[]\n", encoding="utf-8")
-    assert "is damaged" in run(*command, "--bundle", toy).stderr
+    message = " ".join(run(*command, "--bundle", toy).stderr.split())
+    assert "answers.jsonl.partial.index is damaged; choose another --out, or delete" in message
     (tmp_path / "answers.jsonl.partial.index").unlink()
     message = " ".join(run(*command, "--bundle", toy).stderr.split())
-    assert "cannot be continued without answers.jsonl.partial.index" in message
+    assert "cannot be continued without answers.jsonl.partial.index; choose another --out, or delete" in message
     assert partial.read_bytes() == before
     partial.unlink()
     assert run(*command, "--bundle", toy).exit_code == 1

@@ -89,6 +89,7 @@ def test_each_channel_apart_goes_on_with_the_same_command_only(toy, call, tmp_pa
     ("options", "reason"),
     [
         (["x.wav", "--channel", "0", "--channels"], "give --channel or --channels, not both"),
+        (["-", "x.wav", "-"], "standard input can be read only once; give - once"),
         (["-", "--channels"], "standard input can be read only once"),
         (["x.wav", "--start", "5", "--end", "5"], "ends at 5 s, which is not after the start"),
         (["x.wav", "--end", "0"], "ends at 0 s, which is not after the start"),
@@ -176,6 +177,23 @@ def test_webvtt_is_parsed_by_its_grammar(toy, long, call, tmp_path):
     assert list(cues(late)) == [(8.5, 12.25, "happy 1.00")]
     voices = {payload.split(">")[0] for _, _, payload in cues(written(toy, call, tmp_path / "c.vtt", "--channels"))}
     assert voices == {"<v channel 0", "<v channel 1"}
+
+
+@pytest.mark.parametrize("name", ["a.vtt", "a.txt"])
+def test_segments_of_all_channels_are_in_the_order_of_time(toy, tmp_path, name):
+    """WebVTT demands it: no cue starts before the one above it; Audacity writes labels so, too."""
+    path = tmp_path / "three.wav"
+    back = np.ascontiguousarray(HALVES[::-1])
+    soundfile.write(path, np.stack([HALVES, back, tone(13, 0.3)], axis=1), SAMPLE_RATE)
+    text = written(toy, path, tmp_path / name, "--channels", *([] if name == "a.vtt" else ["--format", "audacity"]))
+    if name == "a.vtt":
+        found = [(start, int(re.match(r"<v channel (\d)>", payload)[1])) for start, _, payload in cues(text)]
+    else:
+        rows = [line.split("\t") for line in text.splitlines()]
+        found = [(float(start), int(label[len("channel ")])) for start, _, label in rows]
+    assert found == sorted(found)
+    assert {channel for _, channel in found} == {0, 1, 2}
+    assert len(found) == 5
 
 
 def test_webvtt_counts_hours():

@@ -126,9 +126,16 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(adaptable, 
     assert sorted(path.name for path in out.rglob("*.parquet")) == ["part-000000.parquet"] * 2
 
     for changed, words in {
-        ("--bundle", adaptable): "was made with --embeddings True, but this command has --embeddings False",
-        ("--bundle", adaptable, "--embeddings", "--strict"): "was made with --strict False",
-        ("--bundle", "light", "--embeddings"): "was made with bundle name toy, but this command has bundle name light",
+        ("--bundle", adaptable): "was made with --embeddings, but this command has no --embeddings; give the same",
+        ("--bundle", adaptable, "--embeddings", "--strict"): "made without --strict, but this command has --strict",
+        (
+            "--bundle",
+            adaptable,
+            "--embeddings",
+            "--channels",
+        ): "made without --channels, but this command has --channels",
+        ("--bundle", adaptable, "--embeddings", "--channel", 1): "without --channel, but this command has --channel 1",
+        ("--bundle", "light", "--embeddings"): "was made with bundle toy 1, but this command has bundle light",
     }.items():
         refused = command(calls, "--out", out, *changed)
         assert refused.exit_code == 1
@@ -137,6 +144,65 @@ def test_rows_are_those_of_predict_and_a_second_command_does_nothing(adaptable, 
         busy = command(calls, "--bundle", adaptable, "--out", out, "--embeddings")
     assert busy.exit_code == 1
     assert "another serotone process is running here" in busy.output
+
+
+@pytest.mark.parametrize("options", [[], ["--timeline"], ["--embeddings"]])
+def test_a_row_names_the_profile(adaptable, calls, tmp_path, options):
+    loud = [tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
+    odd = "p\udce9re"  # the name of a folder that is no UTF-8
+    Recognizer(adaptable).profile(loud, source_rate=SAMPLE_RATE, name=odd).save(tmp_path / "p.json")
+    for folder, more, named in [("adapted", ["--profile", tmp_path / "p.json"], "p\\xe9re"), ("plain", [], None)]:
+        done = command(calls / "long.flac", "--bundle", adaptable, "--out", tmp_path / folder, *options, *more)
+        assert done.exit_code == 0, done.output
+        (kept,) = {
+            row["profile"] for row in table(tmp_path / folder, "segments" if "--timeline" in options else "clips")
+        }
+        assert kept == named
+
+
+def test_another_profile_is_named(adaptable, calls, tmp_path):
+    recognizer, options = Recognizer(adaptable), [calls / "angry.wav", "--bundle", adaptable]
+    for name, level, file in [("desk", 0.1, "a"), ("desk", 0.2, "b"), ("hall", 0.1, "c")]:
+        loud = [tone(1, level + number / 100) for number in range(5)]
+        recognizer.profile(loud, source_rate=SAMPLE_RATE, name=name).save(tmp_path / f"{file}.json")
+    assert command(*options, "--out", tmp_path / "x", "--profile", tmp_path / "a.json").exit_code == 0
+    assert command(*options, "--out", tmp_path / "y").exit_code == 0
+    for folder, profile, words in [
+        (
+            "x",
+            "b",
+            r"with --profile desk \([0-9a-f]{12}\.\.\.\), but this command has --profile desk \([0-9a-f]{12}\.{3}\);",
+        ),
+        ("x", "c", r"was made with --profile desk, but this command has --profile hall;"),
+        ("x", None, r"was made with --profile desk, but this command has no --profile;"),
+        ("y", "c", r"was made without --profile, but this command has --profile hall;"),
+    ]:
+        more = [] if profile is None else ["--profile", tmp_path / f"{profile}.json"]
+        refused = command(*options, "--out", tmp_path / folder, *more)
+        assert refused.exit_code == 1
+        assert re.search(words, " ".join(refused.output.split()))
+
+
+def test_a_folder_whose_description_does_not_name_its_profile_is_continued(adaptable, calls, tmp_path):
+    options = [calls, "--bundle", adaptable, "--out", tmp_path]
+    assert command(*options).exit_code == 1
+    about = json.loads((tmp_path / "score.json").read_text())
+    assert about.pop("profile") is None
+    (tmp_path / "score.json").write_text(json.dumps(about))
+    for part in tmp_path.rglob("*.parquet"):
+        rows = pa.parquet.read_table(part)
+        pa.parquet.write_table(rows.replace_schema_metadata({b"serotone": json.dumps(about)}), part)
+    assert "5 of 6 recordings are answered, 1 failed; 0 to do" in command(*options).output
+
+
+def test_a_folder_with_other_columns_is_not_continued(adaptable, calls, tmp_path):
+    options = [calls / "angry.wav", "--bundle", adaptable, "--out", tmp_path]
+    assert command(*options).exit_code == 0
+    (part,) = (tmp_path / "clips").iterdir()
+    pa.parquet.write_table(pa.parquet.read_table(part).drop_columns("profile"), part)  # serotone before profiles
+    refused = command(*options)
+    assert refused.exit_code == 1
+    assert "another version of serotone wrote other columns; use another --out" in " ".join(refused.output.split())
 
 
 def test_an_embedding_takes_little_more_than_two_bytes_a_number(tmp_path):

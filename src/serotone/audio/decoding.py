@@ -302,7 +302,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
     def _too_long(self, length: str) -> AudioTooLongError:
         return AudioTooLongError(
             f"{self.name}: {length} of audio; at most {self._longest:g} s are accepted here. Raise the limit "
-            "(--max-seconds of serotone predict, or max_seconds in Python), or cut the recording into parts"
+            "(--max-seconds, or max_seconds in Python), or cut the recording into parts"
         )
 
 

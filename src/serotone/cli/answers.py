@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from serotone.cli.formats import BY_LINE, OF_SEGMENTS, Answers
+from serotone.cli.formats import BY_LINE, OF_SEGMENTS, WITHOUT_PROFILE, Answers
 from serotone.cli.messages import Progress, complain, remark
 from serotone.cli.recordings import Found, read_once, source_of
 from serotone.errors import AudioError, MissingExtraError, ProfileError, SerotoneError
@@ -52,6 +52,10 @@ def answer(recognizer: "Recognizer", found: list[Found], out: Path | None, wish:
     A file of JSON lines or CSV is written line by line, and an earlier command's that was interrupted is gone on with;
     any other appears at the end. From standard input nothing can be read again, so a file with its answer does, too.
     """
+    profile = recognizer.current_profile
+    if profile is not None and wish.format in WITHOUT_PROFILE:
+        said = f"the answers are adapted to {profile.name}, count {profile.count}"
+        remark(f"{said}; the format {wish.format.value} cannot say so")
     if out is None:
         return _write_anew(recognizer, found, sys.stdout, wish)
     by_line = wish.format in BY_LINE and not any(read_once(name) for name, _ in found)
@@ -134,20 +138,26 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     """Write a file line by line, from where an earlier command stopped."""
     from serotone import __version__
     from serotone.cli.output import named
-    from serotone.cli.partial import Partial
+    from serotone.cli.partial import COLUMNS, Partial
 
     profile = recognizer.current_profile
     adapted = {} if profile is None else {"profile": profile.digest()}
-    terms = {"bundle": recognizer.bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
+    bundle = recognizer.bundle
+    called = {"bundle": f"{bundle.name} {bundle.version}", "profile": None if profile is None else profile.name}
+    terms: dict[str, object] = {"bundle": bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
+    if wish.format is Answers.csv:
+        from serotone.recognition.rows import columns
+
+        terms[COLUMNS] = columns(bundle.labels, timeline=wish.timeline)
     names = [name for name, _ in found]
     finished = False
     try:
-        with Partial(out, terms, names, wish.speakers) as partial:
+        with Partial(out, terms, names, wish.speakers, called) as partial:
             if kept := partial.kept:
                 known = f"{kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")
             todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
-            writer = _open_writer(wish.format, partial.stream, recognizer.bundle, names, timeline=wish.timeline)
+            writer = _open_writer(wish.format, partial.stream, bundle, names, timeline=wish.timeline)
             if partial.empty:
                 writer.start()
             try:

@@ -28,6 +28,9 @@ BY_LINE = frozenset({Answers.jsonl, Answers.csv})
 OF_SEGMENTS = frozenset({Answers.audacity, Answers.webvtt, Answers.rttm})
 """Formats that hold segments and nothing else."""
 
+WITHOUT_PROFILE = frozenset({Answers.audacity, Answers.rttm})
+"""Formats that have no place for the profile that answers are adapted to."""
+
 OF_ONE_RECORDING = frozenset({Answers.audacity, Answers.webvtt})
 """Formats that have no place for the name of a recording."""
 

@@ -110,13 +110,15 @@ class Line:
 class Incoming:
     """Live audio, mono at ``sample_rate`` Hz, which arrives in ``line``; close it, or use it in a ``with`` statement.
 
-    ``name`` is what it is called. ``remarks`` has what is to be said of it, complete when the line is finished.
+    ``name`` is what it is called. ``warnings`` and ``notes`` are those of `serotone.recognition.prediction.Prediction`,
+    complete when the line is finished.
     """
 
     def __init__(self, name: str, sample_rate: int) -> None:
         self.name, self.sample_rate = name, sample_rate
         self.line = Line(sample_rate)
-        self.remarks: list[str] = []
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
         self.closing = threading.Event()
         self.stack = ExitStack()
 
@@ -163,7 +165,8 @@ def open_file(path: str, *, sample_rate: int, channel: int | None, fast: bool) -
                 yield from np.split(block, range(size, len(block), size))
 
     def after() -> None:
-        incoming.remarks += [*opened.warnings, *opened.notes]
+        incoming.warnings += opened.warnings
+        incoming.notes += opened.notes
 
     incoming.bring(sound(), paced=not fast, after=after)
     return incoming
@@ -177,14 +180,14 @@ def open_pipe(stream: IO[bytes], *, rate: int | None, channel: int | None, fast:
     seconds = FAST_CHUNK_SECONDS if fast else CHUNK_SECONDS
 
     def after() -> None:
-        incoming.remarks += piped.warnings
+        incoming.warnings += piped.warnings
         if mixer.cancelled:
-            incoming.remarks.append(
+            incoming.warnings.append(
                 f"its {piped.channels} channels cancel each other out (one is inverted); give --channel N to hear one "
                 "(0 is the first)"
             )
         elif mixer.differ:
-            incoming.remarks.append(f"{piped.channels} channels mixed to one")
+            incoming.notes.append(f"{piped.channels} channels mixed to one")
 
     incoming.bring((mixer.mix(frames) for frames in piped.frames(seconds, channel)), paced=not fast, after=after)
     return incoming
@@ -222,8 +225,8 @@ def open_microphone(*, channel: int | None, device: str | None = None) -> Incomi
         incoming = Incoming(f"microphone ({found['name']})", rate)
 
         def arrive(frames: NDArray[np.float32], count: int, when: object, status: Any) -> None:
-            if status.input_overflow and OVERFLOW not in incoming.remarks:
-                incoming.remarks.append(OVERFLOW)
+            if status.input_overflow and OVERFLOW not in incoming.warnings:
+                incoming.warnings.append(OVERFLOW)
             incoming.line.offer(mixer.mix(frames).copy())
 
         def leave() -> None:

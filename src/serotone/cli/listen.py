@@ -122,10 +122,10 @@ def listen(
         shown.close()
     lost = line.lost_seconds
     odd = [f"{lost:.1f} s of audio arrived faster than it was answered, and were lost"] if lost else []
-    prediction = replace(prediction, warnings=(*odd, *incoming.remarks), channel=channel)
+    prediction = replace(prediction, warnings=(*odd, *incoming.warnings), notes=tuple(incoming.notes), channel=channel)
     shown.sum_up(prediction)
-    for warning in prediction.warnings:
-        remark(f"{prediction.title}: {warning}")
+    for text in (*prediction.warnings, *prediction.notes):
+        remark(f"{prediction.title}: {text}")
     if line.problem is not None:
         raise line.problem
     if (status := signalled()) not in (None, INTERRUPTED):

@@ -13,18 +13,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from serotone.cli.output import as_text, refused
+from serotone.differences import difference
 from serotone.locks import lock
+
+COLUMNS = "columns"
+"""The key of the terms that has the columns of a table."""
+
+_CALLED = "called"
+"""The key of the index's first line that has names, which no two commands must share."""
 
 
 class Partial:
     """The file of answers that is not whole yet, used in a ``with`` statement.
 
     ``terms`` are what two commands must share for one to go on where the other stopped, ``names`` the recordings of
-    this one, and ``speakers`` whose voice each is. ``stream`` takes the rows. Two processes cannot write the same file
-    at once.
+    this one, and ``speakers`` whose voice each is. ``called`` has the names of what terms have only the digests of.
+    ``stream`` takes the rows. Two processes cannot write the same file at once.
 
     Raises typer.BadParameter (exit status 2): the file holds answers by other terms, or of other recordings, or
     another process writes it. Raises OSError where it cannot be written.
@@ -38,18 +45,19 @@ class Partial:
         terms: Mapping[str, object],
         names: Sequence[str],
         speakers: Mapping[str, str | None] | None = None,
+        called: Mapping[str, str | None] | None = None,
     ) -> None:
         self.out = out
         self.path = out.with_name(f"{out.name}.partial")
         self._index_path = out.with_name(f"{out.name}.partial.index")
-        self._terms = dict(terms)
+        self._terms, self._called = dict(terms), dict(called or {})
         self._names, self._speakers = names, speakers or {}
         self._done: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists() and not self._index_path.exists():
-            raise self._refused(f"exists, and cannot be continued without {self._index_path.name}")
+            raise self._refused(f"exists, and cannot be continued without {self._index_path.name}", again=False)
         self._index = self._index_path.open("a+b")
         try:
             self._lock()
@@ -60,7 +68,7 @@ class Partial:
             rows.seek(end)
             self.stream = as_text(rows)
             if not whole:
-                self._note(self._terms)
+                self._note({**self._terms, _CALLED: self._called})
         except BaseException:
             self._index.close()
             raise
@@ -142,19 +150,21 @@ class Partial:
                 self._done[entry["name"]] += 1
                 whole, end = whole + len(line), entry["end"]
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise self._refused(f"cannot be continued: {self._index_path.name} is damaged") from None
+            raise self._refused(f"cannot be continued: {self._index_path.name} is damaged", again=False) from None
         if strangers := self._done - Counter(self._names):
             raise self._refused(f"holds answers to recordings that are not among these, such as {min(strangers)}")
         return whole, end
 
-    def _compare(self, terms: Mapping[str, object]) -> None:
-        differing = [key for key in {**terms, **self._terms} if terms.get(key) != self._terms.get(key)]
-        if differing:
-            key = differing[0]
-            raise self._refused(
-                f"holds answers that an interrupted command wrote with {key} {terms.get(key)}; "
-                f"this one has {key} {self._terms.get(key)}"
-            )
+    def _compare(self, terms: Mapping[str, Any]) -> None:
+        former = {**terms}
+        differs = difference(former, self._terms, former.pop(_CALLED, {}), self._called)
+        if differs is None:
+            return
+        if differs.term == COLUMNS:
+            raise self._refused("has other columns than this version of serotone writes", again=False)
+        raise self._refused(
+            f"holds answers that an interrupted command wrote {differs.former}; this one has {differs.present}"
+        )
 
     def _compare_speaker(self, name: str, speaker: str | None) -> None:
         if name in self._speakers and speaker != self._speakers[name]:
@@ -163,10 +173,11 @@ class Partial:
                 f"answers {name} as spoken by {speaker or 'nobody'}; this command's --speakers has {now}"
             )
 
-    def _refused(self, problem: str) -> Exception:
+    def _refused(self, problem: str, *, again: bool = True) -> Exception:
+        """The error; ``again`` says that the interrupted command could still finish the file."""
+        finish = "run the interrupted command again to finish it, " if again else ""
         return refused(
-            f"{self.path} {problem}; run the interrupted command again to finish it, choose another --out, "
-            f"or delete {self.path.name} to start again"
+            f"{self.path} {problem}; {finish}choose another --out, or delete {self.path.name} to start again"
         )
 
     def _lock(self) -> None:

@@ -10,7 +10,7 @@ import typer
 from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answers
 from serotone.cli.messages import remark, remark_terms
 from serotone.cli.numbers import check_longest, finite
-from serotone.cli.recordings import called, find_recordings, read_once
+from serotone.cli.recordings import STDIN, called, find_recordings, read_once
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.cli.usage import DigestOption
@@ -105,6 +105,8 @@ def predict(
         raise typer.BadParameter(
             f"ends at {end:g} s, which is not after the start; give a later time", param_hint="--end"
         )
+    if paths.count(STDIN) > 1:
+        raise typer.BadParameter("standard input can be read only once; give - once", param_hint="PATH")
     found = list(find_recordings(paths))
     names = [name for name, _ in found]
     if channels and (once := next(filter(read_once, names), None)):

@@ -5,7 +5,8 @@ A segment without speech is silence in all of them: it is left out.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import PurePath
 from typing import TextIO
 from urllib.parse import quote
@@ -26,17 +27,38 @@ class TrackWriter(Writer):
 
     def add(self, prediction: Prediction) -> None:
         """Write one recording's segments and let whatever reads see them at once."""
+        self._stream.writelines(line for _, line in self._lines(prediction))
+        self._stream.flush()
+
+    def _lines(self, prediction: Prediction) -> Iterator[tuple[float, str]]:
+        """When each segment with speech starts, and its text."""
         for segment in prediction.segments:
             if segment.label is not None:
-                self._stream.write(self._line(prediction, segment))
-        self._stream.flush()
+                yield segment.start, self._line(prediction, segment)
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
         """The text of one segment."""
         raise NotImplementedError
 
 
-class AudacityWriter(TrackWriter):
+class OneRecordingWriter(TrackWriter):
+    """Writes the segments of one recording by the time at which they start, whatever their channel, at its end."""
+
+    def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
+        super().__init__(stream, bundle, names)
+        self._kept: list[tuple[float, str]] = []
+
+    def add(self, prediction: Prediction) -> None:
+        """Keep the segments of one channel until those of the others are known."""
+        self._kept += self._lines(prediction)
+
+    def finish(self) -> None:
+        """Write all segments."""
+        self._stream.writelines(line for _, line in sorted(self._kept, key=itemgetter(0)))
+        self._stream.flush()
+
+
+class AudacityWriter(OneRecordingWriter):
     """Audacity's label track: start, end and text, apart by tabs; File > Import > Labels reads it."""
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
@@ -44,13 +66,26 @@ class AudacityWriter(TrackWriter):
         return f"{segment.start:.6f}\t{segment.end:.6f}\t{side}{_words(segment)}\n"
 
 
-class WebVttWriter(TrackWriter):
+class WebVttWriter(OneRecordingWriter):
     """WebVTT: a cue for each segment, which a player shows under the recording. A channel is the cue's voice."""
+
+    _told = ""
 
     def start(self) -> None:
         """Write the header."""
-        said = one_line(f"{self._bundle.name} {self._bundle.version}").replace("-->", "->")
-        self._stream.write(f"WEBVTT\n\nNOTE emotions by serotone, {said}\n")
+        self._stream.write("WEBVTT\n")
+        self._note(f"emotions by serotone, {self._bundle.name} {self._bundle.version}")
+
+    def add(self, prediction: Prediction) -> None:
+        """Write which profile the answer is adapted to, if any, once; the cues follow."""
+        if prediction.profile is not None and not self._told:
+            self._told = _adapted_to(prediction.profile)
+            self._note(self._told)
+        super().add(prediction)
+
+    def _note(self, text: str) -> None:
+        """Write a comment; the arrow of a cue may not be in it."""
+        self._stream.write(f"\nNOTE {re.sub('-+>', '->', one_line(text))}\n")
 
     def _line(self, prediction: Prediction, segment: Segment) -> str:
         voice = "" if prediction.channel is None else f"<v channel {prediction.channel}>"
@@ -92,6 +127,12 @@ def _long(name: str) -> str:
 def _words(segment: Segment) -> str:
     """The answer as people read it, such as ``angry 0.83``, with a question mark where it is uncertain."""
     return f"{segment.label}{'?' * segment.uncertain} {segment.confidence:.2f}"
+
+
+def _adapted_to(profile: Mapping[str, object]) -> str:
+    """What `Prediction.profile` says, such as ``adapted to office, count 6, then to the speaker anna``."""
+    speaker = "" if profile["speaker"] is None else f", then to the speaker {profile['speaker']}"
+    return f"adapted to {profile['name']}, count {profile['count']}{speaker}"
 
 
 def _clock(seconds: float) -> str:

@@ -1,6 +1,5 @@
 """What a bundle answers to what was heard: label, probabilities and segments, plain or adapted to a profile."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,7 +35,7 @@ class Answerer:
         if label is None:
             reason = "digital silence" if hearing.silent else hearing.silence
         elif uncertain:
-            reason = f"confidence {_below(threshold, confidence)} is below {threshold:g}"
+            reason = f"confidence {_below(threshold, confidence)} is below {threshold:.12g}"
         segments = self._segments(hearing, speaker, threshold)
         return Prediction(
             name=hearing.name,
@@ -125,9 +124,13 @@ def _plain(rows: Sequence[Row]) -> NDArray[np.floating]:
 
 
 def _below(threshold: float, confidence: float) -> str:
-    """A confidence to two digits, as tables round it, unless that would lift it to the threshold."""
-    rounded = f"{confidence:.2f}"
-    return rounded if float(rounded) < threshold else f"{math.floor(100 * confidence) / 100:.2f}"
+    """A confidence to two digits, as tables round it, or to as many as it takes to be below the threshold.
+
+    >>> _below(0.29, 0.27561), _below(0.29, 0.28974), _below(0.29, 0.28999999)
+    ('0.28', '0.2897', '0.28999999')
+    """
+    rounded = (f"{confidence:.{digits}f}" for digits in range(2, 17))
+    return next((text for text in rounded if float(text) < threshold), repr(confidence))
 
 
 def _shares(segments: Sequence[Segment]) -> dict[str, float]:

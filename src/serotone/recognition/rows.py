@@ -1,10 +1,13 @@
 """Predictions as the rows of a table: the one set of columns that CSV, pandas and Parquet share.
 
-The columns are keys of ``Prediction.to_dict`` and of its segments; ``p_<label>`` is a probability.
+The columns are keys of ``Prediction.to_dict`` and of its segments; ``p_<label>`` is a probability, and ``profile`` the
+name of the profile that the answer is adapted to.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from serotone.names import utf8
 
 if TYPE_CHECKING:
     from serotone.recognition.prediction import Prediction
@@ -17,7 +20,7 @@ _SEGMENT = ("start", "end")
 def columns(labels: Sequence[str], *, timeline: bool) -> list[str]:
     """The columns, in order: of a row a recording, or with a timeline of a row a segment."""
     middle = _SEGMENT if timeline else _CLIP
-    return ["name", *_ANSWER, *middle, "channel", *(f"p_{label}" for label in labels)]
+    return ["name", *_ANSWER, *middle, "channel", *(f"p_{label}" for label in labels), "profile"]
 
 
 def rows(prediction: "Prediction", *, timeline: bool) -> list[dict[str, object]]:
@@ -25,7 +28,8 @@ def rows(prediction: "Prediction", *, timeline: bool) -> list[dict[str, object]]
 
     Seconds are rounded to milliseconds, as in ``Prediction.to_dict``.
     """
-    common = {"name": prediction.name, "channel": prediction.channel}
+    profile = None if prediction.profile is None else utf8(str(prediction.profile["name"]))
+    common = {"name": prediction.name, "channel": prediction.channel, "profile": profile}
     answers = [segment.to_dict() for segment in prediction.segments] if timeline else [prediction.to_dict()]
     return [common | _row(answer, (*_ANSWER, *(_SEGMENT if timeline else _CLIP))) for answer in answers]
 

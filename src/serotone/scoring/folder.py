@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from serotone.differences import Difference, difference
 from serotone.errors import RunError
 from serotone.files import write_json, write_whole
 from serotone.recognition.rows import columns
@@ -34,6 +35,9 @@ EMBEDDING = "embedding"
 
 PART_ROWS, PART_SECONDS = 100_000, 60.0
 """A part is written when so many rows wait, or the oldest has waited so long: what a kill loses at most."""
+
+_OPTIONS = {"apart": "--channels"}
+"""Options that are not called as they are written."""
 
 TICK_SECONDS = 1.0
 """How often it is checked how long the oldest has waited."""
@@ -163,7 +167,9 @@ class _Table:
             try:
                 with parquet.ParquetFile(path) as part:
                     kept = part.schema_arrow
-                    same = kept.names == self._schema.names and kept.metadata.get(KEY) == self._schema.metadata[KEY]
+                    same = _is_same((kept.metadata or {}).get(KEY), self._schema.metadata[KEY])
+                    if same and kept.names != self._schema.names:
+                        raise RunError(f"{path}: another version of serotone wrote other columns; use another --out")
                     found.update(part.read(columns=["name"]).column("name").unique().to_pylist() if same else ())
             except (pa.ArrowException, OSError) as error:
                 raise RunError(
@@ -244,23 +250,39 @@ def _same_or_new(out: Path, about: Mapping[str, Any]) -> None:
         write_json(path, about)
         return
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        former, present = _flat(before), _flat(about)
+        differs = _difference(json.loads(path.read_text(encoding="utf-8")), about)
     except (ValueError, AttributeError, KeyError, TypeError):
         raise RunError(f"{path}: damaged; use another --out") from None
-    for key in {**former, **present}:
-        if former.get(key) != present.get(key):
-            raise RunError(
-                f"{out}: was made with {key} {former.get(key)}, but this command has {key} {present.get(key)}; "
-                "give the same bundle and options, or another --out"
-            )
+    if differs is not None:
+        raise RunError(
+            f"{out}: was made {differs.former}, but this command has {differs.present}; "
+            "give the same bundle and options, or another --out"
+        )
 
 
-def _flat(about: Mapping[str, Any]) -> dict[str, object]:
-    """Every value by the name that a message gives it."""
-    options = {f"--{name.replace('_', '-')}": value for name, value in about["options"].items()}
+def _is_same(former: bytes | None, present: bytes) -> bool:
+    """Whether a part has a description by which it may be continued."""
+    try:
+        return former is not None and _difference(json.loads(former), json.loads(present)) is None
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return False
+
+
+def _difference(former: Mapping[str, Any], present: Mapping[str, Any]) -> Difference | None:
+    """How two descriptions differ, by the terms that both must share; None if the one may continue the other."""
+    return difference(_terms(former), _terms(present), _names(former), _names(present))
+
+
+def _terms(about: Mapping[str, Any]) -> dict[str, object]:
+    """What must be the same, by the name that a message gives it."""
     return (
-        {f"bundle {name}": value for name, value in about["bundle"].items()}
-        | options
-        | {name: value for name, value in about.items() if name not in ("bundle", "options")}
+        {"bundle": about["bundle"].get("sha256")}
+        | {_OPTIONS.get(name, f"--{name.replace('_', '-')}"): value for name, value in about["options"].items()}
+        | {name: value for name, value in about.items() if name not in ("bundle", "options", "profile")}
     )
+
+
+def _names(about: Mapping[str, Any]) -> dict[str, object]:
+    """What bundle and profile are called, of which the terms have digests."""
+    bundle = about["bundle"]
+    return {"bundle": f"{bundle.get('name')} {bundle.get('version')}", "--profile": about.get("profile")}

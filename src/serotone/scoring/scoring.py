@@ -8,6 +8,7 @@ from typing import Literal
 
 from serotone import __version__
 from serotone.errors import BundleError
+from serotone.names import utf8
 from serotone.processors import processors
 from serotone.recognition.bundle import EMBEDDING, Bundle, list_bundles, load_bundle
 from serotone.recognition.part import Part
@@ -84,16 +85,18 @@ def score(
     Raises RunError: the folder holds something else or another process holds it, or no worker can be started. Raises
     OSError: the folder cannot be written. Raises MissingExtraError: Ray is asked for and not installed.
     """
+    profile = None if terms.profile is None else load_profile(Path(terms.profile))
     options = {
         "timeline": terms.timeline,
         "embeddings": terms.embeddings,
-        "profile": None if terms.profile is None else load_profile(Path(terms.profile)).digest(),
+        "profile": None if profile is None else profile.digest(),
         **{name: value for name, value in asdict(terms.part).items() if name not in ("start", "end")},
     }
     about = {
         "schema": SCHEMA,
         "bundle": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
         "options": options,
+        "profile": None if profile is None else utf8(profile.name),
         "serotone": terms.version,
     }
     answered = failed = 0

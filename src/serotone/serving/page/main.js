@@ -303,7 +303,7 @@ part("json").addEventListener("click", () => {
   download("serotone.json", "application/json", JSON.stringify({ schema: 1, predictions: answers() }, null, 2));
 });
 
-// The columns of `serotone predict --timeline --format csv`, and the profile.
+// The columns of `serotone predict --timeline --format csv`.
 part("csv").addEventListener("click", () => {
   const found = answers();
   const labels = [...new Set(found.flatMap(({ segments }) => segments.flatMap((s) => Object.keys(s.probabilities))))];
