@@ -111,6 +111,11 @@ def test_speakers(adaptable, office, tmp_path, way):
         ("who.csv", "", "it names nothing"),
         ("who.csv", "path,speaker\nother.wav,anna\n", "names none of these recordings"),
         ("who.csv", b"path,speaker\n\xff\xfe,a\n", "invalid start byte; save it as UTF-8"),
+        (
+            "who.csv",
+            "path,speaker\noffice/ben/0.wav,ben\noffice/anna/0.wav,anna\noffice/anna/../anna/0.wav,ben\n",
+            "0.wav has the speaker anna in line 3 and ben in line 4; give each recording one speaker",
+        ),
     ],
 )
 def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, content, says):
@@ -120,6 +125,51 @@ def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, con
     assert result.exit_code == 2
     assert says in " ".join(result.stderr.replace("│", " ").split())
     assert not (tmp_path / "p.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (
+            {"anna": "Anna", "ben": "Ben"},
+            "note: the profile knows 0 of 2 speakers of {table} (it has anna, ben); "
+            "answers for Anna, Ben are adapted to its collection alone\n",
+        ),
+        (
+            {"anna": "anna", "ben": "Ben"},
+            "note: the profile knows 1 of 2 speakers of {table} (it has anna, ben); "
+            "answers for Ben are adapted to its collection alone\n",
+        ),
+        ({"anna": "anna", "ben": "ben"}, ""),
+    ],
+)
+def test_speakers_that_a_profile_does_not_know_are_noted(adaptable, office, tmp_path, names, says):
+    profile, table = tmp_path / "p.json", tmp_path / "who.csv"
+    assert run("adapt", office, "--speakers", "folder", "--bundle", adaptable, "--out", profile).exit_code == 0
+    rows = [f"office/{folder}/{i}.wav,{name}" for folder, name in names.items() for i in range(3)]
+    table.write_text("\n".join(["path,speaker", *rows]) + "\n", encoding="utf-8")
+    result = run("predict", office, "--bundle", adaptable, "--profile", profile, "--speakers", table)
+    assert (result.exit_code, result.stderr) == (0, says.format(table=table))
+
+
+def test_a_profile_without_speakers_is_noted(adaptable, office, tmp_path):
+    profile = tmp_path / "p.json"
+    assert run("adapt", office, "--bundle", adaptable, "--out", profile).exit_code == 0
+    result = run("predict", office, "--bundle", adaptable, "--profile", profile, "--speakers", "folder")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: the profile knows 0 of 2 speakers (it has none); answers for anna, ben")
+
+
+def test_rows_of_recordings_that_were_not_given_are_noted(adaptable, office, tmp_path):
+    table = tmp_path / "who.csv"
+    rows = [f"office/{s}/{i}.wav,{s}" for s in AMPLITUDES for i in range(3)]
+    table.write_text("\n".join(["path,speaker", *rows, "gone.wav,anna", "off.wav,ben"]) + "\n", encoding="utf-8")
+    result = run("predict", office, "--bundle", adaptable, "--adapt", "--speakers", table)
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"note: {table} names 2 recordings that this command was not given, such as gone.wav; "
+        "its paths are relative to its own folder\n",
+    )
 
 
 def test_options_that_do_not_fit(adaptable, office, tmp_path):

@@ -257,6 +257,8 @@ def test_a_full_disk_is_said_with_when_to_ask_again(client, monkeypatch, caplog)
         ),
         ("POST", "/v1/recognize?bundle=tyo", {"content": LOUD}, 404, "did you mean toy?"),
         ("POST", "/v1/recognize?profile=none", {"content": LOUD}, 404, "no profile none"),
+        ("POST", "/v1/recognize?speaker=anna", {"content": LOUD}, 422, "query: speaker works only with profile"),
+        ("POST", "/v1/recognize/channels?speaker=a", {"content": LOUD}, 422, "query: speaker works only with profile"),
         ("POST", "/v1/recognize?channel=3", {"content": LOUD}, 422, "channel 3 was asked for"),
         ("POST", "/v1/recognize", {"content": b""}, 422, "the body is empty"),
         ("POST", "/v1/recognize", {"content": b"hello, I am text"}, 422, "upload: not audio"),

@@ -11,7 +11,7 @@ from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answer
 from serotone.cli.messages import remark, remark_terms
 from serotone.cli.numbers import check_longest, finite
 from serotone.cli.recordings import called, find_recordings, read_once
-from serotone.cli.speakers import HELP, speakers_of
+from serotone.cli.speakers import HELP, remark_unknown, speakers_of
 from serotone.cli.streams import ends_in_order
 from serotone.cli.usage import DigestOption
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -132,6 +132,8 @@ def predict(
     remark_terms(recognizer.bundle)
     if profile is not None:
         recognizer = recognizer.with_profile(profile)
+        if speakers is not None and recognizer.current_profile is not None:
+            remark_unknown(voices.values(), recognizer.current_profile, speakers)
     with ends_in_order() as check:
         timeline = timeline or chosen in OF_SEGMENTS or plot is not None
         wish = Wish(chosen, timeline=timeline, part=part, check=check, speakers=voices)
