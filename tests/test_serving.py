@@ -186,6 +186,18 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["broken.profile.json"]
 
 
+def test_the_name_of_its_file_is_how_a_profile_is_asked_for(bundles, tmp_path, caplog):
+    profile = Recognizer(bundles[0]).profile([tone(1, 0.02)] * 5, source_rate=SAMPLE_RATE, name="office")
+    for name in ("other.profile.json", "office.json", "notes.json"):
+        profile.save(tmp_path / name)
+    with TestClient(make_server(*bundles, profiles=tmp_path)) as client:
+        assert [row["name"] for row in client.get("/v1/profiles").json()["profiles"]] == ["other"]
+        assert recognised(client, LOUD, profile="other")["profile"]["name"] == "office"
+        recognised(client, LOUD, profile="office", status=404)
+    left_out = f"left out: notes.json, office.json in {tmp_path}; to serve a profile, call its file NAME.profile.json"
+    assert [record.getMessage() for record in caplog.records if "left out" in record.getMessage()] == [left_out]
+
+
 def test_profiles_are_listed_while_one_is_deleted(bundles, monkeypatch):
     files = [("file", (f"{i}.wav", LOUD)) for i in range(5)]
     describe = application._kept

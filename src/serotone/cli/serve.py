@@ -46,7 +46,11 @@ def serve(
         ),
     ] = False,
     profiles: Annotated[
-        Path | None, typer.Option(help="Keep profiles in this folder. By default, in memory until the server stops.")
+        Path | None,
+        typer.Option(
+            help="Keep profiles in this folder, and serve those in it that are called NAME.profile.json. By default, "
+            "profiles are kept in memory until the server stops."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings to answer at a time. By default, one per core.")
