@@ -25,6 +25,8 @@ USAGE = [
     ("serve", "--bundle", "toy", "--bundle", "toy"),
     ("serve", "--bundle", "toy", "--profiles", "file"),
     ("serve", "--bundle", "toy", "--decode-seconds", "1e9"),
+    ("serve", "--bundle", "toy", "--token-file", "nosuch"),
+    ("serve", "--bundle", "toy", "--token-file", "corpus"),
     (*EVALUATE, "--labels", ""),
     (*EVALUATE, "--labels", "angry,glad"),
     (*EVALUATE, "--merge", "angry"),

@@ -140,9 +140,18 @@ def serve(
 
 
 def _token(file: Path | None) -> str | None:
-    """The token that is asked for, None for none; raises SerotoneError where it is too short to be one."""
+    """The token that is asked for, None for none.
+
+    Raises typer.BadParameter (exit status 2): the file cannot be read. Raises SerotoneError: what is there is no token.
+    """
     if file is not None:
-        token, where = file.read_text(encoding="utf-8", errors="replace").strip(), str(file)
+        try:
+            token, where = file.read_text(encoding="utf-8", errors="replace").strip(), str(file)
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{file} cannot be read ({error.strerror}); give the path of a file that holds the token",
+                param_hint="--token-file",
+            ) from error
     else:
         token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
         if not token:
