@@ -101,7 +101,16 @@ def test_speakers(adaptable, office, tmp_path, way):
 @pytest.mark.parametrize(
     ("said", "content", "says"),
     [
-        ("none.csv", None, "no such file"),
+        (
+            "none.csv",
+            None,
+            "no such file; give a CSV file with the columns path and speaker, or the word folder",
+        ),
+        (
+            "office",
+            None,
+            "is a folder; give a CSV file with the columns path and speaker, or the word folder if",
+        ),
         (
             "who.csv",
             "path,voice\n",

@@ -84,7 +84,10 @@ class _Row(NamedTuple):
 def _read(path: Path) -> dict[str, _Row]:
     """Real path of each recording in a table -> its row."""
     if not path.is_file():
-        raise _refused(f"{path}: no such file; give a CSV file with the columns path and speaker, or the word {FOLDER}")
+        expected = f"give a CSV file with the columns path and speaker, or the word {FOLDER}"
+        if path.is_dir():
+            raise _refused(f"{path} is a folder; {expected} if each speaker has a sub-folder of a PATH")
+        raise _refused(f"{path}: no such file; {expected}")
     if path.stat().st_size > MAX_BYTES:
         raise _refused(f"{path}: more than {MAX_BYTES >> 20} MB; this is not a table of speakers")
     from serotone.corpora.manifest import read_table
