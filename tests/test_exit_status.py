@@ -47,6 +47,8 @@ USAGE = [
     ("search", *TRAIN, "--tune", "center.weight=0:1", "--corpora", "shared"),
     ("study", "center-loss", *TRAIN[1:], "--rows", "crnn-mle"),
     ("study", "center-loss", *TRAIN[1:], "--seeds", "one"),
+    ("study", "center-loss", *TRAIN[1:], "--seeds", "-1"),
+    ("study", "center-loss", *TRAIN[1:], "--seeds", "1,1"),
     ("study", "center-loss", *TRAIN[1:], "--address", "auto"),
     ("study", "center-loss", *TRAIN[1:], "--set", "schedule"),
     ("study", "show", "center-loss", "--set", "schedule"),

@@ -579,6 +579,13 @@ def test_where_no_row_can_run_no_report_is_promised(tmp_path, root):
     assert "serotone report" not in done.stdout
 
 
+@pytest.mark.parametrize("seeds", ["-1", "0,-1", "3,3"])
+def test_seeds_that_cannot_be_are_the_mistake_of_the_option(tmp_path, seeds):
+    done = command(written(tmp_path), "--seeds", seeds)
+    assert done.exit_code == 2
+    assert f"--seeds: '{seeds}': expected different whole numbers of at least 0, such as 0,1" in done.stderr
+
+
 def test_run_is_the_sub_command_that_need_not_be_typed():
     assert command("center-loss").stderr == command("run", "center-loss").stderr
     assert "--corpus: none; give NAME=ROOT" in command("center-loss").stderr

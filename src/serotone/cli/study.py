@@ -100,7 +100,7 @@ def run(
     from serotone.studies import load_study
 
     check_changes(changes or ())
-    wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
+    wanted = load_study(name, changes or (), seeds=_seeds_of(seeds), repetitions=repetitions)
     if not corpus:
         raise typer.BadParameter(
             f"none; give NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb", param_hint="--corpus"
@@ -155,6 +155,19 @@ def run(
         for failure in outcome.failures:
             remark(f"failed: {failure['row']}, seed {failure['seed']}{_fold(failure)}: {failure['error']}")
         raise typer.Exit(1)
+
+
+def _seeds_of(text: str | None) -> list[int] | None:
+    """The seeds in ``0,1``; None where nothing is said.
+
+    Raises typer.BadParameter (exit status 2): they are no numbers, one is below 0, or one is there twice.
+    """
+    seeds = numbers_of(text, "--seeds")
+    if seeds is not None and (min(seeds) < 0 or len(set(seeds)) < len(seeds)):
+        raise typer.BadParameter(
+            f"{text!r}: expected different whole numbers of at least 0, such as 0,1", param_hint="--seeds"
+        )
+    return seeds
 
 
 def _fold(failure: dict[str, object]) -> str:
