@@ -52,6 +52,8 @@ USAGE = [
     ("study", "center-loss", *TRAIN[1:], "--address", "auto"),
     ("study", "center-loss", *TRAIN[1:], "--set", "schedule"),
     ("study", "show", "center-loss", "--set", "schedule"),
+    ("study", "show", "center-loss", "--set", "schedule=bugdet"),
+    ("study", "show", "center-loss", "--set", "foo.bar=1"),
     ("recipe", "show", "crnn-mel", "--set", "schedule"),
     ("recipe", "explain", "crnn-mel", "--set", "schedul=budget"),
     ("report", "corpus", "--out", "file"),
@@ -74,6 +76,8 @@ INPUT = [
     ("crossval", "crnn-mel", "--corpus", "emodb=nosuch", "--out", "run"),
     ("search", *TRAIN, "--space", "nosuch"),
     ("study", "nosuch", *TRAIN[1:]),
+    ("study", "show", "study.yaml"),
+    ("study", "show", "study.yaml", "--set", "seed=1"),
     ("recipe", "show", "nosuch"),
     ("recipe", "show", "broken.yaml", "--set", "seed=1"),
     ("report", "nosuch"),
@@ -92,6 +96,7 @@ def place(tmp_path_factory):
         soundfile.write(clip, tone(1, 0.9), SAMPLE_RATE)
     (folder / "file").touch()
     (folder / "broken.yaml").write_text("schema: 1\nextends: crnn-mel\nschedule: bugdet\n")
+    (folder / "study.yaml").write_text("schema: 1\ntitle: t\ndescription: d\nrows: [crnn-mel, nosuch]\n")
     return folder
 
 

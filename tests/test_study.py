@@ -554,6 +554,18 @@ def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
     assert "run" in command("--help").output
 
 
+def test_a_study_is_shown_only_if_the_recipes_of_its_rows_are_valid(tmp_path):
+    refused = command("show", "center-loss", "--set", "schedule=budget", "--set", "center.wieght=1")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--set: center-loss, row crnn-mel: crnn-mel: " in refused.stderr
+    assert "did you mean weight?" in refused.stderr
+    rows = ["crnn-mel", {"name": "b", "recipe": "crnn-mel", "set": ["schedule=bugdet"]}]
+    path = written(tmp_path, rows=rows, compare=[])
+    wrong = command("show", path, "--set", "seed=1")
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith(f"error: {path}, row b: crnn-mel: schedule 'bugdet' is not in this recipe")
+
+
 def test_a_study_of_the_users_own_is_not_replaced(tmp_path, root):
     (tmp_path / "study.yaml").write_text(written(tmp_path).read_text() + "# mine\n")
     done = command(tmp_path / "study.yaml", "--corpus", f"synthetic={root}", "--out", tmp_path, "--max-hours", "0")

@@ -23,6 +23,7 @@ from serotone.cli.training import (
     LogOption,
     SetOption,
     ThreadsOption,
+    changed,
     check_changes,
     numbers_of,
     place_of,
@@ -33,11 +34,13 @@ from serotone.cli.training import (
     set_threads,
 )
 from serotone.cli.usage import blaming, check_ray, utterances_of
+from serotone.errors import RecipeError, RunError
 from serotone.names import count_of, guess
 
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
     from serotone.experiments.units import Unit
+    from serotone.studies import Study
 
 
 StudyArgument = Annotated[
@@ -192,10 +195,8 @@ def list_studies() -> None:
 def show(name: StudyArgument, changes: SetOption = None) -> None:
     """Show what a study compares: its rows, the published figures, its questions and notes."""
     require_documents("reading studies")
-    from serotone.studies import load_study
-
     check_changes(changes or ())
-    wanted = load_study(name, changes or ())
+    wanted = changed(lambda changes: _checked(name, changes), changes or ())
     facts = {
         "source": wanted.source,
         "published": "; ".join(part for part in (wanted.published_on, wanted.published_protocol) if part),
@@ -220,6 +221,24 @@ def show(name: StudyArgument, changes: SetOption = None) -> None:
     for title, entries in (("questions:", [pair.question for pair in wanted.compare]), ("notes:", wanted.notes)):
         if entries:
             typer.echo("\n" + "\n".join((title, *(f"  {entry}" for entry in entries))))
+
+
+def _checked(name: str, changes: Sequence[str]) -> "Study":
+    """A study whose rows' recipes are valid with these changes.
+
+    Raises:
+        RunError: The study is missing or not valid, or the recipe of a row is.
+    """
+    from serotone.recipes import load
+    from serotone.studies import load_study
+
+    study = load_study(name, changes)
+    for row in study.table:
+        try:
+            load(row.recipe, [*study.set_, *row.set_])
+        except RecipeError as error:
+            raise RunError(f"{name}, row {row.name}: {error}") from error
+    return study
 
 
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
