@@ -1,6 +1,7 @@
 """The server's API: recordings, bundles, profiles, probes, and every error as a problem."""
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient
 
 from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
+from serotone.audio.sources import name_of
 from serotone.errors import BundleError
 from serotone.recognition.profile import load_profile
 from serotone.serving import app as application
@@ -127,6 +129,15 @@ def test_channels_that_cannot_be_answered_apart_are_a_problem(client, query, con
     problem = check_problem(client.post(f"/v1/recognize/channels{query}", content=content))
     assert problem["status"] == status
     assert words in problem["detail"]
+
+
+def test_every_name_that_is_made_up_is_in_the_guide(client):
+    made_up = {name_of(source) for source in (b"RIFF", np.zeros(1, np.float32), io.BytesIO())}
+    unnamed = client.post("/v1/recognize", content=LOUD).json()["name"]
+    assert (unnamed, schemas.StreamOptions().name) == ("upload", "stream")
+    guide = (Path(__file__).parent.parent / "docs" / "prediction.md").read_text(encoding="utf-8")
+    (row,) = (line for line in guide.splitlines() if line.startswith("| `name` |"))
+    assert [name for name in (*made_up, unnamed, "stream", "<stdin>") if f"`{name}`" not in row] == []
 
 
 def test_another_bundle_answers_when_asked_and_says_its_terms(client):
