@@ -61,6 +61,23 @@ def test_adapt_then_predict_is_predict_adapt(adaptable, office, tmp_path):
         assert before["probabilities"] != other["probabilities"]
 
 
+@pytest.mark.parametrize(
+    "options", [{"channel": 1}, {"start": 0.5}, {"end": 0.5}, {"start": 0.2, "end": 0.9, "channel": 0}]
+)
+def test_a_profile_of_a_part_of_each_recording(adaptable, tmp_path, options):
+    calls, out = tmp_path / "calls", tmp_path / "p.json"
+    calls.mkdir()
+    for i in range(6):
+        sides = np.stack([tone(1, 0.02 + 0.01 * i), np.linspace(0.5, 1.5, SAMPLE_RATE) * tone(1, 0.1)], axis=1)
+        soundfile.write(calls / f"{i}.wav", sides, SAMPLE_RATE, subtype="FLOAT")
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    made = run("adapt", calls, "--bundle", adaptable, "--out", out, *words)
+    assert made.exit_code == 0, made.stderr
+    expected = Recognizer(adaptable).profile(sorted(calls.iterdir()), name="p", **options)
+    assert load_profile(out).to_dict() == expected.to_dict()
+    assert load_profile(out).to_dict() != Recognizer(adaptable).profile(sorted(calls.iterdir()), name="p").to_dict()
+
+
 def test_what_is_too_large_to_keep_is_heard_twice(adaptable, office, monkeypatch):
     kept = answers(office, "--bundle", adaptable, "--adapt", "--timeline")
     monkeypatch.setattr("serotone.cli.answers.KEPT_BYTES", 0)
@@ -186,6 +203,9 @@ def test_options_that_do_not_fit(adaptable, office, tmp_path):
     assert run("predict", office, "--bundle", adaptable, "--adapt", "--profile", "p.json").exit_code == 2
     assert run("predict", office, "--bundle", adaptable, "--speakers", "folder").exit_code == 2
     assert run("predict", flat, "--bundle", adaptable, "--adapt", "--speakers", "folder").exit_code == 2
+    refused = run("adapt", office, "--bundle", adaptable, "--out", tmp_path / "p.json", "--start", "2", "--end", "1")
+    assert refused.exit_code == 2
+    assert "--end: ends at 1 s, which is not after the start" in refused.stderr
     assert run("adapt", "-", "--bundle", adaptable, "--out", tmp_path / "p.json").exit_code == 2
     assert run("adapt", office, "--bundle", adaptable, "--out", flat / "0.wav").exit_code == 2
     assert run("adapt", office, "--bundle", adaptable).exit_code == 2
