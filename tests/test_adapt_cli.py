@@ -63,6 +63,23 @@ def test_adapt_then_predict_is_predict_adapt(adaptable, office, tmp_path):
         assert before["probabilities"] != other["probabilities"]
 
 
+@pytest.mark.parametrize(
+    "options", [{"channel": 1}, {"start": 0.5}, {"end": 0.5}, {"start": 0.2, "end": 0.9, "channel": 0}]
+)
+def test_a_profile_of_a_part_of_each_recording(adaptable, tmp_path, options):
+    calls, out = tmp_path / "calls", tmp_path / "p.json"
+    calls.mkdir()
+    for i in range(6):
+        sides = np.stack([tone(1, 0.02 + 0.01 * i), np.linspace(0.5, 1.5, SAMPLE_RATE) * tone(1, 0.1)], axis=1)
+        soundfile.write(calls / f"{i}.wav", sides, SAMPLE_RATE, subtype="FLOAT")
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    made = run("adapt", calls, "--bundle", adaptable, "--out", out, *words)
+    assert made.exit_code == 0, made.stderr
+    expected = Recognizer(adaptable).profile(sorted(calls.iterdir()), name="p", **options)
+    assert load_profile(out).to_dict() == expected.to_dict()
+    assert load_profile(out).to_dict() != Recognizer(adaptable).profile(sorted(calls.iterdir()), name="p").to_dict()
+
+
 def test_what_is_too_large_to_keep_is_heard_twice(adaptable, office, monkeypatch):
     kept = answers(office, "--bundle", adaptable, "--adapt", "--timeline")
     monkeypatch.setattr("serotone.cli.answers.KEPT_BYTES", 0)
@@ -103,7 +120,16 @@ def test_speakers(adaptable, office, tmp_path, way):
 @pytest.mark.parametrize(
     ("said", "content", "says"),
     [
-        ("none.csv", None, "no such file"),
+        (
+            "none.csv",
+            None,
+            "no such file; give a CSV file with the columns path and speaker, or the word folder",
+        ),
+        (
+            "office",
+            None,
+            "is a folder; give a CSV file with the columns path and speaker, or the word folder if",
+        ),
         (
             "who.csv",
             "path,voice\n",
@@ -113,6 +139,11 @@ def test_speakers(adaptable, office, tmp_path, way):
         ("who.csv", "", "it names nothing"),
         ("who.csv", "path,speaker\nother.wav,anna\n", "names none of these recordings"),
         ("who.csv", b"path,speaker\n\xff\xfe,a\n", "invalid start byte; save it as UTF-8"),
+        (
+            "who.csv",
+            "path,speaker\noffice/ben/0.wav,ben\noffice/anna/0.wav,anna\noffice/anna/../anna/0.wav,ben\n",
+            "0.wav has the speaker anna in line 3 and ben in line 4; give each recording one speaker",
+        ),
     ],
 )
 def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, content, says):
@@ -124,11 +155,59 @@ def test_tables_of_speakers_that_are_none(adaptable, office, tmp_path, said, con
     assert not (tmp_path / "p.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (
+            {"anna": "Anna", "ben": "Ben"},
+            "note: the profile knows 0 of 2 speakers of {table} (it has anna, ben); "
+            "answers for Anna, Ben are adapted to its collection alone\n",
+        ),
+        (
+            {"anna": "anna", "ben": "Ben"},
+            "note: the profile knows 1 of 2 speakers of {table} (it has anna, ben); "
+            "answers for Ben are adapted to its collection alone\n",
+        ),
+        ({"anna": "anna", "ben": "ben"}, ""),
+    ],
+)
+def test_speakers_that_a_profile_does_not_know_are_noted(adaptable, office, tmp_path, names, says):
+    profile, table = tmp_path / "p.json", tmp_path / "who.csv"
+    assert run("adapt", office, "--speakers", "folder", "--bundle", adaptable, "--out", profile).exit_code == 0
+    rows = [f"office/{folder}/{i}.wav,{name}" for folder, name in names.items() for i in range(3)]
+    table.write_text("\n".join(["path,speaker", *rows]) + "\n", encoding="utf-8")
+    result = run("predict", office, "--bundle", adaptable, "--profile", profile, "--speakers", table)
+    assert (result.exit_code, result.stderr) == (0, says.format(table=table))
+
+
+def test_a_profile_without_speakers_is_noted(adaptable, office, tmp_path):
+    profile = tmp_path / "p.json"
+    assert run("adapt", office, "--bundle", adaptable, "--out", profile).exit_code == 0
+    result = run("predict", office, "--bundle", adaptable, "--profile", profile, "--speakers", "folder")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("note: the profile knows 0 of 2 speakers (it has none); answers for anna, ben")
+
+
+def test_rows_of_recordings_that_were_not_given_are_noted(adaptable, office, tmp_path):
+    table = tmp_path / "who.csv"
+    rows = [f"office/{s}/{i}.wav,{s}" for s in AMPLITUDES for i in range(3)]
+    table.write_text("\n".join(["path,speaker", *rows, "gone.wav,anna", "off.wav,ben"]) + "\n", encoding="utf-8")
+    result = run("predict", office, "--bundle", adaptable, "--adapt", "--speakers", table)
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"note: {table} names 2 recordings that this command was not given, such as gone.wav; "
+        "its paths are relative to its own folder\n",
+    )
+
+
 def test_options_that_do_not_fit(adaptable, office, tmp_path):
     flat = office / "anna"
     assert run("predict", office, "--bundle", adaptable, "--adapt", "--profile", "p.json").exit_code == 2
     assert run("predict", office, "--bundle", adaptable, "--speakers", "folder").exit_code == 2
     assert run("predict", flat, "--bundle", adaptable, "--adapt", "--speakers", "folder").exit_code == 2
+    refused = run("adapt", office, "--bundle", adaptable, "--out", tmp_path / "p.json", "--start", "2", "--end", "1")
+    assert refused.exit_code == 2
+    assert "--end: ends at 1 s, which is not after the start" in refused.stderr
     assert run("adapt", "-", "--bundle", adaptable, "--out", tmp_path / "p.json").exit_code == 2
     assert run("adapt", office, "--bundle", adaptable, "--out", flat / "0.wav").exit_code == 2
     assert run("adapt", office, "--bundle", adaptable).exit_code == 2

@@ -149,8 +149,19 @@ def test_bad_files_are_passed_over_and_counted(recognizer, tmp_path):
 def test_too_few_and_unequal_numbers(recognizer):
     with pytest.raises(ProfileError, match="4 clips or windows with speech; a profile needs at least 5"):
         recognizer.adapted_to([*QUIET[:4], np.zeros(16000, np.float32)], source_rate=SAMPLE_RATE)
-    with pytest.raises(ValueError, match="shorter"):
-        recognizer.adapted_to(QUIET, speakers=["anna"], source_rate=SAMPLE_RATE)
+
+    def predicted(sources, **how):
+        return list(recognizer.predict_many(sources, **how))
+
+    for use in (recognizer.adapted_to, recognizer.profile, predicted):
+        with pytest.raises(ValueError, match=r"^6 recordings and 1 speaker; give one for each$"):
+            use(QUIET, speakers=["anna"], source_rate=SAMPLE_RATE)
+        with pytest.raises(ValueError, match=r"^6 recordings and 7 speakers; give one for each$"):
+            use(QUIET, speakers=["anna"] * 7, source_rate=SAMPLE_RATE)
+        with pytest.raises(ValueError, match=r"^more than 5 recordings and 5 speakers; give one for each$"):
+            use(iter(QUIET), speakers=["anna"] * 5, source_rate=SAMPLE_RATE)
+        with pytest.raises(ValueError, match=r"^6 recordings and more than 6 speakers; give one for each$"):
+            use(iter(QUIET), speakers=["anna"] * 7, source_rate=SAMPLE_RATE)
 
 
 def test_silence_gets_no_label_adapted_either(recognizer):

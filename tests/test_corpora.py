@@ -399,6 +399,18 @@ def test_synonyms_mean_emotions() -> None:
     assert {word: canonical(word, where="") for word in pairs} == pairs
 
 
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("Freude", ""), ("surp", " (did you mean surprise?)"), ("hapy", " (did you mean happy?)")],
+)
+def test_an_unknown_emotion_is_guessed_from_whole_words(word: str, hint: str) -> None:
+    assert {canonical(short, where="") for short in ("fru", "Hap", "SUR")} == {"frustrated", "happy", "surprised"}
+    with pytest.raises(
+        CorpusError, match=rf"^clips\.csv: '{word}' is not a known emotion{re.escape(hint)}; use one of"
+    ):
+        canonical(word, where="clips.csv")
+
+
 def test_parse_corpora_prefixes_ids_and_speakers(tmp_path: Path) -> None:
     options = [f"folders={folders_tree(tmp_path / 'f')}", f"synthetic={synthetic_tree(tmp_path / 's')}"]
     utterances = parse_corpora(options)

@@ -89,6 +89,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     side = np.concatenate(sounds * 2)[: 21 * 16000]
     assert len(side) == 21 * 16000
     soundfile.write(place / "call.wav", np.stack([side, np.roll(side, 5 * 16000)], axis=1), 16000)
+    (place / "calls").mkdir()
+    for voice, sound in zip(voices, sounds):
+        soundfile.write(place / "calls" / voice.name, np.stack([sound, np.roll(sound, 1600)], axis=1), 16000)
     shutil.copy(voices[0], place / "new.wav")
     rows = []
     for copy in range(3):
@@ -146,6 +149,8 @@ def test_quick_commands_run(place: Path, monkeypatch: pytest.MonkeyPatch, page: 
     monkeypatch.chdir(place)
     if "--profile office" in line and not Path("office.profile.json").exists():
         run(place, "serotone adapt recordings --speakers folder --out office.profile.json")
+    if "--profile customers" in line and not Path("customers.profile.json").exists():
+        run(place, "serotone adapt calls --channel 1 --out customers.profile.json")
     printed = run(place, trained_by_now(line.replace("BUNDLE", "default")))
     written = re.findall(r"--(?:out|plot|explain) (\S+)", line)
     assert printed or written

@@ -25,6 +25,8 @@ USAGE = [
     ("serve", "--bundle", "toy", "--bundle", "toy"),
     ("serve", "--bundle", "toy", "--profiles", "file"),
     ("serve", "--bundle", "toy", "--decode-seconds", "1e9"),
+    ("serve", "--bundle", "toy", "--token-file", "nosuch"),
+    ("serve", "--bundle", "toy", "--token-file", "corpus"),
     (*EVALUATE, "--labels", ""),
     (*EVALUATE, "--labels", "angry,glad"),
     (*EVALUATE, "--merge", "angry"),
@@ -45,9 +47,13 @@ USAGE = [
     ("search", *TRAIN, "--tune", "center.weight=0:1", "--corpora", "shared"),
     ("study", "center-loss", *TRAIN[1:], "--rows", "crnn-mle"),
     ("study", "center-loss", *TRAIN[1:], "--seeds", "one"),
+    ("study", "center-loss", *TRAIN[1:], "--seeds", "-1"),
+    ("study", "center-loss", *TRAIN[1:], "--seeds", "1,1"),
     ("study", "center-loss", *TRAIN[1:], "--address", "auto"),
     ("study", "center-loss", *TRAIN[1:], "--set", "schedule"),
     ("study", "show", "center-loss", "--set", "schedule"),
+    ("study", "show", "center-loss", "--set", "schedule=bugdet"),
+    ("study", "show", "center-loss", "--set", "foo.bar=1"),
     ("recipe", "show", "crnn-mel", "--set", "schedule"),
     ("recipe", "explain", "crnn-mel", "--set", "schedul=budget"),
     ("report", "corpus", "--out", "file"),
@@ -70,6 +76,8 @@ INPUT = [
     ("crossval", "crnn-mel", "--corpus", "emodb=nosuch", "--out", "run"),
     ("search", *TRAIN, "--space", "nosuch"),
     ("study", "nosuch", *TRAIN[1:]),
+    ("study", "show", "study.yaml"),
+    ("study", "show", "study.yaml", "--set", "seed=1"),
     ("recipe", "show", "nosuch"),
     ("recipe", "show", "broken.yaml", "--set", "seed=1"),
     ("report", "nosuch"),
@@ -88,6 +96,7 @@ def place(tmp_path_factory):
         soundfile.write(clip, tone(1, 0.9), SAMPLE_RATE)
     (folder / "file").touch()
     (folder / "broken.yaml").write_text("schema: 1\nextends: crnn-mel\nschedule: bugdet\n")
+    (folder / "study.yaml").write_text("schema: 1\ntitle: t\ndescription: d\nrows: [crnn-mel, nosuch]\n")
     return folder
 
 

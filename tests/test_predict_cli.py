@@ -87,6 +87,12 @@ def test_version_and_help():
         assert "...}" in run(command, "--help").stdout.splitlines()[0]
 
 
+@pytest.mark.parametrize("group", ["corpus", "study", "recipe", "bundle"])
+def test_a_group_without_a_command_shows_its_help(group):
+    alone = run(group)
+    assert (alone.exit_code, alone.output) == (2, run(group, "--help").output)
+
+
 def test_usage_errors_are_status_2(toy, good):
     assert run("predict").exit_code == 2
     assert run("nosuch").exit_code == 2

@@ -1,6 +1,7 @@
 """The server's API: recordings, bundles, profiles, probes, and every error as a problem."""
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient
 
 from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
+from serotone.audio.sources import name_of
 from serotone.errors import BundleError
 from serotone.recognition.profile import load_profile
 from serotone.serving import app as application
@@ -129,6 +131,15 @@ def test_channels_that_cannot_be_answered_apart_are_a_problem(client, query, con
     assert words in problem["detail"]
 
 
+def test_every_name_that_is_made_up_is_in_the_guide(client):
+    made_up = {name_of(source) for source in (b"RIFF", np.zeros(1, np.float32), io.BytesIO())}
+    unnamed = client.post("/v1/recognize", content=LOUD).json()["name"]
+    assert (unnamed, schemas.StreamOptions().name) == ("upload", "stream")
+    guide = (Path(__file__).parent.parent / "docs" / "prediction.md").read_text(encoding="utf-8")
+    (row,) = (line for line in guide.splitlines() if line.startswith("| `name` |"))
+    assert [name for name in (*made_up, unnamed, "stream", "<stdin>") if f"`{name}`" not in row] == []
+
+
 def test_another_bundle_answers_when_asked_and_says_its_terms(client):
     answer = recognised(client, LOUD, bundle="bound")
     assert (answer["bundle"], answer["non_commercial"]) == ("bound 1", True)
@@ -184,6 +195,18 @@ def test_profiles_outlive_the_server_in_a_folder(bundles, tmp_path):
         taken = client.post("/v1/profiles?name=broken", files=files)  # by a file, which somebody may miss
         assert "has not read" in check_problem(taken)["detail"]
     assert [path.name for path in tmp_path.iterdir()] == ["broken.profile.json"]
+
+
+def test_the_name_of_its_file_is_how_a_profile_is_asked_for(bundles, tmp_path, caplog):
+    profile = Recognizer(bundles[0]).profile([tone(1, 0.02)] * 5, source_rate=SAMPLE_RATE, name="office")
+    for name in ("other.profile.json", "office.json", "notes.json"):
+        profile.save(tmp_path / name)
+    with TestClient(make_server(*bundles, profiles=tmp_path)) as client:
+        assert [row["name"] for row in client.get("/v1/profiles").json()["profiles"]] == ["other"]
+        assert recognised(client, LOUD, profile="other")["profile"]["name"] == "office"
+        recognised(client, LOUD, profile="office", status=404)
+    left_out = f"left out: notes.json, office.json in {tmp_path}; to serve a profile, call its file NAME.profile.json"
+    assert [record.getMessage() for record in caplog.records if "left out" in record.getMessage()] == [left_out]
 
 
 def test_profiles_are_listed_while_one_is_deleted(bundles, monkeypatch):
@@ -257,6 +280,8 @@ def test_a_full_disk_is_said_with_when_to_ask_again(client, monkeypatch, caplog)
         ),
         ("POST", "/v1/recognize?bundle=tyo", {"content": LOUD}, 404, "did you mean toy?"),
         ("POST", "/v1/recognize?profile=none", {"content": LOUD}, 404, "no profile none"),
+        ("POST", "/v1/recognize?speaker=anna", {"content": LOUD}, 422, "query: speaker works only with profile"),
+        ("POST", "/v1/recognize/channels?speaker=a", {"content": LOUD}, 422, "query: speaker works only with profile"),
         ("POST", "/v1/recognize?channel=3", {"content": LOUD}, 422, "channel 3 was asked for"),
         ("POST", "/v1/recognize", {"content": b""}, 422, "the body is empty"),
         ("POST", "/v1/recognize", {"content": b"hello, I am text"}, 422, "upload: not audio"),

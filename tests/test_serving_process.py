@@ -333,6 +333,8 @@ def serve(*arguments, **environment):
         (("--host", "0.0.0.0"), {}, 2, "can be reached from other machines"),
         (("--host", "192.0.2.1"), {}, 2, "SEROTONE_TOKEN"),
         ((), {"SEROTONE_TOKEN": "short"}, 1, "at least 16"),
+        (("--token-file", "nofile"), {}, 2, "nofile cannot be read (No such file or directory); give the path"),
+        (("--token-file", "/"), {}, 2, "/ cannot be read (Is a directory); give the path of a file that holds"),
         (("--token-file", sys.executable), {}, 1, "expected at least 16 of ASCII"),
         (("--bundle", "nothing-of-this-name"), {}, 1, "nothing-of-this-name"),
         (("--max-seconds", "nan"), {}, 2, "--max-seconds"),

@@ -117,6 +117,8 @@ def test_what_makes_no_sense_is_a_problem_and_the_end(client, message, words):
         ("encoding=mp3", 422, "query.encoding: 'mp3'; expected one of s16le, f32le"),
         ("speed=2", 422, "query.speed: no such option (did you mean speaker?); expected one of bundle, profile"),
         ("adapt=true&profile=x", 422, "query: give adapt or profile, not both"),
+        ("speaker=anna", 422, "query: speaker works only with profile; add it, or leave speaker out"),
+        ("adapt=true&speaker=anna", 422, "query: speaker works only with profile"),
         ("adapt=true&bundle=plain", 422, "cannot be adapted"),
         ("bundle=none", 404, "no bundle"),
         ("profile=none", 404, "no profile"),

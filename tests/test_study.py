@@ -554,6 +554,18 @@ def test_a_study_is_shown_and_a_wrong_word_is_taken_for_a_study():
     assert "run" in command("--help").output
 
 
+def test_a_study_is_shown_only_if_the_recipes_of_its_rows_are_valid(tmp_path):
+    refused = command("show", "center-loss", "--set", "schedule=budget", "--set", "center.wieght=1")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--set: center-loss, row crnn-mel: crnn-mel: " in refused.stderr
+    assert "did you mean weight?" in refused.stderr
+    rows = ["crnn-mel", {"name": "b", "recipe": "crnn-mel", "set": ["schedule=bugdet"]}]
+    path = written(tmp_path, rows=rows, compare=[])
+    wrong = command("show", path, "--set", "seed=1")
+    assert (wrong.exit_code, wrong.stdout) == (1, "")
+    assert wrong.stderr.startswith(f"error: {path}, row b: crnn-mel: schedule 'bugdet' is not in this recipe")
+
+
 def test_a_study_of_the_users_own_is_not_replaced(tmp_path, root):
     (tmp_path / "study.yaml").write_text(written(tmp_path).read_text() + "# mine\n")
     done = command(tmp_path / "study.yaml", "--corpus", f"synthetic={root}", "--out", tmp_path, "--max-hours", "0")
@@ -577,6 +589,13 @@ def test_where_no_row_can_run_no_report_is_promised(tmp_path, root):
     done = command(written(tmp_path), *words)
     assert done.exit_code == 1
     assert "serotone report" not in done.stdout
+
+
+@pytest.mark.parametrize("seeds", ["-1", "0,-1", "3,3"])
+def test_seeds_that_cannot_be_are_the_mistake_of_the_option(tmp_path, seeds):
+    done = command(written(tmp_path), "--seeds", seeds)
+    assert done.exit_code == 2
+    assert f"--seeds: '{seeds}': expected different whole numbers of at least 0, such as 0,1" in done.stderr
 
 
 def test_run_is_the_sub_command_that_need_not_be_typed():

@@ -11,7 +11,7 @@ from serotone.cli.messages import Progress, complain, one_line, remark_terms
 from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import DigestOption
+from serotone.cli.usage import ChannelOption, DigestOption, EndOption, StartOption, check_end
 from serotone.errors import SerotoneError
 from serotone.names import count_of
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -27,6 +27,9 @@ def adapt(
         str | None, typer.Option(help="The profile's name in answers. By default, the name of the file.")
     ] = None,
     speakers: Annotated[str | None, typer.Option(help=HELP)] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    channel: ChannelOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Leave out truncated files.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
     sha256: DigestOption = None,
@@ -39,6 +42,7 @@ def adapt(
     """
     from serotone.cli.output import check_out
 
+    check_end(start, end)
     if STDIN in paths:
         raise typer.BadParameter("a profile needs several recordings; give files or folders, not -", param_hint="PATH")
     found = list(find_recordings(paths))
@@ -74,6 +78,9 @@ def adapt(
             speakers=[voice for _, voice in usable],
             name=name or out.name.removesuffix(".json").removesuffix(".profile") or out.name,
             strict=strict,
+            start=start,
+            end=end,
+            channel=channel,
             on_error=fail,
         )
     progress.clear()

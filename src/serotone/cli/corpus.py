@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
     from serotone.corpora import CorpusReport
 
-app = typer.Typer(name="corpus", help="List the corpora that serotone reads, check a folder, make synthetic speech.")
+app = typer.Typer(
+    name="corpus",
+    help="List the corpora that serotone reads, check a folder, make synthetic speech.",
+    no_args_is_help=True,
+)
 
 
 @app.command("list")

@@ -11,9 +11,9 @@ from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answer
 from serotone.cli.messages import remark, remark_terms
 from serotone.cli.numbers import check_longest, finite
 from serotone.cli.recordings import STDIN, called, find_recordings, read_once
-from serotone.cli.speakers import HELP, speakers_of
+from serotone.cli.speakers import HELP, remark_unknown, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import DigestOption
+from serotone.cli.usage import ChannelOption, DigestOption, EndOption, StartOption, check_end
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
 
@@ -50,16 +50,9 @@ def predict(
             help="Draw which parts of one recording decided its answer, over its spectrogram, as .png or .svg."
         ),
     ] = None,
-    start: Annotated[
-        float | None, typer.Option(min=0, callback=finite, help="Begin this many seconds into each recording.")
-    ] = None,
-    end: Annotated[
-        float | None, typer.Option(min=0, callback=finite, help="Stop this many seconds into each recording.")
-    ] = None,
-    channel: Annotated[
-        int | None,
-        typer.Option(min=0, help="Use only this channel; 0 is the first. By default, the channels are mixed into one."),
-    ] = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    channel: ChannelOption = None,
     channels: Annotated[
         bool,
         typer.Option(
@@ -101,10 +94,7 @@ def predict(
         raise typer.BadParameter("works only with --adapt or --profile; add one of them", param_hint="--speakers")
     if channels and channel is not None:
         raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
-    if end is not None and end <= (start or 0):
-        raise typer.BadParameter(
-            f"ends at {end:g} s, which is not after the start; give a later time", param_hint="--end"
-        )
+    check_end(start, end)
     if paths.count(STDIN) > 1:
         raise typer.BadParameter("standard input can be read only once; give - once", param_hint="PATH")
     found = list(find_recordings(paths))
@@ -134,6 +124,8 @@ def predict(
     remark_terms(recognizer.bundle)
     if profile is not None:
         recognizer = recognizer.with_profile(profile)
+        if speakers is not None and recognizer.current_profile is not None:
+            remark_unknown(voices.values(), recognizer.current_profile, speakers)
     with ends_in_order() as check:
         timeline = timeline or chosen in OF_SEGMENTS or plot is not None
         wish = Wish(chosen, timeline=timeline, part=part, check=check, speakers=voices)

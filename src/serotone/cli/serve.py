@@ -46,7 +46,11 @@ def serve(
         ),
     ] = False,
     profiles: Annotated[
-        Path | None, typer.Option(help="Keep profiles in this folder. By default, in memory until the server stops.")
+        Path | None,
+        typer.Option(
+            help="Keep profiles in this folder, and serve those in it that are called NAME.profile.json. By default, "
+            "profiles are kept in memory until the server stops."
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Recordings to answer at a time. By default, one per core.")
@@ -136,9 +140,18 @@ def serve(
 
 
 def _token(file: Path | None) -> str | None:
-    """The token that is asked for, None for none; raises SerotoneError where it is too short to be one."""
+    """The token that is asked for, None for none.
+
+    Raises typer.BadParameter (exit status 2): the file cannot be read. Raises SerotoneError: what is there is no token.
+    """
     if file is not None:
-        token, where = file.read_text(encoding="utf-8", errors="replace").strip(), str(file)
+        try:
+            token, where = file.read_text(encoding="utf-8", errors="replace").strip(), str(file)
+        except OSError as error:
+            raise typer.BadParameter(
+                f"{file} cannot be read ({error.strerror}); give the path of a file that holds the token",
+                param_hint="--token-file",
+            ) from error
     else:
         token, where = os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
         if not token:

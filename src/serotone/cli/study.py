@@ -25,6 +25,7 @@ from serotone.cli.training import (
     LogOption,
     SetOption,
     ThreadsOption,
+    changed,
     check_changes,
     numbers_of,
     place_of,
@@ -35,11 +36,13 @@ from serotone.cli.training import (
     set_threads,
 )
 from serotone.cli.usage import blaming, check_ray, utterances_of
+from serotone.errors import RecipeError, RunError
 from serotone.names import count_of, guess
 
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
     from serotone.experiments.units import Unit
+    from serotone.studies import Study
 
 
 StudyArgument = Annotated[
@@ -102,7 +105,7 @@ def run(
     from serotone.studies import load_study
 
     check_changes(changes or ())
-    wanted = load_study(name, changes or (), seeds=numbers_of(seeds, "--seeds"), repetitions=repetitions)
+    wanted = load_study(name, changes or (), seeds=_seeds_of(seeds), repetitions=repetitions)
     if not corpus:
         raise typer.BadParameter(
             f"none; give NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb", param_hint="--corpus"
@@ -159,6 +162,19 @@ def run(
         raise typer.Exit(1)
 
 
+def _seeds_of(text: str | None) -> list[int] | None:
+    """The seeds in ``0,1``; None where nothing is said.
+
+    Raises typer.BadParameter (exit status 2): they are no numbers, one is below 0, or one is there twice.
+    """
+    seeds = numbers_of(text, "--seeds")
+    if seeds is not None and (min(seeds) < 0 or len(set(seeds)) < len(seeds)):
+        raise typer.BadParameter(
+            f"{text!r}: expected different whole numbers of at least 0, such as 0,1", param_hint="--seeds"
+        )
+    return seeds
+
+
 def _fold(failure: dict[str, object]) -> str:
     return f", fold {failure['repetition']}-{failure['fold']}" if "fold" in failure else ""
 
@@ -195,10 +211,8 @@ def list_studies(
 def show(name: StudyArgument, changes: SetOption = None) -> None:
     """Show what a study compares: its rows, the published figures, its questions and notes."""
     require_documents("reading studies")
-    from serotone.studies import load_study
-
     check_changes(changes or ())
-    wanted = load_study(name, changes or ())
+    wanted = changed(lambda changes: _checked(name, changes), changes or ())
     facts = {
         "source": wanted.source,
         "published": "; ".join(part for part in (wanted.published_on, wanted.published_protocol) if part),
@@ -223,6 +237,24 @@ def show(name: StudyArgument, changes: SetOption = None) -> None:
     for title, entries in (("questions:", [pair.question for pair in wanted.compare]), ("notes:", wanted.notes)):
         if entries:
             typer.echo("\n" + "\n".join((title, *(f"  {entry}" for entry in entries))))
+
+
+def _checked(name: str, changes: Sequence[str]) -> "Study":
+    """A study whose rows' recipes are valid with these changes.
+
+    Raises:
+        RunError: The study is missing or not valid, or the recipe of a row is.
+    """
+    from serotone.recipes import load
+    from serotone.studies import load_study
+
+    study = load_study(name, changes)
+    for row in study.table:
+        try:
+            load(row.recipe, [*study.set_, *row.set_])
+        except RecipeError as error:
+            raise RunError(f"{name}, row {row.name}: {error}") from error
+    return study
 
 
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:

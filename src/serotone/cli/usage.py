@@ -1,4 +1,4 @@
-"""Mistakes of a command line that are only found by what an option is given to."""
+"""Options that several commands have, and mistakes that are only found by what an option is given to."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serotone.cli.numbers import finite
 from serotone.errors import SerotoneError
 from serotone.recognition.bundle import is_digest
 
@@ -34,6 +35,27 @@ def _digest(value: str | None) -> str | None:
 DigestOption = Annotated[
     str | None, typer.Option(callback=_digest, help="The SHA-256 that the bundle's bundle.json must have.")
 ]
+StartOption = Annotated[
+    float | None, typer.Option(min=0, callback=finite, help="Begin this many seconds into each recording.")
+]
+EndOption = Annotated[
+    float | None, typer.Option(min=0, callback=finite, help="Stop this many seconds into each recording.")
+]
+ChannelOption = Annotated[
+    int | None,
+    typer.Option(min=0, help="Use only this channel; 0 is the first. By default, the channels are mixed into one."),
+]
+
+
+def check_end(start: float | None, end: float | None) -> None:
+    """Make sure that ``--end`` comes after ``--start``.
+
+    Raises typer.BadParameter (exit status 2): it does not.
+    """
+    if end is not None and end <= (start or 0):
+        raise typer.BadParameter(
+            f"ends at {end:g} s, which is not after the start; give a later time", param_hint="--end"
+        )
 
 
 def check_ray(executor: str, options: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
 """A bundle at work: audio in, predictions out, with onnxruntime."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from serotone import audio
 from serotone.audio import Source
 from serotone.errors import AudioError, BundleError, MissingExtraError, SerotoneError, SerotoneWarning
+from serotone.names import count_of
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.answering import Answerer
 from serotone.recognition.bundle import DEFAULT_BUNDLE, EMBEDDING, Bundle, load_bundle
@@ -237,6 +238,7 @@ class Recognizer(Answerer):
 
         Raises ProfileError: fewer than five clips or windows with speech.
         Raises BundleError: this bundle cannot be adapted.
+        Raises ValueError: there are more recordings than ``speakers``, or fewer.
         """
         adaptation = self.adaptation()
         builder = ProfileBuilder(name, self.bundle)
@@ -360,4 +362,22 @@ def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) ->
     """Each source with its speaker; ValueError where they differ in number, TypeError for one source alone."""
     if isinstance(sources, str | bytes | Path | np.ndarray):
         raise TypeError(f"sources is one {type(sources).__name__}; expected several recordings: give a list of them")
-    yield from zip(sources, repeat(None)) if speakers is None else zip(sources, speakers, strict=True)
+    if speakers is None:
+        yield from zip(sources, repeat(None))
+        return
+    if isinstance(sources, Sized) and isinstance(speakers, Sized) and len(sources) != len(speakers):
+        raise _unequal(count_of(len(sources), "recording"), count_of(len(speakers), "speaker"))
+    count, left = 0, iter(speakers)
+    for source in sources:
+        try:
+            speaker = next(left)
+        except StopIteration:
+            raise _unequal(f"more than {count_of(count, 'recording')}", count_of(count, "speaker")) from None
+        yield source, speaker
+        count += 1
+    for _ in left:
+        raise _unequal(count_of(count, "recording"), f"more than {count_of(count, 'speaker')}")
+
+
+def _unequal(sources: str, speakers: str) -> ValueError:
+    return ValueError(f"{sources} and {speakers}; give one for each")

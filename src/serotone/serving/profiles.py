@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from serotone.errors import SerotoneError
+from serotone.names import first_few
 from serotone.recognition.profile import load_profile
 from serotone.recognition.recognizer import Recognizer
 from serotone.serving.limits import NAME
@@ -20,8 +21,9 @@ _log = logging.getLogger("serotone.serving")
 class Profiles:
     """Adapted recognisers by the names of their profiles; may be shared between threads.
 
-    In a folder, ``NAME.profile.json`` is what ``serotone adapt`` writes, so that one can be put there by hand. Those
-    that cannot be used are passed over with a line in the log.
+    In a folder, ``NAME.profile.json`` is what ``serotone adapt`` writes, so that one can be put there by hand. It is
+    asked for as NAME, whatever name the file itself holds. Those that cannot be used are passed over with a line in the
+    log, and so are other JSON files, which may be profiles too.
     """
 
     def __init__(self, most: int, recognizers: Mapping[str, Recognizer], folder: Path | None = None) -> None:
@@ -31,6 +33,10 @@ class Profiles:
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
+        others = sorted(path.name for path in folder.glob("*.json") if not path.name.endswith(SUFFIX))
+        if others:
+            hint = f"to serve a profile, call its file NAME{SUFFIX}"
+            _log.warning("left out: %s in %s; %s", first_few(others), folder, hint)
         plain = {recognizer.bundle.sha256: recognizer for recognizer in recognizers.values()}
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             name = path.name.removesuffix(SUFFIX)

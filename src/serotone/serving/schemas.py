@@ -9,6 +9,8 @@ from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from serotone.serving.limits import NAME
 from serotone.serving.service import Wish
 
+SPEAKER_ALONE = "speaker works only with profile; add it, or leave speaker out"
+
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 ProfileName = Annotated[str, Field(pattern=f"^{NAME}$", examples=["office"])]
 Shares = Annotated[dict[str, float], Field(examples=[{"angry": 0.81, "happy": 0.12, "neutral": 0.07}])]
@@ -34,7 +36,7 @@ class ApartOptions(Options):
     start: Seconds | None = Field(None, description="Begin this many seconds into the recording.")
     end: Seconds | None = Field(None, description="Stop this many seconds into the recording.")
     strict: bool = Field(False, description="Make a truncated recording an error, not a warning.")
-    speaker: str | None = Field(None, max_length=200, description="The speaker's name, if the profile has speakers.")
+    speaker: str | None = Field(None, max_length=200, description="The name in the profile of whoever speaks.")
     name: str | None = Field(
         None, max_length=200, description="The recording's name in the answer. By default, the name of its file."
     )
@@ -43,6 +45,12 @@ class ApartOptions(Options):
     def _in_order(self) -> Self:
         if self.end is not None and self.end <= (self.start or 0):
             raise ValueError(f"end is {self.end:g} s; expected more than start")
+        return self
+
+    @model_validator(mode="after")
+    def _speaker_of_a_profile(self) -> Self:
+        if self.speaker is not None and self.profile is None:
+            raise ValueError(SPEAKER_ALONE)
         return self
 
     def wish(self) -> Wish:
@@ -83,6 +91,8 @@ class StreamOptions(Options):
     def _one_profile(self) -> Self:
         if self.adapt and self.profile is not None:
             raise ValueError("give adapt or profile, not both")
+        if self.speaker is not None and self.profile is None:
+            raise ValueError(SPEAKER_ALONE)
         return self
 
 
