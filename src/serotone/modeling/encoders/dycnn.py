@@ -71,9 +71,7 @@ class DyCNN(Encoder):
         A clip of fewer than 16 frames is taken as zero-padded to 16 (after standardisation: the mean frame).
         """
         if not self.exported:
-            missing = max(0, self.minimum_frames - frames.shape[1])
-            frames = functional.pad(zero_beyond(frames, lengths, dim=1), (0, 0, 0, missing))
-        lengths = lengths.clamp_min(self.minimum_frames)
+            frames, lengths = self.filled(frames, lengths)
         padded = not self.exported and bool((lengths < frames.shape[1]).any())
         maps = frames.unsqueeze(3).permute(0, 3, 1, 2)  # (B, 1, T, F), in strides that say "channels last"
         for block in self.blocks:

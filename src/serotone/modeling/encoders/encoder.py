@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
+from serotone.modeling.lengths import zero_beyond
 from serotone.options.encoders import EncoderOptions
 
 
@@ -31,6 +33,15 @@ class Encoder(nn.Module):
 
     num_outputs: int
     """Width D of a state."""
+
+    def filled(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, T, F), or samples (B, T), 0 beyond each length and filled up with zeros to ``minimum_frames``.
+
+        Lengths (B,) are then at least that many. Not for an exported graph, which is never given shorter clips.
+        """
+        missing = max(0, self.minimum_frames - frames.shape[1])
+        padding = (0, 0) * (frames.ndim - 2) + (0, missing)
+        return functional.pad(zero_beyond(frames, lengths, dim=1), padding), lengths.clamp_min(self.minimum_frames)
 
     def require_features(self, num_features: int, least: int) -> None:
         """Nothing, or ValueError: a frame holds fewer values than the encoder's layers can read."""

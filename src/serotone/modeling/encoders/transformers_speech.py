@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from serotone.errors import MissingExtraError
 from serotone.modeling.encoders.encoder import Encoder
@@ -65,9 +64,7 @@ class TransformersSpeech(Encoder):
         """
         waveforms = frames.squeeze(2)
         if not self.exported:
-            missing = max(0, self.minimum_frames - waveforms.shape[1])
-            waveforms = functional.pad(zero_beyond(waveforms, lengths, dim=1), (0, missing))
-        lengths = lengths.clamp_min(self.minimum_frames)
+            waveforms, lengths = self.filled(waveforms, lengths)
         padded = not self.exported and bool((lengths < waveforms.shape[1]).any())
         maps, lengths = self._convolved(waveforms, lengths, padded=padded)  # (B, C, T')
         states = self.feature_projection(maps.transpose(1, 2))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.modeling.encoders.encoder import Encoder
-from serotone.modeling.lengths import Length, conv_length, mask, zero_beyond
+from serotone.modeling.lengths import Length, conv_length, mask
 from serotone.modeling.recurrence import recur
 from serotone.options.encoders import VLCRNNOptions
 
@@ -58,9 +58,7 @@ class VLCRNN(Encoder):
         A clip of no frames is taken as one of zeros (after standardisation: the mean frame).
         """
         if not self.exported:
-            missing = max(0, self.minimum_frames - frames.shape[1])
-            frames = functional.pad(zero_beyond(frames, lengths, dim=1), (0, 0, 0, missing))
-        lengths = lengths.clamp_min(self.minimum_frames)
+            frames, lengths = self.filled(frames, lengths)
         padded = not self.exported and bool((lengths < frames.shape[1]).any())
         maps = frames.unsqueeze(3).permute(0, 3, 1, 2)  # (B, 1, T, F), in strides that say "channels last"
         for convolution in self.convolutions:
