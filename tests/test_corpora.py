@@ -367,6 +367,16 @@ def test_manifest_that_is_audio_is_refused(tmp_path: Path) -> None:
         CORPORA["manifest"].read(put(tmp_path / "one.wav"))
 
 
+def test_a_row_of_a_manifest_that_names_no_file_is_left_out(tmp_path: Path) -> None:
+    put(tmp_path / "one.wav")
+    (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    rows = "one.wav,sad,ann\nfolder.wav,sad,ann\npipe.wav,sad,ann\n"
+    (tmp_path / "m.csv").write_text(f"path,emotion,speaker\n{rows}")
+    with pytest.warns(SerotoneWarning, match=r"left out 2 rows \(.*folder.wav, .*pipe.wav\) whose path is a folder, a"):
+        assert [u.id for u in CORPORA["manifest"].read(tmp_path / "m.csv")] == ["one"]
+
+
 def test_a_row_of_a_manifest_whose_file_is_missing_is_one_that_cannot_be_read(tmp_path: Path) -> None:
     root = manifest_file(tmp_path)
     whole = fingerprint(CORPORA["manifest"].read(root))

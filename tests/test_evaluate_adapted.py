@@ -91,7 +91,7 @@ def test_answers_are_those_of_predict_and_the_audio_is_read_once(adaptable, corp
     assert len({round(sum((row.probabilities or {})["angry"] for row in way.rows), 6) for way in ways}) == 3
 
 
-@pytest.mark.filterwarnings("ignore:manifest. the speaker of")
+@pytest.mark.filterwarnings("ignore:.*the speaker of")
 def test_each_corpus_is_a_collection_of_its_own(adaptable, corpus, tmp_path):
     other = make_manifest(tmp_path, speakers=False)
     recognizer = Recognizer(adaptable)

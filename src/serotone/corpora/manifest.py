@@ -22,7 +22,9 @@ from serotone.corpora.base import (
     Utterance,
     describe,
     entries,
+    listed,
     neighbours,
+    warn,
     warn_of_unknown_speakers,
 )
 from serotone.corpora.labels import canonical
@@ -89,7 +91,8 @@ def stretch_of(where: str, row: dict[str, str]) -> tuple[float | None, float | N
 def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utterance]:
     """The utterances of rows with the columns of a manifest, sorted by id; relative paths start beside ``source``.
 
-    A row whose file does not exist is kept: whoever reads the file says so, as of one that is damaged.
+    A row whose file does not exist is kept: whoever reads the file says so, as of one that is damaged. One whose path
+    is a folder, a pipe or a device is left out, with a warning.
 
     Warns and raises as :func:`read` does, naming the source.
     """
@@ -107,6 +110,10 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
             f"{source}: none of its {len(rows)} files exists, such as {utterances[0].path}; correct the paths: relative"
             f" ones start at the folder of the {corpus}"
         )
+    others = [str(u.path) for u in utterances if u.path.exists() and not u.path.is_file()]
+    if others:  # reading a pipe may never end
+        warn(f"{source}: left out {listed(others, 'row', shown=2)} whose path is a folder, a pipe or a device")
+        utterances = [u for u in utterances if str(u.path) not in set(others)]
     warn_of_unknown_speakers(str(source), utterances, "give them a speaker each")
     return sorted(utterances, key=lambda u: u.id)
 
