@@ -53,7 +53,7 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
         (
             "default",
             ["frontend=waveform", "encoder=transformers-speech", "pooling=mean-sd", "weights=null"],
-            r"max_frames is 3000, which crops clips to 0\.19 s, because a frame of waveform takes 1 sample, but"
+            r"max_frames is 3000, which crops clips to 0\.1874 s, because a frame of waveform takes 1 sample, but"
             r" bundle\.min_seconds is 0\.5; raise max_frames, or set it to null",
         ),
         (

@@ -384,6 +384,9 @@ def test_a_row_of_a_manifest_whose_file_is_missing_is_one_that_cannot_be_read(tm
     utterances = CORPORA["manifest"].read(root)
     assert [u.id for u in utterances] == ["one", "two"]
     assert fingerprint(utterances) != whole
+    with pytest.warns(SerotoneWarning, match=r"left out 1 clip \(.*one.wav\) whose file does not exist"):
+        assert [u.id for u in parse_corpora([f"m={root}"])] == ["m/two"]
+    assert [u.id for u in parse_corpora([f"m={root}"], keep_missing=True)] == ["m/one", "m/two"]
     report = check_corpus("manifest", root)
     assert [path for path, _ in report.unreadable] == [str(tmp_path / "a" / "one.wav")]
     assert list(report.seconds) == ["two"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,22 @@ def test_each_corpus_is_a_collection_of_its_own(adaptable, corpus, tmp_path):
     assert speakerless[0] == speakerless[1]
     assert list(alone.adapted) == ["collection"]
     assert both.adapted["speaker"].mean_of_corpora()["restricted"]["ua"] == pytest.approx(sum(uas) / 2)
+
+
+def test_recordings_that_are_not_there_are_not_drawn(corpus, tmp_path):
+    there = parse_corpora([make_manifest(tmp_path)])
+    gone = [replace(u, id=f"{u.id}-gone", path=u.path.with_name("gone.wav")) for u in there]
+    drawn = collections([*there, *gone], adapt_with=None, seed=0)
+    assert set(drawn["manifest"]) == {u.id for u in there}
+    with pytest.raises(ProfileError, match=r"manifest: 0 recordings"):
+        collections(gone, adapt_with=8, seed=0)
+
+
+def test_what_another_bundle_heard_is_not_adapted(adaptable, corpus):
+    utterances = parse_corpora([corpus])
+    adapted = Recognizer(adaptable).adapted_to([u.path for u in utterances])
+    with pytest.raises(ValueError, match="heard by another recogniser, whose bundle has no embeddings, or others; use"):
+        adapted.answer(Recognizer("emodb-crnn").hear(utterances[0].path))
 
 
 def test_a_few_recordings_are_drawn_by_seed_and_corpus_alone(adaptable, corpus, tmp_path):

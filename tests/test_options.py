@@ -35,7 +35,7 @@ class Made(Options):
         ({"norm": "three"}, "norm is 'three'; expected one of one, two, null"),
         ({"level": float("inf")}, "level is inf; expected a finite number"),
         ({"level": float("nan")}, "level is nan; expected a finite number"),
-        ({"pair": (4, 0)}, "pair is 0; expected at least 1"),
+        ({"pair": (4, 0)}, r"pair\[1\] is 0; expected at least 1"),
         ({"name": "other"}, "name is 'other'; expected one of made"),
     ],
 )

@@ -17,7 +17,7 @@ from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.export import glides
 from serotone.training.quantise import rounded
-from serotone.training.states import computed_once, fingerprint
+from serotone.training.states import fetch_vectors, fingerprint
 
 WHISPER = (
     "frontend={name: whisper-log-mel, num_mels: 8}",
@@ -61,7 +61,7 @@ def test_what_is_kept_is_what_the_system_makes_and_is_made_once(
     monkeypatch.setattr(kept, "SHARD_BYTES", 1000)
     system = made()
     for _ in range(2):
-        answers = computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)
+        answers = fetch_vectors(system, RECIPE, clips_of(CLIPS), tmp_path)
         assert computed == [3, 3, 2]
     assert list(answers) == list(CLIPS)
     assert len(list(tmp_path.rglob("*.safetensors"))) > 1
@@ -75,9 +75,9 @@ def test_what_is_kept_is_what_the_system_makes_and_is_made_once(
 
 def test_only_what_is_new_is_computed_whatever_it_is_called(tmp_path: Path, computed: list[int]) -> None:
     system = made()
-    computed_once(system, RECIPE, clips_of({"a": CLIPS["a"], "b": CLIPS["b"]}), tmp_path)
+    fetch_vectors(system, RECIPE, clips_of({"a": CLIPS["a"], "b": CLIPS["b"]}), tmp_path)
     more = {"other": CLIPS["b"], "same": CLIPS["b"].copy(), "c": CLIPS["c"]}
-    answers = computed_once(system, RECIPE, clips_of(more), tmp_path)
+    answers = fetch_vectors(system, RECIPE, clips_of(more), tmp_path)
     assert computed == [2, 1]
     np.testing.assert_array_equal(answers["other"], answers["same"])
     assert np.abs(answers["other"] - answers["c"]).max() > 1e-3
@@ -91,9 +91,9 @@ def test_what_was_whole_before_a_stop_is_not_computed_again(
     system = made()
     broken = dict(CLIPS) | {"h": np.full_like(CLIPS["h"], np.nan)}
     with pytest.raises(RunError, match="the encoder's output is NaN or infinite for clip h"):
-        computed_once(system, RECIPE, clips_of(broken), tmp_path)
+        fetch_vectors(system, RECIPE, clips_of(broken), tmp_path)
     computed.clear()
-    assert len(computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)) == len(CLIPS)
+    assert len(fetch_vectors(system, RECIPE, clips_of(CLIPS), tmp_path)) == len(CLIPS)
     assert computed == [1]
 
 
@@ -115,11 +115,11 @@ def test_the_fingerprint_changes_with_all_that_the_numbers_depend_on_and_with_no
 
 def test_damaged_shards_and_pieces_are_refused(tmp_path: Path) -> None:
     system = made()
-    computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)
+    fetch_vectors(system, RECIPE, clips_of(CLIPS), tmp_path)
     (shard,) = tmp_path.rglob("*.safetensors")
     shard.write_bytes(shard.read_bytes()[:-10])
     with pytest.raises(RunError, match=rf"{shard.name}: damaged.*delete it"):
-        computed_once(system, RECIPE, clips_of(CLIPS), tmp_path)
+        fetch_vectors(system, RECIPE, clips_of(CLIPS), tmp_path)
     pieces = load("vlcrnn-variable-length", [*WHISPER, "segments=true", "clip_seconds=1", "loss.length_weights=false"])
     with pytest.raises(RunError, match="cuts clips into segments"):
-        computed_once(system, pieces, clips_of(CLIPS), tmp_path)
+        fetch_vectors(system, pieces, clips_of(CLIPS), tmp_path)

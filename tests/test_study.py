@@ -104,6 +104,8 @@ def test_a_grid_may_vary_lists_and_paths(tmp_path):
     table = load_study(path).table
     assert [row.name for row in table] == ["filters=8-16+source=a-b.bin", "filters=16-32+source=a-b.bin"]
     assert table[0].set_ == ("encoder.filters=[8, 16]", "weights.source=a/b.bin")
+    path = written(tmp_path, rows=[], compare=[], grid={"recipe": "default", "values": {"frontend.level": [-1.5, 1.5]}})
+    assert [row.name for row in load_study(path).table] == ["level=-1.5", "level=1.5"]
 
 
 @pytest.mark.parametrize(

@@ -140,12 +140,12 @@ def test_what_is_refused_before_anything_is_trained_pins_nothing_down(voices: Pa
     [
         (
             ["validate_every=null", "steps=2"],
-            r"schedules\.budget ends at step 2 before a validation counts: there is one every 4 steps, which are an"
-            r" epoch, and the first that counts is at step 2 or later; lower",
+            r"schedules\.budget ends at step 2 before a validation counts: there is one an epoch, which is 4 steps,"
+            r" and the first that counts is at step 2 or later; set validate_every to fewer steps, train longer",
         ),
         (
             ["steps=null", "epochs=2", "select_from=9"],
-            r"ends at step 8 before .* every 3 steps, and .* at step 9 or later",
+            r"ends at step 8 before .* every 3 steps, and .* at step 9 or later; lower select_from, train",
         ),
         (
             ["steps=null", "epochs=2", "warm_up_steps=9"],

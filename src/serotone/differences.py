@@ -20,9 +20,9 @@ def difference(
 ) -> Difference | None:
     """How two commands differ; None if they do not.
 
-    A term of which the value is None or False was not given, and one of which it is True is an option without a value.
-    Terms in the names are digests: what a digest belongs to is called by its name, and by the digest's beginning if
-    there is no name or both have the same.
+    A term whose value is None or False was not given; one whose value is True is an option without a value. Terms that
+    are in the names have digests as values: the name is shown for a digest, or the digest's beginning where there is no
+    name, or where both names are the same.
 
     >>> difference({"--channels": None}, {"--channels": True})
     Difference(term='--channels', former='without --channels', present='--channels')
@@ -38,7 +38,7 @@ def difference(
             continue
         if term in {**one, **other}:
             same = one.get(term) == other.get(term)
-            before, now = _called(before, one.get(term), same=same), _called(now, other.get(term), same=same)
+            before, now = _title(before, one.get(term), same=same), _title(now, other.get(term), same=same)
         return Difference(
             term,
             f"with {_typed(term, before)}" if _is_given(before) else f"without {term}",
@@ -55,8 +55,8 @@ def _typed(term: str, value: object) -> str:
     return term if value is True else f"{term} {value}"
 
 
-def _called(digest: object, name: object, *, same: bool) -> object:
-    """What is said for a digest."""
+def _title(digest: object, name: object, *, same: bool) -> object:
+    """What is shown for a digest."""
     if digest is None:
         return None
     begin = f"{str(digest)[:12]}..."

@@ -54,8 +54,10 @@ def answer(recognizer: "Recognizer", found: list[Found], out: Path | None, wish:
     """
     profile = recognizer.current_profile
     if profile is not None and wish.format in WITHOUT_PROFILE:
-        said = f"the answers are adapted to {profile.name}, count {profile.count}"
-        remark(f"{said}; the format {wish.format.value} cannot say so")
+        remark(
+            f"the answers are adapted to {profile.name}, count {profile.count}; the format {wish.format.value} cannot"
+            " say so"
+        )
     if out is None:
         return _write_anew(recognizer, found, sys.stdout, wish)
     by_line = wish.format in BY_LINE and not any(read_once(name) for name, _ in found)
@@ -143,7 +145,7 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     profile = recognizer.current_profile
     adapted = {} if profile is None else {"profile": profile.digest()}
     bundle = recognizer.bundle
-    called = {"bundle": f"{bundle.name} {bundle.version}", "profile": None if profile is None else profile.name}
+    titles = {"bundle": f"{bundle.name} {bundle.version}", "profile": None if profile is None else profile.name}
     terms: dict[str, object] = {"bundle": bundle.sha256, **wish.terms(), **adapted, "serotone": __version__}
     if wish.format is Answers.csv:
         from serotone.recognition.rows import columns
@@ -152,7 +154,7 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
     names = [name for name, _ in found]
     finished = False
     try:
-        with Partial(out, terms, names, wish.speakers, called) as partial:
+        with Partial(out, terms, names, wish.speakers, titles) as partial:
             if kept := partial.kept:
                 known = f"{kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")

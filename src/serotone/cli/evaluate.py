@@ -96,7 +96,7 @@ def evaluate(
     except MetricError as error:
         option, _, problem = str(error).partition(": ")
         raise typer.BadParameter(problem, param_hint=f"--{option}") from error
-    utterances = utterances_of(corpus, make=False)
+    utterances = utterances_of(corpus, to_score=True)
     terms = agree(recognizer.bundle, utterances, merge=merges, labels=chosen)
     total = readings(utterances, terms, own=own, adapt_with=adapt_with, seed=seed or 0)
     remark_terms(recognizer.bundle)

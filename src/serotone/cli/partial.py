@@ -22,7 +22,7 @@ from serotone.locks import lock
 COLUMNS = "columns"
 """The key of the terms that has the columns of a table."""
 
-_CALLED = "called"
+_TITLES = "titles"
 """The key of the index's first line that has names, which no two commands must share."""
 
 
@@ -30,7 +30,7 @@ class Partial:
     """The file of answers that is not whole yet, used in a ``with`` statement.
 
     ``terms`` are what two commands must share for one to go on where the other stopped, ``names`` the recordings of
-    this one, and ``speakers`` whose voice each is. ``called`` has the names of what terms have only the digests of.
+    this one, and ``speakers`` whose voice each is. ``titles`` has the names of what terms have only the digests of.
     ``stream`` takes the rows. Two processes cannot write the same file at once.
 
     Raises typer.BadParameter (exit status 2): the file holds answers by other terms, or of other recordings, or
@@ -45,12 +45,12 @@ class Partial:
         terms: Mapping[str, object],
         names: Sequence[str],
         speakers: Mapping[str, str | None] | None = None,
-        called: Mapping[str, str | None] | None = None,
+        titles: Mapping[str, str | None] | None = None,
     ) -> None:
         self.out = out
         self.path = out.with_name(f"{out.name}.partial")
         self._index_path = out.with_name(f"{out.name}.partial.index")
-        self._terms, self._called = dict(terms), dict(called or {})
+        self._terms, self._titles = dict(terms), dict(titles or {})
         self._names, self._speakers = names, speakers or {}
         self._done: Counter[str] = Counter()
 
@@ -68,7 +68,7 @@ class Partial:
             rows.seek(end)
             self.stream = as_text(rows)
             if not whole:
-                self._note({**self._terms, _CALLED: self._called})
+                self._note({**self._terms, _TITLES: self._titles})
         except BaseException:
             self._index.close()
             raise
@@ -157,10 +157,12 @@ class Partial:
 
     def _compare(self, terms: Mapping[str, Any]) -> None:
         former = {**terms}
-        differs = difference(former, self._terms, former.pop(_CALLED, {}), self._called)
+        titles = former.pop(_TITLES, {})
+        differs = difference(former, self._terms, titles, self._titles)
         if differs is None:
             return
-        if differs.term == COLUMNS:
+        older = COLUMNS not in former and COLUMNS in self._terms and former.get("--format") == self._terms["--format"]
+        if older or differs.term == COLUMNS:
             raise self._refused("has other columns than this version of serotone writes", again=False)
         raise self._refused(
             f"holds answers that an interrupted command wrote {differs.former}; this one has {differs.present}"

@@ -69,7 +69,7 @@ class AudacityWriter(OneRecordingWriter):
 class WebVttWriter(OneRecordingWriter):
     """WebVTT: a cue for each segment, which a player shows under the recording. A channel is the cue's voice."""
 
-    _told = ""
+    _profile_note = ""
 
     def start(self) -> None:
         """Write the header."""
@@ -78,9 +78,9 @@ class WebVttWriter(OneRecordingWriter):
 
     def add(self, prediction: Prediction) -> None:
         """Write which profile the answer is adapted to, if any, once; the cues follow."""
-        if prediction.profile is not None and not self._told:
-            self._told = _adapted_to(prediction.profile)
-            self._note(self._told)
+        if prediction.profile is not None and not self._profile_note:
+            self._profile_note = _adapted_to(prediction.profile)
+            self._note(self._profile_note)
         super().add(prediction)
 
     def _note(self, text: str) -> None:

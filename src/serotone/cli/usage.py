@@ -1,4 +1,4 @@
-"""Options that several commands have, and mistakes that are only found by what an option is given to."""
+"""Options that several commands have, and checks of options that need more than typer does."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,8 +67,11 @@ def check_ray(executor: str, options: Mapping[str, object]) -> None:
         raise typer.BadParameter("works only with Ray; add --executor ray, or leave it out", param_hint=given[0])
 
 
-def utterances_of(corpora: Sequence[str], *, make: bool = True) -> "list[Utterance]":
-    """The utterances of the corpora that ``--corpus`` names; a synthetic one that is not there is made, or not.
+def utterances_of(corpora: Sequence[str], *, to_score: bool = False) -> "list[Utterance]":
+    """The utterances of the corpora that ``--corpus`` names, to train on or to score.
+
+    A training makes a synthetic corpus that is not there, and leaves out clips whose file does not exist; a score
+    refuses the one, and counts the others as wrong.
 
     Raises typer.BadParameter (exit status 2): one is not NAME=ROOT, or is named twice. Raises CorpusError: one cannot
     be read.
@@ -78,7 +81,7 @@ def utterances_of(corpora: Sequence[str], *, make: bool = True) -> "list[Utteran
 
     with blaming("--corpus"):
         roots = roots_of(corpora)
-    if not make:
+    if to_score:
         for name, root in roots.items():
             check_made(name, root)
-    return parse_corpora(corpora)
+    return parse_corpora(corpora, keep_missing=to_score)

@@ -36,6 +36,7 @@ from serotone.corpora.base import (
     Utterance,
     deviations,
     entries,
+    listed,
     non_commercial,
     warn,
 )
@@ -128,16 +129,21 @@ def check_corpus(name: str, root: str | Path, *, on_file: Callable[[int, int], o
     return examine(find_corpus(name, root), expanded(root), on_file=on_file)
 
 
-def parse_corpora(options: Sequence[str]) -> list[Utterance]:
+def parse_corpora(options: Sequence[str], *, keep_missing: bool = False) -> list[Utterance]:
     """The utterances of several corpora, given as on the command line: ``["emodb=/data/emodb", ...]``.
 
     Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique; a speaker
     that nobody knows stays so. Any number of manifests may be given, each under a name of its own (``mine=clips.csv``).
-    Raises CorpusError as `roots_of` does, for an unknown name, and where a corpus cannot be read.
+    Rows of theirs whose file does not exist are left out with a SerotoneWarning, or kept, for a score in which they
+    count as wrong. Raises CorpusError as `roots_of` does, for an unknown name, and where a corpus cannot be read.
     """
     utterances = [_prefixed(u, name) for name, root in roots_of(options).items() for u in read_corpus(name, root)]
     if not utterances:
         raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
+    missing = [] if keep_missing else [str(u.path) for u in utterances if not u.path.is_file()]
+    if missing:
+        warn(f"left out {listed(missing, 'clip', shown=2)} whose file does not exist")
+        utterances = [u for u in utterances if u.path.is_file()]
     return sorted(utterances, key=lambda u: u.id)
 
 

@@ -184,13 +184,16 @@ def readings(
 def collections(utterances: Sequence[Utterance], *, adapt_with: int | None, seed: int) -> dict[str, list[str]]:
     """Corpus -> ids of the recordings that it is adapted to by: all, or ``adapt_with`` of them in a random order.
 
+    Recordings whose file does not exist do not count.
     What is drawn of a corpus depends on its ids and the seed alone; more recordings are those of fewer, and others.
 
     Raises ProfileError: fewer than make a profile.
     """
     found: dict[str, list[str]] = {}
     for utterance in utterances:
-        found.setdefault(utterance.corpus, []).append(utterance.id)
+        found.setdefault(utterance.corpus, [])
+        if utterance.path.is_file():
+            found[utterance.corpus].append(utterance.id)
     for corpus, ids in found.items():
         wanted = len(ids) if adapt_with is None else adapt_with
         if min(len(ids), wanted) < LEAST_COUNT:

@@ -14,7 +14,7 @@ import torch
 from serotone.experiments.units import Materials, Unit
 from serotone.recipes import Recipe
 from serotone.training.data import in_order
-from serotone.training.fit import fit_standardiser, prepare
+from serotone.training.fit import check_steps, fit_standardiser, prepare
 
 STEPS = 4
 """Steps timed, after one that is not: the first pays for what is set up once."""
@@ -44,6 +44,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
     module = prepare(recipe, train, material.labels, seed=0, mixture=material.mixture(train))
+    check_steps(module, train, validation)
     if recipe.standardise:
         some = material.clips(split.train[:16])
         fit_standardiser(module.system, some)

@@ -33,12 +33,14 @@ class Options:
             if choices and value not in choices:
                 expected = ", ".join("null" if choice is None else str(choice) for choice in choices)
                 raise ValueError(f"{field} is {value!r}; expected one of {expected}")
-            for one in value if isinstance(value, tuple) else () if value is None else (value,):
+            several = isinstance(value, tuple | list)
+            for place, one in enumerate(value if several else [] if value is None else [value]):
+                name = f"{field}[{place}]" if several else field
                 if isinstance(one, float) and not math.isfinite(one):
-                    raise ValueError(f"{field} is {one}; expected a finite number")
+                    raise ValueError(f"{name} is {one}; expected a finite number")
                 for words, holds in (_in_words(bound, one) for bound in bounds):
                     if not holds:
-                        raise ValueError(f"{field} is {one}; expected {words}")
+                        raise ValueError(f"{name} is {one}; expected {words}")
 
 
 def described(options: type[Options]) -> Iterator[tuple[str, str]]:

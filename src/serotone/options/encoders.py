@@ -21,7 +21,7 @@ class EncoderOptions(Options):
     """Whether padding changes nothing; without masks an encoder works on clips of one length alone."""
 
     stores_integers: ClassVar[bool] = True
-    """Whether its graph has large weights that a bundle may store in 8 bits, and not computed or merged ones."""
+    """Whether most of its weights are in the graph as they are, so that 8 bits make a bundle smaller."""
 
     prefixes: ClassVar[tuple[str, ...]] = ()
     """What may stand before the names of its tensors in published checkpoints; none where there are no such."""

@@ -297,8 +297,8 @@ class Recipe(Frozen):
             )
         if self.bundle.precision == "int8" and not self.encoder.stores_integers:
             raise ValueError(
-                f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} has no weights"
-                " that could be stored in 8 bits; set bundle.precision to float32, or choose another encoder"
+                f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} has too"
+                " few weights that can be stored in 8 bits; set bundle.precision to float32, or choose another encoder"
             )
         if self.bundle.speech and self.sample_rate != 16000:
             raise ValueError(

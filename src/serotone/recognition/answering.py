@@ -71,10 +71,12 @@ class Answerer:
         """Probabilities (N, C) of what was heard: the graph's, or those of this recogniser's profile."""
         if self.current_profile is None or self._adaptation is None:
             return _plain(rows)
-        if any(row.embedding is None for row in rows):
-            raise ValueError("heard by another recogniser, whose bundle has no embeddings; use one recogniser for both")
-        embeddings = np.stack([row.embedding for row in rows if row.embedding is not None])
-        return self._adaptation.probabilities(embeddings, self.current_profile, speaker=speaker)
+        embeddings = [row.embedding for row in rows if row.embedding is not None]
+        if len(embeddings) < len(rows) or any(len(one) != self._adaptation.width for one in embeddings):
+            raise ValueError(
+                "heard by another recogniser, whose bundle has no embeddings, or others; use one recogniser for both"
+            )
+        return self._adaptation.probabilities(np.stack(embeddings), self.current_profile, speaker=speaker)
 
     def answered(self, row: Row, speaker: str | None) -> Row:
         """What was heard as it is answered, without its embedding; a `Hearing` of such rows says so in ``profile``."""

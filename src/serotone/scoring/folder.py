@@ -37,7 +37,7 @@ PART_ROWS, PART_SECONDS = 100_000, 60.0
 """A part is written when so many rows wait, or the oldest has waited so long: what a kill loses at most."""
 
 _OPTIONS = {"apart": "--channels"}
-"""Options that are not called as they are written."""
+"""Options whose names differ from the keys under which they are kept."""
 
 TICK_SECONDS = 1.0
 """How often it is checked how long the oldest has waited."""

@@ -235,7 +235,8 @@ class Study(_Frozen):
 
 def _in_a_name(value: object) -> str:
     """A value as a part of a row's name: ``0.3``, and ``16-32`` for a list."""
-    return re.sub(r"[^A-Za-z0-9._=+-]+", "-", str(value)).strip("-")
+    text = str(value)
+    return text if SLUG.fullmatch(f"x{text}") else re.sub(r"[^A-Za-z0-9._=+-]+", "-", text).strip("-")
 
 
 def bare(recipe: str) -> str:

@@ -55,7 +55,7 @@ def _check_lengths(recipe: Recipe, frontend: Frontend, encoder: Encoder) -> None
     if cropped is not None and cropped < round(recipe.bundle.min_seconds * recipe.sample_rate):
         raise RecipeError(
             f"recipe {recipe.name}: max_frames is {recipe.max_frames}, which crops clips to"
-            f" {cropped / recipe.sample_rate:.2g} s, because a frame of {recipe.frontend.name} takes {hop}"
+            f" {cropped / recipe.sample_rate:.4g} s, because a frame of {recipe.frontend.name} takes {hop}"
             f" sample{'s' if hop > 1 else ''}, but bundle.min_seconds is {recipe.bundle.min_seconds:g}; raise"
             " max_frames, or set it to null"
         )

@@ -203,13 +203,11 @@ def _shared(shared: LeakReport) -> str:
     if UNKNOWN_SPEAKER in shared.shared_speakers:
         return "Some of its speakers have no names, and may be in training, too."
     speakers, sentences = len(shared.shared_speakers), len(shared.shared_sentences)
-    said = (
-        f"Of its {count_of(shared.test_speakers, 'speaker')}, {speakers or 'none'} {_are(speakers)} also in training or"
-    )
-    said += " validation"
+    of_speakers, of_sentences = count_of(shared.test_speakers, "speaker"), count_of(shared.test_sentences, "sentence")
+    text = f"Of its {of_speakers}, {speakers or 'none'} {_are(speakers)} also in training or validation"
     if sentences:
-        said += f"; of its {count_of(shared.test_sentences, 'sentence')}, {sentences} {_are(sentences)}"
-    return f"{said}. Expect less on new speakers." if speakers else f"{said}."
+        text += f"; of its {of_sentences}, {sentences} {_are(sentences)}"
+    return f"{text}. Expect less on new speakers." if speakers else f"{text}."
 
 
 def _are(count: int) -> str:

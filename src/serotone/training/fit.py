@@ -150,7 +150,7 @@ def fit(
         return _solved(recipe, train, material, folder, seed=seed), 0.0
     checkpoint = folder / layout.CHECKPOINT
     module = prepare(recipe, train, material.labels, seed=seed, mixture=material.mixture(train))
-    _check_steps(module, train, validation)
+    check_steps(module, train, validation)
     if not checkpoint.is_file():
         _begin(module.system, recipe, train, folder)
         module.begin_average()
@@ -160,8 +160,12 @@ def fit(
     return finished, module.seconds_before
 
 
-def _check_steps(module: Training, train: Clips, validation: Clips) -> None:
-    """Refuse a schedule whose steps are over before its rate has risen, or before a validation counts."""
+def check_steps(module: Training, train: Clips, validation: Clips) -> None:
+    """Make sure that a schedule is long enough for its rate to rise, and for a validation to count.
+
+    Raises:
+        RunError: It is not.
+    """
     schedule, name = module.recipe.training, f"schedules.{module.recipe.schedule}"
     epoch = -(-len(train) // schedule.batch_size)
     if schedule.warm_up_steps > module.steps:
@@ -171,10 +175,15 @@ def _check_steps(module: Training, train: Clips, validation: Clips) -> None:
         )
     every, first = schedule.validate_every or epoch, max(1, module.select_from)
     if module.recipe.monitor != "none" and len(validation) and module.steps // every * every < first:
+        often = f"every {every} steps" if schedule.validate_every else f"an epoch, which is {every} steps"
+        remedy = "lower validate_every" if schedule.validate_every else "set validate_every to fewer steps"
+        if first > every and first == schedule.select_from:
+            remedy = "lower select_from"
+        elif first > every:
+            remedy = "lower annealing.share"
         raise RunError(
-            f"{name} ends at step {module.steps} before a validation counts: there is one every {every} steps"
-            f"{'' if schedule.validate_every else ', which are an epoch'}, and the first that counts is at step {first}"
-            " or later; lower validate_every or select_from, train longer, or set monitor to none"
+            f"{name} ends at step {module.steps} before a validation counts: there is one {often}, and the first that"
+            f" counts is at step {first} or later; {remedy}, train longer, or set monitor to none"
         )
 
 

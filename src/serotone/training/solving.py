@@ -21,7 +21,7 @@ from serotone.training.data import Clips
 from serotone.training.distort import distorted
 from serotone.training.pretrained import Loaded, load_pretrained
 from serotone.training.quantise import as_bundled
-from serotone.training.states import computed_once, fingerprint
+from serotone.training.states import fetch_vectors, fingerprint
 from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels
 
 Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
@@ -44,14 +44,14 @@ def frozen_system(recipe: Recipe) -> tuple[System, Loaded | None]:
 def vectors_of(system: System, recipe: Recipe, clips: Clips, memory: Memory) -> dict[str, NDArray[np.float32]]:
     """The vector (D,) that the head reads of each clip, by utterance id: from memory, from disk, or computed and kept.
 
-    Memory holds those of one set of frozen parts at a time. Raises as :func:`serotone.training.states.computed_once`.
+    Memory holds those of one set of frozen parts at a time. Raises as :func:`serotone.training.states.fetch_vectors`.
     """
     key = fingerprint(system, recipe)
     for other in [name for name in memory if name != key]:
         del memory[other]
     known = memory.setdefault(key, {})
     missing = Clips([name for name in clips.utterances if name not in known], clips.waveforms, clips.targets)
-    known.update(computed_once(system, recipe, missing, cache() / "states"))
+    known.update(fetch_vectors(system, recipe, missing, cache() / "states"))
     return {name: known[name] for name in clips.utterances}
 
 

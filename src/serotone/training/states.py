@@ -104,7 +104,7 @@ def fingerprint(system: System, recipe: Recipe) -> str:
     return digest.hexdigest()
 
 
-def computed_once(system: System, recipe: Recipe, clips: Clips, folder: Path) -> Kept:
+def fetch_vectors(system: System, recipe: Recipe, clips: Clips, folder: Path) -> Kept:
     """The vector of every clip, by utterance id: those in ``folder``, and what is missing there computed.
 
     Args:

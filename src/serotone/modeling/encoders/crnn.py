@@ -72,7 +72,7 @@ class CRNN(Encoder):
         A clip of fewer than 49 frames is taken as zero-padded to 49 (after standardisation: the mean frame).
         """
         if not self.exported:
-            frames, lengths = self.filled(frames, lengths)
+            frames, lengths = self.fill_up(frames, lengths)
         maps = frames.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         maps = self._cheaper(maps) if self.exported else self.convolutions(maps)  # (B, C, T', F')
         steps = maps.permute(0, 2, 1, 3).flatten(2)  # (B, T', C * F')

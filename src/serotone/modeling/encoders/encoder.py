@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     num_outputs: int
     """Width D of a state."""
 
-    def filled(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def fill_up(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (B, T, F), or samples (B, T), 0 beyond each length and filled up with zeros to ``minimum_frames``.
 
         Lengths (B,) are then at least that many. Not for an exported graph, which is never given shorter clips.

@@ -64,7 +64,7 @@ class TransformersSpeech(Encoder):
         """
         waveforms = frames.squeeze(2)
         if not self.exported:
-            waveforms, lengths = self.filled(waveforms, lengths)
+            waveforms, lengths = self.fill_up(waveforms, lengths)
         padded = not self.exported and bool((lengths < waveforms.shape[1]).any())
         maps, lengths = self._convolved(waveforms, lengths, padded=padded)  # (B, C, T')
         states = self.feature_projection(maps.transpose(1, 2))

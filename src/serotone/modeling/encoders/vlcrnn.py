@@ -58,7 +58,7 @@ class VLCRNN(Encoder):
         A clip of no frames is taken as one of zeros (after standardisation: the mean frame).
         """
         if not self.exported:
-            frames, lengths = self.filled(frames, lengths)
+            frames, lengths = self.fill_up(frames, lengths)
         padded = not self.exported and bool((lengths < frames.shape[1]).any())
         maps = frames.unsqueeze(3).permute(0, 3, 1, 2)  # (B, 1, T, F), in strides that say "channels last"
         for convolution in self.convolutions:
