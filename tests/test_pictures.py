@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import sys
+from dataclasses import replace
 from itertools import cycle, pairwise
 
 import numpy as np
@@ -195,6 +196,9 @@ def test_a_timeline_of_several_emotions_is_titled_by_their_shares_of_the_speech(
     assert f": {shares} of the speech\nas a whole: {halves.label}, probability" in title(halves)
     one = recognizer.predict(HALVES[: 5 * SAMPLE_RATE], source_rate=SAMPLE_RATE, timeline=True)
     assert f": {one.label}, probability" in title(one)
+    adapted = replace(one, profile={"name": "office", "count": 6, "speaker": "anna"})
+    assert title(adapted).splitlines()[-1] == "adapted to office, count 6, then to the speaker anna"
+    assert "adapted" not in title(one)
 
 
 def test_a_prediction_without_segments_has_no_timeline(recognizer):

@@ -5,7 +5,7 @@ A segment without speech is silence in all of them: it is left out.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import PurePath
 from typing import TextIO
@@ -78,8 +78,8 @@ class WebVttWriter(OneRecordingWriter):
 
     def add(self, prediction: Prediction) -> None:
         """Write which profile the answer is adapted to, if any, once; the cues follow."""
-        if prediction.profile is not None and not self._profile_note:
-            self._profile_note = _adapted_to(prediction.profile)
+        if prediction.adaptation and not self._profile_note:
+            self._profile_note = prediction.adaptation
             self._note(self._profile_note)
         super().add(prediction)
 
@@ -127,12 +127,6 @@ def _long(name: str) -> str:
 def _words(segment: Segment) -> str:
     """The answer as people read it, such as ``angry 0.83``, with a question mark where it is uncertain."""
     return f"{segment.label}{'?' * segment.uncertain} {segment.confidence:.2f}"
-
-
-def _adapted_to(profile: Mapping[str, object]) -> str:
-    """What `Prediction.profile` says, such as ``adapted to office, count 6, then to the speaker anna``."""
-    speaker = "" if profile["speaker"] is None else f", then to the speaker {profile['speaker']}"
-    return f"adapted to {profile['name']}, count {profile['count']}{speaker}"
 
 
 def _clock(seconds: float) -> str:

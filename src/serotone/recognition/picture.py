@@ -262,6 +262,8 @@ def _title(figure: "Figure", prediction: Prediction, shares: Mapping[str, float]
         parts = ", ".join(f"{label} {share:.0%}" for label, share in list(shares.items())[:_MOST_SHARES])
         more = ", ..." if len(shares) > _MOST_SHARES else ""
         lines = [f"{name}{side}: {parts}{more} of the speech", f"as a whole: {said}"]
+    if prediction.adaptation:
+        lines.append(prediction.adaptation)
     text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
     figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
 

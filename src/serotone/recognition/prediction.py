@@ -78,6 +78,14 @@ class Prediction:
         """What people call it: the name, and the channel where one was heard."""
         return self.name if self.channel is None else f"{self.name}, channel {self.channel}"
 
+    @property
+    def adaptation(self) -> str:
+        """``adapted to office, count 6, then to the speaker anna``; empty for a plain answer."""
+        if self.profile is None:
+            return ""
+        speaker = "" if self.profile["speaker"] is None else f", then to the speaker {self.profile['speaker']}"
+        return f"adapted to {self.profile['name']}, count {self.profile['count']}{speaker}"
+
     def to_dict(self) -> dict[str, object]:
         """The prediction as JSON holds it; documented in ``docs/prediction.md``."""
         return {
