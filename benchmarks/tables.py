@@ -23,7 +23,7 @@ class Paper(NamedTuple):
     study: str = "main-rows"
 
 
-ROOMS = {"losses.py": "", "pooling.py": "", "mfcc.py": "/frontends"}
+ROOMS = {"losses.py": "", "pooling.py": "", "mfcc.py": "/frontends", "spectrogram.py": "/frontends"}
 EMODB = "dynamic-convolution-emodb"
 LIANG, TRIPATHI, DAI = "Liang et al., JIFS 2020", "Tripathi et al., arXiv 1906.05682", "Dai et al., ICASSP 2019"
 ZHOU, LIN = "Zhou & Liu, Interspeech 2020", "Lin, Hu & Zhu, JCEIM 2023"
@@ -37,6 +37,8 @@ PAPERS = (
     Paper(TRIPATHI, "resnet-mfcc-focal", "MFCC, focal loss", "losses.py", "losses", "focal-resnet"),
     Paper(DAI, "crnn-mel", "baseline: softmax", "crnn.py", "objective"),
     Paper(DAI, "crnn-center-mel", "center loss", "losses.py", "losses"),
+    Paper(DAI, "crnn-stft", "STFT, softmax", "spectrogram.py", "frontends", "center-loss"),
+    Paper(DAI, "crnn-center-stft", "STFT, center loss", "losses.py", "losses", "center-loss"),
     Paper(ZHOU, "cnn-blstm-attention", "baseline: mean pooled", "cnn_blstm.py", "cnn_blstm"),
     Paper(ZHOU, "cnn-blstm-attention-combined", "and SD pooled", "pooling.py", "pooling"),
     Paper(ZHOU, "cnn-blstm-attention-ams", "AM-softmax", "losses.py", "losses", "discriminative"),
