@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from serotone.runs.layout import SUMMARY
+from serotone.runs.layout import STUDY, SUMMARY
 from serotone.studies import load_study
 
 ROOT = Path(__file__).parent.parent
@@ -65,8 +65,9 @@ def main() -> None:
     summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob(SUMMARY))}
     # An evaluation of a bundle has a summary, too, but no folds.
     summaries = {run: summary for run, summary in summaries.items() if summary.get("folds_finished")}
+    shipped = {run: summary for run, summary in summaries.items() if not overrides(folder / run)}
     if given.papers:
-        once = {json.dumps(summary["folds"]): summary for summary in summaries.values()}  # two studies may have one run
+        once = {json.dumps(summary["folds"]): summary for summary in shipped.values()}  # two studies may have one run
         print("\n".join(papers(list(once.values()))))
         return
     print("| run | recipe | protocol | schedule | folds | seed | UA: mean ± SD of folds (pooled) | WA |")
@@ -76,7 +77,7 @@ def main() -> None:
         schedule = f"{s['schedule']}, {s['length']}, {s['precision']}"
         ua, wa = percent(s, "ua"), percent(s, "wa")
         print(f"| {run} | {s['recipe']} | {s['protocol']} | {schedule} | {folds} | {s['seed']} | {ua} | {wa} |")
-    print("\n" + "\n".join(differences(list(summaries.values()))))
+    print("\n" + "\n".join(differences(list(shipped.values()))))
 
 
 def papers(summaries: list[dict[str, Any]]) -> list[str]:
@@ -127,7 +128,14 @@ def differences(summaries: list[dict[str, Any]]) -> list[str]:
             lines.append(difference("by the schedule budget", one, f"by {other['schedule']}", other))
         if same == ["recipe", "protocol", "seed", "schedule"] and one["precision"] == "bfloat16":
             lines.append(difference("in bfloat16", one, "in float32", other))
-    return [line for line in lines if line]
+    return list(dict.fromkeys(filter(None, lines)))  # two studies may have one run
+
+
+def overrides(run: Path) -> tuple[str, ...]:
+    """What the study of a run overrides in its recipe for this row alone; nothing for a run outside studies."""
+    path = run.parent.parent / STUDY
+    rows = load_study(path).table if path.is_file() else ()
+    return next((row.set_ for row in rows if row.name == run.parent.name), ())
 
 
 def read(path: Path) -> dict[str, Any]:
