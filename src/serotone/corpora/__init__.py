@@ -140,10 +140,10 @@ def parse_corpora(options: Sequence[str], *, keep_missing: bool = False) -> list
     utterances = [_prefixed(u, name) for name, root in roots_of(options).items() for u in read_corpus(name, root)]
     if not utterances:
         raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
-    missing = [] if keep_missing else [str(u.path) for u in utterances if not u.path.is_file()]
+    missing = {} if keep_missing else {u.id: str(u.path) for u in utterances if not u.path.is_file()}
     if missing:
-        warn(f"left out {listed(missing, 'clip', shown=2)} whose file does not exist")
-        utterances = [u for u in utterances if u.path.is_file()]
+        warn(f"left out {listed([*missing.values()], 'clip', shown=2)} whose file does not exist")
+        utterances = [u for u in utterances if u.id not in missing]
     return sorted(utterances, key=lambda u: u.id)
 
 
@@ -180,7 +180,10 @@ def fingerprint(utterances: Iterable[Utterance]) -> str:
     digest = hashlib.sha256()
     for u in sorted(utterances, key=lambda u: u.id):
         stretch = "" if u.start is None and u.end is None else f"{u.start}-{u.end}"
-        size = u.path.stat().st_size if u.path.is_file() else -1  # which no file has
+        try:
+            size = u.path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):  # kept for a score
+            size = -1
         digest.update("\t".join((u.id, u.emotion, u.speaker, str(size), stretch, "\n")).encode())
     return digest.hexdigest()
 

@@ -5,37 +5,24 @@ from serotone.errors import CorpusError
 from serotone.names import guess
 
 _SYNONYMS = {
-    "angry": "anger mad",
-    "bored": "boredom boring",
+    "angry": "anger ang mad",
+    "bored": "boredom boring bor",
     "calm": "calmness relaxed serene",
-    "disgusted": "disgust",
-    "excited": "excitement",
-    "fearful": "fear afraid scared anxious anxiety anxiety/fear",
-    "frustrated": "frustration",
-    "happy": "happiness joy joyful",
-    "neutral": "neutrality normal",
+    "disgusted": "disgust dis",
+    "excited": "excitement exc",
+    "fearful": "fear fea afraid scared anxious anxiety anxiety/fear",
+    "frustrated": "frustration fru",
+    "happy": "happiness hap joy joyful",
+    "neutral": "neu neutrality normal",
     "sad": "sadness sorrow",
-    "surprised": "surprise pleasant_surprise pleasant_surprised",
-    "other": "others",
+    "surprised": "surprise sur pleasant_surprise pleasant_surprised ps",
+    "other": "oth others",
 }
-_ABBREVIATIONS = {
-    "ang": "angry",
-    "bor": "bored",
-    "dis": "disgusted",
-    "exc": "excited",
-    "fea": "fearful",
-    "fru": "frustrated",
-    "hap": "happy",
-    "neu": "neutral",
-    "oth": "other",
-    "ps": "surprised",
-    "sur": "surprised",
-}
-_WORDS = {
+_ABBREVIATIONS = frozenset({"ang", "bor", "dis", "exc", "fea", "fru", "hap", "neu", "oth", "ps", "sur"})
+SYNONYMS: dict[str, str] = {
     **{word: emotion for emotion, words in _SYNONYMS.items() for word in words.split()},
     **{emotion: emotion for emotion in EMOTIONS},
 }
-SYNONYMS: dict[str, str] = {**_WORDS, **_ABBREVIATIONS}
 """Accepted word, in lower case with ``_`` for spaces and dashes, -> canonical emotion."""
 
 
@@ -58,6 +45,7 @@ def canonical(word: str, *, where: str) -> str:
     """
     emotion = SYNONYMS.get(normal(word))
     if emotion is None:
-        near = guess(normal(word), _WORDS)  # no abbreviation: to Freude, fru is the nearest
+        words = [known for known in SYNONYMS if known not in _ABBREVIATIONS]  # to Freude, fru is the nearest
+        near = guess(normal(word), words)
         raise CorpusError(f"{where}: {word!r} is not a known emotion{near}; use one of: {', '.join(sorted(SYNONYMS))}")
     return emotion

@@ -105,15 +105,18 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
                 " rows alike ids of their own"
             )
     utterances = [_utterance(source, place, row, name, corpus) for (place, row), name in zip(rows, ids)]
-    if not any(utterance.path.is_file() for utterance in utterances):
+    no_files = [u for u in utterances if not u.path.is_file()]
+    if len(no_files) == len(utterances):
         raise CorpusError(
             f"{source}: none of its {len(rows)} files exists, such as {utterances[0].path}; correct the paths: relative"
             f" ones start at the folder of the {corpus}"
         )
-    others = [str(u.path) for u in utterances if u.path.exists() and not u.path.is_file()]
+    others = [u for u in no_files if u.path.exists()]
     if others:  # reading a pipe may never end
-        warn(f"{source}: left out {listed(others, 'row', shown=2)} whose path is a folder, a pipe or a device")
-        utterances = [u for u in utterances if str(u.path) not in set(others)]
+        names = [str(u.path) for u in others]
+        warn(f"{source}: left out {listed(names, 'row', shown=2)} whose path is a folder, a pipe or a device")
+        left_out = {u.id for u in others}
+        utterances = [u for u in utterances if u.id not in left_out]
     warn_of_unknown_speakers(str(source), utterances, "give them a speaker each")
     return sorted(utterances, key=lambda u: u.id)
 

@@ -70,7 +70,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
         seconds_per_step=statistics.fmean(seconds[1:] or seconds),
         steps=module.steps,
         seconds_per_validation=_now(device) - start,
-        validations=_validations(recipe, module.steps, -(-len(train) // recipe.training.batch_size))
+        validations=_validations(recipe, module.steps, recipe.training.steps_per_epoch(len(train)))
         if len(validation)
         else 0,
         at_most=recipe.training.patience is not None,

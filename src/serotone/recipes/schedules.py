@@ -79,6 +79,10 @@ class Schedule(Frozen):
         """The parts that do not learn."""
         return tuple(part for part, rate in self.learning_rates.items() if rate == 0)
 
+    def steps_per_epoch(self, clips: int) -> int:
+        """Steps in an epoch of so many clips, or pieces of clips."""
+        return -(-clips // self.batch_size)
+
     @property
     def last_validated(self) -> float:
         """The last step that may have a validation, 0 where none has; infinite for a schedule in epochs."""

@@ -167,7 +167,7 @@ def check_steps(module: Training, train: Clips, validation: Clips) -> None:
         RunError: It is not.
     """
     schedule, name = module.recipe.training, f"schedules.{module.recipe.schedule}"
-    epoch = -(-len(train) // schedule.batch_size)
+    epoch = schedule.steps_per_epoch(len(train))
     if schedule.warm_up_steps > module.steps:
         raise RunError(
             f"{name}.warm_up_steps is {schedule.warm_up_steps}, but the schedule has {module.steps} steps, {epoch} an"
@@ -240,7 +240,6 @@ def prepare(
     torch.manual_seed(seed)
     schedule = recipe.training
     system = build_system(recipe, len(labels))
-    batches_per_epoch = -(-len(train) // schedule.batch_size)
     return Training(
         system,
         recipe,
@@ -260,7 +259,7 @@ def prepare(
             seed=derived_seed(seed, "batches", epoch),
         ),
         part=lambda: in_order(train, batch_size=schedule.batch_size),
-        steps=schedule.steps or (schedule.epochs or 0) * batches_per_epoch,
+        steps=schedule.steps or (schedule.epochs or 0) * schedule.steps_per_epoch(len(train)),
         seed=seed,
     )
 
