@@ -117,6 +117,21 @@ def make_fold(folder, speaker, rows, speakers=6):
     (folder / "metrics.json").write_text(json.dumps(told))
 
 
+def make_training(folder, *, fold=0, tested=True, **more):
+    """The folder of one training, whose fold's files lie in its own; without ``tested`` it has no test part."""
+    folder = make_run(folder, folds=[fold], **more)
+    inner = folder / f"fold-0-{fold}"
+    parts = json.loads((inner / "split.json").read_text())
+    (inner / "split.json").write_text(json.dumps({"repetition": 0, "fold": fold} | parts))
+    for path in inner.iterdir():
+        path.rename(folder / path.name)
+    inner.rmdir()
+    (folder / "summary.json").unlink()
+    if not tested:
+        (folder / "predictions.csv").unlink()
+    return folder
+
+
 def make_study(folder, *, rows, seeds=(0,), failures=(), **more):
     """A study's own files; its runs are made beside with `make_run`."""
     folder = Path(folder)

@@ -12,7 +12,7 @@ import pytest
 from sklearn import metrics as witness
 from typer.testing import CliRunner
 
-from made_runs import EACH, LABELS, make_run, make_study
+from made_runs import EACH, LABELS, make_run, make_study, make_training
 from serotone.cli import app
 from serotone.errors import RunError, SerotoneWarning
 from serotone.reports import circumstances, classes, comparisons, planes, tables
@@ -235,6 +235,28 @@ def test_loose_runs_are_rows_and_not_compared(tmp_path):
     assert [row.name for row in found.collection.rows] == ["one/seed-0", "two"]
     assert comparisons.comparisons(found) == []
     assert "None: no study says which rows to compare" in said_on(tmp_path)
+
+
+def test_one_training_is_a_row_of_one_fold(tmp_path):
+    """Alone, and among runs of other kinds; each says that the other folds of its protocol were not trained."""
+    training = make_training(tmp_path / "runs" / "trained", fold=3, wrong=better)
+    make_run(tmp_path / "runs" / "crossed", wrong=better)
+    said = said_on(training)
+    assert "One training of toy, fold 0-3" in said
+    assert "UA 83.3 %" in said
+    assert "with no cross-validation: toy (fold 0-3 of leave-one-speaker-out)." in said
+    found = collect(training)
+    assert [(row.done, row.whole, row.finished[0][1].ids[0]) for row in found.rows] == [("1 of 1", True, "toy/s3u0")]
+    together = {row.name: row.done for row in collect(training.parent).rows}
+    assert together == {"crossed": "6 of 6", "trained": "1 of 1"}
+
+
+def test_a_training_without_a_test_part_has_nothing_to_report(tmp_path):
+    make_training(tmp_path / "all", tested=False)
+    with pytest.raises(RunError, match=r"all: this training has no test part \(protocol=all"):
+        collect(tmp_path / "all")
+    with pytest.raises(RunError, match="no finished run in or below"):
+        collect(tmp_path)
 
 
 # --------------------------------------------------------------------------------------------------- seeds and folds

@@ -96,7 +96,7 @@ def test_folds_of_other_labels_are_refused(tmp_path):
 
 
 def test_no_run_anywhere(tmp_path):
-    with pytest.raises(RunError, match="no run in or below"):
+    with pytest.raises(RunError, match="no finished run in or below"):
         collect(tmp_path)
     with pytest.raises(RunError, match="no such folder"):
         collect(tmp_path / "nowhere")

@@ -23,6 +23,7 @@ from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import load
 from serotone.recognition.recognizer import Recognizer
+from serotone.reports.collect import collect
 from serotone.runs.writing import held
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
@@ -232,6 +233,8 @@ def test_training_ends_in_a_bundle_whose_drivers_agree(voices: Path, tmp_path: P
         answer = recognizer.predict(waveform, source_rate=16000)
         assert [answer.probabilities[label] for label in bundle.labels] == pytest.approx(list(ours), abs=1e-4)
     assert train(load("crnn-center-mel", QUICK), utterances, tmp_path / "run").sha256 == bundle.sha256
+    (row,) = collect(tmp_path / "run").rows
+    assert row.finished[0][1].ids == tuple(sorted(split.test))
 
 
 def test_the_standardiser_reads_the_training_part_alone(voices: Path) -> None:

@@ -12,7 +12,8 @@ from serotone.errors import MissingExtraError
 
 def report(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A run folder, a study folder, or a folder that holds runs.")
+        Path,
+        typer.Argument(metavar="PATH", help="The folder of a training, crossval or study, or one above such folders."),
     ],
     out: Annotated[Path | None, typer.Option(help="The folder to write to. By default PATH/report.")] = None,
     umap: Annotated[

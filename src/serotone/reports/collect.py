@@ -8,7 +8,7 @@ from typing import Any
 from serotone import studies
 from serotone.documents import Documents
 from serotone.errors import RunError
-from serotone.runs.layout import STUDY, is_run, is_study, runs_below, seed_folder
+from serotone.runs.layout import STUDY, is_run, is_study, is_training, runs_below, seed_folder
 from serotone.runs.reading import Fold, Run, read_failures
 from serotone.runs.reading import read_run as read
 from serotone.studies.reading import load_study
@@ -88,7 +88,7 @@ class Collection:
 
 
 def collect(path: Path) -> Collection:
-    """Read a run folder, a study folder, or every run folder below another folder.
+    """Read a run folder (of a crossval or of one training), a study folder, or every run folder below another folder.
 
     Raises:
         RunError: There is no run, or a file is damaged or foreign; the message names it.
@@ -98,13 +98,19 @@ def collect(path: Path) -> Collection:
     if is_run(path):
         run = read_run(path)
         name = str(run.recipe["name"]) or path.resolve().name
-        return _asks_nothing(f"Cross-validation of {name}", [Row(name, name, (run,))])
+        title = f"One training of {name}, fold {run.folds[0].name}" if run.alone else f"Cross-validation of {name}"
+        return _asks_nothing(title, [Row(name, name, (run,))])
+    if is_training(path):
+        raise RunError(
+            f"{path}: this training has no test part (protocol=all trains on every utterance), so there is nothing to"
+            " report; serotone evaluate scores its bundle on another corpus"
+        )
     if not path.is_dir():
         what = "is a file" if path.exists() else "no such folder"
         raise RunError(f"{path}: {what}; give the folder of a run, of a study, or one that holds runs")
     folders = {folder.relative_to(path).as_posix(): folder for folder in runs_below(path)}
     if not folders:
-        raise RunError(f"{path}: no run in or below it; expected what serotone crossval or serotone study writes")
+        raise RunError(f"{path}: no finished run in or below it; give what serotone train, crossval or study writes")
     rows = [Row(name, name, (read_run(folder),)) for name, folder in folders.items()]
     return _asks_nothing(f"Runs in {path.resolve().name}", rows)
 

@@ -7,7 +7,7 @@
     STUDY/<row>/seed-<seed>/                        a run
     SEARCH/search.db, trials.csv, best.yaml         the trials of a search, and the best of them as a recipe
 
-A run of a single training has no folds: the files of its one fold lie in the run's own folder, next to ``bundle/``.
+A run of a single training has no such folders: the files of its one fold lie in its own folder, next to ``bundle/``.
 """
 
 import re
@@ -69,11 +69,17 @@ def finished(fold: Path) -> bool:
     return (fold / METRICS).is_file()
 
 
+def is_training(folder: Path) -> bool:
+    """Whether a folder is one of a single training that is finished, with a test part or without one."""
+    return all((folder / name).is_file() for name in (RECIPE, CORPUS, METRICS)) and not folds_in(folder)
+
+
 def is_run(folder: Path) -> bool:
-    """Whether a folder is one of a cross-validation: a recipe, a corpus, and folds or a summary."""
+    """Whether a folder holds a run: a recipe, a corpus, and folds, a summary, or the answers of one training."""
     if not all((folder / name).is_file() for name in (RECIPE, CORPUS)):
         return False
-    return (folder / SUMMARY).is_file() or bool(folds_in(folder))
+    tested = is_training(folder) and (folder / PREDICTIONS).is_file()
+    return tested or (folder / SUMMARY).is_file() or bool(folds_in(folder))
 
 
 def is_study(folder: Path) -> bool:

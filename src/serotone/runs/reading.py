@@ -89,6 +89,7 @@ class Run:
     folds: tuple[Fold, ...]
     planned: int | None
     repetitions: int | None  # None where an older serotone did not write how many
+    alone: bool = False  # whether it is one training, of one fold, instead of a cross-validation
 
     @property
     def seed(self) -> int:
@@ -145,14 +146,16 @@ def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
     corpus = _mapping(read_json(folder / CORPUS), folder / CORPUS)
     _need(corpus, folder / CORPUS, fingerprint=str, utterances=int, emotions=dict, speakers=int)
     utterances = _utterances(folder)
+    alone = layout.is_training(folder)
     return Run(
         folder=folder,
         recipe=recipe,
         corpus=corpus,
         utterances=utterances,
         folds=_folds(folder, utterances),
-        planned=_number(folder / layout.SUMMARY, "folds_planned"),
-        repetitions=_number(folder / layout.SUMMARY, "repetitions"),
+        planned=1 if alone else _number(folder / layout.SUMMARY, "folds_planned"),
+        repetitions=1 if alone else _number(folder / layout.SUMMARY, "repetitions"),
+        alone=alone,
     )
 
 
@@ -319,7 +322,8 @@ def _utterances(folder: Path) -> dict[str, Heard]:
 
 
 def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
-    folds = tuple(_fold(*entry, utterances) for entry in layout.folds_in(folder) if layout.finished(entry[2]))
+    entries = [_trained(folder)] if layout.is_training(folder) else layout.folds_in(folder)
+    folds = tuple(_fold(*entry, utterances) for entry in entries if layout.finished(entry[2]))
     for fold in folds:
         if fold.labels != folds[0].labels:
             raise RunError(
@@ -334,6 +338,13 @@ def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
                 " belong to another run"
             )
     return folds
+
+
+def _trained(folder: Path) -> tuple[int, int, Path]:
+    """The one fold of a single training, as `layout.folds_in` has those of a cross-validation."""
+    split = read_split(folder)
+    _need(split, folder / layout.SPLIT, repetition=int, fold=int)
+    return split["repetition"], split["fold"], folder
 
 
 def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, Heard]) -> Fold:
