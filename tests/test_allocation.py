@@ -1,10 +1,16 @@
-"""Freed memory is kept for the next step: the system is asked for pages once, not at every step."""
+"""Freed memory is kept for the next step: the system is asked for pages once, not at every step. None left is said."""
 
 import platform
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from serotone.errors import RecipeError, RunError
+from serotone.recipes import load
+from serotone.training.allocation import enough_memory
+from serotone.training.build import build_system
 
 FAULTS = """
 import resource
@@ -26,3 +32,25 @@ def test_twenty_steps_ask_for_the_memory_of_two() -> None:
         for how in ("keep", "give")
     )
     assert kept < given_back / 8
+
+
+def test_a_network_that_no_memory_holds_is_refused_in_words() -> None:
+    with pytest.raises(RecipeError, match=r"crnn-mel: this network does not .* \([\d,.]+ GB were .*; make its encoder"):
+        build_system(load("crnn-mel", ["encoder.hidden=10000000"]), 7)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has"), r"memory \(20 GiB were"),
+        (MemoryError(), "a batch does not fit into memory; lower it"),
+    ],
+)
+def test_a_batch_too_large_is_said(error: Exception, words: str) -> None:
+    with pytest.raises(RunError, match=words), enough_memory(RunError, "a batch", "lower it"):
+        raise error
+
+
+def test_other_errors_of_torch_stay_as_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), enough_memory(RunError, "a batch", "lower it"):
+        torch.ones(2, 3) @ torch.ones(2, 3)

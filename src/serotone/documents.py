@@ -24,8 +24,7 @@ class Documents:
 
     def shipped(self) -> list[str]:
         """Names of those that come with serotone."""
-        folder = resources.files("serotone") / self.room
-        return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+        return shipped(self.room)
 
     def text(self, name: str) -> tuple[str, str]:
         """The text of a shipped document by its name, or of a file by its path, and the name that it goes by.
@@ -65,6 +64,12 @@ class Documents:
         if not isinstance(tree, dict):
             raise self.error(f"{name}: expected lines of the form key: value, got {yaml_word(tree):.80}")
         return tree, stem
+
+
+def shipped(room: str) -> list[str]:
+    """Names of the documents that come with serotone in a room such as ``recipes``."""
+    folder = resources.files("serotone") / room
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def nearest(document: str, other: str) -> str:

@@ -78,7 +78,7 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first argument names; a misspelt one is refused with the nearest that there is."""
-        if args and args[0] not in COMMANDS:
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
             ctx.fail(f"No such command {args[0]!r}{guess(args[0], COMMANDS)}.")
         return super().resolve_command(ctx, args)
 
@@ -131,7 +131,7 @@ def _status_of(error: OSError) -> int:
     return 1
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, **PLAIN)
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, **(PLAIN | {"add_completion": True}))
 
 
 def _print_version(asked: bool) -> None:

@@ -11,7 +11,7 @@ from serotone.cli.messages import Progress, complain, one_line, remark_terms
 from serotone.cli.recordings import STDIN, find_recordings
 from serotone.cli.speakers import HELP, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import ChannelOption, DigestOption, EndOption, StartOption, check_end
+from serotone.cli.usage import BundleOption, ChannelOption, DigestOption, EndOption, StartOption, check_end
 from serotone.errors import SerotoneError
 from serotone.names import count_of
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -22,7 +22,7 @@ def adapt(
         list[str], typer.Argument(metavar="PATH...", help="Audio files of one collection, or folders of them.")
     ],
     out: Annotated[Path, typer.Option(help="Write the profile here, such as office.profile.json.")],
-    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    bundle: BundleOption = DEFAULT_BUNDLE,
     name: Annotated[
         str | None, typer.Option(help="The profile's name in answers. By default, the name of the file.")
     ] = None,

@@ -9,7 +9,7 @@ import typer
 from serotone.cli.formats import Format
 from serotone.cli.messages import one_line
 from serotone.cli.streams import as_json
-from serotone.cli.usage import DigestOption
+from serotone.cli.usage import BundleArgument, DigestOption
 from serotone.errors import BundleError
 from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, MODEL, Bundle, list_bundles, load_bundle
 
@@ -22,7 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")]
 
 SPEECH = {
     None: "by level; clips are heard whole, longer recordings without their long pauses",

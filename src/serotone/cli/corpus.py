@@ -9,6 +9,7 @@ import typer
 
 from serotone.cli.formats import Format
 from serotone.cli.streams import as_json
+from serotone.cli.usage import completing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,6 +54,12 @@ def list_corpora(
     _console().print(table)
 
 
+def _names() -> list[str]:
+    from serotone.corpora import CORPORA
+
+    return list(CORPORA)
+
+
 @app.command()
 def check(
     name: Annotated[
@@ -60,6 +67,7 @@ def check(
         typer.Argument(
             metavar="NAME",
             help="A name from `serotone corpus list`; for your own table (CSV, TSV, Parquet), any other name.",
+            autocompletion=completing(_names),
         ),
     ],
     root: Annotated[Path, typer.Argument(metavar="ROOT", help="The corpus' folder, or the table.")],

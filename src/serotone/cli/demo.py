@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.cli.messages import Progress, complain, remark
+from serotone.cli.usage import BundleOption
 from serotone.errors import CorpusError, FetchError, SerotoneError
 from serotone.files import cache, expanded
 from serotone.recognition.bundle import DEFAULT_BUNDLE, SHIPPED
@@ -22,7 +23,7 @@ DATA = "SEROTONE_DATA"
 
 
 def demo(
-    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    bundle: BundleOption = DEFAULT_BUNDLE,
     ravdess: Annotated[
         Path | None,
         typer.Option(

@@ -11,6 +11,7 @@ from serotone.cli.comparison import certainty_line, comparison_table
 from serotone.cli.formats import Format
 from serotone.cli.messages import Progress, complain, remark_terms
 from serotone.cli.streams import as_json, ends_in_order
+from serotone.cli.usage import BundleArgument, utterances_of
 from serotone.errors import MetricError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A shipped bundle's name, or a path.")],
+    bundle: BundleArgument,
     corpus: Annotated[list[str], typer.Option(metavar="NAME=ROOT", help="A corpus and its folder; may be repeated.")],
     merge: Annotated[
         list[str] | None,
@@ -79,7 +80,6 @@ def evaluate(
 
         check_out_folder(out)
         check_folder(out)
-    from serotone.cli.usage import utterances_of
     from serotone.evaluation import agree, compare, readings
     from serotone.evaluation import evaluate as score
     from serotone.recognition.profile import load_profile

@@ -10,7 +10,7 @@ from serotone.cli.messages import remark, remark_terms
 from serotone.cli.numbers import finite
 from serotone.cli.recordings import STDIN
 from serotone.cli.streams import notes_signals
-from serotone.cli.usage import DigestOption
+from serotone.cli.usage import BundleOption, DigestOption
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
 TAKE_SECONDS = 0.2
@@ -24,7 +24,7 @@ def listen(
         str | None,
         typer.Argument(metavar="[FILE|-]", help="A file, or - for standard input. By default, the microphone."),
     ] = None,
-    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    bundle: BundleOption = DEFAULT_BUNDLE,
     fast: Annotated[
         bool, typer.Option("--fast", help="Read a file or a pipe as fast as possible, not at the pace of speech.")
     ] = False,

@@ -13,7 +13,7 @@ from serotone.cli.numbers import check_longest, finite
 from serotone.cli.recordings import STDIN, called, find_recordings, read_once
 from serotone.cli.speakers import HELP, remark_unknown, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import ChannelOption, DigestOption, EndOption, StartOption, check_end
+from serotone.cli.usage import BundleOption, ChannelOption, DigestOption, EndOption, StartOption, check_end
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
 
@@ -25,7 +25,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="Audio files, folders of them, or - for standard input.")
     ],
-    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    bundle: BundleOption = DEFAULT_BUNDLE,
     timeline: Annotated[bool, typer.Option("--timeline", help="Add segments, with start and end in seconds.")] = False,
     format: Annotated[
         Answers | None,

@@ -10,7 +10,7 @@ import typer
 from serotone.cli.messages import Progress, complain, remark, remark_terms
 from serotone.cli.numbers import LONGEST, check_longest, finite
 from serotone.cli.output import check_out_folder
-from serotone.cli.usage import DigestOption, check_ray
+from serotone.cli.usage import BundleOption, DigestOption, check_ray
 from serotone.errors import MissingExtraError, RunError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
@@ -32,7 +32,7 @@ def score(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder for the answers. The same command continues it.")],
-    bundle: Annotated[str, typer.Option(help="The recogniser: a shipped bundle's name, or a path.")] = DEFAULT_BUNDLE,
+    bundle: BundleOption = DEFAULT_BUNDLE,
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Write one row per segment instead of one per recording.")
     ] = False,

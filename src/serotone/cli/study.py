@@ -34,8 +34,9 @@ from serotone.cli.training import (
     require_documents,
     require_train,
     set_threads,
+    shipped,
 )
-from serotone.cli.usage import blaming, check_ray, utterances_of
+from serotone.cli.usage import blaming, check_ray, completing, utterances_of
 from serotone.errors import RecipeError, RunError
 from serotone.names import count_of, guess
 
@@ -46,7 +47,12 @@ if TYPE_CHECKING:
 
 
 StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A shipped study (serotone study list) or a .yaml file.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="A shipped study (serotone study list) or a .yaml file.",
+        autocompletion=completing(lambda: shipped("studies")),
+    ),
 ]
 
 
@@ -60,6 +66,11 @@ class _Group(TyperGroup):
                 ctx.fail(f"No study and no sub-command {args[0]!r}{near}.")
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The sub-commands, and the studies, whose names may stand in their place."""
+        (study,) = (parameter for parameter in self.commands["run"].params if parameter.name == "name")
+        return [*super().shell_complete(ctx, incomplete), *study.shell_complete(ctx, incomplete)]
 
 
 app = typer.Typer(

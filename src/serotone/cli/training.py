@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 from serotone.cli.messages import remark
-from serotone.cli.usage import blaming
+from serotone.cli.usage import blaming, completing
 from serotone.errors import MissingExtraError, SerotoneError
 
 if TYPE_CHECKING:
@@ -27,8 +27,22 @@ class Log(StrEnum):
     wandb = "wandb"
 
 
+def shipped(room: str) -> list[str]:
+    """For shells, names of the documents that ship in a room; it imports no pydantic, which takes longest."""
+    if find_spec("yaml") is None:
+        return []
+    from serotone.documents import shipped
+
+    return shipped(room)
+
+
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A shipped recipe (see: serotone recipe list) or a .yaml file.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A shipped recipe (see: serotone recipe list) or a .yaml file.",
+        autocompletion=completing(lambda: shipped("recipes")),
+    ),
 ]
 CorpusOption = Annotated[
     list[str], typer.Option("--corpus", metavar="NAME=ROOT", help="A corpus and its folder; may be repeated.")

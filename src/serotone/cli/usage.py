@@ -1,6 +1,6 @@
 """Options that several commands have, and checks of options that need more than typer does."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +8,7 @@ import typer
 
 from serotone.cli.numbers import finite
 from serotone.errors import SerotoneError
-from serotone.recognition.bundle import is_digest
+from serotone.recognition.bundle import is_digest, list_bundles
 
 if TYPE_CHECKING:
     from serotone.corpora import Utterance
@@ -32,6 +32,25 @@ def _digest(value: str | None) -> str | None:
     return value
 
 
+def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """What a shell completes: those of the names that begin as what is typed does."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
+
+
+BundleOption = Annotated[
+    str,
+    typer.Option(help="The recogniser: a shipped bundle's name, or a path.", autocompletion=completing(list_bundles)),
+]
+BundleArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="A shipped bundle's name, or a path.", autocompletion=completing(list_bundles)
+    ),
+]
 DigestOption = Annotated[
     str | None, typer.Option(callback=_digest, help="The SHA-256 that the bundle's bundle.json must have.")
 ]

@@ -1,7 +1,14 @@
-"""How the C library handles memory that a training step frees, and that the next one asks for again."""
+"""Memory: what a training step frees, and the next one asks for again; what is said where there is none left."""
 
 import ctypes
 import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from serotone.errors import SerotoneError
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Parameters of ``mallopt`` in glibc's ``malloc.h``."""
@@ -18,3 +25,31 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(TRIM_THRESHOLD, 2**31 - 1)) and bool(mallopt(MMAP_MAX, 0))
+
+
+@contextmanager
+def enough_memory(kind: type[SerotoneError], what: str, remedy: str) -> Iterator[None]:
+    """Let torch's errors about memory be one of serotone's.
+
+    Args:
+        kind: Its type.
+        what: What does not fit into memory.
+        remedy: What to do about that.
+
+    Raises:
+        SerotoneError: Of that type; the processor or the GPU has not as much memory as was asked for.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words = str(error)
+        # On the processor it is a plain RuntimeError.
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in words:
+            raise
+        asked = re.search(r"ried to allocate ([\d.]+) (\w+)", words)
+        size = f" ({_readable(float(asked[1]), asked[2])} were asked for at once)" if asked else ""
+        raise kind(f"{what} does not fit into memory{size}; {remedy}") from error
+
+
+def _readable(number: float, unit: str) -> str:
+    return f"{number / 1e9:,.1f} GB" if unit == "bytes" else f"{number:g} {unit}"

@@ -10,21 +10,23 @@ from serotone.modeling.heads import HEADS
 from serotone.modeling.pooling import POOLINGS
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
+from serotone.training.allocation import enough_memory
 
 
 def build_system(recipe: Recipe, num_classes: int) -> System:
     """An untrained system for ``num_classes`` classes; weights come from torch's current random state.
 
     Raises:
-        RecipeError: Parts that do not fit each other, or audio too short for the encoder.
+        RecipeError: Parts that do not fit each other or into memory, or audio too short for the encoder.
     """
     try:
-        frontend = build_frontend(recipe)
-        encoder = ENCODERS[recipe.encoder.name](recipe.encoder, num_features=frontend.num_features)
-        pooling = POOLINGS[recipe.pooling.name](
-            recipe.pooling, num_inputs=encoder.num_outputs, directions=encoder.directions
-        )
-        head = HEADS[recipe.head.name](recipe.head, num_inputs=pooling.num_outputs, num_classes=num_classes)
+        with enough_memory(RecipeError, f"recipe {recipe.name}: this network", "make its encoder smaller"):
+            frontend = build_frontend(recipe)
+            encoder = ENCODERS[recipe.encoder.name](recipe.encoder, num_features=frontend.num_features)
+            pooling = POOLINGS[recipe.pooling.name](
+                recipe.pooling, num_inputs=encoder.num_outputs, directions=encoder.directions
+            )
+            head = HEADS[recipe.head.name](recipe.head, num_inputs=pooling.num_outputs, num_classes=num_classes)
     except ValueError as error:
         raise RecipeError(f"recipe {recipe.name}: {error}; change the frontend or the encoder") from error
     _check_lengths(recipe, frontend, encoder)

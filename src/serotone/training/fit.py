@@ -28,7 +28,7 @@ from serotone.recipes import Recipe
 from serotone.runs import layout, writing
 from serotone.runs.reading import check_beginning, check_checkpoint
 from serotone.splits import Split
-from serotone.training.allocation import keep_freed_memory
+from serotone.training.allocation import enough_memory, keep_freed_memory
 from serotone.training.build import build_system
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.distil import distil, taught
@@ -378,7 +378,8 @@ def run_fold(
         )
     writing.check_parts(folder, split)
     writing.write_parts(folder, split)
-    with logged(log, recipe, split, folder) as callbacks:
+    remedy = f"lower schedules.{recipe.schedule}.batch_size, or crop clips by max_frames"
+    with logged(log, recipe, split, folder) as callbacks, enough_memory(RunError, "a batch of this training", remedy):
         system, before = fit(recipe, split, material, folder, callbacks)
         results: dict[str, Any] = {"fold": split.fold, "repetition": split.repetition}
         for part, ids, name in (
