@@ -514,7 +514,7 @@ def test_an_estimate_lists_convex_rows_without_a_time(tmp_path, root):
     ("more", "says"),
     [
         (["--folds", "9"], "no fold 9; the rows of this study have the folds 0 to 1"),
-        (["--set", "schedules.budget.steeps=4"], "cannot run: center"),
+        (["--set", "protocol=session-out"], "cannot run: center"),
     ],
 )
 def test_an_estimate_of_what_cannot_run_fails(tmp_path, root, more, says):
@@ -566,6 +566,18 @@ def test_a_study_is_shown_only_if_the_recipes_of_its_rows_are_valid(tmp_path):
     wrong = command("show", path, "--set", "seed=1")
     assert (wrong.exit_code, wrong.stdout) == (1, "")
     assert wrong.stderr.startswith(f"error: {path}, row b: crnn-mel: schedule 'bugdet' is not in this recipe")
+
+
+def test_a_change_that_no_row_can_have_is_refused_at_once(tmp_path, root):
+    mine = written(tmp_path, rows=["crnn-mel", "resnet-mel-softmax"], compare=[])
+    command = ["study", "run", str(mine), "--corpus", f"synthetic={root}", "--out", str(tmp_path / "out")]
+    told = CliRunner().invoke(app, [*command, "--set", "encodr.hidden=8"])
+    assert told.exit_code == 2
+    assert "--set: row crnn-mel: crnn-mel: unknown key 'encodr' (did you mean encoder?); nor can any" in told.stderr
+    assert not (tmp_path / "out").exists()
+    quick = [part for change in QUICK for part in ("--set", change)]  # encoder.hidden is none of a ResNet
+    told = CliRunner().invoke(app, [*command, "--rows", "resnet-mel-softmax", *quick])
+    assert (told.exit_code, "--set: row resnet-mel-softmax" in told.stderr) == (2, True)
 
 
 def test_a_study_of_the_users_own_is_not_replaced(tmp_path, root):

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -116,16 +116,23 @@ def run(
     from serotone.studies import load_study
 
     check_changes(changes or ())
-    wanted = load_study(name, changes or (), seeds=_seeds_of(seeds), repetitions=repetitions)
+    every = load_study(name, seeds=(numbers := _seeds_of(seeds)), repetitions=repetitions)
+    chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
+    with blaming("--rows"):
+        every.check_rows(chosen_rows or ())
+
+    def changed_by(changes: Sequence[str]) -> "Study":
+        study = load_study(name, changes, seeds=numbers, repetitions=repetitions)
+        _check_some_row(study, chosen_rows)
+        return study
+
+    wanted = changed(changed_by, changes or ())
     if not corpus:
         raise typer.BadParameter(
             f"none; give NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb", param_hint="--corpus"
         )
     if out is None and not estimate:
         raise typer.BadParameter("none; give a folder for the results", param_hint="--out")
-    chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
-    with blaming("--rows"):
-        wanted.check_rows(chosen_rows or ())
     chosen_folds = numbers_of(folds)
     check_ray(executor, ray_options(gpus, address, corpora))
     if out is not None:
@@ -248,6 +255,26 @@ def show(name: StudyArgument, changes: SetOption = None) -> None:
     for title, entries in (("questions:", [pair.question for pair in wanted.compare]), ("notes:", wanted.notes)):
         if entries:
             typer.echo("\n" + "\n".join((title, *(f"  {entry}" for entry in entries))))
+
+
+def _check_some_row(study: "Study", rows: Collection[str] | None) -> None:
+    """Make sure that a study has a row to run; those that cannot be are otherwise reported, and the others run.
+
+    Raises:
+        RunError: The recipe of every row is not valid.
+    """
+    from serotone.recipes import load
+
+    asked = [row for row in study.table if rows is None or row.name in rows]
+    errors = []
+    for row in asked:
+        try:
+            load(row.recipe, [*study.set_, *row.set_])
+            return
+        except RecipeError as error:
+            errors.append(f"row {row.name}: {error}")
+    others = f"; nor can any of the other {len(errors) - 1} rows be run" if errors[1:] else ""
+    raise RunError(f"{errors[0]}{others}")
 
 
 def _checked(name: str, changes: Sequence[str]) -> "Study":
