@@ -414,7 +414,7 @@ def test_synonyms_mean_emotions() -> None:
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("Freude", ""), ("surp", " (did you mean surprise?)"), ("hapy", " (did you mean happy?)")],
+    [("Freude", ""), ("Angst", ""), ("surp", " (did you mean surprise?)"), ("hapy", " (did you mean happy?)")],
 )
 def test_an_unknown_emotion_is_guessed_from_whole_words(word: str, hint: str) -> None:
     assert {canonical(short, where="") for short in ("fru", "Hap", "SUR")} == {"frustrated", "happy", "surprised"}

@@ -25,8 +25,10 @@ def first_few(names: Iterable[object], shown: int = 3, *, apart: str = ", ") -> 
     return f"{apart.join(every[:shown])}{rest}" if every else "none"
 
 
-def guess(name: str, known: Iterable[str]) -> str:
+def guess(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
     """What to say in an error after a name nobody knows: the nearest known one, or nothing where none is near.
+
+    ``likeness`` is what makes a name near: twice the characters that both have in order, over those of both.
 
     >>> guess("netural", ["angry", "neutral"])
     ' (did you mean neutral?)'
@@ -35,7 +37,7 @@ def guess(name: str, known: Iterable[str]) -> str:
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(name, list(known), n=1, cutoff=likeness)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

@@ -46,6 +46,6 @@ def canonical(word: str, *, where: str) -> str:
     emotion = SYNONYMS.get(normal(word))
     if emotion is None:
         words = [known for known in SYNONYMS if known not in _ABBREVIATIONS]  # to Freude, fru is the nearest
-        near = guess(normal(word), words)
+        near = guess(normal(word), words, likeness=0.65)  # Angst is not angry
         raise CorpusError(f"{where}: {word!r} is not a known emotion{near}; use one of: {', '.join(sorted(SYNONYMS))}")
     return emotion
