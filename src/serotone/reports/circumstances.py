@@ -174,12 +174,11 @@ def _spread(score: Score) -> Spread | None:
     return statistics.spread(np.array([[score.folds[seed, *fold] for seed in seeds] for fold in whole]))
 
 
-def not_run(collection: Collection) -> Table | None:
-    """What is missing; None where everything was run."""
+def not_run(collection: Collection) -> Table:
+    """What is missing."""
     dealt = collection.study.repetitions
-    rows = [(row.label, "; ".join(_missing(row, dealt)) if row.folds else "everything") for row in collection.rows]
-    missing = [row for row in rows if row[1]]
-    return literal("not-run", "Not run", ("row", "not run"), missing) if missing else None
+    rows = ((row.label, "; ".join(_missing(row, dealt)) if row.folds else "everything") for row in collection.rows)
+    return literal("not-run", "Not run", ("row", "not run"), (row for row in rows if row[1]))
 
 
 def _missing(row: Row, dealt: int) -> Iterable[str]:
@@ -200,11 +199,11 @@ def _missing(row: Row, dealt: int) -> Iterable[str]:
     yield from (f"seed {seed}" for seed in row.missing_seeds)
 
 
-def failures(collection: Collection) -> Table | None:
-    """What ended in an error; None where nothing did."""
+def failures(collection: Collection) -> Table:
+    """What ended in an error."""
     labels = {row.name: row.label for row in collection.rows}
     lines = []
     for failure in collection.failures:
         fold = f"{failure['repetition']}-{failure['fold']}" if "fold" in failure else "all"
         lines.append((labels.get(failure["row"], failure["row"]), failure["seed"], fold, failure["error"]))
-    return literal("failures", "Failures", ("row", "seed", "fold", "error"), lines) if lines else None
+    return literal("failures", "Failures", ("row", "seed", "fold", "error"), lines)

@@ -36,8 +36,8 @@ def recalls(analysis: Analysis) -> Table:
     return Table("recall", "Recall per class", ("row", *labels), tuple(lines), shaded=True)
 
 
-def neutral(analysis: Analysis) -> Table | None:
-    """How much of the other emotions was called neutral; None where no row knows neutral."""
+def neutral(analysis: Analysis) -> Table:
+    """How much of the other emotions was called neutral, by the rows that know neutral."""
     results = [of for of in analysis.results.values() if "neutral" in of.labels]
     labels = [label for label in labels_of(results) if label != "neutral"]
     lines = []
@@ -49,7 +49,7 @@ def neutral(analysis: Analysis) -> Table | None:
         together = called.sum() / every.sum() if every.any() else None
         lines.append((text(of.row.label), percent(together, "called neutral"), *cells))
     columns = ("row", "all other emotions", *labels)
-    return Table("neutral", "Other emotions called neutral", columns, tuple(lines), shaded=True) if lines else None
+    return Table("neutral", "Other emotions called neutral", columns, tuple(lines), shaded=True)
 
 
 def labels_of(results: Iterable[Result]) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def speakers(analysis: Analysis) -> list[Table]:
     counts = Counter(speaker for _, speaker in heard)
     columns = ("speaker", "utterances", *(of.row.label for of in results))
     tables = []
-    for metric in METRICS if counts else ():
+    for metric in METRICS:
         scores = [speaker_scores(of.answers, metric) for of in results]
         lines = tuple(
             (
@@ -122,11 +122,8 @@ def calibration(of: Result) -> Iterable[Cell]:
     yield percent(metrics.weighted_accuracy_from_confusion(of.confusion), "accuracy")
 
 
-def mistakes(of: Result) -> Table | None:
-    """The most confident mistakes of a row, with their files; of an utterance that several runs tested, the surest.
-
-    None where every answer is right.
-    """
+def mistakes(of: Result) -> Table:
+    """The most confident mistakes of a row, with their files; of an utterance that several runs tested, the surest."""
     answers, chances = of.answers, of.probabilities
     confidence = chances[np.arange(len(chances)), answers.prediction]
     wrong = answers.truth != answers.prediction
@@ -145,7 +142,5 @@ def mistakes(of: Result) -> Table | None:
         same = answers.utterance == name
         times = [text(f"{(same & wrong).sum()} of {same.sum()} runs")] if several else []
         lines.append((*words, *shares, *times))
-    if not lines:
-        return None
     title = f"Most confident mistakes: {of.row.label}"
     return Table(f"mistakes-{of.row.name}", title, (*columns, "wrong in") if several else columns, tuple(lines))

@@ -16,9 +16,7 @@ COUNTED = ("utterances", "only a right", "only b right", "p")
 
 
 def comparisons(analysis: Analysis) -> list[Table]:
-    """Paired differences in UA and in WA with their tests, then McNemar's test; none where nothing is compared."""
-    if not analysis.pairs:
-        return []
+    """Paired differences in UA and in WA with their tests, then McNemar's test."""
     tested = [
         _table(analysis, f"comparisons-{metric}", f"Differences in {metric.upper()}", TESTED, partial(_tested, metric))
         for metric in METRICS
@@ -88,8 +86,8 @@ def _effect(of: Comparison, name: str) -> Cell:
     return Cell(shown, tuple(numbers))
 
 
-def recall_differences(analysis: Analysis) -> Table | None:
-    """Recall of a minus that of b in every comparison that could be made; None where none could."""
+def recall_differences(analysis: Analysis) -> Table:
+    """Recall of a minus that of b in every comparison that could be made."""
     compared = [paired for paired in analysis.pairs if paired.comparisons]
     labels = labels_of(analysis.results[paired.a.name] for paired in compared)
     lines = []
@@ -100,7 +98,7 @@ def recall_differences(analysis: Analysis) -> Table | None:
         both = dict(zip(own, zip(*recalls, strict=True), strict=True))
         lines.append((_question(paired), *(_difference(*both.get(label, (np.nan, np.nan))) for label in labels)))
     title, columns = "Differences in recall, a − b", ("question", *labels)
-    return Table("recall-differences", title, columns, tuple(lines)) if lines else None
+    return Table("recall-differences", title, columns, tuple(lines))
 
 
 def _difference(a: float, b: float) -> Cell:

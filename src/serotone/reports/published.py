@@ -15,8 +15,8 @@ SPEAKERS_PUBLISHED = {"speakers shared": "yes", "speakers apart": "no"}
 """The clauses of a published protocol that say whether its test speakers are heard in training."""
 
 
-def published(analysis: Analysis) -> Table | None:
-    """Ours next to the published figures, and the rows of the literature; None where there are neither."""
+def published(analysis: Analysis) -> Table:
+    """Ours next to the published figures, and the rows of the literature."""
     rows = [row for row in analysis.collection.rows if row.published != NONE]
     each = ("published", "ours (mean ± SD of folds)", "ours − published")
     columns = ("row", *(f"{metric}, {what}" for metric in ("UA", "WA") for what in each), "quoted from")
@@ -25,7 +25,7 @@ def published(analysis: Analysis) -> Table | None:
         ua, wa = percent(share_of(quoted.ua), "UA published"), percent(share_of(quoted.wa), "WA published")
         cells = (cell for score in (ua, wa) for cell in (score, Cell("quoted"), text(None)))
         lines.append((text(quoted.system), *cells, text(quoted.source)))
-    return Table("published", "Ours next to the published figures", columns, tuple(lines)) if lines else None
+    return Table("published", "Ours next to the published figures", columns, tuple(lines))
 
 
 def _cells(analysis: Analysis, row: Row) -> Iterable[Cell]:
@@ -54,11 +54,9 @@ def other(collection: Collection, row: Row) -> str:
     return "other classes" if theirs and classes != {theirs} else ""
 
 
-def differences(analysis: Analysis) -> Table | None:
-    """In what ours and the published figures are alike and in what not; None where nothing is published."""
+def differences(analysis: Analysis) -> Table:
+    """In what ours and the published figures are alike and in what not."""
     study, runs = analysis.collection.study, analysis.collection.runs
-    if all(row.published == NONE for row in analysis.collection.rows):
-        return None
     classes = in_order(study.published_classes)
     protocol = "" if study.published_protocol == NOT_STATED else study.published_protocol
     clauses = [] if protocol.startswith(NOT_STATED) else [clause.strip() for clause in protocol.split(";")]

@@ -15,7 +15,7 @@ from serotone.files import write_text
 from serotone.reports import circumstances, classes, comparisons, planes, published, tables
 from serotone.reports.analysis import Analysis, analyse, best
 from serotone.reports.cells import Table, marked, shown_p, signed, to_csv, to_text
-from serotone.reports.collect import collect
+from serotone.reports.collect import NONE, collect
 from serotone.reports.pictures import Picture, pictures
 from serotone.splits import PROTOCOLS
 from serotone.statistics import fewest_simulated, simulated_coverage
@@ -83,13 +83,14 @@ def check_folder(folder: Path) -> None:
 
 
 def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list[Table]]:
-    """Every table that has something to say, by its place on the page, in order."""
+    """Every table that has a line, by its place on the page, in order."""
     collection, results = analysis.collection, list(analysis.results.values())
     compared = comparisons.comparisons(analysis)
     trained = any(run.trained for run in collection.runs)
-    made: dict[str, Iterable[Table | None]] = {
+    quoted = any(row.published != NONE for row in collection.rows)
+    made: dict[str, Iterable[Table]] = {
         "scores": [tables.scores(analysis)],
-        "published": [published.published(analysis), published.differences(analysis)],
+        "published": [published.published(analysis), *([published.differences(analysis)] if quoted else [])],
         "comparisons": compared[:2],
         "utterances": compared[2:],
         "sweeps": [tables.sweep(analysis, curve) for curve in analysis.curves],
@@ -99,7 +100,7 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
         "neutral": [classes.neutral(analysis)],
         "speakers": classes.speakers(analysis),
         "calibration": [classes.calibration(analysis)] if results else [],
-        "embeddings": [planes.spreads(rows)] if rows else [],
+        "embeddings": [planes.spreads(rows)],
         "selection": [circumstances.selection(analysis)] if trained else [],
         "shared": [circumstances.shared(analysis)] if trained else [],
         "conditions": [circumstances.conditions(analysis)],
@@ -108,7 +109,7 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
         "mistakes": map(classes.mistakes, results),
         "missing": [circumstances.not_run(collection), circumstances.failures(collection)],
     }
-    return {place: [table for table in group if table is not None] for place, group in made.items()}
+    return {place: [table for table in group if table.rows] for place, group in made.items()}
 
 
 def facts(analysis: Analysis) -> dict[str, Any]:
