@@ -39,6 +39,7 @@ class Result:
     labels: tuple[str, ...]
     answers: Answers
     keys: tuple[Key, ...]
+    parts: tuple[str, ...]  # of each answer's fold: the fingerprint of who trains, validates and tests
     probabilities: NDArray[np.float64]  # (N, C)
     scores: Mapping[Metric, Score]
     speakers_known: bool
@@ -152,6 +153,7 @@ def result(row: Row) -> Result:
         labels=labels,
         answers=answers,
         keys=keys,
+        parts=tuple(fold.parts for _, fold in folds for _ in fold.ids),
         probabilities=np.concatenate([fold.probabilities for _, fold in folds]),
         scores={metric: _score(metric, folds, answers, all(speakers)) for metric in METRICS},
         speakers_known=all(speakers),
@@ -213,11 +215,11 @@ def compare(question: str, row_a: Row, row_b: Row, results: Mapping[str, Result]
     for what, of in _ALIKE.items():
         if of(a) != of(b):
             return replace(paired, remark=f"not compared: the rows differ in {what}")
-    both = sorted(set(a.keys) & set(b.keys))
+    both = set(a.keys) & set(b.keys)
     if not both:
         return replace(paired, remark="not compared: no fold of one seed is finished in both rows")
-    parts_a, parts_b = _parts(a), _parts(b)
-    common = tuple(key for key in both if parts_a[key] == parts_b[key])
+    like = set(zip(a.keys, a.parts, strict=True)) & set(zip(b.keys, b.parts, strict=True))
+    common = tuple(sorted(key for key, _ in like))
     if not common:
         return replace(paired, remark="not compared: the rows were not trained, validated and tested on the same parts")
     if not (a.speakers_known and b.speakers_known):
@@ -237,11 +239,6 @@ _ALIKE: Mapping[str, Callable[[Result], object]] = {
     "protocol": lambda of: {run.protocol for run in of.row.runs},
     "their labels": lambda of: of.labels,
 }
-
-
-def _parts(side: Result) -> dict[Key, str]:
-    """Of every answer the parts of its fold."""
-    return {(run.seed, fold.repetition, name): fold.parts for run, fold in side.row.finished for name in fold.ids}
 
 
 def restricted(side: Result, common: Sequence[Key]) -> Answers:

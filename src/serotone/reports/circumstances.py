@@ -72,7 +72,7 @@ def shared(of: Result) -> Iterable[Cell]:
     known = [fold.shared for _, fold in of.row.finished if fold.shared]
     unknown_validating = any(fold.unknown_validation_speakers for fold in known)
     words = (
-        f"{sum(bool(fold.speakers) for fold in known)} of {len(known)}",
+        f"{of.heard} of {len(known)}",
         some((fold.speakers for fold in known), of.unknown > 0),
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
         some(fold.sentences for fold in known),

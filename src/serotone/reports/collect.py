@@ -125,8 +125,7 @@ def _asks_nothing(title: str, rows: Sequence[Row]) -> Collection:
 
 
 def _study(folder: Path, study: Study) -> Collection:
-    cells = study.grid.cells() if study.grid else ()
-    ats: list[dict[str, Any]] = [*({} for _ in study.rows), *cells]
+    ats = [*({} for _ in study.rows), *(study.grid.cells() if study.grid else ())]
     rows = tuple(_row(folder, row, study, at) for row, at in zip(study.table, ats, strict=True))
     return Collection(study, rows, tuple(read_failures(folder)))
 

@@ -166,7 +166,7 @@ def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
 
 def _unfinished(curve: SweepCurve) -> str:
     parts = [f"{x:g} ({row.done})" for x, row in curve.known if row.folds and not row.whole]
-    gone = [row.label for point in curve.points if point not in curve.known for row in point[1:]]
+    gone = [row.label for value, row in curve.points if (value, row) not in curve.known]
     said = f". Not every fold is finished at {', '.join(parts)}" if parts else ""
     return f"{said}. Not run: {', '.join(gone)}" if gone else said
 

@@ -63,7 +63,6 @@ def differences(analysis: Analysis) -> Table:
     unsaid = READ if protocol else ""  # a protocol that nobody states says nothing of its speakers
     heard = next((SPEAKERS_PUBLISHED[clause] for clause in clauses if clause in SPEAKERS_PUBLISHED), unsaid)
     results = analysis.results.values()
-    shared = {_heard(of) for of in results}
     each: list[tuple[str, str, set[str]]] = [
         ("corpus", study.published_on, {run.corpora for run in runs}),
         ("classes", ", ".join(classes), {", ".join(in_order(of.labels)) for of in results}),
@@ -71,7 +70,7 @@ def differences(analysis: Analysis) -> Table:
         ("protocol", protocol, {run.protocol for run in runs}),
         ("schedule", SCHEDULE_PUBLISHED, set(map(schedule_of, runs))),
         ("precision", "", set(map(precision_of, runs))),
-        ("test speakers also in training", heard, shared),
+        ("test speakers also in training", heard, set(map(_heard, results))),
     ]
     lines = (
         (what, theirs or NOT_STATED, "; ".join(sorted(ours)) or NOT_RUN, _same(what, theirs, ours))

@@ -1,7 +1,6 @@
 """The table of scores, the tables of sweeps, and the cells that several tables share."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from serotone.reports.analysis import METRICS, Analysis, Result, SweepCurve
 from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_and_sd, percent, share_of, text
@@ -84,7 +83,7 @@ def length_of(run: Run) -> str:
     """The length of a run's schedule in words."""
     if not run.trained:
         return "nothing was trained"
-    schedule: Mapping[str, Any] = run.schedule
+    schedule = run.schedule
     words = f"{schedule['steps']} steps" if schedule.get("steps") else f"{schedule.get('epochs')} epochs"
     return words if schedule.get("patience") is None else f"at most {words}, patience {schedule['patience']}"
 
@@ -106,6 +105,6 @@ def folds_of(row: Row) -> Cell:
 
 def seeds_of(row: Row) -> Cell:
     """``0, 1 (not run: 2)``."""
-    there = [str(run.seed) for run in row.runs if run.folds]
-    missing = [*(str(run.seed) for run in row.runs if not run.folds), *map(str, row.missing_seeds)]
-    return text(", ".join(there) + (f" ({NOT_RUN}: {', '.join(missing)})" if missing else ""))
+    there = ", ".join(map(str, row.seeds))
+    missing = [*(run.seed for run in row.runs if not run.folds), *row.missing_seeds]
+    return text(f"{there} ({NOT_RUN}: {', '.join(map(str, missing))})" if missing else there)
