@@ -76,11 +76,6 @@ class Paired:
     holm: Mapping[Metric, float | None] = field(default_factory=dict)  # over all pairs, each metric a family of its own
     remark: str = ""
 
-    @property
-    def p(self) -> float | None:
-        """The p of the difference in UA after Holm's correction; None where it was not tested."""
-        return self.holm["ua"]
-
 
 @dataclass(frozen=True, slots=True)
 class SweepCurve:

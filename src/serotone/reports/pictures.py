@@ -68,6 +68,7 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
         if of is not None:
             title = f"Ours: {label(row)}"
             yield Picture("confusions", stem, partial(confusion, of.confusion, of.labels, title=title), title)
+            yield from _curves(row, stems[row.name])
         if published is not None:
             title = f"{source(analysis).capitalize()}: {row.label}"
             shares = np.array(published.percent, dtype=np.float64) / 100  # None becomes NaN
@@ -77,8 +78,6 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
     yield Picture("calibration", "reliability", partial(reliability, panels))
     for one in rows:
         yield from _embeddings(one, stems[one.row.name])
-    for of in results:
-        yield from _curves(of.row, stems[of.row.name])
 
 
 def slug(name: str) -> str:

@@ -4,6 +4,7 @@ Colours: M. Okabe and K. Ito, Color universal design, 2008; three more stand beh
 The state of matplotlib is set only while a figure is made or saved, and pyplot is never imported.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -69,9 +69,7 @@ def look() -> Iterator[None]:
 
 def new(width: float, height: float) -> Figure:
     """An empty figure of this size in inches that arranges its parts itself."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
@@ -91,15 +89,14 @@ def wrapped(text: str, width: int) -> str:
     """The text in lines of at most ``width`` letters, broken between words or after one of ``-_/`` in a name."""
     if len(text) <= width:
         return text
-    softened = text.replace("_", "_\u200b").replace("/", "/\u200b").replace("-", "-\u200b").replace("\u200b", " \u200b")
-    lines = textwrap.wrap(softened, width, break_long_words=True, break_on_hyphens=False)
+    lines = textwrap.wrap(re.sub("([-_/])", "\\1 \u200b", text), width, break_on_hyphens=False)
     return "\n".join(line.replace(" \u200b", "").replace("\u200b", "") for line in lines)
 
 
 def legend(figure: Figure, names: Mapping[str, Line2D], *, title: str = "") -> None:
     """A title and a legend above the axes, in as many columns as the figure is wide for."""
     texts = [wrapped(name, 44) for name in names]
-    longest = max((len(line) for text in texts for line in text.split("\n")), default=1)
+    longest = max(len(line) for text in texts for line in text.split("\n"))
     columns = max(1, min(len(texts), int((figure.get_figwidth() - 0.2) / (longest * 0.056 + 0.4))))
     columns = -(-len(texts) // -(-len(texts) // columns))  # rows of even length
     place: dict[str, Any] = {"loc": "outside upper left", "alignment": "left", "columnspacing": 1.2}
