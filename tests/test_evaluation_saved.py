@@ -90,7 +90,7 @@ def test_a_second_evaluation_replaces_the_first(adaptable, voices, tmp_path):
     analysis = analyse(collect(out))
     (row,) = analysis.collection.rows
     assert (row.name, row.folds, row.whole) == ("plain", 1, True)
-    found = analysis.of(row)
+    found = analysis.results[row.name]
     assert found.labels == ("angry", "sad")  # no class for what got no answer, as that is left out
     assert found.scores["ua"].pooled == pytest.approx(json.loads(second.stdout)["restricted"]["ua"])
     assert sorted(path.name for path in (out / "plain" / "seed-0").glob("fold-*")) == ["fold-0-0"]

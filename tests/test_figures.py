@@ -90,7 +90,7 @@ def fold(steps=(1, 2, 3), loss=(3.0, 2.0, 1.0), ua=(0.1, 0.5, 0.4)) -> dict[str,
 
 
 def folds_apart(number: int, selected: list[int | None]) -> Figure:
-    return curves({f"fold 0-{n}": fold() for n in range(number)}, selected, score="ua")
+    return curves({f"fold 0-{n}": fold() for n in range(number)}, selected, validated=True)
 
 
 def swept(x=(0.003, 0.03, 0.3, 3), scores=None, *, log=True) -> Figure:
@@ -190,7 +190,7 @@ def test_a_forest_prints_what_it_draws_and_marks_chance_and_guesses():
 
 def test_curves_mark_the_selected_step_and_average_what_all_folds_have():
     folds = {"fold 0-0": fold(), "fold 0-1": fold(steps=(2, 3), loss=(NAN, 5.0), ua=(0.7, 0.6))}
-    figure = curves(folds, [2, None], score="ua")
+    figure = curves(folds, [2, None], validated=True)
     upper, lower = figure.axes
     np.testing.assert_allclose(upper.lines[-1].get_xydata(), [[2, NAN], [3, 3]])
     np.testing.assert_allclose(lower.lines[-1].get_xydata(), [[2, 60], [3, 50]])

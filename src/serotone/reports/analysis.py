@@ -111,10 +111,6 @@ class Analysis:
     pairs: tuple[Paired, ...]
     curves: tuple[SweepCurve, ...]
 
-    def of(self, row: Row) -> Result | None:
-        """A row's result, or None where it was not run."""
-        return self.results.get(row.name)
-
 
 def analyse(collection: Collection) -> Analysis:
     """Every number, from the answers of the test parts.

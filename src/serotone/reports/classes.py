@@ -22,7 +22,7 @@ def recalls(analysis: Analysis) -> Table:
     labels = labels_of(analysis.results.values())
     lines = []
     for row in analysis.collection.rows:
-        of, told = analysis.of(row), row.published
+        of, told = analysis.results.get(row.name), row.published
         values = dict(zip(of.labels, metrics.recall_per_class_from_confusion(of.confusion), strict=True)) if of else {}
         missing = "absent" if of else NOT_RUN
         lines.append((text(row.label), *(percent(values.get(label), "recall", missing=missing) for label in labels)))
@@ -82,7 +82,7 @@ def speakers(analysis: Analysis) -> list[Table]:
 def confusions(analysis: Analysis) -> Iterable[Table]:
     """Of every row the confusion matrix and the published one, where they are known."""
     for row in analysis.collection.rows:
-        if of := analysis.of(row):
+        if of := analysis.results.get(row.name):
             yield _confusion(of)
         if matrix := row.published.confusion:
             yield _published_confusion(row, matrix)

@@ -64,7 +64,7 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
                 about = f"{metric.upper()} over {curve.title}{_unfinished(curve)}"
                 yield Picture("sweeps", stem, partial(_sweep, analysis, curve, metric), about)
     for row in analysis.collection.rows:
-        of, published, stem = analysis.of(row), row.published.confusion, f"confusion-{stems[row.name]}"
+        of, published, stem = analysis.results.get(row.name), row.published.confusion, f"confusion-{stems[row.name]}"
         if of is not None:
             title = f"Ours: {label(row)}"
             yield Picture("confusions", stem, partial(confusion, of.confusion, of.labels, title=title), title)
@@ -121,7 +121,7 @@ def _scores(analysis: Analysis) -> Iterator[Picture]:
     for metric in METRICS:
         lines = []
         for row in analysis.collection.rows:
-            of = analysis.of(row)
+            of = analysis.results.get(row.name)
             score, chance = (of.scores[metric].interval, of.chance(metric)) if of else (None, None)
             if of is None or score is not None:
                 lines.append(Line(label(row), score, _published(analysis, row, metric), chance))
@@ -153,7 +153,7 @@ def _against(a: Row, b: Row) -> str:
 def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
     columns = []
     for _, row in curve.known:
-        of = analysis.of(row)
+        of = analysis.results.get(row.name)
         score = of.scores[metric] if of else None
         limits = (score.interval.low, score.interval.high) if score and score.interval else (None, None)
         columns.append((score.pooled if score else None, *limits, _published(analysis, row, metric)))
@@ -196,5 +196,5 @@ def _curves(row: Row, stem: str) -> Iterator[Picture]:
     several = len({run.seed for run, _ in folds}) > 1
     lines = {(f"seed {run.seed}, " if several else "") + f"fold {fold.name}": fold.curves for run, fold in folds}
     chosen = [None if fold.score is None else fold.step for _, fold in folds]
-    draw = partial(curves, lines, chosen, score="ua" if validated else None)
+    draw = partial(curves, lines, chosen, validated=validated)
     yield Picture("training", f"curves-{stem}", draw, f"{label(row)}: loss in training{shown}")

@@ -29,7 +29,7 @@ def published(analysis: Analysis) -> Table:
 
 
 def _cells(analysis: Analysis, row: Row) -> Iterable[Cell]:
-    of = analysis.of(row)
+    of = analysis.results.get(row.name)
     for metric in METRICS:
         name, ours = metric.upper(), of.scores[metric] if of else None
         theirs, sd = (share_of(getattr(row.published, key)) for key in (metric, f"{metric}_sd"))

@@ -18,7 +18,7 @@ def by_row(
 
     def made(cells: Callable[[Result], Iterable[Cell]]) -> Callable[[Analysis], Table]:
         def table(analysis: Analysis) -> Table:
-            each = ((row.label, analysis.of(row)) for row in analysis.collection.rows)
+            each = ((row.label, analysis.results.get(row.name)) for row in analysis.collection.rows)
             lines = ((text(label), *(cells(of) if of else [Cell(NOT_RUN)] * len(columns))) for label, of in each)
             return Table(key, title, ("row", *columns), tuple(lines))
 
@@ -49,7 +49,7 @@ def sweep(analysis: Analysis, curve: SweepCurve) -> Table:
     """A sweep's values with their scores."""
     lines = []
     for x, row in curve.points:
-        of, cells = analysis.of(row), [text(row.label if x is None else x)]
+        of, cells = analysis.results.get(row.name), [text(row.label if x is None else x)]
         for metric in METRICS:
             score = of.scores[metric].interval if of else None
             cells.append(interval(score, metric.upper(), missing=why_none(of)))

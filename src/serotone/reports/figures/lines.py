@@ -71,16 +71,16 @@ def _ticks(axes: Any, places: NDArray[np.float64], log: bool) -> None:
 
 @style.look()
 def curves(
-    folds: Mapping[str, Mapping[str, NDArray[np.float64]]], selected: Sequence[int | None], *, score: str | None
+    folds: Mapping[str, Mapping[str, NDArray[np.float64]]], selected: Sequence[int | None], *, validated: bool
 ) -> Figure:
-    """Training loss and a validation score in [0, 1] over steps, one thin line a fold and the mean of all in black.
+    """Training loss and the UA of the validation part over steps, one thin line a fold and the mean of all in black.
 
-    Each fold has the columns ``step``, ``loss`` and the one that ``score`` names, NaN where nothing was measured;
-    without a ``score`` the loss stands alone. More than a dozen folds are not told apart. A large marker stands on the
+    Each fold has the columns ``step``, ``loss`` and ``ua`` in [0, 1], NaN where nothing was measured. The loss
+    stands alone if they are not ``validated``. More than a dozen folds are not told apart. A large marker stands on the
     step that was selected, none where ``selected`` is None. The mean is drawn over the steps that every fold has.
     """
-    drawn = [("loss", 1), *([(score, 100)] if score else [])]
-    figure = style.new(style.WIDE, 4.4 if score else 2.9)
+    drawn = [("loss", 1, "Training loss (a.u.)"), ("ua", 100, "Validation UA (%)")][: 2 if validated else 1]
+    figure = style.new(style.WIDE, 4.4 if validated else 2.9)
     panels = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     many = len(folds) > NAMED
     names: dict[str, Line2D] = {}
@@ -92,27 +92,26 @@ def curves(
         point |= {"color": line["color"], "markeredgewidth": 0.5, "alpha": 1.0}
         apart = max(1, len(table["step"]) // 3)
         where = {} if many else {"marker": point["marker"], "markevery": (place * apart // len(folds), apart)}
-        for axes, (column, factor) in zip(panels, drawn, strict=True):
+        for axes, (column, factor, _) in zip(panels, drawn, strict=True):
             axes.plot(table["step"], factor * table[column], markersize=3.2, **line, **where)
-        if score:
+        if validated:
             at = table["step"] == (np.nan if step is None else step)
-            panels[1].plot(table["step"][at], 100 * table[score][at], linestyle="none", zorder=4, **point)
+            panels[1].plot(table["step"][at], 100 * table["ua"][at], linestyle="none", zorder=4, **point)
         names[f"{len(folds)} folds, one line each" if many else name] = Line2D([], [], **{**line, **point})
     if len(folds) > 1:
         steps = reduce(np.intersect1d, [table["step"] for table in folds.values()])
-        for axes, (column, factor) in zip(panels, drawn, strict=True):
+        for axes, (column, factor, _) in zip(panels, drawn, strict=True):
             rows = [table[column][np.isin(table["step"], steps)] for table in folds.values()]
             mean = factor * np.mean(rows, axis=0)
             (names["mean of the folds"],) = axes.plot(steps, mean, color=style.BLACK, linewidth=1.8, zorder=3)
-    titles = ["Training loss (a.u.)", *([f"Validation {score.upper()} (%)"] if score else [])]
-    for axes, title in zip(panels, titles, strict=True):
+    for axes, (_, _, title) in zip(panels, drawn, strict=True):
         axes.set_ylabel(title)
         axes.grid(True)
     panels[-1].set_xlabel("Optimiser step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     style.legend(figure, names)
     none = sum(step is None for step in selected)
-    marked = "Large marker: the step that was selected." if score and none < len(folds) else ""
+    marked = "Large marker: the step that was selected." if validated and none < len(folds) else ""
     last = f"No step was selected in {none} of {len(folds)} folds: the last one counts." if none else ""
     style.note(figure, f"{marked} {last}".strip())
     return figure
