@@ -129,6 +129,7 @@ def make_training(folder, *, fold=0, tested=True, **more):
     (folder / "summary.json").unlink()
     if not tested:
         (folder / "predictions.csv").unlink()
+        (folder / "metrics.json").write_text(json.dumps({"seconds": 36.0, "clips": {"train": 30, "validation": 6}}))
     return folder
 
 

@@ -37,6 +37,8 @@ def test_twenty_steps_ask_for_the_memory_of_two() -> None:
 def test_a_network_that_no_memory_holds_is_refused_in_words() -> None:
     with pytest.raises(RecipeError, match=r"crnn-mel: this network does not .* \([\d,.]+ GB were .*; make its encoder"):
         build_system(load("crnn-mel", ["encoder.hidden=10000000"]), 7)
+    with pytest.raises(RecipeError, match="crnn-mel: this network does not fit into memory; make its encoder smaller"):
+        build_system(load("crnn-mel", [f"encoder.hidden={10**19}"]), 7)
 
 
 @pytest.mark.parametrize(

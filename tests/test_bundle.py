@@ -118,7 +118,10 @@ def test_file_names_stay_in_the_folder(folder, name):
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"format": 1}'])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b'{"format": 1}', b'{"format": 1, "data": [NaN]}', b"[1e400]"],
+)
 def test_a_manifest_that_is_none(folder, content):
     (folder / "bundle.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"bundle\.json"):

@@ -164,7 +164,7 @@ def of_any_width(graph):
     ("damage", "problem"),
     [
         (not_finite, "answered NaN or infinity"),
-        (of_seven_samples, "fails on 0.25 s of audio, the bundle's min_seconds ("),
+        (of_seven_samples, "fails on 0.25 s of audio ("),
         (of_any_width, "answers an embedding (4000,); its heads for adaptation take 2 numbers"),
     ],
 )

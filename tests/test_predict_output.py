@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -395,7 +396,7 @@ def limited(size):
 
 def process_on_small_disk(size, *arguments):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}
-    command = [os.sys.executable, "-m", "serotone", *map(str, arguments)]
+    command = [sys.executable, "-m", "serotone", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, preexec_fn=limited(size))
 
 
@@ -436,7 +437,7 @@ def closing(*descriptors):
 )
 def test_closed_streams(toy, good, tmp_path, closed, arguments, status, said):
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}
-    command = [os.sys.executable, "-m", "serotone", "predict", str(good), "--bundle", str(toy), *arguments]
+    command = [sys.executable, "-m", "serotone", "predict", str(good), "--bundle", str(toy), *arguments]
     ended = subprocess.run(
         command, capture_output=True, text=True, env=environment, cwd=tmp_path, preexec_fn=closing(*closed)
     )
@@ -445,6 +446,21 @@ def test_closed_streams(toy, good, tmp_path, closed, arguments, status, said):
     assert len(ended.stderr.splitlines()) == bool(said)
     if "answers.csv" in arguments:
         assert (tmp_path / "answers.csv").read_text(encoding="utf-8").startswith("name,label,")
+
+
+def test_more_than_a_buffer_to_a_closed_stream_is_one_line():
+    command = [sys.executable, "-m", "serotone", "bundle", "card", "default"]
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=closing(1))
+    assert (ended.returncode, ended.stderr.splitlines()[1:]) == (1, [])
+    assert ended.stderr.startswith("error: output: Bad file descriptor")
+
+
+def test_a_reader_of_the_help_that_goes_away_is_141():
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as gone:
+        ended = subprocess.run([sys.executable, "-m", "serotone", "--help"], stdout=gone, stderr=subprocess.PIPE)
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("format", ["table", "jsonl", "csv"])

@@ -151,17 +151,46 @@ def test_a_full_disk_is_called_by_the_checkpoint_and_not_by_what_was_to_be_moved
     assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / CHECKPOINT), None)
 
 
+def test_a_full_disk_is_called_by_the_checkpoint_in_a_folder_of_a_relative_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moves a file there names it in full."""
+
+    def move(temporary: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/tmpab12", None, str(temporary.absolute()))
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_whole(Path("run") / CHECKPOINT, move)
+    assert caught.value.filename == str(Path("run") / CHECKPOINT)
+
+
 def test_a_damaged_checkpoint_is_named(
     voices: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         stop_after_an_epoch(RUNS["no validation"], voices, tmp_path, patched)
     (checkpoint,) = tmp_path.rglob(CHECKPOINT)
-    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
-    with pytest.raises(
-        RunError, match=rf"{CHECKPOINT}: damaged; delete it, and run the same command again, which trains this fold"
-    ):
-        run(RUNS["no validation"], voices, tmp_path)
+    whole = checkpoint.read_bytes()
+    middle = len(whole) // 2
+    state = torch.load(checkpoint, weights_only=True)
+
+    def other() -> None:
+        state["state_dict"] |= {name: value[..., :1] for name, value in state["state_dict"].items() if value.dim() > 1}
+        torch.save(state, checkpoint)
+
+    damages = {
+        "cut": lambda: checkpoint.write_bytes(whole[:-100]),
+        "a byte": lambda: checkpoint.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]),
+        "something else": lambda: torch.save({"a": 1}, checkpoint),
+        "of another network": other,
+    }
+    for damage in damages.values():
+        damage()
+        with pytest.raises(
+            RunError, match=rf"{CHECKPOINT}: damaged; delete it, and run the same command again, which trains this fold"
+        ):
+            run(RUNS["no validation"], voices, tmp_path)
 
 
 def test_a_fold_that_other_software_takes_up_says_so_and_counts_all_its_seconds(

@@ -30,12 +30,18 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        ours = error.filename in (None, str(temporary)) or error.filename2 == str(temporary)  # what is moved here, too
+        named = [error.filename, error.filename2]  # the second is where a file of somebody else's making is moved to
+        ours = error.filename is None or any(_is(temporary, name) for name in named)
         if error.errno is None or not ours:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is(path: Path, name: object) -> bool:
+    """Whether an error's name of a file, which may be absolute where ours is not, is that of this one."""
+    return isinstance(name, str) and Path(name).absolute() == path.absolute()
 
 
 def expanded(path: str | Path) -> Path:

@@ -63,7 +63,7 @@ _FORMATS: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"#!AMR", Format("AMR", "amr", False)),
     (0, b"wvpk", Format("WavPack", "wv", False)),
     (0, b"MAC ", Format("Monkey's Audio", "ape", False)),
-    (0, b"TTA1", Format("True Audio", "tta", False)),
+    (0, b"TTA1", Format("TTA", "tta", False)),
 )
 _PICTURE_BRANDS = (b"heic", b"heix", b"heif", b"hevc", b"avif", b"avis", b"mif1", b"msf1", b"crx ")
 _WITHOUT_A_MARK = {".g722": Format("G.722", "g722", False)}

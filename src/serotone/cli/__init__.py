@@ -6,6 +6,7 @@ SIGTERM; 141 the reader of a pipe went away. A command's module is imported when
 fast.
 """
 
+import errno
 import os
 import re
 import sys
@@ -76,6 +77,13 @@ class LazyGroup(TyperGroup):
             ctx, [_HOME.sub(lambda found: f"{found[1] or ''}{expanded('~')}/", arg) for arg in args]
         )
 
+    def make_context(self, *given: Any, **more: Any) -> Any:
+        """What the command line says; the help and the version are printed here, and what reads them may go away."""
+        try:
+            return super().make_context(*given, **more)
+        except OSError as error:
+            raise typer.Exit(_status_of(error)) from error
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that the first argument names; a misspelt one is refused with the nearest that there is."""
         if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
@@ -124,7 +132,7 @@ def _status_of(error: OSError) -> int:
     if where is None:
         # Files are named by what writes them, so this is standard output; unbuffered, there is nothing left to be sure.
         lost = give_up_standard_output()
-        if not lost and error.errno not in NO_ROOM:
+        if not lost and error.errno not in (*NO_ROOM, errno.EBADF, errno.EIO):  # those of a closed or a lost one
             raise error
         where = "standard output" if lost else "output"
     complain(write_problem(error, os.fsdecode(where)))

@@ -58,10 +58,10 @@ def evaluate(
     format: Annotated[Format, typer.Option(help="How to print the scores.")] = Format.table,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
 ) -> None:
-    """Score a recogniser on a corpus, which may be one that it was not trained on.
+    """Score a recogniser on a corpus with labels.
 
-    Only emotions that both have are scored. A clip that cannot be read, or gets no label, counts as a wrong answer. The
-    exit status is 1 if a recording could not be read.
+    The corpus may be one that it was not trained on. Only emotions that both have are scored. A clip that cannot be
+    read, or gets no label, counts as a wrong answer. The exit status is 1 if a recording could not be read.
     """
     own = adapt or adapt_with is not None
     if own and profile is not None:

@@ -112,7 +112,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a study's recipes over folds and seeds. `serotone report` then makes the report."""
-    require_train("studies")
+    require_train("running a study")
     from serotone.studies import load_study
 
     check_changes(changes or ())

@@ -120,8 +120,8 @@ def audio_files(folder: Path, *, depth: int = 0) -> list[Path]:
     doubled = sum(len(paths) > 1 for paths in by_stem.values())
     if doubled:
         warn(
-            f"{folder}: {doubled} recordings are there in more than one format; only the .wav is used, or the .flac"
-            " where there is none"
+            f"{folder}: {count_of(doubled, 'recording')} in more than one format; of each, only one file is used: the"
+            " .wav, else the .flac, else the first by name"
         )
     below = [path for f in subfolders(folder) for path in audio_files(f, depth=depth - 1)] if depth else []
     return sorted([*chosen, *below])

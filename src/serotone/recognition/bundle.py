@@ -7,6 +7,7 @@ that a caller gives the digest of ``bundle.json`` itself, and the package knows 
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -313,11 +314,19 @@ def _read_manifest(folder: Path) -> Bundle:
     return _parse(folder, content)
 
 
+def _finite(text: str) -> float:
+    """A number of JSON; Python reads NaN, Infinity and 1e400 as well, which no JSON can be written with."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
 def _parse(folder: Path, content: bytes) -> Bundle:
     """The bundle that the bytes of a ``bundle.json`` describe; every value checked, unknown keys ignored."""
     where = folder / MANIFEST
     try:
-        raw = json.loads(content)
+        raw = json.loads(content, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{where}: not valid JSON ({error}); fetch or export the bundle again") from None
     if not isinstance(raw, dict):

@@ -40,7 +40,9 @@ class Keys:
         """A finite number, greater than ``above``."""
         value = self.raw.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not -HUGE < value < HUGE or value <= above:
-            raise self.wrong(key, "a number" if above == -math.inf else f"a number above {above:g}")
+            above_it = "" if above == -math.inf else f" above {above:g}"
+            huge = isinstance(value, int | float) and value >= HUGE
+            raise self.wrong(key, f"a number{above_it}{f' and below {HUGE:g}' if huge else ''}")
         return float(value)
 
     def integer(self, key: str, least: int, most: int) -> int:

@@ -18,7 +18,7 @@ from serotone.errors import AudioError, BundleError, MissingExtraError, Serotone
 from serotone.names import count_of
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.answering import Answerer
-from serotone.recognition.bundle import DEFAULT_BUNDLE, EMBEDDING, Bundle, load_bundle
+from serotone.recognition.bundle import DEFAULT_BUNDLE, EMBEDDING, MODEL, Bundle, load_bundle
 from serotone.recognition.hearing import Hearing, Listener, Row, Sound, all_of_it
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
@@ -347,12 +347,19 @@ class Recognizer(Answerer):
     def graph(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """What the graph says to a waveform (T,): probabilities (C,), and the embedding (D,) where it has that output.
 
-        Raises BundleError: it answers NaN or infinity.
+        Raises BundleError: it answers NaN or infinity, or cannot take a waveform of this length.
         """
         session = self._opened()
         embeds = any(output.name == EMBEDDING for output in session.get_outputs())
         outputs = ["probabilities", EMBEDDING] if embeds else ["probabilities"]
-        answers = [values[0] for values in session.run(outputs, {"waveform": samples[None]})]
+        try:
+            answers = [values[0] for values in session.run(outputs, {"waveform": samples[None]})]
+        except Exception as error:  # onnxruntime's own errors share no base but Exception
+            seconds, problem = len(samples) / self.bundle.sample_rate, " ".join(str(error).split())[:200]
+            raise BundleError(
+                f"{self.bundle.path / MODEL}: fails on {seconds:.3g} s of audio ({problem}); min_seconds and"
+                " window_seconds in bundle.json may not fit it: use another bundle, or export it again"
+            ) from error
         if not all(np.isfinite(values).all() for values in answers):
             raise BundleError(f"{self.bundle.name} answered NaN or infinity; its graph is faulty, use another bundle")
         return answers[0], answers[1] if len(answers) > 1 else None

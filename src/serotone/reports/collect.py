@@ -9,7 +9,7 @@ from serotone import studies
 from serotone.documents import Documents
 from serotone.errors import RunError
 from serotone.runs.layout import STUDY, is_run, is_study, is_training, runs_below, seed_folder
-from serotone.runs.reading import Fold, Run, read_failures
+from serotone.runs.reading import Fold, Run, read_failures, read_metrics
 from serotone.runs.reading import read_run as read
 from serotone.studies.reading import load_study
 from serotone.studies.schema import Published, Study
@@ -100,7 +100,7 @@ def collect(path: Path) -> Collection:
         name = str(run.recipe["name"]) or path.resolve().name
         title = f"One training of {name}, fold {run.folds[0].name}" if run.alone else f"Cross-validation of {name}"
         return _asks_nothing(title, [Row(name, name, (run,))])
-    if is_training(path):
+    if is_training(path) and "test" not in read_metrics(path):
         raise RunError(
             f"{path}: this training has no test part (protocol=all trains on every utterance), so there is nothing to"
             " report; serotone evaluate scores its bundle on another corpus"
@@ -110,7 +110,7 @@ def collect(path: Path) -> Collection:
         raise RunError(f"{path}: {what}; give the folder of a run, of a study, or one that holds runs")
     folders = {folder.relative_to(path).as_posix(): folder for folder in runs_below(path)}
     if not folders:
-        raise RunError(f"{path}: no finished run in or below it; give what serotone train, crossval or study writes")
+        raise RunError(f"{path}: no finished run in or below it; give what train, crossval, study or evaluate writes")
     rows = [Row(name, name, (read_run(folder),)) for name, folder in folders.items()]
     return _asks_nothing(f"Runs in {path.resolve().name}", rows)
 

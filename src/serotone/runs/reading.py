@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,15 +214,25 @@ def read_embeddings(fold: Fold) -> tuple[dict[str, NDArray[np.float64]], dict[st
 
 
 def check_checkpoint(path: Path) -> None:
-    """Make sure that the checkpoint of an interrupted fold is whole.
+    """Make sure that the checkpoint of an interrupted fold is whole: every checksum in it is right.
 
     Raises:
         RunError: It is damaged.
     """
-    if not zipfile.is_zipfile(path):
-        raise RunError(
-            f"{path}: damaged; delete it, and run the same command again, which trains this fold from its beginning"
-        )
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip() is not None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError):
+        damaged = True
+    if damaged:
+        raise damaged_checkpoint(path)
+
+
+def damaged_checkpoint(path: Path) -> RunError:
+    """What is said of a checkpoint that is not as training wrote it."""
+    return RunError(
+        f"{path}: damaged; delete it, and run the same command again, which trains this fold from its beginning"
+    )
 
 
 def check_beginning(fold: Path, name: str, beginning: Mapping[str, Any]) -> None:

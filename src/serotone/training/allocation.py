@@ -41,10 +41,11 @@ def enough_memory(kind: type[SerotoneError], what: str, remedy: str) -> Iterator
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, TypeError) as error:
         words = str(error)
-        # On the processor it is a plain RuntimeError.
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in words:
+        # On the processor it is a plain RuntimeError, and of a size beyond 64 bits a TypeError.
+        too_large = any(sign in words for sign in ("can't allocate memory", "Overflow when unpacking"))
+        if not (too_large or isinstance(error, MemoryError | torch.OutOfMemoryError)):
             raise
         asked = re.search(r"ried to allocate ([\d.]+) (\w+)", words)
         size = f" ({_readable(float(asked[1]), asked[2])} were asked for at once)" if asked else ""

@@ -68,9 +68,10 @@ Recognises: {", ".join(labels)}.
 {_terms(data)}
 Trained on {trained["clips"]} utterances, schedule `{recipe.schedule}`: {length}.
 {weights}
-{_own_test(trained, recipe, evidence)}
+
 ## Figures
 
+{_own_test(trained, recipe, evidence)}
 {_evidence(evidence, recipe.name)}
 {_levels(levels, recipe)}## Limits
 

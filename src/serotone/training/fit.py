@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
-from serotone.runs.reading import check_beginning, check_checkpoint
+from serotone.runs.reading import check_beginning, check_checkpoint, damaged_checkpoint
 from serotone.splits import Split
 from serotone.training.allocation import enough_memory, keep_freed_memory
 from serotone.training.build import build_system
@@ -311,6 +312,7 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
         )
         if checkpoint.is_file():
             check_checkpoint(checkpoint)
+            _check_contents(checkpoint, module)
         try:
             trainer.fit(
                 module,
@@ -325,6 +327,23 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             why = ended.__context__
             raise (why if isinstance(why, KeyboardInterrupt) else KeyboardInterrupt()) from None
     return trainer
+
+
+def _check_contents(path: Path, module: Training) -> None:
+    """Make sure that a whole file is a checkpoint, and one of this network.
+
+    Raises:
+        RunError: It is something else.
+    """
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        known = {"loops", "optimizer_states", "state_dict"} <= kept.keys()
+        shapes = {name: value.shape for name, value in kept["state_dict"].items()} if known else {}
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, UnpicklingError) as error:
+        raise damaged_checkpoint(path) from error
+    ours = {name: value.shape for name, value in module.state_dict().items()}
+    if not known or any(shapes.get(name) != shape for name, shape in ours.items()):
+        raise damaged_checkpoint(path)
 
 
 def clear(folder: Path) -> None:
