@@ -207,8 +207,9 @@ def read_embeddings(fold: Fold) -> tuple[dict[str, NDArray[np.float64]], dict[st
             p: classes[at] for p, at in parts.items()
         }
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        what = "damaged" if "pickle" in str(error) else error  # numpy would have it loaded all the same
         raise RunError(
-            f"{path}: {error}; expected the arrays part, truth and embedding, with the classes"
+            f"{path}: {what}; expected the arrays part, truth and embedding, with the classes"
             f" {', '.join(fold.labels)}; remove the file"
         ) from None
 
@@ -321,7 +322,7 @@ def _utterances(folder: Path) -> dict[str, Heard]:
     path = folder / UTTERANCES
     if not path.is_file():
         raise RunError(
-            f"{folder}: no {UTTERANCES}, which says who speaks; an older serotone wrote this run: run the same crossval"
+            f"{folder}: no {UTTERANCES}, which says who speaks; an older serotone wrote this run: run the same"
             " command again, which skips finished folds and writes the file"
         )
     columns, rows = _table(path)
