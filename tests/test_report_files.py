@@ -22,7 +22,7 @@ def edit(path, old, new):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda run: (run / "utterances.csv").unlink(), r"run the same crossval command again"),
+        (lambda run: (run / "utterances.csv").unlink(), r"run the same command again"),
         (lambda run: edit(run / "corpus.json", '{"', ""), r"corpus\.json: expected JSON"),
         (lambda run: edit(run / "recipe.yaml", "name: toy", "name: [toy"), r"recipe\.yaml: not YAML"),
         (lambda run: (run / "recipe.yaml").write_text("a: 1\n"), r"recipe\.yaml: name is None"),
