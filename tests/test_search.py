@@ -288,7 +288,7 @@ def test_a_full_disk_ends_the_search_and_uses_up_no_trial(
 
     with monkeypatch.context() as patched:
         patched.setattr(units, "run_fold", full)
-        words = "trial 1, seed 0, fold 0-0: last.ckpt: No space left on device; free some space and run the same"
+        words = "trial 1, seed 0, fold 0-0: .*No space left on device: 'last.ckpt'; free some space and run the same"
         with pytest.raises(RunError, match=words):
             look_for(utterances, tmp_path / "broken", "center.weight=0.01:10:log")
     assert [row["state"] for row in rows_of(tmp_path / "broken")] == ["complete"]

@@ -27,9 +27,7 @@ def require_ray(what: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """An error in a line: its words alone where they are serotone's own or of a file, else with its type."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    """An error in a line: its words alone where they are serotone's own, else with its type."""
     words = " ".join(str(error).split())
     return words if type(error).__module__.startswith("serotone") else f"{type(error).__name__}: {words}"
 
