@@ -47,7 +47,7 @@ SLOW = """
 import json, sys, time
 if any("serotone.scoring.worker" in word for word in sys.orig_argv):
     loads = json.loads
-    json.loads = lambda *given: time.sleep(0.25) or loads(*given)
+    json.loads = lambda *given, **named: time.sleep(0.25) or loads(*given, **named)
 """
 """Run by every Python that starts on the nodes: a worker takes its time over each recording, so that it can be hit."""
 
