@@ -273,7 +273,7 @@ def _check_some_row(study: "Study", rows: Collection[str] | None) -> None:
             return
         except RecipeError as error:
             errors.append(f"row {row.name}: {error}")
-    others = f"; nor can any of the other {len(errors) - 1} rows be run" if errors[1:] else ""
+    others = f"; nor can {count_of(len(errors) - 1, 'other row')} be run" if errors[1:] else ""
     raise RunError(f"{errors[0]}{others}")
 
 
