@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,7 @@ from serotone.names import count_of, guess
 if TYPE_CHECKING:
     from serotone.experiments.running import Outcome, Run
     from serotone.experiments.units import Unit
-    from serotone.studies import Study
+    from serotone.studies import Row, Study
 
 
 StudyArgument = Annotated[
@@ -116,17 +117,17 @@ def run(
     from serotone.studies import load_study
 
     check_changes(changes or ())
-    every = load_study(name, seeds=(numbers := _seeds_of(seeds)), repetitions=repetitions)
     chosen_rows = None if rows is None else [row.strip() for row in rows.split(",")]
-    with blaming("--rows"):
-        every.check_rows(chosen_rows or ())
+    chosen_seeds = _seeds_of(seeds)
 
-    def changed_by(changes: Sequence[str]) -> "Study":
-        study = load_study(name, changes, seeds=numbers, repetitions=repetitions)
+    def checked(changes: Sequence[str]) -> "Study":
+        study = load_study(name, changes, seeds=chosen_seeds, repetitions=repetitions)
+        with blaming("--rows"):
+            study.check_rows(chosen_rows or ())
         _check_some_row(study, chosen_rows)
         return study
 
-    wanted = changed(changed_by, changes or ())
+    wanted = changed(checked, changes or ())
     if not corpus:
         raise typer.BadParameter(
             f"none; give NAME=ROOT, such as: serotone study {name} --corpus emodb=/data/emodb", param_hint="--corpus"
@@ -263,18 +264,11 @@ def _check_some_row(study: "Study", rows: Collection[str] | None) -> None:
     Raises:
         RunError: The recipe of every row is not valid.
     """
-    from serotone.recipes import load
-
     asked = [row for row in study.table if rows is None or row.name in rows]
-    errors = []
-    for row in asked:
-        try:
-            load(row.recipe, [*study.set_, *row.set_])
-            return
-        except RecipeError as error:
-            errors.append(f"row {row.name}: {error}")
-    others = f"; nor can {count_of(len(errors) - 1, 'other row')} be run" if errors[1:] else ""
-    raise RunError(f"{errors[0]}{others}")
+    errors = list(takewhile(bool, (_mistake(study, row) for row in asked)))
+    if len(errors) == len(asked):
+        others = f"; nor can {count_of(len(errors) - 1, 'other row')} be run" if errors[1:] else ""
+        raise RunError(f"{errors[0]}{others}")
 
 
 def _checked(name: str, changes: Sequence[str]) -> "Study":
@@ -283,16 +277,24 @@ def _checked(name: str, changes: Sequence[str]) -> "Study":
     Raises:
         RunError: The study is missing or not valid, or the recipe of a row is.
     """
-    from serotone.recipes import load
     from serotone.studies import load_study
 
     study = load_study(name, changes)
     for row in study.table:
-        try:
-            load(row.recipe, [*study.set_, *row.set_])
-        except RecipeError as error:
-            raise RunError(f"{name}, row {row.name}: {error}") from error
+        if mistake := _mistake(study, row):
+            raise RunError(f"{name}, {mistake}")
     return study
+
+
+def _mistake(study: "Study", row: "Row") -> str:
+    """What is wrong with the recipe of a row, which is named; nothing where it is valid."""
+    from serotone.recipes import load
+
+    try:
+        load(row.recipe, [*study.set_, *row.set_])
+    except RecipeError as error:
+        return f"row {row.name}: {error}"
+    return ""
 
 
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:

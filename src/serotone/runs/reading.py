@@ -6,7 +6,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -90,7 +90,11 @@ class Run:
     folds: tuple[Fold, ...]
     planned: int | None
     repetitions: int | None  # None where an older serotone did not write how many
-    alone: bool = False  # whether it is one training, of one fold, instead of a cross-validation
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is one training, of one fold, instead of a cross-validation."""
+        return any(fold.folder == self.folder for fold in self.folds)
 
     @property
     def seed(self) -> int:
@@ -153,10 +157,9 @@ def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
         recipe=recipe,
         corpus=corpus,
         utterances=utterances,
-        folds=_folds(folder, utterances),
+        folds=_folds(folder, [_trained(folder)] if alone else layout.folds_in(folder), utterances),
         planned=1 if alone else _number(folder / layout.SUMMARY, "folds_planned"),
         repetitions=1 if alone else _number(folder / layout.SUMMARY, "repetitions"),
-        alone=alone,
     )
 
 
@@ -333,8 +336,7 @@ def _utterances(folder: Path) -> dict[str, Heard]:
     return {row["id"]: Heard(row["speaker"], row["gender"], row["sentence"], row["file"]) for row in rows}
 
 
-def _folds(folder: Path, utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
-    entries = [_trained(folder)] if layout.is_training(folder) else layout.folds_in(folder)
+def _folds(folder: Path, entries: Iterable[tuple[int, int, Path]], utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
     folds = tuple(_fold(*entry, utterances) for entry in entries if layout.finished(entry[2]))
     for fold in folds:
         if fold.labels != folds[0].labels:
