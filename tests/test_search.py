@@ -17,9 +17,8 @@ import yaml
 from typer.testing import CliRunner
 
 from ray_nodes import until
-from serotone.cluster import reason
 from serotone.corpora import Utterance, parse_corpora, synthetic
-from serotone.errors import RecipeError, RunError, WeightsError
+from serotone.errors import RecipeError, RunError, WeightsError, reason
 from serotone.recipes import Recipe, load
 from serotone.splits import Split
 
@@ -288,7 +287,7 @@ def test_a_full_disk_ends_the_search_and_uses_up_no_trial(
 
     with monkeypatch.context() as patched:
         patched.setattr(units, "run_fold", full)
-        words = "trial 1, seed 0, fold 0-0: .*No space left on device: 'last.ckpt'; free some space and run the same"
+        words = "trial 1, seed 0, fold 0-0: last.ckpt: No space left on device; make sure that the disk has room"
         with pytest.raises(RunError, match=words):
             look_for(utterances, tmp_path / "broken", "center.weight=0.01:10:log")
     assert [row["state"] for row in rows_of(tmp_path / "broken")] == ["complete"]

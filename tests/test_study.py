@@ -1,5 +1,6 @@
 """Studies: what a study file may say, and that running one loses nothing and mixes nothing up."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -318,6 +319,26 @@ def test_stopped_in_a_unit_it_goes_on_and_ends_with_the_same_predictions(whole, 
         with pytest.raises(StoppedError):
             run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
     assert len(predictions(tmp_path / "out")) == 1
+    again = run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
+    assert (again.before, again.finished) == (1, 3)
+    assert predictions(tmp_path / "out") == predictions(out)
+
+
+def test_a_full_disk_ends_the_study_in_words_and_the_same_command_goes_on(whole, tmp_path, utterances, monkeypatch):
+    _, out, _, _ = whole
+    study = load_study(written(tmp_path), QUICK)
+    write = fit.write_whole
+
+    def full(path, *rest):
+        if path.name == CHECKPOINT and "center" in path.parts:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "write_whole", full)
+        words = r"center, seed 0, fold 0-0: .*last.ckpt: No space left on device; make sure that the disk has room"
+        with pytest.raises(RunError, match=words):
+            run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
     again = run_study(study, utterances, tmp_path / "out", place=Place(threads=1))
     assert (again.before, again.finished) == (1, 3)
     assert predictions(tmp_path / "out") == predictions(out)

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from queue import SimpleQueue
 from typing import Any
 
-from serotone.errors import MissingExtraError, RunError
+from serotone.errors import MissingExtraError, RunError, reason
 
 
 def require_ray(what: str) -> None:
@@ -24,12 +24,6 @@ def require_ray(what: str) -> None:
     """
     if find_spec("ray") is None:
         raise MissingExtraError(what, "ray")
-
-
-def reason(error: BaseException) -> str:
-    """An error in a line: its words alone where they are serotone's own, else with its type."""
-    words = " ".join(str(error).split())
-    return words if type(error).__module__.startswith("serotone") else f"{type(error).__name__}: {words}"
 
 
 def room(threads: int, gpus: float) -> int:

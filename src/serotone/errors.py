@@ -23,6 +23,14 @@
 Every message states what was given, what was expected and what to do about it.
 """
 
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The errors of a place where nothing more can be written."""
+
+NO_DISK = "make sure that the disk has room and works, then run the same command again"
+"""The end of a :func:`reason` that lies with a disk, so that nothing else can be written there either."""
+
 
 class SerotoneError(Exception):
     """Base of every error that serotone raises on purpose."""
@@ -107,3 +115,11 @@ class MissingExtraError(SerotoneError):
 
 class SerotoneWarning(UserWarning):
     """Something odd about the input that did not prevent an answer."""
+
+
+def reason(error: BaseException) -> str:
+    """An error in a line: its words alone where they are serotone's own, else with its type."""
+    if isinstance(error, OSError) and error.errno in (*NO_ROOM, errno.EIO):
+        return f"{error.filename or 'disk'}: {error.strerror}; {NO_DISK}"
+    words = " ".join(str(error).split())
+    return words if type(error).__module__.startswith("serotone") else f"{type(error).__name__}: {words}"

@@ -1,15 +1,11 @@
 """Files that are whole or not there: written under a temporary name, synced, renamed. And the folder of downloads."""
 
 import csv
-import errno
 import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The errors of a place where nothing more can be written."""
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

@@ -21,8 +21,8 @@ from typer.core import TyperGroup
 from serotone import __version__
 from serotone.cli.messages import complain, remark
 from serotone.cli.streams import SignalledError, give_up_standard_output, open_standard_streams, write_problem
-from serotone.errors import SerotoneError, SerotoneWarning
-from serotone.files import NO_ROOM, expanded
+from serotone.errors import NO_ROOM, SerotoneError, SerotoneWarning
+from serotone.files import expanded
 from serotone.names import guess
 
 COMMANDS = {

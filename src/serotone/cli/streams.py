@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TextIO
 
-from serotone.files import NO_ROOM
+from serotone.errors import NO_ROOM
 
 AGAIN_SECONDS = 0.02
 """How soon a signal is sent anew that arrived where nothing may be raised."""

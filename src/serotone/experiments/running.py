@@ -9,7 +9,7 @@ from typing import Any
 from serotone.corpora import Utterance
 from serotone.experiments.executors import Place, Work
 from serotone.experiments.executors import run as execute
-from serotone.experiments.units import Event, Unit, unit_of
+from serotone.experiments.units import Event, Unit, check_disk, unit_of
 from serotone.recipes import Recipe
 from serotone.runs.layout import fold_folder
 from serotone.runs.summary import summarise as summary_of
@@ -116,6 +116,7 @@ def run_units(
                 outcome.finished += 1
                 by_folder[unit.folder.parent].summarise()
             elif event.kind == "failed":
+                check_disk(work.out, event)
                 where = {"row": unit.row, "seed": unit.seed, "repetition": split.repetition, "fold": split.fold}
                 outcome.failures.append(where | {"error": event.text})
             on_event(event)

@@ -7,7 +7,6 @@ of a trial lies in ``search.db``, but for its folds' own files in ``trial-<numbe
 with its number and values, and its folds are taken up where they were.
 """
 
-import errno
 import shutil
 import statistics
 import warnings
@@ -29,7 +28,7 @@ from serotone.experiments.planning import check_folds, opened, plan, select
 from serotone.experiments.space import Space
 from serotone.experiments.trials import NUMBER, Memory, Trial, in_words, remembered, write_table
 from serotone.experiments.tuned import write_tuned
-from serotone.experiments.units import Event, Unit, unit_of
+from serotone.experiments.units import Event, Unit, check_disk, unit_of
 from serotone.files import write_text
 from serotone.recipes import Recipe, load, unknown_keys
 from serotone.runs.layout import BEST, BUNDLE, RECIPE, SEARCH, TRIALS, folds_in
@@ -45,9 +44,6 @@ QUESTION = (
     *("labels", "merge", "styles", "held_out_speakers", "training_only"),
 )
 """Fields that say what is asked, of whom and how it is judged: scores on either side of a change do not compare."""
-
-DISK = tuple(f"OSError: [Errno {number}]" for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
-"""How the text of a failure begins that the disk is to blame for, and not the values of the trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +284,7 @@ class _Search:
         if event.kind in ("started", "again"):
             return
         flight.running -= 1
-        if event.text.startswith(DISK):  # the trial stays unfinished: neither it nor the rest may count as tried
-            raise RunError(
-                f"{self._task.out}: {unit.name}: {event.text}; free some space and run the same command again"
-            )
+        check_disk(self._task.out, event)  # the trial stays unfinished: neither it nor the rest may count as tried
         if event.results is None:
             flight.reason = flight.reason or f"fold {unit.split.fold}: {event.text}"
             clear(unit.folder)

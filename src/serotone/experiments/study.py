@@ -7,9 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serotone.cluster import reason
 from serotone.corpora import Utterance, fingerprint
-from serotone.errors import RunError, SerotoneError
+from serotone.errors import RunError, SerotoneError, reason
 from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import check_folds, opened, plan
 from serotone.experiments.running import Outcome, Run, run_units

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from serotone.corpora import Utterance
+from serotone.errors import NO_DISK, RunError
 from serotone.experiments.planning import gather
 from serotone.recipes import Recipe
 from serotone.runs.layout import finished, fold_folder
@@ -49,6 +50,16 @@ class Event:
     """Why it failed or runs again; where it runs, if elsewhere."""
     results: dict[str, Any] | None = None
     """Of a finished unit: what its metrics.json says."""
+
+
+def check_disk(out: Path, event: Event) -> None:
+    """Stop at a unit that the disk made fail: the next would be trained only to fail as well.
+
+    Raises:
+        RunError: It did.
+    """
+    if event.kind == "failed" and event.text.endswith(NO_DISK):
+        raise RunError(f"{out}: {event.unit.name}: {event.text}")
 
 
 def unit_of(

@@ -236,12 +236,42 @@ class Recipe(Frozen):
     on: dict[str, dict[str, Any]] = Field(default_factory=dict, description="settings for one corpus, by its name")
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "Recipe":
+    def _schedules_fit(self) -> "Recipe":
+        """First, since others ask for the schedule in use."""
         if self.schedule not in self.schedules:
             near = guess(self.schedule, self.schedules)
             raise ValueError(
                 f"schedule {self.schedule!r} is not in this recipe{near}; choose one of {', '.join(self.schedules)}"
             )
+        for name, schedule in self.schedules.items():
+            if isinstance(schedule, Convex):
+                if name != self.schedule:
+                    continue  # of a recipe that this one extends, and has another head than
+                if not isinstance(self.head, StandardisedLinearHeadOptions):
+                    raise ValueError(
+                        f"schedules.{name} is convex, which fits the head standardised-linear only, and the head is"
+                        f" {self.head.name}; choose that head, or another schedule"
+                    )
+                if self.segments or self.monitor != "none":
+                    raise ValueError(
+                        f"schedules.{name} is convex, which has no steps to choose from and takes whole clips; set"
+                        " monitor to none and segments to false"
+                    )
+            elif self.monitor != "none" and schedule.last_validated < schedule.select_from:
+                raise ValueError(
+                    f"schedules.{name} ends at step {schedule.steps} before a validation counts: validate_every is"
+                    f" {yaml_word(schedule.validate_every)} and select_from {schedule.select_from}; lower them, or give"
+                    " more steps"
+                )
+        if self.convex is None and self.training.patience is not None and self.monitor == "none":
+            raise ValueError(
+                f"schedules.{self.schedule}.patience is {self.training.patience}, which needs a validation score, and"
+                " monitor is none; set monitor to ua or wa, or patience to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_fit(self) -> "Recipe":
         if self.labels is not None and (len(self.labels) < 2 or len(set(self.labels)) < len(self.labels)):
             raise ValueError(
                 f"labels is {yaml_word(list(self.labels))}; expected at least two emotions, each of them once"
@@ -252,6 +282,10 @@ class Recipe(Frozen):
                 f"labels and merge name {', '.join(sorted(unknown))}, which serotone does not know; use emotions among"
                 f" {', '.join(EMOTIONS)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _clips_fit(self) -> "Recipe":
         if self.segments and self.clip_seconds is None:
             raise ValueError("segments is true and clip_seconds is null; set clip_seconds to the length of a segment")
         if self.clip_seconds is None and not self.encoder.masks:
@@ -265,11 +299,34 @@ class Recipe(Frozen):
                 "standardise_over is speech-frames, but clip_seconds is null, so no silence fills up the clips; set"
                 " standardise_over to frames"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_fits(self) -> "Recipe":
         if self.weights is not None and not self.encoder.prefixes:
             raise ValueError(
                 f"weights are given, but there are no pretrained weights for the encoder {self.encoder.name}; set"
                 " weights to null"
             )
+        if self.weights is not None and self.standardise is not None:
+            raise ValueError(
+                "weights are given and standardise is per-bin; pretrained weights expect frames as the frontend makes"
+                " them: set standardise to null"
+            )
+        if self.pooling.name == "loud-mean-sd" and not getattr(self.encoder, "loudness", False):
+            raise ValueError(
+                "pooling loud-mean-sd needs the loudness of each step from the encoder; set encoder.loudness to true,"
+                " which only the encoder whisper has, or choose another pooling"
+            )
+        if self.annealing is not None and not isinstance(self.encoder, DyCNNOptions):
+            raise ValueError(
+                f"annealing is given, but the encoder {self.encoder.name} has no temperature to anneal, only dycnn has;"
+                " set annealing to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _distillation_fits(self) -> "Recipe":
         if self.distil is not None and (self.standardise is not None or self.clip_seconds is not None):
             raise ValueError(
                 f"distil is given, with standardise {yaml_word(self.standardise)} and clip_seconds"
@@ -285,16 +342,33 @@ class Recipe(Frozen):
                 f"distil.augmentation is {self.distil.augmentation}, which needs frames relative to the maximum of"
                 " their clip; set frontend.logarithm to relative, or distil.augmentation to 0"
             )
-        if self.weights is not None and self.standardise is not None:
+        if self.distil is not None and self.convex is None:
             raise ValueError(
-                "weights are given and standardise is per-bin; pretrained weights expect frames as the frontend makes"
-                " them: set standardise to null"
+                f"distil is given, which needs a convex schedule, and schedule {self.schedule!r} takes steps; choose a"
+                " convex schedule, or set distil to null"
             )
-        if self.pooling.name == "loud-mean-sd" and not getattr(self.encoder, "loudness", False):
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> "Recipe":
+        if self.loss.margin and not isinstance(self.head, CosineHeadOptions):
             raise ValueError(
-                "pooling loud-mean-sd needs the loudness of each step from the encoder; set encoder.loudness to true,"
-                " which only the encoder whisper has, or choose another pooling"
+                f"loss.margin is {self.loss.margin}, but the head {self.head.name} takes no margin; set head to cosine,"
+                " or loss.margin to 0"
             )
+        if self.loss.length_weights and self.segments:
+            raise ValueError(
+                "loss.length_weights and segments are both true, but segments of one length need no such weights; set"
+                " loss.length_weights to false"
+            )
+        alphas = self.loss.alpha.values() if isinstance(self.loss.alpha, dict) else [self.loss.alpha]
+        numbers = [alpha for alpha in alphas if isinstance(alpha, float | int)]
+        if any(alpha < 0 for alpha in numbers) or (numbers and not any(numbers)):
+            raise ValueError(f"loss.alpha is {self.loss.alpha}; expected numbers of at least 0, and one above 0")
+        return self
+
+    @model_validator(mode="after")
+    def _bundle_fits(self) -> "Recipe":
         if self.bundle.precision == "int8" and not self.encoder.stores_integers:
             raise ValueError(
                 f"bundle.precision is int8, but the exported graph of the encoder {self.encoder.name} has too"
@@ -317,55 +391,6 @@ class Recipe(Frozen):
                 f"bundle.max_seconds is {self.bundle.max_seconds:g} and clip_seconds is {self.clip_seconds:g}, so"
                 f" the bundle would cut off the end of longer clips; set bundle.max_seconds to {self.clip_seconds:g}"
                 " or less"
-            )
-        if self.loss.margin and not isinstance(self.head, CosineHeadOptions):
-            raise ValueError(
-                f"loss.margin is {self.loss.margin}, but the head {self.head.name} takes no margin; set head to cosine,"
-                " or loss.margin to 0"
-            )
-        if self.annealing is not None and not isinstance(self.encoder, DyCNNOptions):
-            raise ValueError(
-                f"annealing is given, but the encoder {self.encoder.name} has no temperature to anneal, only dycnn has;"
-                " set annealing to null"
-            )
-        if self.loss.length_weights and self.segments:
-            raise ValueError(
-                "loss.length_weights and segments are both true, but segments of one length need no such weights; set"
-                " loss.length_weights to false"
-            )
-        alphas = self.loss.alpha.values() if isinstance(self.loss.alpha, dict) else [self.loss.alpha]
-        numbers = [alpha for alpha in alphas if isinstance(alpha, float | int)]
-        if any(alpha < 0 for alpha in numbers) or (numbers and not any(numbers)):
-            raise ValueError(f"loss.alpha is {self.loss.alpha}; expected numbers of at least 0, and one above 0")
-        for name, schedule in self.schedules.items():
-            if isinstance(schedule, Convex):
-                if name != self.schedule:
-                    continue  # of a recipe that this one extends, and has another head than
-                if not isinstance(self.head, StandardisedLinearHeadOptions):
-                    raise ValueError(
-                        f"schedules.{name} is convex, which fits the head standardised-linear only, and the head is"
-                        f" {self.head.name}; choose that head, or another schedule"
-                    )
-                if self.segments or self.monitor != "none":
-                    raise ValueError(
-                        f"schedules.{name} is convex, which has no steps to choose from and takes whole clips; set"
-                        " monitor to none and segments to false"
-                    )
-            elif self.monitor != "none" and schedule.last_validated < schedule.select_from:
-                raise ValueError(
-                    f"schedules.{name} ends at step {schedule.steps} before a validation counts: validate_every is"
-                    f" {yaml_word(schedule.validate_every)} and select_from {schedule.select_from}; lower them, or give"
-                    " more steps"
-                )
-        if self.distil is not None and self.convex is None:
-            raise ValueError(
-                f"distil is given, which needs a convex schedule, and schedule {self.schedule!r} takes steps; choose a"
-                " convex schedule, or set distil to null"
-            )
-        if self.convex is None and self.training.patience is not None and self.monitor == "none":
-            raise ValueError(
-                f"schedules.{self.schedule}.patience is {self.training.patience}, which needs a validation score, and"
-                " monitor is none; set monitor to ua or wa, or patience to null"
             )
         return self
 

@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from serotone.cluster import cluster, reason, require_ray, room, set_aside, signals_kept
-from serotone.errors import AudioMissingError, RunError
+from serotone.cluster import cluster, require_ray, room, set_aside, signals_kept
+from serotone.errors import AudioMissingError, RunError, reason
 from serotone.scoring.pool import Worker
 from serotone.scoring.terms import Outcome, Recording, Terms
 

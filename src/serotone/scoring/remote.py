@@ -7,8 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from serotone.audio import AUDIO_SUFFIXES
-from serotone.cluster import reason
-from serotone.errors import AudioError, AudioMissingError, MissingExtraError
+from serotone.errors import AudioError, AudioMissingError, MissingExtraError, reason
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 _WEB = ("http://", "https://")

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from serotone import __version__
-from serotone.cluster import reason
-from serotone.errors import AudioFormatError, SerotoneError
+from serotone.errors import AudioFormatError, SerotoneError, reason
 from serotone.names import utf8
 from serotone.recognition.rows import rows
 from serotone.scoring.remote import is_url, open_remote

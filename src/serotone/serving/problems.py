@@ -18,9 +18,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
-from serotone.errors import AudioTooLongError, SerotoneError
+from serotone.errors import NO_ROOM, AudioTooLongError, SerotoneError
 from serotone.expectations import expectation, message
-from serotone.files import NO_ROOM
 from serotone.names import guess
 from serotone.serving.decoding import GoneError
 from serotone.serving.limits import NAME_IN_WORDS

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterable
 
 import torch
 
-from serotone.cluster import reason
+from serotone.errors import reason
 from serotone.experiments.executors import Place, Work
 from serotone.experiments.units import Event, Materials, Unit, run_unit
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from serotone.cluster import Lines, reason
-from serotone.errors import RunError
+from serotone.cluster import Lines
+from serotone.errors import RunError, reason
 from serotone.experiments.executors import Place, Queue, Work
 from serotone.experiments.units import Event, Materials, Unit, run_unit
 from serotone.processors import processors

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from serotone import __version__
-from serotone.cluster import cluster, reason, require_ray, room, set_aside, signals_kept
+from serotone.cluster import cluster, require_ray, room, set_aside, signals_kept
 from serotone.corpora import Utterance
-from serotone.errors import RunError
+from serotone.errors import RunError, reason
 from serotone.experiments.executors import Place, Queue, Work
 from serotone.experiments.executors.ray_task import MARKER, Answer, Terms, missing, train
 from serotone.experiments.units import Event, Materials, Unit

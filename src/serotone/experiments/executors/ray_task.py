@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from serotone import __version__
-from serotone.cluster import reason
 from serotone.corpora import Utterance
-from serotone.errors import RunError
+from serotone.errors import RunError, reason
 from serotone.experiments.units import Materials, Unit, run_unit
 from serotone.training.fit import Material
 
