@@ -291,6 +291,11 @@ def test_part_of_a_long_file_reads_little_of_it(tmp_path):
         assert file.given < len(file.getvalue()) / 10
 
 
+def test_of_nothing_no_part_can_be_read():
+    with pytest.raises(AudioEmptyError):
+        audio.read(np.zeros(0, np.float32), source_rate=16000, start=1.0)
+
+
 def test_part_beyond_the_end():
     content = encoded(speechlike(1.0))
     with pytest.raises(AudioEmptyError, match=r"no audio after 1\.5 s; it ends at 1\.00 s"):

@@ -1,10 +1,13 @@
 """The card says what was measured, and compares only what can be compared."""
 
+import numpy as np
+
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.recipes import load
 from serotone.splits import LeakReport
 from serotone.training.calibrate import Calibration
 from serotone.training.card import write_card
+from serotone.training.strangers import COVERAGES, Doubt, Fitted, Level, Linear
 
 
 def summary(**folds: float) -> dict[str, object]:
@@ -24,9 +27,16 @@ def summary(**folds: float) -> dict[str, object]:
     }
 
 
-def card(calibration: Calibration | None = None, **evidence: dict[str, object]) -> str:
+def fitted(calibration: Calibration) -> dict[Level, Fitted]:
+    """The one head of a convex recipe."""
+    linear = Linear(np.zeros((2, 3)), np.zeros(2))
+    sure = Doubt(0.4, 0.8, 0.9, 0.5, (0.1,) * len(COVERAGES))
+    return {"plain": Fitted("plain", linear, 0.003, {0.003: 0.7}, {"a": 0.7}, calibration, sure)}
+
+
+def card(recipe: str = "emodb-crnn", levels: dict[Level, Fitted] | None = None, **evidence: dict[str, object]) -> str:
     return write_card(
-        load("emodb-crnn"),
+        load(recipe),
         name="mine",
         labels=["angry", "sad"],
         data=[
@@ -35,7 +45,7 @@ def card(calibration: Calibration | None = None, **evidence: dict[str, object]) 
         ],
         trained={"clips": 40, "step": 352, "test": None},
         evidence=evidence,
-        calibration=calibration,
+        levels=levels,
     )
 
 
@@ -67,11 +77,11 @@ def test_a_test_part_is_told_with_what_was_heard_of_it_before() -> None:
 
 
 def test_a_fitted_temperature_is_stated_with_what_it_changed() -> None:
-    fitted = Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041)
-    text = card(fitted)
-    assert "temperature 1.82, fitted on 90 clips" in text
+    text = card("default", fitted(Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041)))
+    assert "temperature 1.82, fitted on 90 clips that trained nothing" in text
     assert "went from 18.3% to 4.1%" in text
     assert "not calibrated yet" not in text
+    assert "| plain | 0.003 | 70.0% | 70.0% | 1.82 | 4.1% |" in text
     assert "temperature 1, not calibrated yet" in card()
 
 
@@ -99,15 +109,7 @@ def test_runs_with_the_same_folds_need_no_such_line() -> None:
 
 def test_a_distilled_encoder_has_heard_what_its_heads_have_not() -> None:
     assert "distilled" not in card()
-    text = write_card(
-        load("light"),
-        name="small",
-        labels=["angry", "sad"],
-        data=[{"name": "a", "utterances": 30, "speakers": 3, "licence": "free", "languages": ["de"]}],
-        trained={"clips": 30, "step": 0, "test": None},
-        evidence={},
-        calibration=Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041),
-    )
+    text = card("light", fitted(Calibration(1.8234, 90, 1.2, 0.9, 0.183, 0.041)))
     assert "distilled on the same utterances in 40 epochs" in text
     assert "frozen encoder of recipe `default`" in text
     assert "temperature 1.82, 1.9 times the one fitted on 90 clips that trained the encoder" in text

@@ -178,23 +178,30 @@ def test_a_killed_training_ends_as_an_unbroken_one_and_a_seed_decides(
     recipe: Recipe, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unbroken = fitted(recipe, material, tmp_path / "unbroken").state_dict()
-    whole = module.write_whole
+    whole = module.write_bytes
 
-    def killed(path: Path, write: Any) -> None:
-        whole(path, write)
+    def killed(path: Path, content: bytes) -> None:
+        whole(path, content)
         if path.name == DISTIL_CHECKPOINT:
             raise KeyboardInterrupt
 
     for _ in range(2):
-        monkeypatch.setattr(module, "write_whole", killed)
+        monkeypatch.setattr(module, "write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
             fitted(recipe, material, tmp_path / "broken")
-    monkeypatch.setattr(module, "write_whole", whole)
+    monkeypatch.setattr(module, "write_bytes", whole)
     checkpoint = tmp_path / "broken" / DISTIL_CHECKPOINT
     kept = checkpoint.read_bytes()
-    checkpoint.write_bytes(kept[:-100])
-    with pytest.raises(RunError, match=r"distil.ckpt: damaged; delete it"):
-        fitted(recipe, material, tmp_path / "broken")
+    state = torch.load(checkpoint, weights_only=True)
+    weights = {name: value[None] for name, value in state["pupil"].items()}
+    for damage in (
+        lambda: checkpoint.write_bytes(kept[:-100]),
+        lambda: torch.save({"a": 1}, checkpoint),
+        lambda: torch.save(state | {"pupil": weights}, checkpoint),
+    ):
+        damage()
+        with pytest.raises(RunError, match=r"distil.ckpt: damaged; delete it"):
+            fitted(recipe, material, tmp_path / "broken")
     checkpoint.write_bytes(kept)
     assert same(unbroken, fitted(recipe, material, tmp_path / "broken").state_dict())
     # One that is finished does not ask its teacher again.

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,25 @@ def test_workers_that_cannot_start_are_an_error(
     ):
         diary.follow(study(utterances, tmp_path), utterances, Place(jobs=2, threads=1))
     assert diary.events == []
+
+
+def work_once(folder: Path, *given: Any) -> None:
+    """The first worker works, the others die at their start."""
+    try:
+        (folder / "first").touch(exist_ok=False)
+    except FileExistsError:
+        os._exit(1)
+    processes._work(*given)
+
+
+def test_workers_that_cannot_start_matter_only_where_something_is_left_undone(
+    utterances: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_work", partial(work_once, tmp_path))
+    diary = Diary()
+    units = study(utterances, tmp_path, "schedules.budget.steps=3")
+    diary.follow(units, utterances, Place(jobs=4, threads=1))
+    assert all(diary.kinds(unit)[-1] == "finished" for unit in units)
 
 
 # ------------------------------------------------------------------------------------------- Ctrl-C, and a parent's end

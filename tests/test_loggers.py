@@ -231,6 +231,11 @@ def test_a_tool_that_cannot_be_opened_is_an_error_before_the_first_step(
     monkeypatch.setattr(loggers, "KINDS", {"json": refuse})
     with pytest.raises(RunError, match=r"json cannot log to .*refused.*leave out --log json"):
         run(voices, tmp_path / "fold", "json")
+    with (
+        pytest.raises(RunError, match=r"json cannot log to .*refused"),
+        loggers.logged(["json"], load("default"), plan(RECIPE, voices)[0], tmp_path / "solved"),
+    ):
+        pytest.fail("its head would be solved")
 
 
 def test_a_missing_tool_names_its_install_command(voices: list[Utterance], tmp_path: Path) -> None:
@@ -243,7 +248,8 @@ def test_a_solved_head_is_logged_too(
     voices: list[Utterance], told: dict[Path, list[tuple[str, object]]], tmp_path: Path
 ) -> None:
     split = plan(RECIPE, voices)[0]
-    with loggers.logged(["json"], RECIPE, split, tmp_path) as (log,):
+    with loggers.logged(["json"], load("default"), split, tmp_path) as (log,):
+        assert [what for what, _ in told[tmp_path / "log"]][:1] == ["open"]
         log.tested(wa=0.5, ua=0.25)
     notes = told[tmp_path / "log"]
     assert scores_of(notes, "test/ua") == [(0, 0.25)]

@@ -1,11 +1,16 @@
 """Recipes: what they say, what they refuse."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from serotone.errors import RecipeError
+from serotone.errors import BundleError, RecipeError
 from serotone.recipes import load, shipped
+from serotone.recognition.bundle import MODEL
+from toy_bundle import write_toy_manifest
 
 
 def test_the_four_published_settings_differ_only_in_what_they_study() -> None:
@@ -25,6 +30,25 @@ def test_a_resolved_recipe_reads_back_as_itself(name: str, tmp_path: Path) -> No
     assert recipe.convex is not None or "budget" in recipe.schedules
     pretrained = recipe.weights is not None or recipe.distil is not None
     assert pretrained or {"paper", "budget"} <= set(recipe.schedules)
+
+
+SECONDS = st.floats(0.01, 20.0)
+
+
+@given(st.tuples(SECONDS, SECONDS, SECONDS, SECONDS))
+@settings(max_examples=40)
+def test_what_a_recipe_says_of_its_bundle_is_what_a_bundle_may_say(seconds: tuple[float, ...]) -> None:
+    lengths = {f"{name}_seconds": value for name, value in zip(("min", "window", "max", "hop"), seconds, strict=True)}
+    changes = [f"bundle.{name}={value!r}" for name, value in lengths.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / MODEL).touch()
+        try:
+            load("vlcrnn-variable-length", changes)
+        except RecipeError:
+            with pytest.raises(BundleError, match="window_seconds"):
+                write_toy_manifest(Path(folder), **lengths)
+        else:
+            assert write_toy_manifest(Path(folder), **lengths).hop_seconds == seconds[3]
 
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"

@@ -251,6 +251,17 @@ def test_one_training_is_a_row_of_one_fold(tmp_path):
     assert together == {"crossed": "6 of 6", "trained": "1 of 1"}
 
 
+def test_a_solved_head_has_no_steps(tmp_path):
+    solver = {"solver": "convex", "strength": 0.0003}
+    make_run(tmp_path / "run", recipe={"monitor": "none", "schedule": "solved", "schedules": {"solved": solver}})
+    report(tmp_path / "run")
+    text = (tmp_path / "run" / "report" / "tables.md").read_text()
+    assert "solved, to convergence, strength 0.0003 | float64" in text
+    assert "none: the head is the optimum" in text
+    assert "None epochs" not in text
+    assert "last step |" not in text
+
+
 def test_a_training_without_a_test_part_has_nothing_to_report(tmp_path):
     make_training(tmp_path / "all", tested=False)
     with pytest.raises(RunError, match=r"all: this training has no test part \(protocol=all"):

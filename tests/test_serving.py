@@ -391,6 +391,23 @@ def test_a_decoder_that_takes_too_long_is_ended(bundles, monkeypatch):
         assert "did not finish in time" in check_problem(answer)["detail"]
 
 
+def test_a_decoder_that_does_not_start_is_no_fault_of_the_recording(bundles, monkeypatch):
+    with TestClient(make_server(bundles[0])) as client:
+        service = client.app.state.desk.service
+        with monkeypatch.context() as patch:
+            stopped(patch, lambda pid: os.kill(pid, signal.SIGKILL))
+            for _ in range(service.decoders._count):
+                recognised(client, LOUD, status=422)
+        failures = service.decoders.failures
+        with monkeypatch.context() as patch:
+            patch.setattr(decoding, "START_SECONDS", 0.0)
+            answer = client.post("/v1/recognize", content=LOUD)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+        assert "the process that decodes audio did not start" in check_problem(answer)["detail"]
+        assert service.decoders.failures == failures + 1
+        assert recognised(client, LOUD)["label"] == "angry"
+
+
 def test_a_client_that_goes_away_is_noticed_before_the_decoder_says_anything(bundles, monkeypatch, tmp_path):
     """As while a recording of several channels is measured."""
     path = tmp_path / "call.wav"
@@ -407,6 +424,31 @@ def test_a_client_that_goes_away_is_noticed_before_the_decoder_says_anything(bun
     assert decoders.failures == 0
     with decoders.opened(path, "call.wav", **asked) as sound:
         assert sum(map(len, sound)) == SAMPLE_RATE
+    decoders.close()
+
+
+def test_what_a_client_that_goes_away_leaves_in_the_line_is_heard_by_nobody(bundles, monkeypatch, tmp_path):
+    """Its upload is opened only after it has gone."""
+    paths = [tmp_path / f"{number}.wav" for number in range(3)]
+    for number, path in enumerate(paths, 1):
+        path.write_bytes(wav(np.full(SAMPLE_RATE, number / 8, np.float32)))
+    decoders, cancelled = decoding.Decoders(1, memory_bytes=2**29, seconds=10.0), threading.Event()
+    asked = {"sample_rate": SAMPLE_RATE, "min_seconds": 0.5, "max_seconds": 60.0, "decoded_values": 2**29}
+    pids: list[int] = []
+
+    def leave(pid: int | None) -> None:
+        cancelled.set()
+        pids.append(pid)
+        threading.Timer(1.0, os.kill, (pid, signal.SIGCONT)).start()
+
+    with monkeypatch.context() as patch:
+        stopped(patch, leave)
+        with pytest.raises(decoding.GoneError), decoders.opened(paths[0], "0.wav", cancelled=cancelled, **asked):
+            pass
+    for number in (1, 2):
+        with decoders.opened(paths[number], f"{number}.wav", **asked) as sound:
+            assert np.concatenate(list(sound)) == pytest.approx((number + 1) / 8, abs=1e-3)
+            assert sound._child.pid == pids[0]
     decoders.close()
 
 

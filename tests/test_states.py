@@ -1,5 +1,6 @@
 """States that are kept: the same as computed anew, computed once, and never those of another system or clip."""
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,15 @@ def test_damaged_shards_and_pieces_are_refused(tmp_path: Path) -> None:
     pieces = load("vlcrnn-variable-length", [*WHISPER, "segments=true", "clip_seconds=1", "loss.length_weights=false"])
     with pytest.raises(RunError, match="cuts clips into segments"):
         fetch_vectors(system, pieces, clips_of(CLIPS), tmp_path)
+
+
+def test_a_full_disk_is_an_error_of_the_operating_systems(tmp_path: Path) -> None:
+    """What a library's own writer raises there is none."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    system = made()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        with pytest.raises(OSError, match=r"File too large: .*\.safetensors"):
+            fetch_vectors(system, RECIPE, clips_of(CLIPS), tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -162,6 +162,10 @@ def test_of_one_corpus_groups_of_speakers_are_held_out() -> None:
         held_out_groups(alone.corpora, alone.speakers)
     with pytest.raises(RunError, match=r"does not say who speaks.*a manifest has the column speaker"):
         held_out_groups(table.corpora, np.full(len(table.targets), UNKNOWN_SPEAKER))
+    some = np.where(table.speakers == "x", UNKNOWN_SPEAKER, table.speakers)
+    count = f"{(some == UNKNOWN_SPEAKER).sum()} of its {len(some)} clips"
+    with pytest.raises(RunError, match=f"does not say who speaks {count}"):
+        held_out_groups(table.corpora, some)
 
 
 def test_the_threshold_tells_right_from_wrong_by_hand() -> None:

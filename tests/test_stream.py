@@ -326,8 +326,9 @@ def test_what_is_no_stream_is_refused(recognizers):
     for again in (stream.finish, lambda: stream.feed(silence(1))):
         with pytest.raises(ValueError, match="is finished"):
             again()
-    with pytest.raises(ValueError, match="every_seconds is 0"):
-        recognizers["level"].stream(sample_rate=RATE, every_seconds=0)
+    for every in (0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=f"every_seconds is {every}"):
+            recognizers["level"].stream(sample_rate=RATE, every_seconds=every)
     with pytest.raises(ValueError, match="sample_rate is 7"):
         recognizers["level"].stream(sample_rate=7)
     with pytest.raises(BundleError, match="cannot be adapted"):

@@ -545,6 +545,16 @@ def test_an_estimate_of_what_cannot_run_fails(tmp_path, root, more, says):
     assert "hours for" not in done.output
 
 
+def test_an_estimate_goes_on_after_a_row_that_cannot_be_timed(tmp_path, root):
+    change = "schedules.budget={steps: null, epochs: 1, warm_up_steps: 9999}"
+    rows = ["crnn-mel", {"name": "long", "recipe": "crnn-mel", "set": [change]}]
+    done = command(written(tmp_path, rows=rows, compare=[]), "--corpus", f"synthetic={root}", *sets(), "--estimate")
+    assert done.exit_code == 1
+    assert "cannot run: long: schedules.budget.warm_up_steps is 9999" in done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()[1:2]] == [["crnn-mel", "2"]]
+    assert "hours for 2 units" in done.stdout
+
+
 def test_a_shipped_study_needs_a_corpus_and_a_folder():
     for given, says in (
         ((), "--corpus: none; give NAME=ROOT"),

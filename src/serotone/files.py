@@ -51,6 +51,11 @@ def cache() -> Path:
     return expanded(folder) if folder else Path.home() / ".cache" / "serotone"
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes whole; libraries that write a file by themselves call a full disk by another error than OSError."""
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text whole."""
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

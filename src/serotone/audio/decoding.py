@@ -136,7 +136,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         if track.frames is not None and 0 < track.frames <= first:
             raise AudioEmptyError(f"{name}: no audio after {begin:g} s; it ends at {track.frames / rate:.2f} s")
         known_ends = [n for n in (track.frames, last) if n is not None]
-        self._known = min(known_ends) - first if known_ends else None
+        self._known = max(0, min(known_ends) - first) if known_ends else None
         most = (self._longest + track.slack) * rate + _ROUNDING
         if self._known is not None and track.frames is not None and self._known > most:
             raise self._too_long(f"{self._known / rate:.1f} s")

@@ -8,6 +8,7 @@ import typer
 
 from serotone.cli.messages import Progress, remark
 from serotone.corpora import Utterance
+from serotone.errors import SerotoneError
 from serotone.experiments.estimate import estimate, hours
 from serotone.experiments.planning import check_folds
 from serotone.experiments.study import lay_out, units_of
@@ -31,8 +32,9 @@ def print_estimate(
     """
     with tempfile.TemporaryDirectory() as nowhere:
         runs, failures = lay_out(study, utterances, out or Path(nowhere), rows=rows)
-    for failure in failures:
-        remark(f"cannot run: {failure['row']}: {failure['error']}")
+    cannot = {failure["row"]: failure["error"] for failure in failures}
+    for row, error in cannot.items():
+        remark(f"cannot run: {row}: {error}")
     if not runs:
         raise typer.Exit(1)
     check_folds(folds, [split for run in runs for split in run.splits])
@@ -44,9 +46,15 @@ def print_estimate(
     progress = Progress(len(first), "rows timed")
     estimates = {}
     for row, unit in first.items():
-        estimates[row] = estimate(unit, materials)
+        try:
+            estimates[row] = estimate(unit, materials)
+        except SerotoneError as error:
+            cannot[row] = str(error)
+            progress.clear()
+            remark(f"cannot run: {row}: {error}")
         progress.step()
     progress.clear()
+    waiting, timed = ([unit for unit in these if unit.row not in cannot] for these in (waiting, timed))
     rows_left = list(dict.fromkeys(unit.row for unit in waiting))
     width = max(len(row) for row in ("row", *rows_left)) + 2
     typer.echo(f"{'row':<{width}}units left   s/step    steps   min/unit      hours")
@@ -68,5 +76,5 @@ def print_estimate(
         f"\n{total:.1f} hours for {count_of(len(timed), 'unit')} with {jobs} at a time{without},"
         f" {len(units) - len(waiting)} finished before; timed on this machine at its current load"
     )
-    if failures:
+    if cannot:
         raise typer.Exit(1)

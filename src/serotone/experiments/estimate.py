@@ -14,7 +14,7 @@ import torch
 from serotone.experiments.units import Materials, Unit
 from serotone.recipes import Recipe
 from serotone.training.data import in_order
-from serotone.training.fit import check_steps, fit_standardiser, prepare
+from serotone.training.fit import check_classes, check_steps, fit_standardiser, prepare
 
 STEPS = 4
 """Steps timed, after one that is not: the first pays for what is set up once."""
@@ -38,15 +38,20 @@ class Estimate:
 
 
 def estimate(unit: Unit, materials: Materials) -> Estimate:
-    """Time a few steps and one validation of a unit; nothing is written."""
+    """Time a few steps and one validation of a unit; nothing is written.
+
+    Raises:
+        RunError: It cannot be trained: a class has no clip, or the schedule is too short.
+    """
     recipe, split = unit.recipe, unit.split
     material = materials(recipe)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
+    check_classes(train, material.labels, split)
     module = prepare(recipe, train, material.labels, seed=0, mixture=material.mixture(train))
     check_steps(module, train, validation)
     if recipe.standardise:
-        some = material.clips(split.train[:16])
+        some = material.clips(list(islice((name for name in split.train if name in material.waveforms), 16)))
         fit_standardiser(module.system, some)
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")  # as training chooses
     module.to(device)

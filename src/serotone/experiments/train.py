@@ -88,7 +88,7 @@ def train(
             tell("fitting the heads for adaptation, the temperatures and the thresholds, each on held-out parts")
             table = training_table(recipe, system, material.clips(split.train), material)
             levels = levels_of(recipe, table, out)
-        heard = {*split.train, *split.validation}
+        heard = {*split.train, *split.validation} & set(material.waveforms)
         data = provenance(recipe, [utterance for utterance in utterances if utterance.id in heard])
         card = write_card(
             recipe,

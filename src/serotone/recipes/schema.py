@@ -386,6 +386,11 @@ class Recipe(Frozen):
                 + ", ".join(f"{name}_seconds {value:g}" for name, value in zip(_LIMITS, seconds, strict=True))
                 + "; expected each to be at least as large as the one before"
             )
+        if self.bundle.hop_seconds > self.bundle.window_seconds:
+            raise ValueError(
+                f"bundle.hop_seconds is {self.bundle.hop_seconds:g} and window_seconds {self.bundle.window_seconds:g},"
+                " so the audio between two windows would not be heard; set hop_seconds to window_seconds or less"
+            )
         if self.clip_seconds and not self.segments and self.bundle.max_seconds > self.clip_seconds:
             raise ValueError(
                 f"bundle.max_seconds is {self.bundle.max_seconds:g} and clip_seconds is {self.clip_seconds:g}, so"

@@ -1,5 +1,6 @@
 """Live speech: audio in, in pieces of any size and at any rate; updates on the way, and a prediction at the end."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ class Stream:
         bundle = recognizer.bundle
         if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
             raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
-        if every_seconds is not None and not every_seconds >= LEAST_UPDATE_SECONDS:
+        if every_seconds is not None and not LEAST_UPDATE_SECONDS <= every_seconds < math.inf:
             raise ValueError(f"every_seconds is {every_seconds}; expected at least {LEAST_UPDATE_SECONDS}, or None")
         if adapt and recognizer.current_profile is not None:
             raise ValueError("this recogniser is adapted to a profile already; use a plain one, or adapt=False")

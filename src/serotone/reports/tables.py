@@ -84,13 +84,18 @@ def length_of(run: Run) -> str:
     if not run.trained:
         return "nothing was trained"
     schedule = run.schedule
+    if schedule.get("solver"):
+        strength = schedule["strength"]
+        return f"to convergence, strength {strength if isinstance(strength, str) else format(strength, 'g')}"
     words = f"{schedule['steps']} steps" if schedule.get("steps") else f"{schedule.get('epochs')} epochs"
     return words if schedule.get("patience") is None else f"at most {words}, patience {schedule['patience']}"
 
 
 def precision_of(run: Run) -> str:
     """The precision in which a run trains."""
-    return str(run.schedule.get("precision", "float32")) if run.trained else "the bundle's"
+    if not run.trained:
+        return "the bundle's"
+    return "float64" if run.schedule.get("solver") else str(run.schedule.get("precision", "float32"))
 
 
 def folds_of(row: Row) -> Cell:

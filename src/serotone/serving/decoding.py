@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from serotone import errors
 from serotone.audio.decoder_process import DecoderFailedError
-from serotone.errors import AudioError
+from serotone.errors import AudioError, SerotoneError
 from serotone.serving import decoder
 
 START_SECONDS = 60.0
@@ -38,6 +38,10 @@ class _DiedError(Exception):
     """The child ended, or was ended."""
 
 
+class NotStartedError(SerotoneError):
+    """A child could not be started, which is no fault of any recording."""
+
+
 class GoneError(Exception):
     """Whoever asked has gone away."""
 
@@ -47,9 +51,12 @@ class Decoder:
 
     def __init__(self, memory_bytes: int) -> None:
         context = get_context("spawn")  # a fork of a process with threads may hang
-        self._link, child = context.Pipe()
-        self._process = context.Process(target=decoder.serve, args=(child, memory_bytes), daemon=True)
-        self._process.start()
+        try:
+            self._link, child = context.Pipe()
+            self._process = context.Process(target=decoder.serve, args=(child, memory_bytes), daemon=True)
+            self._process.start()
+        except OSError as error:
+            raise NotStartedError(f"the process that decodes audio did not start: {error}") from error
         child.close()
 
     @property
@@ -58,12 +65,12 @@ class Decoder:
         return self._process.pid
 
     def greet(self) -> None:
-        """Wait until it is ready; raises AudioError where it does not start."""
+        """Wait until it is ready; raises NotStartedError where it does not start."""
         try:
             self.receive(START_SECONDS)
         except _DiedError as error:
             self.kill()
-            raise AudioError(f"the process that decodes audio did not start: {error}") from None
+            raise NotStartedError(f"the process that decodes audio did not start: {error}") from None
 
     def send(self, request: Mapping[str, object] | None) -> None:
         """Ask for a recording; None: let go of it."""
@@ -192,16 +199,16 @@ class Decoders:
     ) -> Iterator[Decoded]:
         """The sound of a file; ``asked`` is what `serotone.audio.blocks` and ``decoder`` take.
 
-        Raises AudioError: it cannot be opened. Raises GoneError: nobody wants it any more.
+        Raises AudioError: it cannot be opened. Raises NotStartedError: no child can be started, for lack of memory for
+        example. Raises GoneError: nobody wants it any more.
         """
         child = self._idle.get()
         try:
             if child is None or not child.alive():
                 if child is not None:
                     child.kill()
-                child = None
-                child = Decoder(self._memory_bytes)
-                child.greet()
+                child = None  # until there is another one
+                child = self._another()
             child.send({"path": str(path), "name": name, **asked})
             sound = Decoded(child, name, self._seconds, cancelled)
             try:
@@ -214,6 +221,15 @@ class Decoders:
             raise DecoderFailedError(f"{name}: the decoder failed on it ({error})") from None
         finally:
             self._idle.put(child)
+
+    def _another(self) -> Decoder:
+        try:
+            child = Decoder(self._memory_bytes)
+            child.greet()
+        except NotStartedError:
+            self.failures += 1
+            raise
+        return child
 
     def close(self) -> None:
         """End the children; to be called when none is in use."""
@@ -231,7 +247,7 @@ class Decoders:
                 raise _DiedError
             child.send(None)
             until = time.monotonic() + STOP_SECONDS
-            while child.receive(until - time.monotonic())[0] == decoder.BLOCK:
+            while child.receive(until - time.monotonic())[0] not in (decoder.END, decoder.ERROR):
                 pass
             return True
         if not (alive and sound.gone):  # it may have been measuring a long recording, which is no failure

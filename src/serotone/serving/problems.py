@@ -21,7 +21,7 @@ from starlette.routing import Match
 from serotone.errors import NO_ROOM, AudioTooLongError, SerotoneError
 from serotone.expectations import expectation, message
 from serotone.names import guess
-from serotone.serving.decoding import GoneError
+from serotone.serving.decoding import GoneError, NotStartedError
 from serotone.serving.limits import NAME_IN_WORDS
 
 MEDIA_TYPE = "application/problem+json"
@@ -60,7 +60,9 @@ def response(
 
 
 def of_error(error: SerotoneError) -> ProblemError:
-    """The problem that an error of the package is: what the client sent cannot be used."""
+    """The problem that an error of the package is: what the client sent cannot be used, or no decoder started."""
+    if isinstance(error, NotStartedError):
+        return ProblemError(503, f"{error}; try again in 60 s", headers={"Retry-After": "60"})
     status = 413 if isinstance(error, AudioTooLongError) else 422
     return ProblemError(status, str(error), error=type(error).__name__)
 

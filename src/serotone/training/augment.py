@@ -97,7 +97,8 @@ def augmented(frames: Tensor, generator: torch.Generator, *, strength: float) ->
     Args:
         frames: Relative frames.
         generator: All that is drawn comes from it.
-        strength: 0 changes nothing; the shares above, and how far things go, grow with it.
+        strength: 0 changes nothing. How far things go grows with it, and so do the shares, but for those that are
+            equalised or masked.
     """
     if strength == 0:
         return frames

@@ -24,7 +24,6 @@ def write_card(
     data: Sequence[Mapping[str, object]],
     trained: Mapping[str, object],
     evidence: Mapping[str, Summary],
-    calibration: Calibration | None = None,
     levels: Mapping[Level, Fitted] | None = None,
 ) -> str:
     """Markdown for ``CARD.md``.
@@ -37,10 +36,9 @@ def write_card(
         trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None, and ``shared``,
             the LeakReport of the split.
         evidence: Summaries of crossval runs by the words that introduce them.
-        calibration: How the bundle's temperature was fitted; None for a bundle at temperature 1.
         levels: The heads of a convex recipe, of which ``plain`` then says how the temperature was fitted.
     """
-    calibration = levels["plain"].calibration if levels else calibration
+    calibration = levels["plain"].calibration if levels else None
     uncertain = levels["plain"].doubt.threshold if levels else recipe.bundle.uncertain
     total = sum(int(str(item["utterances"])) for item in data)
     rows = "\n".join(_row(item, total) for item in data)

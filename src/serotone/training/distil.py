@@ -9,6 +9,7 @@ An epoch's randomness is derived from the seed and the epoch, and the checkpoint
 was killed ends as an unbroken one would.
 """
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +17,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serotone.errors import RecipeError, RunError
-from serotone.files import write_json, write_whole
+from serotone.files import write_bytes, write_json
 from serotone.modeling.frontends.steps import LOUDEST
 from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
 from serotone.recipes.schema import Distil
 from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT, TEACHER
-from serotone.runs.reading import check_beginning, check_checkpoint
+from serotone.runs.reading import check_beginning
 from serotone.training.augment import augmented
+from serotone.training.checkpoint import read_checkpoint
 from serotone.training.convex import subspace
 from serotone.training.data import Clips, GroupedByLength, derived_seed, in_order
 from serotone.training.pretrained import Loaded
@@ -82,34 +84,29 @@ def distil(
         pupil = Pupil(system, choice, components=lessons.components.shape[1], classes=len(taught_by.labels))
         curve = _trained(pupil, frames_of(system, clips), lessons, choice, recipe, folder, seed=seed)
     weights = {name: value.detach().cpu().contiguous() for name, value in system.encoder.state_dict().items()}
-    write_whole(folder / STUDENT, lambda path: save_file(weights, path))
+    write_bytes(folder / STUDENT, save(weights))
     return curve
 
 
-def _kept(folder: Path) -> dict[str, Any]:
-    """What the last whole epoch left.
+def _kept(folder: Path, network: nn.Module) -> dict[str, Any]:
+    """What the last whole epoch left, of a network or of more than that.
 
     Raises:
-        RunError: It is damaged.
+        RunError: It is damaged, or of another network.
     """
-    path = folder / DISTIL_CHECKPOINT
-    check_checkpoint(path)
-    kept: dict[str, Any] = torch.load(path, weights_only=True)
-    return kept
+    return read_checkpoint(folder / DISTIL_CHECKPOINT, network, under="pupil", beside=("optimiser", "curve"))
 
 
 def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, float]] | None:
     """The curve of a training that has all its epochs, whose weights the system takes; None where some are missing."""
     if not (folder / DISTIL_CHECKPOINT).is_file():
         return None
-    kept = _kept(folder)
+    taught = nn.ModuleDict({"encoder": system.encoder, "pooling": system.pooling})
+    kept = _kept(folder, taught)
     curve: list[dict[str, float]] = kept["curve"]
     if len(curve) < choice.epochs:
         return None
-    for part in ("encoder", "pooling"):
-        weights = kept["pupil"].items()
-        own = {key.removeprefix(f"{part}."): value for key, value in weights if key.startswith(f"{part}.")}
-        system.get_submodule(part).load_state_dict(own)
+    taught.load_state_dict({name: kept["pupil"][name] for name in taught.state_dict()})
     return curve
 
 
@@ -277,7 +274,7 @@ def _trained(
     curve: list[dict[str, float]] = []
     path = folder / DISTIL_CHECKPOINT
     if path.is_file():
-        kept = _kept(folder)
+        kept = _kept(folder, pupil)
         pupil.load_state_dict(kept["pupil"])
         optimiser.load_state_dict(kept["optimiser"])
         curve = kept["curve"]
@@ -316,7 +313,9 @@ def _trained(
         teacher, emotion = np.mean(losses, axis=0).tolist()
         curve.append({"epoch": epoch + 1.0, "loss_teacher": teacher, "loss_emotion": emotion})
         state = {"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "curve": curve}
-        write_whole(path, lambda temporary, state=state: torch.save(state, temporary))  # type: ignore[misc]
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(path, content.getvalue())
     pupil.eval()
     return curve
 

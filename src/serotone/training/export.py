@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch.jit._trace import TracerWarning
 
 from serotone.errors import BundleError
-from serotone.files import write_text, write_whole
+from serotone.files import write_bytes, write_text, write_whole
 from serotone.modeling.system import System, WholeClips
 from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import CARD, MODEL, RECIPE, WEIGHTS, Bundle, load_bundle, write_manifest
@@ -68,7 +68,7 @@ def export(
             multiply_integers(building / MODEL, recipe)
         if not graph_only:
             tensors = {key: value.detach().cpu().contiguous() for key, value in system.state_dict().items()}
-            write_whole(building / WEIGHTS, lambda path: save_file(tensors, path))
+            write_bytes(building / WEIGHTS, save(tensors))
             write_text(building / RECIPE, recipe.to_yaml())
         write_text(building / CARD, card)
         adaptation = write_adaptation(levels, recipe, building) if levels else None

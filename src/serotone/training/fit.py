@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,11 @@ from serotone.files import write_json, write_whole
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.runs import layout, writing
-from serotone.runs.reading import check_beginning, check_checkpoint, damaged_checkpoint
+from serotone.runs.reading import check_beginning
 from serotone.splits import Split
 from serotone.training.allocation import enough_memory, keep_freed_memory
 from serotone.training.build import build_system
+from serotone.training.checkpoint import read_checkpoint
 from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.distil import distil, taught
 from serotone.training.loggers import logged
@@ -138,13 +138,7 @@ def fit(
     seed = derived_seed(recipe.seed, split.repetition, split.fold)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
-    counts = train.counts(len(material.labels))
-    if 0 in counts:
-        missing = [label for label, count in zip(material.labels, counts, strict=True) if count == 0]
-        raise RunError(
-            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; leave that out of labels,"
-            " or merge it into another emotion"
-        )
+    check_classes(train, material.labels, split)
     folder.mkdir(parents=True, exist_ok=True)
     record(folder)
     if recipe.convex is not None:
@@ -159,6 +153,20 @@ def fit(
     finished = as_bundled(module.finish(), recipe.bundle)
     writing.write_training(folder, module.curves, step=module.kept_step, monitor=recipe.monitor, score=_score(module))
     return finished, module.seconds_before
+
+
+def check_classes(train: Clips, labels: Sequence[str], split: Split) -> None:
+    """Make sure that a training part has clips of every class.
+
+    Raises:
+        RunError: It has none of one.
+    """
+    missing = [label for label, count in zip(labels, train.counts(len(labels)), strict=True) if count == 0]
+    if missing:
+        raise RunError(
+            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; leave that out of labels,"
+            " or merge it into another emotion"
+        )
 
 
 def check_steps(module: Training, train: Clips, validation: Clips) -> None:
@@ -311,8 +319,7 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             callbacks=[_KeepEpoch(checkpoint), *_bars(folder.name), *callbacks],
         )
         if checkpoint.is_file():
-            check_checkpoint(checkpoint)
-            _check_contents(checkpoint, module)
+            read_checkpoint(checkpoint, module, under="state_dict", beside=("loops", "optimizer_states"))
         try:
             trainer.fit(
                 module,
@@ -327,23 +334,6 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             why = ended.__context__
             raise (why if isinstance(why, KeyboardInterrupt) else KeyboardInterrupt()) from None
     return trainer
-
-
-def _check_contents(path: Path, module: Training) -> None:
-    """Make sure that a whole file is a checkpoint, and one of this network.
-
-    Raises:
-        RunError: It is something else.
-    """
-    try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        known = {"loops", "optimizer_states", "state_dict"} <= kept.keys()
-        shapes = {name: value.shape for name, value in kept["state_dict"].items()} if known else {}
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError, UnpicklingError) as error:
-        raise damaged_checkpoint(path) from error
-    ours = {name: value.shape for name, value in module.state_dict().items()}
-    if not known or any(shapes.get(name) != shape for name, shape in ours.items()):
-        raise damaged_checkpoint(path)
 
 
 def clear(folder: Path) -> None:

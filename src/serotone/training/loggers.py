@@ -58,6 +58,8 @@ def logged(kinds: Sequence[str], recipe: Recipe, split: Split, folder: Path) -> 
     require(kinds)
     log = FoldLog(tuple(dict.fromkeys(kinds)), recipe, split, folder)
     try:
+        if recipe.convex is not None:
+            log.open(0)  # no step begins a head that is solved
         yield [log]
     except BaseException:
         log.close("failed")
@@ -84,7 +86,7 @@ class FoldLog(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the log: a new one, or the old one where an interrupted training is taken up."""
-        self._open(trainer.global_step)
+        self.open(trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: object) -> None:
         """Log the loss of the batch and the learning rate."""
@@ -102,16 +104,19 @@ class FoldLog(pl.Callback):
 
     def tested(self, wa: float, ua: float) -> None:
         """Log the WA and UA of the test part, at the step that counts."""
-        if self.loggers is None:  # nothing was left to train when the fold was taken up, or its head was solved
-            self._open(self.step)
+        if self.loggers is None:  # nothing was left to train when the fold was taken up
+            self.open(self.step)
         self._each(lambda logger: _finish(logger, self.values, {"test/wa": wa, "test/ua": ua}, self.step))
 
     def close(self, status: str) -> None:
         """End the log."""
         self._each(lambda logger: _end(logger, status))
 
-    def _open(self, step: int) -> None:
-        """Make the loggers, of which each goes on with what it was told up to ``step`` before."""
+    def open(self, step: int) -> None:
+        """Make the loggers, of which each goes on with what it was told up to ``step`` before.
+
+        Raises RunError: a tool cannot be opened.
+        """
         place = self.folder / FOLDER
         self.loggers = {}
         for kind in self.kinds:

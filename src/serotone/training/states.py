@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from serotone.errors import RunError
-from serotone.files import write_whole
+from serotone.files import write_bytes
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
 from serotone.training.data import Clips, in_order
@@ -84,7 +84,7 @@ class Shelf:
         """Write one more shard, named by what it holds."""
         name = hashlib.sha256(" ".join(sorted(arrays)).encode()).hexdigest()[:16]
         path = self.folder / f"{name}.safetensors"
-        write_whole(path, lambda temporary: save_file(dict(arrays), temporary))
+        write_bytes(path, save(dict(arrays)))
         self._shards |= dict.fromkeys(arrays, path)
 
 

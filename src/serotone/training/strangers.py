@@ -231,15 +231,16 @@ def held_out_groups(corpora: Names, speakers: Names, *, seed: int = 0) -> Names:
     """What is held out together (N,), of the corpus and the speaker (N,) of each clip: corpora, or groups of speakers.
 
     Raises:
-        RunError: A single speaker, or nobody knows who speaks.
+        RunError: A single speaker, or nobody knows who speaks all of the clips of a single corpus.
     """
     if len(np.unique(corpora)) > 1:
         return corpora
     names = np.unique(speakers).tolist()
-    if names == [UNKNOWN_SPEAKER]:
+    if unknown := int((speakers == UNKNOWN_SPEAKER).sum()):
+        whose = "" if len(names) == 1 else f" {unknown} of its {len(speakers)} clips"
         raise RunError(
-            "the corpus does not say who speaks, so no speakers can be held out to choose a strength and a temperature;"
-            " name them: a manifest has the column speaker for that"
+            f"the corpus does not say who speaks{whose}, so speakers cannot be held out to choose a strength and a"
+            " temperature; name them: a manifest has the column speaker for that"
         )
     if len(names) < 2:
         raise RunError(

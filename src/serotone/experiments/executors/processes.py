@@ -95,7 +95,7 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
             worker.process.kill()
         for worker in workers:
             worker.end()
-    if births >= BIRTHS:
+    if births >= BIRTHS and queue.draw():
         raise RunError(
             f"{BIRTHS} worker processes in a row died at their start, the last one with exit code {code}; see above for"
             " the reason. A script must start a study under: if __name__ == '__main__'"
