@@ -123,13 +123,13 @@ def test_a_redirect_is_followed_and_keeps_the_range(files: Files, target: Path) 
 
 def test_a_redirect_to_an_address_that_is_not_secure_is_refused(files: Files, target: Path) -> None:
     files.redirects["/hub"] = "http://example.org/model"
-    with pytest.raises(WeightsError, match=r"http://example\.org/model: expected an address that begins with https"):
+    with pytest.raises(WeightsError, match=r"http://example\.org/model: expected an address that starts with https"):
         download(f"{files.address}/hub", target)
 
 
 @pytest.mark.parametrize("url", ["http://example.org/model", "file:///etc/hostname", "ftp://example.org/model"])
 def test_an_address_that_is_not_secure_is_refused(url: str, target: Path) -> None:
-    with pytest.raises(WeightsError, match="expected an address that begins with https"):
+    with pytest.raises(WeightsError, match="expected an address that starts with https"):
         download(url, target)
 
 

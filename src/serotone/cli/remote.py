@@ -11,8 +11,8 @@ from typing import IO, Any
 
 from serotone import __version__
 from serotone.errors import FetchError
+from serotone.https import demand_https, secure_opener
 
-_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _CHUNK_BYTES = 1 << 16
 
@@ -29,14 +29,14 @@ class RemoteFile(io.RawIOBase):
 
     def __init__(self, url: str, *, timeout: float = 20.0, deadline: float = 180.0, max_bytes: int = 1 << 25) -> None:
         super().__init__()
-        _demand_https(url)
+        demand_https(url, FetchError)
         self._url = url
         self._host = urllib.parse.urlsplit(url).hostname
         self._timeout = timeout
         self._deadline = deadline
         self._ends = time.monotonic() + deadline
         self._left = max_bytes
-        self._opener = urllib.request.build_opener(_HttpsRedirects)
+        self._opener = secure_opener(FetchError)
         self._at = 0
         self._size = 0
         self._get(0, 1)
@@ -119,18 +119,3 @@ class RemoteFile(io.RawIOBase):
         if len(content) < count:
             raise FetchError(f"{self._host} broke off after {len(content)} of {count} bytes")
         return bytes(content)
-
-
-class _HttpsRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to https alone."""
-
-    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
-        _demand_https(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _demand_https(url: str) -> None:
-    """Refuse any address that is not https; a server on this machine may do without."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS):
-        raise FetchError(f"{url}: expected an address that starts with https://")

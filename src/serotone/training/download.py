@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import IO, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from serotone.errors import WeightsError
+from serotone.https import demand_https, secure_opener
 from serotone.locks import lock
 
 MAXIMUM_BYTES = 8 * 2**30
@@ -52,7 +52,7 @@ def download(
         WeightsError: The address is not secure, cannot be reached or has no such file; or its file is another, or too
             large.
     """
-    _refuse_insecure(url)
+    demand_https(url, WeightsError)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     with _alone(target.with_name(target.name + ".lock")):
@@ -95,8 +95,8 @@ def _fill(url: str, part: Path, begun: _Begun | None, *, maximum_bytes: int) -> 
     headers = {"User-Agent": "serotone", "Accept-Encoding": "identity"}
     if begun is not None:
         headers |= {"Range": f"bytes={begun.size}-", "If-Range": begun.version}
-    opener = urllib.request.build_opener(_SecureRedirects)
-    with opener.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
+    request = urllib.request.Request(url, headers=headers)
+    with secure_opener(WeightsError).open(request, timeout=TIMEOUT_SECONDS) as answer:
         start = begun.size if begun is not None and answer.status == HTTPStatus.PARTIAL_CONTENT else 0
         length = answer.headers.get("Content-Length")
         total = None if length is None else start + int(length)
@@ -161,22 +161,6 @@ def _refuse_large(url: str, size: int, maximum_bytes: int) -> None:
             f"{url}: is larger than {maximum_bytes / 2**30:.3g} GiB, the most that serotone downloads; fetch it"
             " yourself and give its path"
         )
-
-
-def _refuse_insecure(url: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
-        raise WeightsError(f"{url}: expected an address that begins with https://")
-
-
-class _SecureRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect where it is as safe as the address that was asked for."""
-
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        _refuse_insecure(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 @contextlib.contextmanager
