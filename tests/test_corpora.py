@@ -181,6 +181,14 @@ def test_a_recording_in_two_formats_is_read_once(tmp_path: Path) -> None:
     assert utterance.path.suffix == ".wav"
 
 
+def test_a_recording_in_two_formats_is_told_once(tmp_path: Path) -> None:
+    for name in ("a.flac", "a.wav", "b.wav"):
+        put(tmp_path / "angry" / name)
+    put(tmp_path / "sad" / "c.wav")
+    report = check_corpus("folders", tmp_path)
+    assert sum("more than one format" in warning for warning in report.warnings) == 1
+
+
 def test_strange_audio_is_passed_over_and_named(tmp_path: Path) -> None:
     root = emodb_tree(tmp_path)
     put(root / "wav" / "calibration.wav")

@@ -109,7 +109,8 @@ def examine(corpus: Corpus, root: Path, *, on_file: Callable[[int, int], object]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SerotoneWarning)  # the reader has said it
         counts = tuple(corpus.count(root, utterances)) if corpus.count else ()
-    odd = [str(w.message) for w in caught if issubclass(w.category, SerotoneWarning)]
+    said = (str(w.message) for w in caught if issubclass(w.category, SerotoneWarning))
+    odd = list(dict.fromkeys(said))  # a reader may look into a folder more than once
     seconds: dict[str, float] = {}
     unreadable: list[tuple[str, str]] = []
     for done, utterance in enumerate(utterances, start=1):
