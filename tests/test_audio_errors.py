@@ -347,13 +347,16 @@ def tagged_wav(tag: int) -> bytes:
 
 
 OGG_SPEEX = b"OggS\0\2" + bytes(20) + b"\1\x50" + b"Speex   1.2rc1" + bytes(66)
-CAF_AAC = b"caff\0\1\0\0desc\0\0\0\0\0\0\0\x20" + struct.pack(">d", 44100.0) + b"aac " + bytes(20)
+CAF_AAC, CAF_ALAC = (
+    b"caff\0\1\0\0desc\0\0\0\0\0\0\0\x20" + struct.pack(">d", 44100.0) + codec + bytes(20)
+    for codec in (b"aac ", b"alac")
+)
 
 
 @pytest.mark.parametrize(
     ("content", "codec"),
     [(tagged_wav(0x028F), "G.722"), (tagged_wav(0x0065), "G.722"), (OGG_SPEEX, "Speex"), (CAF_AAC, "AAC"),
-     (b"wvpk" + bytes(60), "WavPack"), (b"\x0b\x77" + bytes(60), "AC-3")],
+     (CAF_ALAC, "ALAC"), (b"wvpk" + bytes(60), "WavPack"), (b"\x0b\x77" + bytes(60), "AC-3")],
 )  # fmt: skip
 def test_the_core_names_the_extra_for_codecs_that_it_lacks(monkeypatch, content, codec):
     monkeypatch.setitem(sys.modules, "av", None)

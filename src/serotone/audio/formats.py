@@ -77,6 +77,7 @@ _WAV_CODECS = {
 _OGG_CODECS = ((b"Speex   ", "Speex"), (b"\x80theora", "Theora"), (b"PCM     ", "PCM"))
 _CAF_CODECS = {
     b"aac ": "AAC (in CAF)",
+    b"alac": "ALAC (in CAF)",  # some of which libsndfile decodes
     b"ima4": "IMA ADPCM (in CAF)",
     b"opus": "Opus (in CAF)",
     b"samr": "AMR (in CAF)",
