@@ -189,6 +189,21 @@ def test_a_recording_in_two_formats_is_told_once(tmp_path: Path) -> None:
     assert sum("more than one format" in warning for warning in report.warnings) == 1
 
 
+def test_a_recording_of_two_corpora_is_refused(tmp_path: Path) -> None:
+    """Its copies could stand in training and test, and no check of names would see it."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for name in ("angry/ann/a.wav", "sad/ann/b.wav", "sad/bob/c.wav"):
+        put(one / name)
+    other.mkdir()
+    (other / "link.wav").symlink_to(one / "sad" / "ann" / "b.wav")
+    (other / "mine.csv").write_text("path,emotion,speaker\nlink.wav,sad,x\n")
+    options = [f"folders={one}", f"mine={other / 'mine.csv'}"]
+    with pytest.raises(CorpusError, match=r"two corpora hold 1 recording \(folders/sad/ann/b = mine/link\)"):
+        parse_corpora(options)
+    (other / "mine.csv").write_text("path,emotion,speaker,start,end\nlink.wav,sad,x,0,0.1\n")
+    assert len(parse_corpora(options)) == 4
+
+
 def test_strange_audio_is_passed_over_and_named(tmp_path: Path) -> None:
     root = emodb_tree(tmp_path)
     put(root / "wav" / "calibration.wav")
@@ -326,7 +341,7 @@ def test_manifest_with_equal_stems_uses_paths(tmp_path: Path) -> None:
         ("path,emotion,speaker,start\none.wav,sad,a,-1\n", "line 2: start is '-1'; expected seconds"),
         ("path,emotion,speaker,start\none.wav,sad,a,nan\n", "line 2: start is 'nan'; expected seconds"),
         ("path,emotion,speaker,start,end\none.wav,sad,a,2,1\n", "line 2: ends at 1.0 s"),
-        ("path,emotion,speaker\none.wav,sad,a\none.wav,sad,a\n", "line 3: line 2 has the id one@0, too"),
+        ("path,emotion,speaker\none.wav,sad,a\none.wav,sad,a\n", "line 3: it has the same id as line 2"),
         ("path,emotion,speaker\nelse.wav,sad,a\n", "none of its 1 files exists, such as .*else.wav"),
         ('path,emotion,speaker\n"one.wav,sad,a\n', "not a CSV or TSV file: .*; correct it"),
         (

@@ -347,7 +347,7 @@ def test_several_corpora_are_scored_together_alone_and_on_average(recognizer, tm
     assert table["mean"][2:5] == ["58.33%", "70.83%", "41.67%"]
     (speakers_line,) = [line for line in shown if line.startswith("speakers: ")]
     assert speakers_line == (
-        "speakers: 3; UA 58.33% on average, SD 52.04, "
+        "speakers: 3; UA 58.33% on average, SD 52.04 points, "
         "from 0.00% (manifest/eve, 2 clips) to 100.00% (manifest/bob, 2 clips)"
     )
 

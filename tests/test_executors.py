@@ -153,7 +153,7 @@ def test_processes_finish_what_can_be_finished(
     assert all(whole(unit, expected) for unit in units)
     assert all(diary.kinds(unit) == ["started", "finished"] for unit in units)
     assert diary.kinds(bad) == ["started", "failed"]
-    assert diary.text("failed").startswith("fold 77: the training part has no clip of")
+    assert diary.text("failed").startswith("the training part has no clip of")
     assert diary.kinds(late) == []
     assert [line for line in diary.lines if "left out" in line] == [line for line in diary.lines if "99.wav" in line]
     assert [line for line in diary.lines if "99.wav" not in line] == [CUT]
@@ -387,7 +387,7 @@ def test_ray_finishes_what_can_be_finished(
     assert diary.kinds(deadly) == ["started", "again", "started", "failed"]
     assert len(set(workers)) == 2
     reasons = [event.text for event in diary.events if event.kind == "failed"]
-    assert reasons[0].startswith("fold 77: the training part has no clip of")
+    assert reasons[0].startswith("the training part has no clip of")
     assert reasons[1] == "its worker died; it was started 2 times, and its worker was lost each time"
     assert diary.kinds(late) == []
     assert len([line for line in diary.lines if "left out" in line]) == 1

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -173,7 +174,7 @@ def test_comparison_by_hand(analysis):
     """Over the five common speakers: 1/6 and for speaker 0 2/6 better; too few for a test."""
     line = comparisons.comparisons(analysis)[1].rows[0]
     assert line[1].numbers[0] == ("WA difference", pytest.approx(100 * (2 + 4 * 1) / 6 / 5), "points")
-    assert line[2].text == "too few speakers for a test"
+    assert line[3].text == "too few speakers for a test"
     assert "left out: 6 answers" in line[-1].text
 
 
@@ -195,6 +196,14 @@ def test_permutation_and_holm_by_hand(tmp_path):
     assert [cell.text for cell in mcnemar[1:4]] == ["36", "7", "0"]
     assert mcnemar[4].numbers[0][1] == pytest.approx(2 / 2**7)
     assert "Of 2 comparisons that could be tested, none is significant" in said_on(tmp_path)
+
+
+def test_a_pooled_difference_of_the_other_sign_is_told(analysis):
+    paired = analysis.pairs[0]
+    of = replace(paired.comparisons["wa"], pooled=-0.1)
+    cells = list(comparisons._tested("wa", replace(paired, comparisons={"wa": of})))
+    assert cells[1].text == "−10.0"
+    assert "the pooled scores differ the other way" in cells[-1].text
 
 
 @pytest.mark.parametrize(
@@ -224,7 +233,7 @@ def test_of_three_speakers_nothing_is_made_much(tmp_path):
     assert "Intervals of fewer than 4 speakers were not simulated" in said_on(tmp_path)
     assert "contained the true score" not in said_on(tmp_path)
     (line,) = comparisons.comparisons(found)[0].rows
-    p, after, effect = (line[place].text for place in (2, 4, 5))
+    p, after, effect = (line[place].text for place in (3, 5, 6))
     assert (p, after, effect) == ("too few speakers for a test", "too few speakers for a test", "too few speakers")
 
 
@@ -257,7 +266,7 @@ def test_a_solved_head_has_no_steps(tmp_path):
     report(tmp_path / "run")
     text = (tmp_path / "run" / "report" / "tables.md").read_text()
     assert "solved, to convergence, strength 0.0003 | float64" in text
-    assert "none: the head is the optimum" in text
+    assert "no step, as the head is the optimum" in text
     assert "None epochs" not in text
     assert "last step |" not in text
 
@@ -358,7 +367,7 @@ def test_page_answers_on_top(written):
     for words in (
         "2 of 3 rows on toy (36 utterances)",
         "protocol: leave-one-speaker-out",
-        "UA 83.3 % (95 % interval 83.3 to 83.3 %)",
+        "UA 83.3 % (no interval: its speakers do not differ)",
         "Chance: UA 33.3 %; WA 33.3 %",
         "Are the test speakers new to the system?</b> Yes",
         "No. The step that is used: highest validation UA from step 10 on (the validation part, of other speakers).",
@@ -420,7 +429,7 @@ def test_rows_that_share_the_highest_ua_have_a_wa_each(tmp_path):
     make_run(tmp_path / "a" / "one" / "seed-0", wrong=lambda speaker, item: item == 0)
     make_run(tmp_path / "a" / "two" / "seed-0", wrong=lambda speaker, item: item == 1)
     top = top_of(tmp_path / "a", tmp_path / "out")
-    one, two = ("UA 83.3 % (95 % interval 83.3 to 83.3 %) and WA 83.3 %" for _ in "12")
+    one, two = ("UA 83.3 % (no interval: its speakers do not differ) and WA 83.3 %" for _ in "12")
     assert f"One and Two share the highest UA: One: {one}; Two: {two}, all folds pooled." in top
 
 
@@ -441,7 +450,8 @@ def uneven(tmp_path):
 
 def test_a_row_with_fewer_seeds_is_ranked_with_the_others(uneven, tmp_path):
     top = top_of(uneven, tmp_path / "out")
-    assert "One has the highest UA: UA 83.3 % (95 % interval 83.3 to 83.3 %) and WA 83.3 % (seed 0), all folds" in top
+    ua = "UA 83.3 % (no interval: its speakers do not differ)"
+    assert f"One has the highest UA: {ua} and WA 83.3 % (seed 0), all folds" in top
     assert "Run in part: One (6 of 12 folds)." in top
 
 
@@ -522,7 +532,7 @@ def test_command_line_and_the_same_runs_give_the_same_bytes(tmp_path, monkeypatc
         return done.stdout, {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     shown, files = written()
-    assert re.search(r"toy +83\.3 % +\[83\.3, 83\.3\] %", shown)
+    assert re.search(r"toy +83\.3 % +\[no spread\]", shown)
     assert str(run / "report" / "report.html") in shown
     assert {*files} == {"report.html", "tables.csv", "tables.md", "scores-ua.png", "scores-ua.svg"}
     assert written() == (shown, files)
@@ -547,7 +557,7 @@ def test_sweep(tmp_path):
     assert [row[0].text for row in table.rows] == ["0.03", "0.3", "3"]
     assert table.title == "Sweep of center.weight, alpha 0.5"
     assert [row[2].text for row in table.rows] == ["not stated", "66.9 %", "not stated"]
-    assert table.rows[1][3].text.startswith("83.3 [83.3, 83.3]")
+    assert table.rows[1][3].text.startswith("83.3 [no spread]")
     assert table.rows[2][3].text == "not run"
 
 

@@ -58,7 +58,7 @@ def test_speakers_heard_in_training(tmp_path, protocol, shares, expected):
 
 
 def test_rows_of_one_letter_leave_the_columns_apart(tmp_path):
-    run = Run("a", load("crnn-mel"), Path(tmp_path), ())
+    run = Run("a", load("crnn-mel"), Path(tmp_path), (), "ten-part")
     (tmp_path / "summary.json").write_text(json.dumps({"folds_finished": 0, "folds_planned": 6}))
     header, line, *_ = summary([run], Outcome()).splitlines()
     assert header.split()[:2] == ["row", "seed"]

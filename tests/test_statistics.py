@@ -311,3 +311,13 @@ def test_the_shipped_coverage_is_that_of_the_benchmark():
             assert simulated_coverage(metric, speakers) == (min(shares), max(shares), speakers)
     assert simulated_coverage("wa", 3)[2] == 4
     assert simulated_coverage("wa", 1000)[2] == 24
+
+
+def test_speakers_count_alike_in_a_difference_and_utterances_in_the_pooled_one():
+    """Ann, with one utterance, is lost by a, which is right on five more of Bob's twelve."""
+    truth, speakers = [0] + [0, 1] * 6, ["ann"] + ["bob"] * 12
+    a, b = [1, *truth[1:]], [0, *(1 - t for t in truth[1:6]), *truth[6:]]
+    rows = {"truth": truth, "speaker": speakers, "utterance": list(map(str, range(13))), "run": [0] * 13}
+    found = compare(Answers(prediction=a, num_classes=2, **rows), Answers(prediction=b, num_classes=2, **rows), "wa")
+    assert found.difference.estimate == pytest.approx((-1 + 5 / 12) / 2)
+    assert found.pooled == pytest.approx(4 / 13)

@@ -431,7 +431,7 @@ def test_a_damaged_list_of_failures_may_be_deleted(whole, utterances):
     path = out / "failures.json"
     before = path.read_text()
     path.write_text(before[:-9])
-    with pytest.raises(RunError, match=r"damaged: .*; delete it, and the same study command writes it again"):
+    with pytest.raises(RunError, match=r"damaged: .*; delete it, and the same command writes it again"):
         run_study(load_study(out / "study.yaml"), utterances, out, more=lambda: False)
     path.unlink()
     run_study(load_study(out / "study.yaml"), utterances, out, more=lambda: False)

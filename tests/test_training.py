@@ -23,6 +23,7 @@ from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import load
 from serotone.recognition.recognizer import Recognizer
+from serotone.reports import circumstances
 from serotone.reports.collect import collect
 from serotone.runs.writing import held
 from serotone.training.data import GroupedByLength, derived_seed
@@ -89,14 +90,41 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(voices: Path, tmp_
 
 def test_a_fold_that_fails_keeps_no_other_from_running(voices: Path, tmp_path: Path) -> None:
     utterances = parse_corpora([f"synthetic={voices}"])
-    folder = tmp_path / "fold-0-0"
+    recipe, folder = load("crnn-mel", QUICK, corpora=["synthetic"]), tmp_path / "fold-0-0"
     folder.mkdir()
     (folder / "versions.json").write_text("no JSON")
     with pytest.raises(RunError, match=r"^1 of 2 folds failed; .*: fold 0-0: .*versions\.json: damaged"):
-        crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0, 1])
+        crossval(recipe, utterances, tmp_path, only=[0, 1])
     assert json.loads((tmp_path / "summary.json").read_text())["folds_finished"] == 1
+    (line,) = circumstances.failures(collect(tmp_path)).rows
+    assert [cell.text for cell in line[:3]] == ["crnn-mel", "0", "0-0"]
+    assert "versions.json: damaged" in line[3].text
+    changes = [part for change in QUICK for part in ("--set", change)]
+    words = ["crossval", "crnn-mel", "--corpus", f"synthetic={voices}", "--folds", "0,1", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, [*words, *changes])
+    assert "1 of 3 folds; shared between test and training" in done.stdout
+    assert "error: 1 of 2 folds failed" in done.stderr
     (folder / "versions.json").unlink()
-    assert crossval(load("crnn-mel", QUICK), utterances, tmp_path, only=[0, 1])["folds_finished"] == 2
+    assert crossval(recipe, utterances, tmp_path, only=[0, 1])["folds_finished"] == 2
+    assert not circumstances.failures(collect(tmp_path)).rows
+
+
+def test_a_class_that_only_validating_speakers_have_names_the_remedy(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    recipe = load("crnn-mel", QUICK)
+    (split,) = (split for split in plan(recipe, utterances) if split.fold == 0)
+    train = tuple(u.id for u in utterances if u.id in split.train and u.emotion != "angry")
+    with pytest.raises(RunError, match=r"has no clip of angry; .*protocol\.validation_speakers=0"):
+        run_fold(recipe, replace(split, train=train), gather(recipe, utterances)[0], tmp_path)
+    with pytest.raises(RunError, match=r"has no clip of angry; leave that out of labels, or merge.* emotion$"):
+        run_fold(recipe, replace(split, train=train, validation=()), gather(recipe, utterances)[0], tmp_path)
+
+
+def test_a_rule_is_named_by_what_it_came_to(voices: Path, tmp_path: Path) -> None:
+    utterances = parse_corpora([f"synthetic={voices}"])
+    summary = crossval(load("crnn-mel", (*QUICK, "protocol=speaker-independent")), utterances, tmp_path, only=[0])
+    assert summary["protocol"] == "leave-one-speaker-out"
+    assert collect(tmp_path).runs[0].protocol == "speaker-independent (here leave-one-speaker-out)"
 
 
 def test_a_run_folder_belongs_to_one_recipe(voices: Path, tmp_path: Path) -> None:

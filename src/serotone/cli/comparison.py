@@ -39,11 +39,11 @@ def comparison_table(result: "Comparison") -> list[str]:
 
 def certainty_line(found: Mapping[str, Any]) -> str:
     """How often certain and uncertain answers, given freely, are right."""
-    certain, uncertain = found["certain"], found["uncertain"]
-    return (
-        f"certain answers: {certain['clips']}, {_share(certain['unrestricted'])} of them right among all classes; "
-        f"uncertain: {uncertain['clips']}, {_share(uncertain['unrestricted'])} right"
-    )
+    parts = []
+    for name, words in (("certain", " of them right among all classes"), ("uncertain", " right")):
+        clips, right = found[name]["clips"], found[name]["unrestricted"]
+        parts.append(f"{clips}" if right is None else f"{clips}, {_share(right)}{words}")
+    return f"certain answers: {parts[0]}; uncertain: {parts[1]}"
 
 
 def _adapted_to(result: "Comparison") -> Iterator[str]:

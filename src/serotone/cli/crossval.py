@@ -58,21 +58,26 @@ def crossval(
     utterances = utterances_of(corpus)
     chosen = recipe_of(recipe, changes or (), {u.corpus for u in utterances})
     remark_idle(changes or (), [chosen])
+    from serotone.experiments.crossval import FoldsFailedError
     from serotone.experiments.crossval import crossval as run  # torch: seconds, in which a mistake is not to wait
 
-    with ends_in_order(), StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
-        summary = run(
-            chosen,
-            utterances,
-            out,
-            place=place_of(executor, jobs, threads, gpus, address, corpora),
-            repetitions=repetitions,
-            only=only,
-            log=log or (),
-            tell=remark,
-            on_plan=progress.plan,
-            on_event=progress.event,
-        )
+    try:
+        with ends_in_order(), StudyProgress(jobs=jobs, table=executor == "ray" or (jobs or 1) > 1) as progress:
+            summary = run(
+                chosen,
+                utterances,
+                out,
+                place=place_of(executor, jobs, threads, gpus, address, corpora),
+                repetitions=repetitions,
+                only=only,
+                log=log or (),
+                tell=remark,
+                on_plan=progress.plan,
+                on_event=progress.event,
+            )
+    except FoldsFailedError as error:
+        typer.echo(table(error.summary))
+        raise
     typer.echo(table(summary))
 
 

@@ -13,6 +13,7 @@ from serotone.cli.messages import Progress, complain, remark_terms
 from serotone.cli.streams import as_json, ends_in_order
 from serotone.cli.usage import BundleArgument, utterances_of
 from serotone.errors import MetricError
+from serotone.names import count_of
 
 if TYPE_CHECKING:
     from serotone.evaluation import Comparison, Evaluation
@@ -233,9 +234,11 @@ def _speakers(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         return ["speakers: 1"]
     order = sorted(found, key=lambda name: found[name]["ua"])
     ends = [
-        f"{100 * found[name]['ua']:.2f}% ({name}, {found[name]['utterances']} clips)" for name in (order[0], order[-1])
+        f"{100 * found[name]['ua']:.2f}% ({name}, {count_of(found[name]['utterances'], 'clip')})"
+        for name in (order[0], order[-1])
     ]
-    return [f"speakers: {len(found)}; UA {100 * mean:.2f}% on average, SD {100 * sd:.2f}, from {ends[0]} to {ends[1]}"]
+    spread = f"UA {100 * mean:.2f}% on average, SD {100 * sd:.2f} points, from {ends[0]} to {ends[1]}"
+    return [f"speakers: {len(found)}; {spread}"]
 
 
 def _confusion(labels: Sequence[str], scores: Mapping[str, Any]) -> list[str]:

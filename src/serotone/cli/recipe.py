@@ -12,6 +12,8 @@ import typer
 from serotone.cli.formats import Format
 from serotone.cli.streams import as_json
 from serotone.cli.training import RecipeArgument, SetOption, changed, recipe_of, require_documents
+from serotone.errors import CorpusError
+from serotone.names import guess
 
 if TYPE_CHECKING:
     from serotone.recipes.explaining import Explanation
@@ -91,7 +93,7 @@ def explain(
 ) -> None:
     """Show where each value comes from (the paper, a public source, computed, or ours), why, and which file has it."""
     require_documents("reading recipes")
-    from serotone.corpora import find_corpus
+    from serotone.corpora import CORPORA
     from serotone.recipes import load
     from serotone.recipes.explaining import DEFAULT
     from serotone.recipes.explaining import explain as explained
@@ -102,9 +104,12 @@ def explain(
             " is tested on no other",
             param_hint="--corpus",
         )
-    corpus = corpora[0] if corpora else None
-    if corpus is not None and corpus not in load(recipe).on:
-        find_corpus(corpus)
+    corpus = corpora[0].partition("=")[0] if corpora else None  # a root, as other commands take it, changes nothing
+    if corpus is not None and corpus not in {*CORPORA, *load(recipe).on}:
+        raise CorpusError(
+            f"{corpus!r} is not a known corpus{guess(corpus, CORPORA)}; for one of your own, leave out --corpus, as the"
+            " recipe says nothing of it alone"
+        )
     values = changed(lambda changes: explained(recipe, changes, corpus=corpus), changes or ())
     shown = [value for value in values if everything or value.provenance != DEFAULT]
     if format is Format.json:

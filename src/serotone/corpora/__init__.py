@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from os.path import realpath
 from pathlib import Path
 
 from serotone.corpora import (
@@ -135,16 +136,32 @@ def parse_corpora(options: Sequence[str], *, keep_missing: bool = False) -> list
     Ids and speakers are prefixed by their corpus (``emodb/03a01Fa``, ``emodb/03``), so that they stay unique; a speaker
     that nobody knows stays so. Any number of manifests may be given, each under a name of its own (``mine=clips.csv``).
     Rows of theirs whose file does not exist are left out with a SerotoneWarning, or kept, for a score in which they
-    count as wrong. Raises CorpusError as `roots_of` does, for an unknown name, and where a corpus cannot be read.
+    count as wrong. Raises CorpusError as `roots_of` does, for an unknown name, where a corpus cannot be read, and where
+    two of them hold the same recording, which could then train and test.
     """
     utterances = [_prefixed(u, name) for name, root in roots_of(options).items() for u in read_corpus(name, root)]
     if not utterances:
         raise CorpusError("no utterances: give at least one --corpus NAME=ROOT that holds some")
+    _refuse_copies(utterances)
     missing = {} if keep_missing else {u.id: str(u.path) for u in utterances if not u.path.is_file()}
     if missing:
         warn(f"left out {listed([*missing.values()], 'clip', shown=2)} whose file does not exist")
         utterances = [u for u in utterances if u.id not in missing]
     return sorted(utterances, key=lambda u: u.id)
+
+
+def _refuse_copies(utterances: Sequence[Utterance]) -> None:
+    """Make sure that no two corpora hold the same stretch of the same file; within one, its reader does."""
+    if len({u.corpus for u in utterances}) < 2:
+        return
+    first: dict[object, str] = {}
+    stretches = [(u.id, (realpath(u.path), u.start, u.end)) for u in utterances]
+    twice = [f"{first[at]} = {name}" for name, at in stretches if first.setdefault(at, name) != name]
+    if twice:
+        pairs = listed(twice, "recording", shown=2)
+        raise CorpusError(
+            f"two corpora hold {pairs}; give each recording once, for its copies could stand in training and test"
+        )
 
 
 def roots_of(options: Sequence[str]) -> dict[str, str]:

@@ -101,8 +101,8 @@ def from_rows(rows: Sequence[Row], *, source: Path, corpus: str) -> list[Utteran
     for (place, _), name in zip(rows, ids):
         if places.setdefault(name, place) != place:
             raise CorpusError(
-                f"{source}, {place}: {places[name]} has the id {name}, too; list each clip once, and give two clips in"
-                " rows alike ids of their own"
+                f"{source}, {place}: it has the same id as {places[name]} ({name}); list each clip once, or give both"
+                " an id of their own in the column id"
             )
     utterances = [_utterance(source, place, row, name, corpus) for (place, row), name in zip(rows, ids)]
     no_files = [u for u in utterances if not u.path.is_file()]

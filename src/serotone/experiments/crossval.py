@@ -6,12 +6,21 @@ from pathlib import Path
 from serotone.corpora import Utterance
 from serotone.errors import RunError
 from serotone.experiments.executors import HERE, Place, Work
-from serotone.experiments.planning import check_folds, opened, plan
+from serotone.experiments.planning import check_folds, opened, plan, protocol_of
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
 from serotone.recipes import Recipe
 from serotone.runs.layout import folds_in
+from serotone.runs.writing import write_failures
 from serotone.training.loggers import require
+
+
+class FoldsFailedError(RunError):
+    """Folds failed; ``summary`` is that of the others, which have run all the same."""
+
+    def __init__(self, message: str, summary: dict[str, object]) -> None:
+        super().__init__(message)
+        self.summary = summary
 
 
 def crossval(
@@ -43,8 +52,8 @@ def crossval(
 
     Raises:
         MissingExtraError: A tool in ``log``, or Ray, is not installed.
-        RunError: The protocol has no test part, a fold in ``only`` does not exist, the folder is another run's, or
-            a fold failed; the others have run all the same.
+        FoldsFailedError: A fold failed; ``failures.json`` says why, and the others have run all the same.
+        RunError: The protocol has no test part, a fold in ``only`` does not exist, or the folder is another run's.
     """
     require(log)
     begun = [repetition + 1 for repetition, _, _ in folds_in(out)]
@@ -55,7 +64,7 @@ def crossval(
             " protocol=leave-one-speaker-out"
         )
     check_folds(only, splits, recipe.protocol.name)
-    run, outcome = Run(recipe.name, recipe, out, splits), Outcome(planned=len(splits))
+    run, outcome = Run(recipe.name, recipe, out, splits, protocol_of(recipe, utterances)), Outcome(planned=len(splits))
     with opened(out, recipe, utterances):
         units = [
             unit
@@ -63,9 +72,10 @@ def crossval(
             if unit.split.repetition < repetitions and (only is None or unit.split.fold in only)
         ]
         run_units([run], units, outcome, Work(utterances, out, tell), place, on_plan=on_plan, on_event=on_event)
+        write_failures(out, outcome.failures)
+        summary = run.summarise()
         if outcome.failures:
             errors = "; ".join(f"fold {f['repetition']}-{f['fold']}: {f['error']}" for f in outcome.failures)
-            raise RunError(
-                f"{len(outcome.failures)} of {outcome.chosen} folds failed; the same command tries them again: {errors}"
-            )
-        return run.summarise()
+            number = f"{len(outcome.failures)} of {outcome.chosen} folds failed"
+            raise FoldsFailedError(f"{number}; the same command tries them again: {errors}", summary)
+        return summary

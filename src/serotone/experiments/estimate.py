@@ -47,7 +47,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     material = materials(recipe)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
-    check_classes(train, material.labels, split)
+    check_classes(train, validation, material.labels)
     module = prepare(recipe, train, material.labels, seed=0, mixture=material.mixture(train))
     check_steps(module, train, validation)
     if recipe.standardise:

@@ -13,7 +13,7 @@ from serotone.errors import RunError
 from serotone.names import guess
 from serotone.recipes import Recipe, load
 from serotone.runs.writing import opened as hold
-from serotone.splits import Split, make_splits
+from serotone.splits import Split, make_splits, resolve
 from serotone.training.data import decode
 from serotone.training.fit import Material
 
@@ -69,17 +69,32 @@ def plan(recipe: Recipe, utterances: Sequence[Utterance], *, repetition: int = 0
     A solved head selects nothing, so no part validates unless the recipe asks for one, or is ``judged`` by it, as in a
     search.
     """
-    _, chosen = select(recipe, utterances)
-    kept = [replace(u, emotion=chosen[u.id]) for u in utterances if u.id in chosen]  # dealt within merged classes
+    kept = _dealt(recipe, utterances)
     return make_splits(
         kept,
         recipe.protocol.name,
         seed=recipe.seed if recipe.protocol.seed is None else recipe.protocol.seed,
         repetition=repetition,
         **recipe.protocol.options(),
-        training_only=tuple(u.id for u in kept if u.corpus in recipe.training_only),
+        training_only=_training_only(recipe, kept),
         selects=judged or recipe.convex is None,
     )
+
+
+def protocol_of(recipe: Recipe, utterances: Sequence[Utterance]) -> str:
+    """The protocol by which :func:`plan` deals: the recipe's, or what its rule comes to on these utterances."""
+    kept = _dealt(recipe, utterances)
+    return resolve(recipe.protocol.name, kept, training_only=_training_only(recipe, kept))
+
+
+def _dealt(recipe: Recipe, utterances: Sequence[Utterance]) -> list[Utterance]:
+    """The utterances that carry one of the recipe's labels, each with its merged emotion, within which it is dealt."""
+    _, chosen = select(recipe, utterances)
+    return [replace(u, emotion=chosen[u.id]) for u in utterances if u.id in chosen]
+
+
+def _training_only(recipe: Recipe, kept: Sequence[Utterance]) -> tuple[str, ...]:
+    return tuple(u.id for u in kept if u.corpus in recipe.training_only)
 
 
 def gather(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[Material, list[str]]:

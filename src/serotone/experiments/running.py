@@ -26,6 +26,8 @@ class Run:
     recipe: Recipe
     folder: Path
     splits: tuple[Split, ...]
+    protocol: str
+    """By which the folds are dealt: the recipe's, or what its rule comes to on these utterances."""
 
     def units(
         self, utterances: Sequence[Utterance], *, embeddings: bool = False, log: Sequence[str] = ()
@@ -43,7 +45,7 @@ class Run:
             "schedule": self.recipe.schedule,
             "length": self.recipe.chosen.length,
             "precision": self.recipe.chosen.precision,
-            "protocol": self.recipe.protocol.name,
+            "protocol": self.protocol,
             "seed": self.recipe.seed,
             "monitor": self.recipe.monitor,
         }

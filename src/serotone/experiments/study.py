@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from serotone.corpora import Utterance, fingerprint
 from serotone.errors import RunError, SerotoneError, reason
 from serotone.experiments.executors import HERE, Place, Work
-from serotone.experiments.planning import check_folds, opened, plan
+from serotone.experiments.planning import check_folds, opened, plan, protocol_of
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
 from serotone.recipes import Recipe, load
@@ -68,7 +68,8 @@ def lay_out(
             except SerotoneError as error:
                 failures.append({"row": row.name, "seed": seed, "error": reason(error)})
                 continue
-            runs.append(Run(row.name, recipe, seed_folder(out, row.name, seed), splits))
+            protocol = protocol_of(recipe, utterances)
+            runs.append(Run(row.name, recipe, seed_folder(out, row.name, seed), splits, protocol))
     return runs, failures
 
 

@@ -11,6 +11,8 @@ from serotone.statistics import Interval
 
 NOT_RUN = "not run"
 NOTHING = "–"
+NO_SPREAD = "no spread"
+"""In the place of an interval of no width, which says nothing about other speakers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,10 @@ def interval(of: Interval | None, measure: str, *, points: bool = False, missing
     if of is None:
         return Cell(missing)
     estimate, low, high = (signed(100 * v) if points else f"{100 * v:.1f}" for v in (of.estimate, of.low, of.high))
+    between = f"{low}, {high}" if of.spreads else NO_SPREAD
     unit, shown = ("points", "points") if points else ("percent", "%")
     limits = ((f"{measure} low", 100 * of.low, unit), (f"{measure} high", 100 * of.high, unit))
-    return Cell(f"{estimate} [{low}, {high}] {shown}", ((measure, 100 * of.estimate, unit), *limits))
+    return Cell(f"{estimate} [{between}] {shown}", ((measure, 100 * of.estimate, unit), *limits))
 
 
 def bounds(of: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell:
@@ -90,7 +93,7 @@ def bounds(of: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell
         return Cell(missing)
     low, high = 100 * of.low, 100 * of.high
     numbers = ((f"{measure} low", low, "percent"), (f"{measure} high", high, "percent"))
-    return Cell(f"[{low:.1f}, {high:.1f}] %", numbers)
+    return Cell(f"[{low:.1f}, {high:.1f}] %" if of.spreads else f"[{NO_SPREAD}]", numbers)
 
 
 def signed(value: float, decimals: int = 1) -> str:

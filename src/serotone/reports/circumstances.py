@@ -111,7 +111,7 @@ def rule(run: Run, fold: Fold) -> str:
     if not run.trained:
         return "nothing was trained"
     if run.schedule.get("solver"):
-        return "none: the head is the optimum"
+        return "no step, as the head is the optimum"
     if fold.monitor == "none" or fold.score is None:
         return "the last step"
     first = run.schedule.get("select_from")

@@ -99,7 +99,7 @@ def collect(path: Path) -> Collection:
         run = read_run(path)
         name = str(run.recipe["name"]) or path.resolve().name
         title = f"One training of {name}, fold {run.folds[0].name}" if run.alone else f"Cross-validation of {name}"
-        return _asks_nothing(title, [Row(name, name, (run,))])
+        return _asks_nothing(title, [Row(name, name, (run,))], read_failures(path))
     if is_training(path) and "test" not in read_metrics(path):
         raise RunError(
             f"{path}: this training has no test part (protocol=all trains on every utterance), so there is nothing to"
@@ -120,8 +120,8 @@ def read_run(folder: Path) -> Run:
     return read(folder, lambda path: RECIPES.tree(str(path))[0])
 
 
-def _asks_nothing(title: str, rows: Sequence[Row]) -> Collection:
-    return Collection(Study.model_construct(title=title, description=""), tuple(rows))
+def _asks_nothing(title: str, rows: Sequence[Row], failures: Sequence[Mapping[str, Any]] = ()) -> Collection:
+    return Collection(Study.model_construct(title=title, description=""), tuple(rows), tuple(failures))
 
 
 def _study(folder: Path, study: Study) -> Collection:

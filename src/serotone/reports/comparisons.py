@@ -11,7 +11,10 @@ from serotone.reports.cells import NOTHING, Cell, Table, interval, number, proba
 from serotone.reports.classes import labels_of
 from serotone.statistics import Comparison, Metric
 
-TESTED = ("difference, a − b", "p", "smallest p possible", "p after Holm", "effect size d_z", "speakers")
+TESTED = ("difference, a − b", "pooled", "p", "smallest p possible", "p after Holm", "effect size d_z", "speakers")
+TELLING = 0.0005
+"""Half a digit of a difference as it is shown."""
+
 COUNTED = ("utterances", "only a right", "only b right", "p")
 
 
@@ -46,13 +49,16 @@ def _tested(metric: Metric, paired: Paired) -> Iterable[Cell]:
     of, name = paired.comparisons[metric], metric.upper()
     missing = of.remark or NOTHING
     yield interval(of.difference, f"{name} difference", points=True, missing=missing)
+    yield Cell(signed(100 * of.pooled), ((f"{name} pooled difference", 100 * of.pooled, "points"),))
     yield probability(of.p, f"{name} p", missing=missing)
     yield probability(of.smallest_p, f"{name} smallest p")
     yield probability(paired.holm[metric], f"{name} p after Holm", missing=missing)
     yield _effect(of, name)
     yield number(of.speakers, "speakers", "speakers")
     sampled = "" if of.p is None or of.exact else "p by sampled permutations"
-    yield text("; ".join(part for part in (of.remark, sampled, *_extent(paired)) if part))
+    estimate = 0.0 if of.difference is None else of.difference.estimate
+    against = "the pooled scores differ the other way" if estimate * of.pooled < -(TELLING**2) else ""
+    yield text("; ".join(part for part in (of.remark, sampled, against, *_extent(paired)) if part))
 
 
 def _counted(paired: Paired) -> Iterable[Cell]:

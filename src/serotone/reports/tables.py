@@ -48,15 +48,18 @@ def scores(of: Result) -> Iterable[Cell]:
 def sweep(analysis: Analysis, curve: SweepCurve) -> Table:
     """A sweep's values with their scores."""
     lines = []
+    published = any(getattr(row.published, metric) is not None for _, row in curve.points for metric in METRICS)
     for x, row in curve.points:
         of, cells = analysis.results.get(row.name), [text(row.label if x is None else x)]
         for metric in METRICS:
             score = of.scores[metric].interval if of else None
             cells.append(interval(score, metric.upper(), missing=why_none(of)))
-            theirs = share_of(getattr(row.published, metric))
-            cells.append(percent(theirs, f"{metric.upper()} published", missing="not stated"))
+            if published:
+                theirs = share_of(getattr(row.published, metric))
+                cells.append(percent(theirs, f"{metric.upper()} published", missing="not stated"))
         lines.append((*cells, folds_of(row)))
-    columns = (f"{metric}, {what}" for metric in ("UA", "WA") for what in ("95 % interval", "published"))
+    kinds = ("95 % interval", *(["published"] if published else []))
+    columns = (f"{metric}, {what}" for metric in ("UA", "WA") for what in kinds)
     fixed = f"-{curve.fixed.replace(' ', '-').replace(',', '')}" if curve.fixed else ""
     key, title = f"sweep-{curve.sweep.key}{fixed}", f"Sweep of {curve.title}"
     return Table(key, title, (curve.sweep.key, *columns, "folds"), tuple(lines))

@@ -1,7 +1,7 @@
 """What lies where in the folders of runs, studies, searches and evaluations: all names of files are here, once.
 
     RUN/recipe.yaml, corpus.json, utterances.csv    what was run on what, written before anything is trained
-    RUN/summary.json                                scores so far, and how many folds there are to be
+    RUN/summary.json, failures.json                 scores so far, how many folds there are to be, and which failed
     RUN/fold-<repetition>-<fold>/                   what came of one fold; metrics.json is written last
     STUDY/study.yaml, failures.json
     STUDY/<row>/seed-<seed>/                        a run

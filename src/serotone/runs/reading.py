@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.runs import layout
 from serotone.runs.layout import CORPUS, RECIPE, UTTERANCES
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Run:
     folds: tuple[Fold, ...]
     planned: int | None
     repetitions: int | None  # None where an older serotone did not write how many
+    dealt: str | None  # the protocol that a rule came to; None where an older serotone did not write it
 
     @property
     def alone(self) -> bool:
@@ -103,8 +106,13 @@ class Run:
 
     @property
     def protocol(self) -> str:
-        """The protocol with the options that were given: ``speakers-out (folds 5)``; how it is seeded is left out."""
+        """The protocol with the options that were given: ``speakers-out (folds 5)``; how it is seeded is left out.
+
+        Of a rule also what it came to: ``speaker-independent (here leave-one-speaker-out)``.
+        """
         chosen = self.recipe["protocol"]
+        if self.dealt not in (None, chosen["name"]):
+            return f"{chosen['name']} (here {self.dealt})"
         options = {key: value for key, value in chosen.items() if key not in {"name", "seed"} and value is not None}
         given = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items())
         return f"{chosen['name']} ({given})" if given else str(chosen["name"])
@@ -158,8 +166,9 @@ def read_run(folder: Path, read_recipe: Callable[[Path], Any]) -> Run:
         corpus=corpus,
         utterances=utterances,
         folds=_folds(folder, [_trained(folder)] if alone else layout.folds_in(folder), utterances),
-        planned=1 if alone else _number(folder / layout.SUMMARY, "folds_planned"),
-        repetitions=1 if alone else _number(folder / layout.SUMMARY, "repetitions"),
+        planned=1 if alone else _said(folder, "folds_planned", int),
+        repetitions=1 if alone else _said(folder, "repetitions", int),
+        dealt=_said(folder, "protocol", str),
     )
 
 
@@ -260,17 +269,17 @@ def check_beginning(fold: Path, name: str, beginning: Mapping[str, Any]) -> None
             )
 
 
-def read_failures(study: Path) -> list[dict[str, Any]]:
-    """The units of a study that ended in an error; none where no file says so."""
-    path = study / layout.FAILURES
+def read_failures(folder: Path) -> list[dict[str, Any]]:
+    """The units of a study or of a cross-validation that ended in an error; none where no file says so."""
+    path = folder / layout.FAILURES
     if not path.is_file():
         return []
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: damaged: {error}; delete it, and the same study command writes it again") from None
+        raise RunError(f"{path}: damaged: {error}; delete it, and the same command writes it again") from None
     if not isinstance(entries, list) or not all(_is_failure(entry) for entry in entries):
-        raise RunError(f"{path}: expected a list of failures; delete it, and the same study command writes it again")
+        raise RunError(f"{path}: expected a list of failures; delete it, and the same command writes it again")
     return entries
 
 
@@ -301,10 +310,11 @@ def _remedy(path: Path) -> str:
     return "restore the file, or remove its folder" if layout.is_fold(path.parent) else "restore the file"
 
 
-def _number(path: Path, key: str) -> int | None:
-    """How many folds or repetitions there are to be, from the summary; none of its scores is read."""
-    number = _mapping(read_json(path), path).get(key) if path.is_file() else None
-    return number if isinstance(number, int) else None
+def _said(folder: Path, key: str, kind: type[Value]) -> Value | None:
+    """What a run's summary says of its plan; none of its scores is read."""
+    path = folder / layout.SUMMARY
+    said = _mapping(read_json(path), path).get(key) if path.is_file() else None
+    return said if isinstance(said, kind) else None
 
 
 def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -86,7 +86,7 @@ def opened(
 
 
 _PINNED = (layout.RECIPE, layout.CORPUS, layout.UTTERANCES, layout.SUMMARY)
-_BEFORE = (*_PINNED, layout.LOCK, layout.VERSIONS, layout.LEAKS, layout.SPLIT)
+_BEFORE = (*_PINNED, layout.FAILURES, layout.LOCK, layout.VERSIONS, layout.LEAKS, layout.SPLIT)
 
 
 def begun(folder: Path) -> bool:
@@ -232,5 +232,5 @@ def write_study(folder: Path, study: str) -> None:
 
 
 def write_failures(folder: Path, failures: Sequence[Mapping[str, Any]]) -> None:
-    """The units of a study that ended in an error."""
+    """The units of a study or of a cross-validation that ended in an error."""
     write_json(folder / layout.FAILURES, failures)

@@ -10,7 +10,7 @@ from scipy import optimize, special, stats
 
 from serotone.errors import MetricError
 from serotone.statistics.answers import Answers, Metric, scores_by_speaker, tally
-from serotone.statistics.intervals import Interval, mean_interval
+from serotone.statistics.intervals import Interval, mean_interval, pooled_score
 
 LEAST_SPEAKERS = 6
 """With 5 speakers the smallest p that sign flips can give is 1/16, above 0.05."""
@@ -41,6 +41,7 @@ class Comparison:
 
     Attributes:
         difference: mean over speakers of score a - score b, with its t interval; None of one speaker.
+        pooled: pooled score a - pooled score b, in which a speaker counts by the number of utterances.
         speakers: how many.
         p: two-sided, of the sign-flip permutation test; None below 6 speakers.
         smallest_p: the smallest p that these speakers could have given, those without any difference left aside.
@@ -54,6 +55,7 @@ class Comparison:
     """
 
     difference: Interval | None
+    pooled: float
     speakers: int
     p: float | None
     smallest_p: float
@@ -85,7 +87,8 @@ def compare(
 
     """
     mcnemar = _mcnemar(*_paired(a, b))
-    differences = scores_by_speaker(tally(a), metric) - scores_by_speaker(tally(b), metric)
+    of_a, of_b = tally(a), tally(b)
+    differences = scores_by_speaker(of_a, metric) - scores_by_speaker(of_b, metric)
     differences[np.abs(differences) < 1e-12] = 0.0  # equal scores, summed in another order
     count = len(differences)
     too_few = count < LEAST_SPEAKERS
@@ -95,6 +98,7 @@ def compare(
     smallest = min(1.0, 2.0 ** (1 - int(np.count_nonzero(differences))))
     return Comparison(
         difference=difference,
+        pooled=pooled_score(of_a, metric) - pooled_score(of_b, metric),
         speakers=count,
         p=None if too_few else sign_flip_p(differences, resamples=resamples, seed=seed),
         smallest_p=smallest if exact else max(smallest, 1 / (resamples + 1)),

@@ -39,6 +39,11 @@ class Interval:
     method: str
     speakers: int
 
+    @property
+    def spreads(self) -> bool:
+        """Whether its speakers differ at all; where they do not, it has no width, and says nothing about others."""
+        return self.high - self.low > _NO_SPREAD
+
 
 def interval(
     answers: Answers, metric: Metric, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
@@ -107,6 +112,11 @@ def mean_interval(values: NDArray[np.float64], *, level: float, method: str, low
     return _t_interval(float(values.mean()), error, count, level, method, lowest)
 
 
+def pooled_score(counted: Tally, metric: Metric) -> float:
+    """The score of all utterances together, in [0, 1]; of several runs, the mean."""
+    return float(_weighted_scores(counted, np.ones((1, len(counted.speakers))), metric)[0])
+
+
 def pooled_bounds(
     counted: Tally, metric: Metric, *, method: Method, level: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval | None:
@@ -118,7 +128,7 @@ def pooled_bounds(
         raise MetricError(f"{resamples} resamples; give at least 100, better 2000")
     count = len(counted.speakers)
     ones = np.ones((1, count))
-    estimate = float(_weighted_scores(counted, ones, metric)[0])
+    estimate = pooled_score(counted, metric)
     if count < 2:
         return None
     if method == "jackknife":

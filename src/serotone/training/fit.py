@@ -138,7 +138,7 @@ def fit(
     seed = derived_seed(recipe.seed, split.repetition, split.fold)
     train = material.clips(split.train, piece=recipe.clip_samples if recipe.segments else None)
     validation = material.clips(split.validation)
-    check_classes(train, material.labels, split)
+    check_classes(train, validation, material.labels)
     folder.mkdir(parents=True, exist_ok=True)
     record(folder)
     if recipe.convex is not None:
@@ -155,17 +155,20 @@ def fit(
     return finished, module.seconds_before
 
 
-def check_classes(train: Clips, labels: Sequence[str], split: Split) -> None:
+def check_classes(train: Clips, validation: Clips, labels: Sequence[str]) -> None:
     """Make sure that a training part has clips of every class.
 
     Raises:
         RunError: It has none of one.
     """
-    missing = [label for label, count in zip(labels, train.counts(len(labels)), strict=True) if count == 0]
+    trained, validated = (clips.counts(len(labels)) for clips in (train, validation))
+    missing = [label for label, count in zip(labels, trained, strict=True) if count == 0]
     if missing:
+        others = any(count for count, own in zip(validated, trained, strict=True) if own == 0)
+        nobody = ", or validate on nobody, where the protocol takes that (protocol.validation_speakers=0)"
         raise RunError(
-            f"fold {split.fold}: the training part has no clip of {', '.join(missing)}; leave that out of labels,"
-            " or merge it into another emotion"
+            f"the training part has no clip of {', '.join(missing)}; leave that out of labels, or merge it into another"
+            f" emotion{nobody if others else ''}"
         )
 
 
