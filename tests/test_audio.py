@@ -389,3 +389,31 @@ def test_real_corpus_reads_as_the_decoder_gives_it():
         expected, rate = soundfile.read(path, dtype="float32")
         assert rate == 16000
         assert np.array_equal(result.samples, expected)
+
+
+def test_numbers_of_numpy_are_numbers():
+    wide = np.stack([speechlike(1.0), 0.5 * speechlike(1.0)], axis=1)
+    ours = audio.read(wide, source_rate=16000, channel=1, start=0.25, end=0.5)
+    theirs = audio.read(
+        wide, source_rate=np.float64(16000), channel=np.int64(1), start=np.float32(0.25), end=np.float32(0.5)
+    )
+    np.testing.assert_array_equal(ours.samples, theirs.samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"source_rate": 44100.9}, r"source_rate is 44100\.9; expected a whole number"),
+        ({"source_rate": "16000"}, "source_rate is '16000'; expected a whole number"),
+        ({"sample_rate": 16000.5, "source_rate": 16000}, r"sample_rate is 16000\.5; expected a whole number"),
+        ({"channel": True, "source_rate": 16000}, "channel is True; expected a whole number"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        audio.read(speechlike(1.0), **options)
+
+
+def test_a_file_says_its_own_rate():
+    with pytest.raises(ValueError, match="source_rate is 8000, but a file says its own rate"):
+        audio.read(encoded(speechlike(1.0)), source_rate=8000)

@@ -39,7 +39,8 @@ def contained(
 
 
 CONTAINERS = [("ipod", "aac", 44100), ("mp4", "aac", 16000), ("mov", "alac", 44100), ("mov", "pcm_s16le", 48000),
-              ("webm", "libopus", 48000), ("matroska", "aac", 44100), ("adts", "aac", 44100)]  # fmt: skip
+              ("webm", "libopus", 48000), ("matroska", "aac", 44100), ("adts", "aac", 44100),
+              ("avi", "pcm_s16le", 44100), ("flv", "aac", 44100)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("container", "codec", "rate"), CONTAINERS)

@@ -71,7 +71,7 @@ def test_unreadable_file(tmp_path):
     "content",
     [b"hello, this is no audio at all\n" * 10, b"<html><body>404</body></html>", b"\x89PNG\r\n\x1a\n" + bytes(100),
      b"PK\x03\x04" + bytes(100), b"%PDF-1.7", b"\x00" * 5000, b"x", b"RIFF", b"RIFF\x10\0\0\0WEBPVP8 " + bytes(50),
-     b"RIFF\x10\0\0\0AVI LIST" + bytes(50), b"FORM\0\0\0\x20ILBMBMHD" + bytes(50), b"fLaC", b"OggS" + bytes(300),
+     b"RIFF\x10\0\0\0sfbkLIST" + bytes(50), b"FORM\0\0\0\x20ILBMBMHD" + bytes(50), b"fLaC", b"OggS" + bytes(300),
      b"ID3\x04\0\0\0\0\0\x10" + bytes(200), b"\xff\xfb", b"\0\0\0\x18ftypheic" + bytes(100)],
 )  # fmt: skip
 @pytest.mark.parametrize("codecs", [True, False])
@@ -356,7 +356,8 @@ CAF_AAC, CAF_ALAC = (
 @pytest.mark.parametrize(
     ("content", "codec"),
     [(tagged_wav(0x028F), "G.722"), (tagged_wav(0x0065), "G.722"), (OGG_SPEEX, "Speex"), (CAF_AAC, "AAC"),
-     (CAF_ALAC, "ALAC"), (b"wvpk" + bytes(60), "WavPack"), (b"\x0b\x77" + bytes(60), "AC-3")],
+     (CAF_ALAC, "ALAC"), (b"RIFF\x10\0\0\0AVI LIST" + bytes(50), "AVI"),
+     (b"FLV\x01" + bytes(60), "FLV"), (b"wvpk" + bytes(60), "WavPack"), (b"\x0b\x77" + bytes(60), "AC-3")],
 )  # fmt: skip
 def test_the_core_names_the_extra_for_codecs_that_it_lacks(monkeypatch, content, codec):
     monkeypatch.setitem(sys.modules, "av", None)

@@ -122,9 +122,10 @@ def test_jsonl_one_line_each_and_failures_on_stderr(toy, clips):
     expected = [("a_quiet.FLAC", "sad"), ("b_loud.wav", "angry"), ("sub/buzz.wav", "happy")]
     assert [(a["name"], a["label"]) for a in answers] == [(str(clips / n), label) for n, label in expected]
     errors = result.stderr.splitlines()
-    assert len(errors) == 2
-    assert errors[0].startswith(f"error: {clips / 'c_short.wav'}: 0.1 s")
-    assert errors[1].startswith(f"error: {clips / 'd_none.wav'}: not audio")
+    assert len(errors) == 3
+    assert errors[0].startswith(f"note: {clips}: skipped what does not end like audio: 1 .")
+    assert errors[1].startswith(f"error: {clips / 'c_short.wav'}: 0.1 s")
+    assert errors[2].startswith(f"error: {clips / 'd_none.wav'}: not audio")
     assert result.exit_code == 1
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import serotone
 from serotone.audio import Audio
 from serotone.errors import AudioError, AudioMissingError, AudioTooShortError, BundleError
+from serotone.recognition import session
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import (
@@ -40,6 +41,32 @@ def recognizer(tmp_path_factory):
 
 def hear(recognizer, samples, **options):
     return recognizer.predict(samples, source_rate=SAMPLE_RATE, **options)
+
+
+def test_what_another_bundle_heard_is_not_answered(recognizer, tmp_path):
+    make_toy_bundle(tmp_path, name="other")
+    hearing = recognizer.hear(tone(1, 0.9), source_rate=SAMPLE_RATE)
+    assert recognizer.answer(hearing).label == "angry"
+    with pytest.raises(BundleError, match="another bundle than other heard it"):
+        Recognizer(tmp_path).answer(hearing)
+
+
+def test_more_threads_than_processors_are_not_started(tmp_path, monkeypatch):
+    make_toy_bundle(tmp_path)
+    monkeypatch.setattr(session, "processors", lambda: 2)
+    started = []
+    start = session.start_session
+    monkeypatch.setattr(session, "start_session", lambda graph, threads: started.append(threads) or start(graph))
+    for threads in (1, 99):
+        Recognizer(tmp_path, threads=threads)
+    assert started == [1, 2]
+
+
+def test_an_answer_to_numbers_of_numpy_is_json(recognizer):
+    wide = np.stack([tone(2, 0.9), tone(2, 0.02)], axis=1)
+    part = {"channel": np.int64(1), "start": np.float32(0.5), "end": np.float64(1.5)}
+    answer = hear(recognizer, wide, timeline=True, **part)
+    assert json.loads(json.dumps(answer.to_dict()))["channel"] == 1
 
 
 def named(prediction):

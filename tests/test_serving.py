@@ -278,6 +278,7 @@ def test_a_full_disk_is_said_with_when_to_ask_again(client, monkeypatch, caplog)
             422,
             "query.timelines: no such option (did you mean timeline?); expected one of bundle, profile, timeline",
         ),
+        ("POST", "/v1/recognize?timeline=true&timeline=false", {"content": LOUD}, 422, "query.timeline: given 2 times"),
         ("POST", "/v1/recognize?bundle=tyo", {"content": LOUD}, 404, "did you mean toy?"),
         ("POST", "/v1/recognize?profile=none", {"content": LOUD}, 404, "no profile none"),
         ("POST", "/v1/recognize?speaker=anna", {"content": LOUD}, 422, "query: speaker works only with profile"),

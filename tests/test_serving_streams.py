@@ -115,6 +115,7 @@ def test_what_makes_no_sense_is_a_problem_and_the_end(client, message, words):
     [
         ("rate=10", 422, "query.rate: '10'; expected at least 1000"),
         ("encoding=mp3", 422, "query.encoding: 'mp3'; expected one of s16le, f32le"),
+        ("rate=16000&rate=8000", 422, "query.rate: given 2 times; give it once"),
         ("speed=2", 422, "query.speed: no such option (did you mean speaker?); expected one of bundle, profile"),
         ("adapt=true&profile=x", 422, "query: give adapt or profile, not both"),
         ("speaker=anna", 422, "query: speaker works only with profile; add it, or leave speaker out"),

@@ -225,6 +225,7 @@ def test_streams_without_speech_end_without_a_label(recognizers, kind):
     samples = {"nothing": silence(0), "zeros": silence(3), "noise": noise(3, -30), "a moment": VOICES[0][:900]}[kind]
     _, prediction = run(recognizers["default"], samples)
     assert prediction.label is None
+    assert bool(prediction.segments) == (kind != "nothing")
     assert prediction.reason == (
         "digital silence" if kind in ("nothing", "zeros") else "no speech: noise, music or silence"
     )
@@ -329,6 +330,8 @@ def test_what_is_no_stream_is_refused(recognizers):
     for every in (0, np.inf, np.nan):
         with pytest.raises(ValueError, match=f"every_seconds is {every}"):
             recognizers["level"].stream(sample_rate=RATE, every_seconds=every)
+    with pytest.raises(ValueError, match=r"sample_rate is 16000\.7; expected a whole number"):
+        recognizers["level"].stream(sample_rate=16000.7)
     with pytest.raises(ValueError, match="sample_rate is 7"):
         recognizers["level"].stream(sample_rate=7)
     with pytest.raises(BundleError, match="cannot be adapted"):

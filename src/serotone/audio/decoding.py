@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -38,6 +39,13 @@ LOUDEST = 1e6
 _START_VALUES = 2**22  # values allocated before any are there, whatever the header says
 _ROUNDING = 0.6  # of a frame, by which a bound in seconds may miss a whole number of frames
 _ODDLY_LOUD = 32.0  # times full scale (30 dB): what a gain in a chain of effects may give, and integers do not
+
+
+def whole(what: str, value: object) -> int:
+    """A whole number of NumPy's or Python's, as Python's; ValueError, naming what it is, for anything else."""
+    if isinstance(value, bool | np.bool_) or not (isinstance(value, Integral) or getattr(value, "is_integer", bool)()):
+        raise ValueError(f"{what} is {value!r}; expected a whole number")
+    return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def check_values(samples: NDArray[Any], name: str, before: int, rate: int) -> float:
@@ -92,6 +100,8 @@ class Blocks(Iterator[NDArray[np.float32]]):
         channel: int | None = None,
     ) -> None:
         longest = math.inf if max_seconds is None else max_seconds
+        sample_rate = whole("sample_rate", sample_rate)
+        channel = None if channel is None else whole("channel", channel)
         if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
             raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
         if not 0 <= min_seconds <= longest:
@@ -99,7 +109,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         if channel is not None and channel < 0:
             raise ValueError(f"channel is {channel}; expected 0 for the first, 1 for the second and so on")
         self.name = name_of(source)
-        begin = 0.0 if start is None else start
+        begin, end = 0.0 if start is None else float(start), None if end is None else float(end)
         if not (0 <= begin < math.inf and (end is None or begin < end < math.inf)):
             raise AudioError(f"{self.name}: start is {start} and end is {end}; expected 0 <= start < end, in seconds")
         self.sample_rate = sample_rate
@@ -113,9 +123,12 @@ class Blocks(Iterator[NDArray[np.float32]]):
         with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
             if hasattr(source, "__array__"):
                 self._content, array = None, np.asarray(source)
-                self._open: Callable[[], Track] = lambda: array_track(array, source_rate, self.name)
+                rate = None if source_rate is None else whole("source_rate", source_rate)
+                self._open: Callable[[], Track] = lambda: array_track(array, rate, self.name)
             else:
                 self._content = content = open_content(source, self.name, longest, stack)
+                if source_rate is not None:
+                    raise ValueError(f"{self.name}: source_rate is {source_rate}, but a file says its own rate")
                 self._open = lambda: _open(content, self.name, self._stack)
             self._stack = stack
             self._track = self._open()

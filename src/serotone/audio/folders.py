@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,15 +86,20 @@ def _is_regular(path: str) -> bool:
         return False
 
 
-def audio_in(folder: str | Path) -> Iterator[tuple[str, AudioError | None]]:
+def audio_in(
+    folder: str | Path, tell: Callable[[str], object] = lambda line: None
+) -> Iterator[tuple[str, AudioError | None]]:
     """The names in a folder that end like audio, sorted, each with why it is not heard, if it is not.
 
-    A pipe, say, would be waited for, and nobody named it. A folder without audio is itself named, with the error.
+    A pipe, say, would be waited for, and nobody named it. A folder without audio is itself named, with the error. What
+    is skipped in others is told in a line.
     """
     inside = scan_folder(folder)
+    passed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in inside.others.items())
+    if passed and inside.files:
+        tell(f"{folder}: skipped what does not end like audio: {passed}")
     if not inside.files and not inside.irregular and not inside.closed:
         known = ", ".join(sorted(AUDIO_SUFFIXES))
-        passed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in inside.others.items())
         over = f" (skipped: {passed})" if passed else ""
         yield (
             str(folder),

@@ -13,7 +13,7 @@ from serotone.errors import AudioFormatError
 AUDIO_SUFFIXES = frozenset({
     ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".mpga", ".aif",
     ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph", ".voc", ".m4a", ".m4b", ".mp4", ".mov", ".aac", ".webm", ".weba",
-    ".mka", ".mkv", ".wma", ".amr", ".3gp", ".3g2", ".wv", ".ac3", ".eac3", ".ape", ".tta", ".g722",
+    ".mka", ".mkv", ".wma", ".amr", ".3gp", ".3g2", ".wv", ".ac3", ".eac3", ".ape", ".tta", ".g722", ".avi", ".flv",
 })
 # fmt: on
 """Lower-case suffixes that corpus readers and folder scans take for audio."""
@@ -44,6 +44,7 @@ AAC = Format("AAC", "aac", False)
 
 # (offset, mark, the format)
 _FORMATS: tuple[tuple[int, bytes, Format], ...] = (
+    (8, b"AVI LIST", Format("AVI", "avi", False)),
     (0, b"RIFF", Format("WAV", "wav", True)),
     (0, b"RIFX", Format("WAV", "", True)),
     (0, b"RF64", Format("WAV (RF64)", "wav", True)),
@@ -59,13 +60,18 @@ _FORMATS: tuple[tuple[int, bytes, Format], ...] = (
     (0, b"ID3", Format("MP3", "mp3", True)),
     (4, b"ftyp", Format("MP4 or M4A", "mov", False)),
     (0, b"\x1a\x45\xdf\xa3", Format("WebM or Matroska", "matroska", False)),
+    (0, b"FLV\x01", Format("FLV", "flv", False)),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Format("WMA", "asf", False)),
     (0, b"#!AMR", Format("AMR", "amr", False)),
     (0, b"wvpk", Format("WavPack", "wv", False)),
     (0, b"MAC ", Format("Monkey's Audio", "ape", False)),
     (0, b"TTA1", Format("TTA", "tta", False)),
 )
-_PICTURE_BRANDS = (b"heic", b"heix", b"heif", b"hevc", b"avif", b"avis", b"mif1", b"msf1", b"crx ")
+_NO_SOUND = {
+    b"ftyp": (b"heic", b"heix", b"heif", b"hevc", b"avif", b"avis", b"mif1", b"msf1", b"crx "),
+    b"RIFF": (b"WEBP", b"ACON", b"RMID", b"sfbk", b"PAL "),
+}
+"""What follows such a mark, from the eighth byte on, in files of pictures, notes and the like."""
 _WITHOUT_A_MARK = {".g722": Format("G.722", "g722", False)}
 
 # Format tags of WAV (RFC 2361 and what FFmpeg writes) that FFmpeg decodes and libsndfile does not
@@ -87,7 +93,7 @@ _CAF_CODECS = {
 def sniff(head: bytes, name: str) -> Format:
     """The format of a file that begins so, and in words bears this name."""
     for offset, mark, form in _FORMATS:
-        if head.startswith(mark, offset) and not (mark == b"ftyp" and head[8:12] in _PICTURE_BRANDS):
+        if head.startswith(mark, offset) and not head.startswith(_NO_SOUND.get(mark, ()), 8):
             return form
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:  # the sync word of an MPEG audio frame
         return AAC if begins_aac(head) else Format("MP3", "mp3", True)
@@ -97,7 +103,7 @@ def sniff(head: bytes, name: str) -> Format:
         return _WITHOUT_A_MARK[suffix]
     raise AudioFormatError(
         f"{name}: not audio (it begins with {head[:8]!r}); expected WAV, FLAC, OGG, MP3 or AIFF, "
-        "or with the codecs extra M4A, MP4, WebM, AAC, WMA, AMR and similar formats"
+        "or with the codecs extra M4A, MP4, WebM, AVI, AAC, WMA, AMR and similar formats"
     )
 
 

@@ -1,5 +1,6 @@
 """``serotone bundle``: list, show and verify recognisers, and print their cards."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -157,8 +158,8 @@ def _adapts_to(bundle: Bundle) -> str:
 
 
 def _card(bundle: Bundle) -> str:
-    """The card of a bundle, without characters that could move a terminal's cursor."""
-    text = bundle.read(CARD).decode("utf-8", "backslashreplace")
+    """The card of a bundle, without comments, and without characters that could move a terminal's cursor."""
+    text = re.sub(r"^<!--.*?-->\n", "", bundle.read(CARD).decode("utf-8", "backslashreplace"), flags=re.M)
     return "\n".join(one_line(line) for line in text.splitlines())
 
 

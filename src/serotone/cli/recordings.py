@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from serotone.cli.messages import remark
 from serotone.errors import AudioMissingError, SerotoneError
 
 STDIN = "-"
@@ -25,7 +26,7 @@ def find_recordings(paths: Iterable[str]) -> Iterator[Found]:
         if path == STDIN or not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where nobody may look
             yield path, None
             continue
-        yield from audio_in(path)
+        yield from audio_in(path, remark)
 
 
 def read_once(name: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from serotone.errors import BundleError
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import LEVELS, Bundle
 from serotone.recognition.hearing import Hearing, Row
@@ -22,8 +23,15 @@ class Answerer:
     _adaptation: Adaptation | None = None
 
     def answer(self, hearing: Hearing, *, speaker: str | None = None) -> Prediction:
-        """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`."""
+        """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`.
+
+        Raises BundleError: another bundle heard it.
+        """
         bundle = self.bundle
+        if hearing.bundle not in (None, bundle.sha256):
+            raise BundleError(
+                f"{hearing.name}: another bundle than {bundle.name} heard it; let the recogniser answer that heard it"
+            )
         known = hearing.profile or self.profile_for(speaker)
         threshold = self.uncertain_below(known)
         rows, answer = hearing.answering, None
@@ -101,7 +109,7 @@ class Answerer:
 
     def _segments(self, hearing: Hearing, speaker: str | None, threshold: float) -> tuple[Segment, ...]:
         """The segments of a recording, where its windows are known."""
-        if hearing.rows is None:
+        if hearing.rows is None or not hearing.total:
             return ()
         rate = self.bundle.sample_rate
         found = [Stretch(0, hearing.total, 0.0, None)]

@@ -1,7 +1,7 @@
 """What a recogniser heard in a recording: all that an answer needs, whatever profile it is adapted to, and no audio."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -68,6 +68,7 @@ class Hearing:
     needs them. ``timeline`` says that they were asked for. ``kept`` is how many samples were heard, pauses shortened.
     ``profile`` names the profile that the probabilities are adapted to already, if any. ``notes`` and ``channel`` are
     those of `Prediction`. ``begin`` is where in its source, in seconds, the recording begins; samples count from there.
+    ``bundle`` is the SHA-256 of the bundle that heard it, whose answers it holds.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Hearing:
     notes: tuple[str, ...] = ()
     channel: int | None = None
     begin: float = 0.0
+    bundle: str | None = None
 
     @property
     def answering(self) -> Sequence[Row]:
@@ -189,7 +191,7 @@ class Listener:
         rows = tuple(self._rows) if self._windows or self._whole is None else None
         windows, kept, silence = self._windows, self._size, self.silence
         heard = Hearing(name, silent, warnings, self.total, self._speech, silence, whole, rows, windows, kept)
-        return found, heard
+        return found, replace(heard, bundle=self._bundle.sha256)
 
     def _new_cutter(self) -> Cutter:
         bundle = self._bundle

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from serotone import audio
 from serotone.audio import Source
+from serotone.audio.decoding import whole
 from serotone.errors import AudioError, BundleError, MissingExtraError, SerotoneError, SerotoneWarning
 from serotone.names import count_of
 from serotone.recognition.adaptation import Adaptation
@@ -29,9 +30,9 @@ from serotone.recognition.stream import UPDATE_SECONDS, Stream
 class Recognizer(Answerer):
     """Recognises emotion in speech with a bundle, given by shipped name or path.
 
-    ``threads`` is the number of threads that one answer may use. ``sha256`` is the digest of the bundle that the caller
-    expects. ``current_profile`` is what its answers are adapted to; None for a plain recogniser, whose answers depend
-    on their recording and the bundle alone.
+    ``threads`` is the number of threads that one answer may use, of which there are no more than processors. ``sha256``
+    is the digest of the bundle that the caller expects. ``current_profile`` is what its answers are adapted to; None
+    for a plain recogniser, whose answers depend on their recording and the bundle alone.
 
     One recogniser may be shared between threads. It can be pickled: the bundle's files must lie at the same path where
     it is loaded, and its graph is opened there anew. `close`, or the end of a ``with`` statement, lets go of the graph.
@@ -307,7 +308,8 @@ class Recognizer(Answerer):
         for block in blocks:
             listener.feed(block)
         hearing = listener.finish(blocks.name, silent=blocks.silent, warnings=blocks.warnings)[1]
-        return replace(hearing, notes=blocks.notes, channel=channel, begin=start)
+        own = None if channel is None else whole("channel", channel)
+        return replace(hearing, notes=blocks.notes, channel=own, begin=float(start))
 
     def hear_audio(self, heard: audio.Audio, *, timeline: bool = False) -> Hearing:
         """The same for audio that has been read already, at the bundle's sample rate."""

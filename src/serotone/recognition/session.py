@@ -5,6 +5,7 @@ from numbers import Integral
 import onnxruntime
 
 from serotone.errors import BundleError
+from serotone.processors import processors
 from serotone.recognition.bundle import EMBEDDING, MODEL, Bundle
 
 
@@ -28,7 +29,7 @@ def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         raise ValueError(f"threads is {threads}; expected a whole number of at least 1")
     where = bundle.path / MODEL
     try:
-        session = start_session(bundle.read(MODEL), threads=threads)
+        session = start_session(bundle.read(MODEL), threads=min(threads, processors()))  # more only wait for each other
     except BundleError:
         raise
     except Exception as error:  # onnxruntime's own errors share no base but Exception

@@ -10,7 +10,7 @@ import soxr
 from numpy.typing import NDArray
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-from serotone.audio.decoding import check_values
+from serotone.audio.decoding import check_values, whole
 from serotone.recognition.hearing import Listener, Row, without_embedding
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder
@@ -69,6 +69,7 @@ class Stream:
         every_seconds: float | None,
     ) -> None:
         bundle = recognizer.bundle
+        sample_rate = whole("sample_rate", sample_rate)
         if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
             raise ValueError(f"sample_rate is {sample_rate}; expected {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
         if every_seconds is not None and not LEAST_UPDATE_SECONDS <= every_seconds < math.inf:

@@ -9,7 +9,9 @@ import binascii
 import contextlib
 import hmac
 import re
+from collections import Counter
 from collections.abc import Collection
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -87,6 +89,10 @@ class Guard:
         if origin is not None and origin.lower().partition("://")[2] != host:
             raise ProblemError(403, f"pages from {origin[:80]!r} may not use this server; only its own page may")
         self._check_token(scope["path"], headers)
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        given = Counter(name for name, _ in query)
+        if twice := [name for name, count in given.items() if count > 1]:
+            raise ProblemError(422, f"query.{twice[0][:80]}: given {given[twice[0]]} times; give it once")
         size = headers.get("content-length", "0")
         if size.isdecimal() and int(size) > self._limits.body_bytes:
             raise self._too_large()
