@@ -313,13 +313,22 @@ def test_what_a_slow_way_loses_of_live_speech_is_not_played_afterwards_either(pa
     assert warning.startswith("0.4 s were lost")
 
 
-def test_a_recording_is_made_and_answered(page):
+def test_a_recording_is_made_answered_and_saved(page, folder):
     part(page, "record").click()
     until(lambda: part(page, "record").text == "Stop recording")
     time.sleep(1.5)
     part(page, "record").click()
     answered(page)
     assert part(page, "label").text == "angry"
+    link = page.find_element(By.CSS_SELECTOR, "#rows a")
+    assert (link.text, link.get_attribute("download")) == ("Save recording 1.wav", "recording 1.wav")
+    picture(page, "recorded")
+    link.click()
+    saved = folder / "recording 1.wav"
+    until(saved.exists)
+    samples, rate = soundfile.read(saved)
+    assert rate == SAMPLE_RATE  # the microphone's is 48000
+    assert 0.7 < np.abs(samples).max() < 0.9
 
 
 @contextmanager

@@ -348,6 +348,7 @@ def _described(bundle: Bundle) -> dict[str, object]:
         "licences": sorted({str(item.get("licence", "not stated")) for item in bundle.data}),
         "non_commercial": bundle.non_commercial,
         "adaptable": bool(bundle.adaptation),
+        "sample_rate": bundle.sample_rate,
         "min_seconds": bundle.min_seconds,
         "hop_seconds": bundle.hop_seconds,
     }

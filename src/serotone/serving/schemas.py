@@ -163,6 +163,7 @@ class ServedBundle(BaseModel):
     licences: list[str] = Field(description="Those of its training data.")
     non_commercial: bool = Field(examples=[True])
     adaptable: bool = Field(description="Whether profiles can be made for it.", examples=[True])
+    sample_rate: int = Field(description="In hertz: nothing above half of it is heard.", examples=[16000])
     min_seconds: float = Field(examples=[0.3])
     hop_seconds: float = Field(examples=[1.0])
 

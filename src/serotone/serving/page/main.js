@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import * as answer from "./answer.js";
 import { Live } from "./live.js";
 import { doubt, dress, make, share } from "./looks.js";
-import { Microphone, wav } from "./sound.js";
+import { Microphone, recorded } from "./sound.js";
 
 const AT_A_TIME = 2;
 
@@ -105,7 +105,11 @@ function list() {
     const button = make("button", { type: "button" }, dot, label, make("span", { text: summary(recording) }));
     button.setAttribute("aria-current", String(recording === state.selected));
     button.addEventListener("click", () => (problem ? complain(problem.message) : found && select(recording)));
-    return make("li", {}, button);
+    if (!recording.own) {
+      return make("li", {}, button);
+    }
+    recording.address ??= URL.createObjectURL(recording.file);
+    return make("li", {}, button, make("a", { href: recording.address, download: name, text: `Save ${name}` }));
   });
   const focused = [...part("rows").children].findIndex((row) => row.contains(document.activeElement));
   part("rows").replaceChildren(...rows);
@@ -123,8 +127,9 @@ function select(recording) {
   answer.show(recording, by ?? bundle());
 }
 
-function add(files) {
-  const added = files.map((file) => ({ name: file.name || "recording.wav", file }));
+// What was recorded here is nowhere else, so it can be saved.
+function add(files, own = false) {
+  const added = files.map((file) => ({ name: file.name || "recording.wav", file, own }));
   state.recordings.push(...added);
   if (added.length) {
     state.selected = null;
@@ -232,7 +237,9 @@ part("record").addEventListener("click", async () => {
     state.recorder = null;
     press("record", false, "Record");
     await recorder.microphone.close();
-    add([new File([wav(recorder.pieces, recorder.microphone.rate)], `recording ${state.recordings.length + 1}.wav`)]);
+    const most = Math.max(...state.bundles.map((one) => one.sample_rate));
+    const sound = await recorded(recorder.pieces, recorder.microphone.rate, most);
+    add([new File([sound], `recording ${state.recordings.length + 1}.wav`)], true);
     return;
   }
   wait();
@@ -262,7 +269,7 @@ part("listen").addEventListener("click", async () => {
     done: (summary, file) => {
       over();
       const name = `live ${state.recordings.length + 1}.wav`;
-      const recording = { name, file, answer: { ...summary, name }, problem: null };
+      const recording = { name, file, answer: { ...summary, name }, problem: null, own: true };
       state.recordings.push(recording);
       select(recording);
       say("The stream has ended; this is the answer to all of it.");
