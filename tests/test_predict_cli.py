@@ -301,6 +301,7 @@ def test_names_cannot_move_the_cursor_nor_break_the_output(toy, good, tmp_path):
         out, err = child.communicate()
         assert child.returncode == 0, err
         assert b"\x1b" not in out or format == "csv"
+        assert (rb"latin\udce9.wav" if format.startswith("json") else rb"latin\xe9.wav") in out
     child = process("predict", folder, "--bundle", toy, "--format", "jsonl")
     lines = child.communicate()[0].splitlines()
     assert len(lines) == 4

@@ -4,13 +4,19 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from serotone.names import utf8
+
 if TYPE_CHECKING:
     from serotone.recognition.bundle import Bundle
 
 
 def one_line(message: object) -> str:
     """The text on one line, without characters that could move a terminal's cursor."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else f"\\x{ord(c):02x}" for c in str(message))
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else _escaped(ord(c)) for c in utf8(str(message)))
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def complain(message: object) -> None:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TextIO
 
 from serotone.cli.streams import as_json
+from serotone.names import utf8
 from serotone.recognition.bundle import Bundle
 from serotone.recognition.prediction import SCHEMA, Prediction
 from serotone.recognition.rows import columns, rows
@@ -108,5 +109,5 @@ def _cell(column: str, value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6f}" if column == "confidence" or column.startswith("p_") else f"{value:.3f}"
     if isinstance(value, list):
-        return "; ".join(value)
-    return "" if value is None else str(value)
+        return utf8("; ".join(value))
+    return "" if value is None else utf8(str(value))
