@@ -16,6 +16,7 @@ import torch
 from typer.testing import CliRunner
 
 from serotone.cli import app
+from serotone.cli.crossval import table
 from serotone.corpora import parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.crossval import crossval
@@ -25,6 +26,7 @@ from serotone.recipes import load
 from serotone.recognition.recognizer import Recognizer
 from serotone.reports import circumstances
 from serotone.reports.collect import collect
+from serotone.reports.write import report
 from serotone.runs.writing import held
 from serotone.training.data import GroupedByLength, derived_seed
 from serotone.training.export import probabilities, reload
@@ -118,6 +120,26 @@ def test_a_class_that_only_validating_speakers_have_names_the_remedy(voices: Pat
         run_fold(recipe, replace(split, train=train), gather(recipe, utterances)[0], tmp_path)
     with pytest.raises(RunError, match=r"has no clip of angry; leave that out of labels, or merge.* emotion$"):
         run_fold(recipe, replace(split, train=train, validation=()), gather(recipe, utterances)[0], tmp_path)
+
+
+def test_one_recording_under_two_names_is_no_new_one(voices: Path, tmp_path: Path) -> None:
+    """No check of speakers or sentences sees it."""
+    shutil.copytree(voices, tmp_path / "voices")
+    (angry,) = (tmp_path / "voices").glob("syn01_angry_00.wav")
+    shutil.copy(tmp_path / "voices" / "syn00_angry_00.wav", angry)
+    utterances = parse_corpora([f"synthetic={tmp_path / 'voices'}"])
+    quiet = load("crnn-mel", (*QUICK, "protocol.validation_speakers=0", "monitor=none"))
+    summary = crossval(quiet, utterances, tmp_path / "run")
+    assert summary["shared_recordings"] == 2
+    assert "0 speakers" in table(summary)
+    assert ", 2 recordings under two names\n" in table(summary)
+    for fold, names in (("fold-0-0", ["synthetic/syn00_angry_00"]), ("fold-0-1", ["synthetic/syn01_angry_00"])):
+        assert json.loads((tmp_path / "run" / fold / "leaks.json").read_text())["test_copies"] == names
+    report(tmp_path / "run")
+    page = (tmp_path / "run" / "report" / "tables.md").read_text()
+    assert "But 2 recordings of the test parts are also in training, sample for sample, under another name." in page
+    trained = train(quiet, utterances, tmp_path / "trained")
+    assert "1 recording of it is also in training, sample for sample." in trained.read("CARD.md").decode()
 
 
 def test_a_rule_is_named_by_what_it_came_to(voices: Path, tmp_path: Path) -> None:

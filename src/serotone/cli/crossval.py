@@ -29,6 +29,7 @@ from serotone.cli.training import (
     require_train,
 )
 from serotone.cli.usage import check_ray, utterances_of
+from serotone.names import count_of
 
 
 def crossval(
@@ -87,7 +88,7 @@ def table(summary: Mapping[str, Any]) -> str:
         f"{summary['recipe']}, {summary['schedule']} schedule ({summary['length']}, {summary['precision']}),"
         f" {summary['protocol']}, seed {summary['seed']}",
         f"{summary['folds_finished']} of {summary['folds_planned']} folds; shared between test and training:"
-        f" {_shared(summary, 'speakers')}, {_shared(summary, 'sentences')}",
+        f" {_shared(summary, 'speakers')}, {_shared(summary, 'sentences')}{_copies(summary)}",
         "",
         "fold        clips   step      WA      UA",
     ]
@@ -105,6 +106,12 @@ def table(summary: Mapping[str, Any]) -> str:
             )
         lines.append(f"pooled matrix             {summary['wa_pooled']:6.2%}  {summary['ua_pooled']:6.2%}")
     return "\n".join(lines)
+
+
+def _copies(summary: Mapping[str, Any]) -> str:
+    """How many recordings are in both under two names, where there are any."""
+    count = summary["shared_recordings"]
+    return f", {count_of(count, 'recording')} under two names" if count else ""
 
 
 def _shared(summary: Mapping[str, Any], what: str) -> str:

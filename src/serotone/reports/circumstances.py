@@ -61,14 +61,15 @@ def versions(collection: Collection) -> Table:
 
 @by_row(
     "shared",
-    "Speakers and sentences in training and test",
+    "Speakers, sentences and recordings in training and test",
     *("folds with test speakers in training", "those speakers", "folds with test sentences in training"),
     *("those sentences", "test utterances whose sentence is not known", "validation speakers in training"),
+    "test recordings in training under another name",
 )
 def shared(of: Result) -> Iterable[Cell]:
-    """Which speakers and sentences training and test have in common."""
+    """What training and test have in common."""
     if of.heard is None:
-        return [Cell("not recorded")] * 6
+        return [Cell("not recorded")] * 7
     known = [fold.shared for _, fold in of.row.finished if fold.shared]
     unknown_validating = any(fold.unknown_validation_speakers for fold in known)
     words = (
@@ -78,6 +79,7 @@ def shared(of: Result) -> Iterable[Cell]:
         some(fold.sentences for fold in known),
         sum(fold.without_sentence for fold in known),
         some((fold.validation_speakers for fold in known), unknown_validating),
+        "not recorded" if any(fold.copies is None for fold in known) else some(fold.copies or () for fold in known),
     )
     return map(text, words)
 

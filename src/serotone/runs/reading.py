@@ -45,6 +45,7 @@ class Shared:
     test_speakers: int
     test_sentences: int
     without_sentence: int
+    copies: tuple[str, ...] | None  # recordings of the test part that are in training; None where nobody looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,11 @@ class Run:
     def used(self) -> frozenset[str]:
         """The utterances that train, validate or test in a finished fold."""
         return frozenset().union(*(fold.used for fold in self.folds))
+
+    @property
+    def copies(self) -> int:
+        """How many recordings of test parts were also in training; of older runs, in which nobody looked, 0."""
+        return len(set().union(*(fold.shared.copies or () for fold in self.folds if fold.shared)))
 
     @property
     def schedule(self) -> Mapping[str, Any]:
@@ -472,4 +478,5 @@ def _shared(path: Path) -> Shared | None:
         test_speakers=leaks["test_speakers"],
         test_sentences=leaks["test_sentences"],
         without_sentence=leaks["test_without_sentence"],
+        copies=tuple(map(str, leaks["test_copies"])) if "test_copies" in leaks else None,
     )

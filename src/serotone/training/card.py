@@ -33,8 +33,8 @@ def write_card(
         name: The bundle's name.
         labels: Its classes in order.
         data: One mapping per corpus: name, licence, utterances, speakers.
-        trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None, and ``shared``,
-            the LeakReport of the split.
+        trained: ``clips`` in the training part, ``step`` whose weights count, ``test`` scores or None, ``shared``, the
+            LeakReport of the split, and ``copies``, how many recordings of the test part are in training, too.
         evidence: Summaries of crossval runs by the words that introduce them.
         levels: The heads of a convex recipe, of which ``plain`` then says how the temperature was fitted.
     """
@@ -191,9 +191,13 @@ def _own_test(trained: Mapping[str, object], recipe: Recipe, evidence: Mapping[s
         below = ": the figures below are by cross-validation" if evidence else ""
         return f"No utterance was held out from this bundle{below}.\n"
     clips = count_of(test["utterances"], "clip")
+    copies = int(str(trained.get("copies", 0)))
+    twice = (
+        f" {count_of(copies, 'recording')} of it {_are(copies)} also in training, sample for sample." if copies else ""
+    )
     return (
         f"On this run's own test part ({recipe.protocol.name}, fold {shared.fold}, {clips}):"
-        f" WA {float(test['wa']):.1%}, UA {float(test['ua']):.1%}.\n{_shared(shared)}\n"
+        f" WA {float(test['wa']):.1%}, UA {float(test['ua']):.1%}.\n{_shared(shared)}{twice}\n"
     )
 
 
