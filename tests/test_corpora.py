@@ -198,7 +198,7 @@ def test_a_recording_of_two_corpora_is_refused(tmp_path: Path) -> None:
     (other / "link.wav").symlink_to(one / "sad" / "ann" / "b.wav")
     (other / "mine.csv").write_text("path,emotion,speaker\nlink.wav,sad,x\n")
     options = [f"folders={one}", f"mine={other / 'mine.csv'}"]
-    with pytest.raises(CorpusError, match=r"two corpora hold 1 recording \(folders/sad/ann/b = mine/link\)"):
+    with pytest.raises(CorpusError, match=r"the corpora have 1 recording \(folders/sad/ann/b = mine/link\) in common"):
         parse_corpora(options)
     (other / "mine.csv").write_text("path,emotion,speaker,start,end\nlink.wav,sad,x,0,0.1\n")
     assert len(parse_corpora(options)) == 4

@@ -151,16 +151,16 @@ def parse_corpora(options: Sequence[str], *, keep_missing: bool = False) -> list
 
 
 def _refuse_copies(utterances: Sequence[Utterance]) -> None:
-    """Make sure that no two corpora hold the same stretch of the same file; within one, its reader does."""
+    """Make sure that of several corpora no two hold the same stretch of the same file; within one, its reader does."""
     if len({u.corpus for u in utterances}) < 2:
         return
     first: dict[object, str] = {}
     stretches = [(u.id, (realpath(u.path), u.start, u.end)) for u in utterances]
     twice = [f"{first[at]} = {name}" for name, at in stretches if first.setdefault(at, name) != name]
     if twice:
-        pairs = listed(twice, "recording", shown=2)
         raise CorpusError(
-            f"two corpora hold {pairs}; give each recording once, for its copies could stand in training and test"
+            f"the corpora have {listed(twice, 'recording', shown=2)} in common; give each of them once: its copies"
+            " could stand in training and test"
         )
 
 
