@@ -225,7 +225,7 @@ def side_by_side(jobs: int) -> Callable[..., Iterator[Event]]:
                 return
             unit = running.pop()
             try:
-                yield Event("finished", unit, results=units.run_unit(unit, None))
+                yield Event("finished", unit, results=units.run_unit(unit, Material((), {}, {}, {}, {})))
             except RunError as error:
                 yield Event("failed", unit, text=reason(error))
 
