@@ -16,6 +16,7 @@ from serotone.errors import BundleError, ProfileError
 from serotone.evaluation import agree, compare, evaluate, readings
 from serotone.evaluation.comparison import collections
 from serotone.evaluation.rows import certainty
+from serotone.recognition.hearing import without_embedding
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone
 
@@ -121,8 +122,10 @@ def test_recordings_that_are_not_there_are_not_drawn(corpus, tmp_path):
 def test_what_another_bundle_heard_is_not_adapted(adaptable, corpus):
     utterances = parse_corpora([corpus])
     adapted = Recognizer(adaptable).adapted_to([u.path for u in utterances])
-    with pytest.raises(ValueError, match="heard by another recogniser, whose bundle has no embeddings, or others; use"):
+    with pytest.raises(BundleError, match="another bundle than toy heard it"):
         adapted.answer(Recognizer("emodb-crnn").hear(utterances[0].path))
+    with pytest.raises(ValueError, match="heard without embeddings, which a profile needs"):
+        adapted.probabilities([without_embedding(adapted.hear(utterances[0].path).answering[0])], None)
 
 
 def test_a_few_recordings_are_drawn_by_seed_and_corpus_alone(adaptable, corpus, tmp_path):

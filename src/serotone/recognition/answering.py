@@ -80,10 +80,8 @@ class Answerer:
         if self.current_profile is None or self._adaptation is None:
             return _plain(rows)
         embeddings = [row.embedding for row in rows if row.embedding is not None]
-        if len(embeddings) < len(rows) or any(len(one) != self._adaptation.width for one in embeddings):
-            raise ValueError(
-                "heard by another recogniser, whose bundle has no embeddings, or others; use one recogniser for both"
-            )
+        if len(embeddings) < len(rows):
+            raise ValueError("heard without embeddings, which a profile needs; hear it again and keep them")
         return self._adaptation.probabilities(np.stack(embeddings), self.current_profile, speaker=speaker)
 
     def answered(self, row: Row, speaker: str | None) -> Row:
