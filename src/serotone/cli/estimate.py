@@ -9,7 +9,7 @@ import typer
 from serotone.cli.messages import Progress, remark
 from serotone.corpora import Utterance
 from serotone.errors import SerotoneError
-from serotone.experiments.estimate import estimate, hours
+from serotone.experiments.estimate import Estimate, estimate, hours
 from serotone.experiments.planning import check_folds
 from serotone.experiments.study import lay_out, units_of
 from serotone.experiments.units import Materials
@@ -32,9 +32,8 @@ def print_estimate(
     """
     with tempfile.TemporaryDirectory() as nowhere:
         runs, failures = lay_out(study, utterances, out or Path(nowhere), rows=rows)
-    cannot = {failure["row"]: failure["error"] for failure in failures}
-    for row, error in cannot.items():
-        remark(f"cannot run: {row}: {error}")
+    for failure in failures:
+        remark(f"cannot run: {failure['row']}: {failure['error']}")
     if not runs:
         raise typer.Exit(1)
     check_folds(folds, [split for run in runs for split in run.splits])
@@ -44,12 +43,13 @@ def print_estimate(
     first = {unit.row: unit for unit in reversed(timed)}
     materials = Materials(utterances, remark)
     progress = Progress(len(first), "rows timed")
-    estimates = {}
+    estimates: dict[str, Estimate] = {}
+    cannot: set[str] = set()
     for row, unit in first.items():
         try:
             estimates[row] = estimate(unit, materials)
         except SerotoneError as error:
-            cannot[row] = str(error)
+            cannot.add(row)
             progress.clear()
             remark(f"cannot run: {row}: {error}")
         progress.step()
@@ -76,5 +76,5 @@ def print_estimate(
         f"\n{total:.1f} hours for {count_of(len(timed), 'unit')} with {jobs} at a time{without},"
         f" {len(units) - len(waiting)} finished before; timed on this machine at its current load"
     )
-    if cannot:
+    if failures or cannot:
         raise typer.Exit(1)

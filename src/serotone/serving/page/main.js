@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import * as answer from "./answer.js";
 import { Live } from "./live.js";
 import { doubt, dress, make, share } from "./looks.js";
-import { Microphone, recorded } from "./sound.js";
+import { Microphone, recorded, wav } from "./sound.js";
 
 const AT_A_TIME = 2;
 
@@ -238,7 +238,8 @@ part("record").addEventListener("click", async () => {
     press("record", false, "Record");
     await recorder.microphone.close();
     const most = Math.max(...state.bundles.map((one) => one.sample_rate));
-    const sound = await recorded(recorder.pieces, recorder.microphone.rate, most);
+    const { pieces, microphone } = recorder;
+    const sound = await recorded(pieces, microphone.rate, most).catch(() => wav(pieces, microphone.rate)); // or it were lost
     add([new File([sound], `recording ${state.recordings.length + 1}.wav`)], true);
     return;
   }
