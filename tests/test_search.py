@@ -295,6 +295,12 @@ def test_a_full_disk_ends_the_search_and_uses_up_no_trial(
     assert look_for(utterances, tmp_path / "broken", "center.weight=0.01:10:log").trials == whole.trials
 
 
+def test_choices_of_which_none_can_be_are_refused_before_a_trial(utterances: list[Utterance], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"loss.margin is 0\.1, but the head feature takes no margin"):
+        look_for(utterances, tmp_path / "out", "loss.margin=0.1,0.2")
+    assert not (tmp_path / "out").exists()
+
+
 def test_invalid_and_diverging_trials_are_told_and_the_rest_go_on(
     utterances: list[Utterance], trained: list[Recipe], tmp_path: Path
 ) -> None:

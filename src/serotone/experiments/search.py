@@ -172,6 +172,19 @@ class _Task:
                 unknown = unknown_keys(self.name_or_path, changes, corpora=self.corpora)
             if key in unknown:
                 self._load(self.name_or_path, *changes)
+            if len(space) == 1 and isinstance(values, CategoricalDistribution):
+                self._check_choices(key, values.choices)
+
+    def _check_choices(self, key: str, choices: Sequence[object]) -> None:
+        """Refuse choices of which none makes a recipe; where other keys vary, too, that depends on them."""
+        errors = []
+        for choice in choices:
+            try:
+                self._load(self.name_or_path, *self.changes, f"{key}={choice}")
+            except RecipeError as error:
+                errors.append(error)
+        if len(errors) == len(choices):
+            raise errors[0]
 
     def folder(self, number: int) -> Path:
         """Where a trial's folds lie."""
