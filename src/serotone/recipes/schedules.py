@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from serotone.documents import yaml_word
+
+SOLVED_IN = "float64"
+"""The precision in which a head is solved."""
 
 
 class Frozen(BaseModel):
@@ -93,8 +96,7 @@ class Schedule(Frozen):
     @property
     def length(self) -> str:
         """The length in words: ``352 steps`` or ``at most 100 epochs``."""
-        words = f"{self.steps} steps" if self.steps else f"{self.epochs} epochs"
-        return words if self.patience is None else f"at most {words}, patience {self.patience}"
+        return length_of(self.model_dump())
 
 
 class Convex(Frozen):
@@ -146,13 +148,27 @@ class Convex(Frozen):
     @property
     def length(self) -> str:
         """The length in words: ``to convergence, strength 0.001``."""
-        chosen = "chosen on held-out corpora" if self.strength == "held-out" else f"{self.strength:g}"
-        return f"to convergence, strength {chosen}"
+        return length_of(self.model_dump())
 
     @property
     def precision(self) -> str:
         """What it is solved in."""
-        return "float64"
+        return SOLVED_IN
+
+
+def length_of(schedule: Mapping[str, Any]) -> str:
+    """The length of a schedule of either kind in words, from its plain values, which may be those of an older serotone.
+
+    >>> length_of({"steps": 352}), length_of({"epochs": 100, "patience": 10})
+    ('352 steps', 'at most 100 epochs, patience 10')
+    >>> length_of({"solver": "convex", "strength": 0.001})
+    'to convergence, strength 0.001'
+    """
+    if schedule.get("solver"):
+        strength = schedule["strength"]
+        return f"to convergence, strength {'chosen on held-out corpora' if strength == 'held-out' else f'{strength:g}'}"
+    words = f"{schedule['steps']} steps" if schedule.get("steps") else f"{schedule.get('epochs')} epochs"
+    return words if schedule.get("patience") is None else f"at most {words}, patience {schedule['patience']}"
 
 
 def _solver(value: object) -> str:

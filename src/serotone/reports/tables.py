@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from serotone.recipes import schedules
 from serotone.reports.analysis import METRICS, Analysis, Result, SweepCurve
 from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_and_sd, percent, share_of, text
 from serotone.reports.collect import Row
@@ -84,21 +85,14 @@ def schedule_of(run: Run) -> str:
 
 def length_of(run: Run) -> str:
     """The length of a run's schedule in words."""
-    if not run.trained:
-        return "nothing was trained"
-    schedule = run.schedule
-    if schedule.get("solver"):
-        strength = schedule["strength"]
-        return f"to convergence, strength {strength if isinstance(strength, str) else format(strength, 'g')}"
-    words = f"{schedule['steps']} steps" if schedule.get("steps") else f"{schedule.get('epochs')} epochs"
-    return words if schedule.get("patience") is None else f"at most {words}, patience {schedule['patience']}"
+    return schedules.length_of(run.schedule) if run.trained else "nothing was trained"
 
 
 def precision_of(run: Run) -> str:
     """The precision in which a run trains."""
     if not run.trained:
         return "the bundle's"
-    return "float64" if run.schedule.get("solver") else str(run.schedule.get("precision", "float32"))
+    return schedules.SOLVED_IN if run.schedule.get("solver") else str(run.schedule.get("precision", "float32"))
 
 
 def folds_of(row: Row) -> Cell:
