@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from serotone.cli.remote import RemoteFile
 from serotone.corpora import ravdess
 from serotone.errors import CorpusError, FetchError
-from serotone.files import write_whole
+from serotone.files import write_bytes
 
 ACTORS = ("19", "20")
 EMOTIONS = {"angry": "05", "happy": "03", "neutral": "01", "sad": "04"}
@@ -79,14 +79,9 @@ def fetch_clips(folder: Path, url: str, *, on_clip: Callable[[], None] | None = 
                 member = members.get(clip.name)
                 if member is None or member.file_size > _CLIP_BYTES:
                     raise FetchError(f"the archive holds no {clip.name}.wav of at most {_CLIP_BYTES >> 20} MB")
-                content = archive.read(member)
-                write_whole(folder / f"Actor_{clip.actor}" / f"{clip.name}.wav", _writer(content))
+                write_bytes(folder / f"Actor_{clip.actor}" / f"{clip.name}.wav", archive.read(member))
                 if on_clip is not None:
                     on_clip()
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, RuntimeError) as error:
         raise FetchError(f"the archive arrived damaged ({error})") from error
     return find_clips(folder)
-
-
-def _writer(content: bytes) -> Callable[[Path], object]:
-    return lambda path: path.write_bytes(content)

@@ -8,7 +8,6 @@ import numpy as np
 from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
 from serotone.experiments.planning import check_folds, gather, opened, plan
-from serotone.experiments.units import copies_in
 from serotone.recipes import Recipe
 from serotone.recognition.bundle import MANIFEST, Bundle, load_bundle
 from serotone.runs.layout import BUNDLE, SUMMARY
@@ -83,8 +82,8 @@ def train(
             tell(problem)
         system, results = run_fold(recipe, split, material, out, log=log)
         shared = leak_report(split, utterances)
-        twice = copies_in(split, material)
-        write_leaks(out, shared.to_dict() | {"test_copies": twice})
+        copies = material.copies(split)
+        write_leaks(out, shared.to_dict(), copies)
         levels = None
         if recipe.convex is not None:
             tell("fitting the heads for adaptation, the temperatures and the thresholds, each on held-out parts")
@@ -102,7 +101,7 @@ def train(
                 "step": read_selection(out)["step"],
                 "test": results.get("test"),
                 "shared": shared,
-                "copies": len(twice),
+                "copies": len(copies),
             },
             evidence=summaries,
             levels=levels,

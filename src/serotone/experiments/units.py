@@ -12,7 +12,6 @@ from serotone.recipes import Recipe
 from serotone.runs.layout import finished, fold_folder
 from serotone.runs.writing import tidy, write_leaks
 from serotone.splits import Split, leak_report
-from serotone.training.data import copies
 from serotone.training.fit import Material, clear, run_fold
 
 
@@ -89,15 +88,10 @@ def unit_of(
 def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
     """Train and test, or take an interrupted unit up again at its last whole epoch; what its metrics.json says."""
     tidy(unit.folder)
-    write_leaks(unit.folder, unit.leaks | {"test_copies": copies_in(unit.split, material)})
+    write_leaks(unit.folder, unit.leaks, material.copies(unit.split))
     _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings, log=unit.log)
     clear(unit.folder)
     return results
-
-
-def copies_in(split: Split, material: Material) -> list[str]:
-    """The recordings of the test part that are, under another name, also in training or validation."""
-    return copies(material.waveforms, split.test, (*split.train, *split.validation))
 
 
 def material_key(recipe: Recipe) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from serotone.errors import BundleError
-from serotone.files import write_json, write_whole
+from serotone.files import write_bytes, write_json
 from serotone.names import guess
 from serotone.recognition.keys import Keys
 
@@ -283,7 +283,7 @@ def write_manifest(
         manifest[key] = value
     content = (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     bundle = _parse(folder, content)
-    write_whole(folder / MANIFEST, lambda path: path.write_bytes(content))
+    write_bytes(folder / MANIFEST, content)
     return bundle
 
 

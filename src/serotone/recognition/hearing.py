@@ -1,7 +1,7 @@
 """What a recogniser heard in a recording: all that an answer needs, whatever profile it is adapted to, and no audio."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -189,9 +189,11 @@ class Listener:
         self._waiting += self._cutter.feed(last) + self._cutter.finish()
         found = self._hear_waiting() if self._windows or self._whole is None else []
         rows = tuple(self._rows) if self._windows or self._whole is None else None
-        windows, kept, silence = self._windows, self._size, self.silence
-        heard = Hearing(name, silent, warnings, self.total, self._speech, silence, whole, rows, windows, kept)
-        return found, replace(heard, bundle=self._bundle.sha256)
+        windows, kept, silence, own = self._windows, self._size, self.silence, self._bundle.sha256
+        heard = Hearing(
+            name, silent, warnings, self.total, self._speech, silence, whole, rows, windows, kept, bundle=own
+        )
+        return found, heard
 
     def _new_cutter(self) -> Cutter:
         bundle = self._bundle

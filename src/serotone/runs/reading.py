@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,28 +229,6 @@ def read_embeddings(fold: Fold) -> tuple[dict[str, NDArray[np.float64]], dict[st
             f"{path}: {what}; expected the arrays part, truth and embedding, with the classes"
             f" {', '.join(fold.labels)}; remove the file"
         ) from None
-
-
-def check_checkpoint(path: Path) -> None:
-    """Make sure that the checkpoint of an interrupted fold is whole: every checksum in it is right.
-
-    Raises:
-        RunError: It is damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as file:
-            damaged = file.testzip() is not None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError):
-        damaged = True
-    if damaged:
-        raise damaged_checkpoint(path)
-
-
-def damaged_checkpoint(path: Path) -> RunError:
-    """What is said of a checkpoint that is not as training wrote it."""
-    return RunError(
-        f"{path}: damaged; delete it, and run the same command again, which trains this fold from its beginning"
-    )
 
 
 def check_beginning(fold: Path, name: str, beginning: Mapping[str, Any]) -> None:

@@ -37,8 +37,8 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
     scores: list[FoldScore] = []
     matrices = []
     labels: list[str] = []
-    leaks: dict[str, set[str]] = {"speakers": set(), "sentences": set()}
-    without_sentence, copies = False, set[str]()
+    leaks: dict[str, set[str]] = {"speakers": set(), "sentences": set(), "recordings": set()}
+    without_sentence = False
     for split in splits:
         folder = fold_folder(run, split.repetition, split.fold)
         if not finished(folder):
@@ -49,7 +49,7 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
         step, leak = read_selection(folder)["step"], read_leaks(folder)
         leaks["speakers"] |= set(leak["shared_speakers"])
         leaks["sentences"] |= set(leak["shared_sentences"])
-        copies |= set(leak.get("test_copies", ()))  # an older serotone did not look
+        leaks["recordings"] |= set(leak.get("test_copies", ()))  # an older serotone did not look
         without_sentence = without_sentence or bool(leak.get("test_without_sentence"))
         labels = test["labels"]
         matrix = np.array(test["confusion"], dtype=np.int64)
@@ -64,7 +64,7 @@ def summarise(run: Path, splits: Sequence[Split], about: Mapping[str, object]) -
         "folds_finished": len(scores),
         "shared_speakers": len(leaks["speakers"]),
         "shared_sentences": len(leaks["sentences"]),
-        "shared_recordings": len(copies),
+        "shared_recordings": len(leaks["recordings"]),
         "unknown_speakers": UNKNOWN_SPEAKER in leaks["speakers"],
         "unknown_sentences": without_sentence,
         "folds": [asdict(score) for score in scores],

@@ -119,9 +119,9 @@ def _same_or_new(path: Path, text: str, what: str, differences: Callable[[Path],
 # ------------------------------------------------------------------------------------------------------------- one fold
 
 
-def write_leaks(fold: Path, leaks: Mapping[str, Any]) -> None:
-    """Who and what stands in more than one part."""
-    write_json(fold / layout.LEAKS, leaks)
+def write_leaks(fold: Path, leaks: Mapping[str, Any], copies: Sequence[str]) -> None:
+    """Who and what stands in more than one part; ``copies`` are test recordings that do so under another name."""
+    write_json(fold / layout.LEAKS, {**leaks, "test_copies": list(copies)})
 
 
 def note_versions(fold: Path, mine: Mapping[str, object]) -> None:

@@ -31,7 +31,7 @@ from serotone.splits import Split
 from serotone.training.allocation import enough_memory, keep_freed_memory
 from serotone.training.build import build_system
 from serotone.training.checkpoint import read_checkpoint
-from serotone.training.data import Clips, derived_seed, in_order, shuffled
+from serotone.training.data import Clips, copies, derived_seed, in_order, shuffled
 from serotone.training.distil import distil, taught
 from serotone.training.loggers import logged
 from serotone.training.module import Training
@@ -65,6 +65,10 @@ class Material:
         numbers = {name: places[corpus] for name, corpus in self.corpora.items()}
         kept = [name for name in ids if name in self.waveforms]
         return Clips(kept, self.waveforms, self.targets, piece=piece, corpora=numbers)
+
+    def copies(self, split: Split) -> list[str]:
+        """The recordings of the test part that are, under another name, also in training or validation."""
+        return copies(self.waveforms, split.test, (*split.train, *split.validation))
 
     @property
     def corpus_names(self) -> list[str]:

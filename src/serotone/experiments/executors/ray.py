@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from serotone.errors import RunError, reason
 from serotone.experiments.executors import Place, Queue, Work
 from serotone.experiments.executors.ray_task import MARKER, Answer, Terms, missing, train
 from serotone.experiments.units import Event, Materials, Unit
-from serotone.files import write_text, write_whole
+from serotone.files import write_bytes, write_text
 from serotone.recipes import Recipe
 from serotone.runs.layout import METRICS
 from serotone.training.fit import clear
@@ -234,15 +233,11 @@ def _ended(unit: Unit, answer: Answer) -> Event:
         return Event("failed", unit, text=answer.error)
     try:
         for name in sorted(answer.files, key=lambda name: name == METRICS):
-            write_whole(unit.folder / name, partial(_write, answer.files[name]))
+            write_bytes(unit.folder / name, answer.files[name])
         clear(unit.folder)  # the checkpoint of an earlier run, which the worker did not see
     except OSError as error:
         return Event("failed", unit, text=reason(error))
     return Event("finished", unit, results=answer.results)
-
-
-def _write(data: bytes, path: Path) -> None:
-    path.write_bytes(data)
 
 
 def _loss(error: BaseException) -> str:
