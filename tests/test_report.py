@@ -198,12 +198,13 @@ def test_permutation_and_holm_by_hand(tmp_path):
     assert "Of 2 comparisons that could be tested, none is significant" in said_on(tmp_path)
 
 
-def test_a_pooled_difference_of_the_other_sign_is_told(analysis):
+@pytest.mark.parametrize(("pooled", "shown", "told"), [(-0.1, "−10.0", True), (-0.0004, "0.0", False)])
+def test_a_pooled_difference_of_the_other_sign_is_told_where_the_table_shows_it(analysis, pooled, shown, told):
     paired = analysis.pairs[0]
-    of = replace(paired.comparisons["wa"], pooled=-0.1)
+    of = replace(paired.comparisons["wa"], pooled=pooled)
     cells = list(comparisons._tested("wa", replace(paired, comparisons={"wa": of})))
-    assert cells[1].text == "−10.0"
-    assert "the pooled scores differ the other way" in cells[-1].text
+    assert cells[1].text == shown
+    assert ("the pooled scores differ the other way" in cells[-1].text) is told
 
 
 @pytest.mark.parametrize(

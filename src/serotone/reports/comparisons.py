@@ -12,9 +12,6 @@ from serotone.reports.classes import labels_of
 from serotone.statistics import Comparison, Metric
 
 TESTED = ("difference, a − b", "pooled", "p", "smallest p possible", "p after Holm", "effect size d_z", "speakers")
-TELLING = 0.0005
-"""Half a digit of a difference as it is shown."""
-
 COUNTED = ("utterances", "only a right", "only b right", "p")
 
 
@@ -56,8 +53,8 @@ def _tested(metric: Metric, paired: Paired) -> Iterable[Cell]:
     yield _effect(of, name)
     yield number(of.speakers, "speakers", "speakers")
     sampled = "" if of.p is None or of.exact else "p by sampled permutations"
-    estimate = 0.0 if of.difference is None else of.difference.estimate
-    against = "the pooled scores differ the other way" if estimate * of.pooled < -(TELLING**2) else ""
+    shown = [round(100 * of.pooled, 1), 0.0 if of.difference is None else round(100 * of.difference.estimate, 1)]
+    against = "the pooled scores differ the other way" if min(shown) < 0 < max(shown) else ""
     yield text("; ".join(part for part in (of.remark, sampled, against, *_extent(paired)) if part))
 
 
