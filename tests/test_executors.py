@@ -209,6 +209,7 @@ def test_threads_are_shares_of_the_processors_that_this_process_may_use(
     monkeypatch.setattr(processes, "_Worker", Worker)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {8, 9, 10, 11}, raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("serotone.processors.QUOTA", tmp_path / "none")
     with pytest.raises(RunError, match=r"^2 threads"):
         next(processes.run(study(utterances, tmp_path), Work(utterances, tmp_path), Place(jobs=2)))
 

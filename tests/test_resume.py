@@ -198,16 +198,18 @@ def test_a_fold_that_other_software_takes_up_says_so_and_counts_all_its_seconds(
 ) -> None:
     recipe = RUNS["no validation"]
     with monkeypatch.context() as patched:
-        patched.setattr(versions, "versions", lambda: {"torch": "1.0"})
+        patched.setattr(versions, "versions", lambda recipe: {"torch": "1.0"})
         stop_after_an_epoch(recipe, voices, tmp_path, patched)
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
     assert 0 < state["serotone"]["seconds"] < 600
     state["serotone"]["seconds"] = 5000.0
     torch.save(state, tmp_path / CHECKPOINT)
+    (tmp_path / f".{CHECKPOINT}.123.tmp").touch()  # of a process that was killed as it wrote
     run(recipe, voices, tmp_path)
+    assert not list(tmp_path.glob(".*.tmp"))
     assert 5000 < json.loads((tmp_path / "metrics.json").read_text())["seconds"] < 5600
-    assert json.loads((tmp_path / "versions.json").read_text()) == [{"torch": "1.0"}, versions.versions()]
-    versions.record(tmp_path)
+    assert json.loads((tmp_path / "versions.json").read_text()) == [{"torch": "1.0"}, versions.versions(recipe)]
+    versions.record(tmp_path, recipe)
     assert len(json.loads((tmp_path / "versions.json").read_text())) == 2
 
 

@@ -111,6 +111,14 @@ def test_only_its_own_page_may_use_the_server(client):
         with pytest.raises(WebSocketDenialResponse) as error, client.websocket_connect(STREAM, headers=headers):
             pass
         refused(error.value, 403)
+    for host, origin, status in [
+        ("localhost:80", "http://localhost", 200),  # as some proxies have it
+        ("localhost:443", "https://localhost", 200),
+        ("localhost:443", "http://localhost", 403),
+        ("localhost:80", "http://localhost:8000", 403),
+    ]:
+        headers = allowed(TOKEN) | {"Host": host, "Origin": origin}
+        assert client.get("/v1/bundles", headers=headers).status_code == status
     answer = client.options("/v1/recognize", headers=allowed(TOKEN) | {"Access-Control-Request-Method": "POST"})
     assert not [name for name in answer.headers if name.startswith("access-control")]
 

@@ -627,6 +627,9 @@ def test_a_row_under_another_name_may_keep_its_label(tmp_path, utterances):
         run_study(study, utterances, tmp_path / "out", more=lambda: False)
     kept = load_study(tmp_path / "out" / "study.yaml")
     assert [(row.name, row.label) for row in kept.table] == [("b", "Mel"), ("a", "a")]
+    clash = load_study(written(tmp_path, rows=[renamed, row | {"name": "c", "label": "a"}], compare=[]), QUICK)
+    with pytest.raises(RunError, match=r"do not fit together: several rows have the label a; .*; use another --out"):
+        run_study(clash, utterances, tmp_path / "out", more=lambda: False)
 
 
 def test_where_no_row_can_run_no_report_is_promised(tmp_path, root):

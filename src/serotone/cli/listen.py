@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark, remark_terms
-from serotone.cli.numbers import finite
 from serotone.cli.recordings import STDIN
 from serotone.cli.streams import notes_signals
-from serotone.cli.usage import BundleOption, DigestOption
+from serotone.cli.usage import BundleOption, DigestOption, finite
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 
 TAKE_SECONDS = 0.2

@@ -9,11 +9,19 @@ import typer
 
 from serotone.cli.formats import OF_ONE_RECORDING, OF_SEGMENTS, SUFFIXES, Answers
 from serotone.cli.messages import remark, remark_terms
-from serotone.cli.numbers import check_longest, finite
 from serotone.cli.recordings import STDIN, called, find_recordings, read_once
 from serotone.cli.speakers import HELP, remark_unknown, speakers_of
 from serotone.cli.streams import ends_in_order
-from serotone.cli.usage import BundleOption, ChannelOption, DigestOption, EndOption, StartOption, check_end
+from serotone.cli.usage import (
+    BundleOption,
+    ChannelOption,
+    DigestOption,
+    EndOption,
+    StartOption,
+    check_end,
+    check_longest,
+    finite,
+)
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
 

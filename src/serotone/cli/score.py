@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from serotone.cli.messages import Progress, complain, remark, remark_terms
-from serotone.cli.numbers import LONGEST, check_longest, finite
 from serotone.cli.output import check_out_folder
-from serotone.cli.usage import BundleOption, DigestOption, check_ray
+from serotone.cli.usage import LONGEST, BundleOption, DigestOption, check_longest, check_ray, finite
 from serotone.errors import MissingExtraError, RunError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.part import Part

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from serotone.cli.messages import remark, remark_terms
-from serotone.cli.numbers import LONGEST, finite
 from serotone.cli.output import check_out_folder
+from serotone.cli.usage import LONGEST, finite
 from serotone.errors import MissingExtraError, SerotoneError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
 

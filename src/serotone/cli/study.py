@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 
 from serotone.cli.formats import Format
 from serotone.cli.messages import remark
-from serotone.cli.numbers import finite
 from serotone.cli.output import check_out_folder
 from serotone.cli.streams import as_json, ends_in_order
 from serotone.cli.training import (
@@ -37,7 +36,7 @@ from serotone.cli.training import (
     set_threads,
     shipped,
 )
-from serotone.cli.usage import blaming, check_ray, completing, utterances_of
+from serotone.cli.usage import blaming, check_ray, completing, finite, utterances_of
 from serotone.errors import RecipeError, RunError
 from serotone.names import count_of, guess
 
@@ -297,17 +296,20 @@ def _mistake(study: "Study", row: "Row") -> str:
     return ""
 
 
+_CELL = len("100.0% (100.0%)")
+
+
 def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
     """The scores so far as lines of text, and what is left."""
     from serotone.runs.reading import read_summary
 
     width = max(map(len, ["row", *(run.row for run in runs)])) + 2
-    lines = [f"{'row':<{width}}seed  folds       WA (SD)       UA (SD)"]
+    lines = [f"{'row':<{width}}seed  folds  {'WA (SD)':>{_CELL}}  {'UA (SD)':>{_CELL}}"]
     for run in runs:
         scores = read_summary(run.folder)
         done = f"{scores['folds_finished']}/{scores['folds_planned']}"
         cells = [_cell(scores, key) for key in ("wa", "ua")]
-        lines.append(f"{run.row:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}")
+        lines.append(f"{run.row:<{width}}{run.recipe.seed:>4}  {done:>5}  {cells[0]}  {cells[1]}".rstrip())
     counts = [f"{count_of(outcome.finished, 'unit')} finished now", f"{outcome.before} before"]
     if outcome.left:
         counts.append(f"{outcome.left} left: run the same command again to continue")
@@ -319,6 +321,6 @@ def summary(runs: Sequence["Run"], outcome: "Outcome") -> str:
 def _cell(scores: dict[str, object], key: str) -> str:
     mean, deviation = scores.get(f"{key}_mean_of_folds"), scores.get(f"{key}_sd_of_folds")
     if not isinstance(mean, float):
-        return f"{'not run':>12}"
-    spread = f"({deviation:5.1%})" if isinstance(deviation, float) else ""
-    return f"{mean:6.1%} {spread:<8}"[:15].ljust(12)
+        return f"{'not run':>{_CELL}}"
+    spread = f" ({deviation:5.1%})" if isinstance(deviation, float) else ""
+    return f"{mean:6.1%}{spread}".ljust(_CELL)

@@ -15,6 +15,7 @@ from serotone.experiments.units import Materials, Unit
 from serotone.recipes import Recipe
 from serotone.training.data import in_order
 from serotone.training.fit import check_classes, check_steps, fit_standardiser, prepare
+from serotone.training.versions import device_of
 
 STEPS = 4
 """Steps timed, after one that is not: the first pays for what is set up once."""
@@ -53,7 +54,7 @@ def estimate(unit: Unit, materials: Materials) -> Estimate:
     if recipe.standardise:
         some = material.clips(list(islice((name for name in split.train if name in material.waveforms), 16)))
         fit_standardiser(module.system, some)
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")  # as training chooses
+    device = device_of(recipe)
     module.to(device)
     optimiser = module.configure_optimizers()
     module.system.train()

@@ -13,6 +13,7 @@ from serotone.experiments.executors import HERE, Place, Work
 from serotone.experiments.planning import check_folds, opened, plan, protocol_of
 from serotone.experiments.running import Outcome, Run, run_units
 from serotone.experiments.units import Event, Unit
+from serotone.problems import in_words
 from serotone.recipes import Recipe, load
 from serotone.runs.layout import CORPUS, FAILURES, RECIPE, STUDY, seed_folder
 from serotone.runs.reading import read_failures, read_json
@@ -239,12 +240,13 @@ def joined(study: Study, path: Path) -> Study:
     repetitions = max(old.repetitions, study.repetitions)
     added = {"seeds": seeds, "repetitions": repetitions, "rows": (*study.rows, *gone), "compare": asked}
     whole = study.model_copy(update=added)
+    tree = whole.model_dump(by_alias=True)
     try:
-        Study.model_validate(whole.model_dump(by_alias=True))
+        Study.model_validate(tree)
     except ValidationError as error:
+        problem = in_words(error, Study, tree, "study")
         raise RunError(
-            f"{path.parent}: this study and the one in this folder do not fit together: {error.errors()[0]['msg']}; use"
-            " another --out"
+            f"{path.parent}: this study and the one in this folder do not fit together: {problem}; use another --out"
         ) from None
     return whole
 

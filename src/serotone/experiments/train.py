@@ -112,7 +112,7 @@ def train(
             out / BUNDLE,
             labels=material.labels,
             data=data,
-            versions=versions(),
+            versions=versions(recipe),
             card=card,
             version=version,
             graph_only=graph_only,

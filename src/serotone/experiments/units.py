@@ -10,7 +10,7 @@ from serotone.errors import NO_DISK, RunError
 from serotone.experiments.planning import gather
 from serotone.recipes import Recipe
 from serotone.runs.layout import finished, fold_folder
-from serotone.runs.writing import tidy, write_leaks
+from serotone.runs.writing import write_leaks
 from serotone.splits import Split, leak_report
 from serotone.training.fit import Material, clear, run_fold
 
@@ -87,7 +87,6 @@ def unit_of(
 
 def run_unit(unit: Unit, material: Material) -> dict[str, Any]:
     """Train and test, or take an interrupted unit up again at its last whole epoch; what its metrics.json says."""
-    tidy(unit.folder)
     write_leaks(unit.folder, unit.leaks, material.copies(unit.split))
     _, results = run_fold(unit.recipe, unit.split, material, unit.folder, embeddings=unit.embeddings, log=unit.log)
     clear(unit.folder)

@@ -41,6 +41,9 @@ HEADERS = {
 }
 """What every answer carries. There is no CORS: pages of other origins cannot read any."""
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""What a browser leaves out of an origin, and some proxies add to the host."""
+
 _HANG_UP = {"Connection": "close"}  # what is still being sent is not used
 
 
@@ -86,7 +89,8 @@ class Guard:
         if self._hosts is not None and _name(host) not in self._hosts:
             raise ProblemError(421, f"this server answers as {' or '.join(self._hosts)}, not as {host[:80]!r}")
         origin = headers.get("origin")
-        if origin is not None and origin.lower().partition("://")[2] != host:
+        scheme, _, page = (origin or "").lower().partition("://")
+        if origin is not None and page != host.removesuffix(_DEFAULT_PORTS.get(scheme, "")):
             raise ProblemError(403, f"pages from {origin[:80]!r} may not use this server; only its own page may")
         self._check_token(scope["path"], headers)
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)

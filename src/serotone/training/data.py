@@ -54,6 +54,7 @@ def decode(
 
     Raises:
         RunError: Nothing could be read.
+        MissingExtraError: What decodes a file's format is not installed.
     """
     waveforms: dict[str, NDArray[np.float32]] = {}
     lines, cropped = [], 0

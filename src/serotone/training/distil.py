@@ -226,9 +226,8 @@ def frames_of(system: System, clips: Clips) -> list[Tensor]:
     """Frames (T, F) of every clip in order, in float16, before the standardiser."""
     found: dict[str, Tensor] = {}
     for batch in in_order(clips, batch_size=BATCH_CLIPS):
-        device = system.standardiser.mean.device
-        frames, lengths = system.analyse(batch.waveforms.to(device), batch.lengths.to(device))
-        for name, clip, length in zip(batch.ids, frames.half().cpu(), lengths.tolist(), strict=True):
+        frames, lengths = system.analyse(batch.waveforms, batch.lengths)
+        for name, clip, length in zip(batch.ids, frames.half(), lengths.tolist(), strict=True):
             found[name] = clip[:length].clone()
     return [found[name] for name in clips.utterances]
 

@@ -194,12 +194,11 @@ def glides(clips: int, seconds: float, *, sample_rate: int, seed: int) -> NDArra
 
 
 def probabilities(system: System, waveforms: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
-    """The system's own answer (B, C) to waveforms (B, T) of equal length, wherever the system is."""
-    device = system.standardiser.mean.device
+    """The system's own answer (B, C) to waveforms (B, T) of equal length."""
     with torch.no_grad():
-        lengths = torch.full((len(waveforms),), waveforms.shape[1], dtype=torch.int64, device=device)
-        logits = system(torch.from_numpy(waveforms).to(device), lengths).logits
-        answer: NDArray[np.float32] = torch.softmax(logits / temperature, dim=1).cpu().numpy()
+        lengths = torch.full((len(waveforms),), waveforms.shape[1], dtype=torch.int64)
+        logits = system(torch.from_numpy(waveforms), lengths).logits
+        answer: NDArray[np.float32] = torch.softmax(logits / temperature, dim=1).numpy()
     return answer
 
 

@@ -40,7 +40,7 @@ from serotone.training.pretrained import load_pretrained
 from serotone.training.quantise import as_bundled
 from serotone.training.solving import Memory, solve, table_of, vectors_of, vectors_of_copies
 from serotone.training.strangers import Table
-from serotone.training.versions import record
+from serotone.training.versions import device_of, record
 
 STANDARDISER_BATCH = 16
 
@@ -144,7 +144,7 @@ def fit(
     validation = material.clips(split.validation)
     check_classes(train, validation, material.labels)
     folder.mkdir(parents=True, exist_ok=True)
-    record(folder)
+    record(folder, recipe)
     if recipe.convex is not None:
         return _solved(recipe, train, material, folder, seed=seed), 0.0
     checkpoint = folder / layout.CHECKPOINT
@@ -283,10 +283,8 @@ def prepare(
 def fit_standardiser(system: System, clips: Clips) -> None:
     """Fit the standardiser on the training part's frames, and nothing else."""
     with torch.no_grad():
-        device = system.standardiser.mean.device
         batches = in_order(clips, batch_size=STANDARDISER_BATCH)
-        moved = ((batch.waveforms.to(device), batch.lengths.to(device)) for batch in batches)
-        analysed = ((lengths, *system.analyse(waveforms, lengths)) for waveforms, lengths in moved)
+        analysed = ((batch.lengths, *system.analyse(batch.waveforms, batch.lengths)) for batch in batches)
         system.standardiser.fit((frames, system.standardised(lengths, counts)) for lengths, frames, counts in analysed)
 
 
@@ -306,7 +304,7 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
         # The step decides the end, not the epoch.
         warnings.filterwarnings("ignore", message=".*max_epochs.*")
         trainer = pl.Trainer(
-            accelerator="auto",
+            accelerator=device_of(module.recipe).type,
             devices=1,
             max_steps=module.steps,
             max_epochs=-1,
@@ -356,11 +354,10 @@ def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, 
         RunError: The system answers NaN or infinity.
     """
     system.eval()
-    device = system.standardiser.mean.device
     answers: dict[str, NDArray[np.float64]] = {}
     with torch.no_grad():
         for batch in in_order(clips, batch_size=batch_size):
-            logits = system(batch.waveforms.to(device), batch.lengths.to(device)).logits
+            logits = system(batch.waveforms, batch.lengths).logits
             if not bool(torch.isfinite(logits).all()):
                 raise RunError(
                     "the system answers NaN or infinity: its training diverged; lower the schedule's learning_rate, or"
@@ -392,6 +389,7 @@ def run_fold(
             f"none of the {len(split.test)} test clips could be read, such as {split.test[0]}; repair the"
             " files, or leave them out of the corpus"
         )
+    writing.tidy(folder)
     writing.check_parts(folder, split)
     writing.write_parts(folder, split)
     remedy = f"lower schedules.{recipe.schedule}.batch_size, or crop clips by max_frames"
@@ -421,7 +419,7 @@ def run_fold(
 def _from_vectors(system: System, recipe: Recipe, clips: Clips, material: Material) -> dict[str, NDArray[np.float64]]:
     """Probabilities (C,) by utterance id, from the vectors that frozen parts made."""
     vectors = vectors_of(system, recipe, clips, material.vectors)
-    logits = system.head(torch.from_numpy(np.stack(list(vectors.values()))).to(system.standardiser.mean.device))[0]
+    logits = system.head(torch.from_numpy(np.stack(list(vectors.values()))))[0]
     return dict(zip(vectors, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True))
 
 
@@ -435,13 +433,12 @@ def _write_predictions(system: System, recipe: Recipe, clips: Clips, material: M
 def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequence[str], folder: Path) -> None:
     """Embeddings of whole clips: ``part``, ``id`` and ``truth`` (N,), ``embedding`` (N, D) in float32."""
     system.eval()
-    device = system.standardiser.mean.device
     names: list[tuple[str, str, str]] = []
     vectors = []
     with torch.no_grad():
         for part, clips in parts.items():
             for batch in in_order(clips, batch_size=STANDARDISER_BATCH):
-                answer = system(batch.waveforms.to(device), batch.lengths.to(device))
+                answer = system(batch.waveforms, batch.lengths)
                 vectors.append(answer.embedding.float().cpu().numpy())
                 names += [(part, name, labels[clips.targets[name]]) for name in batch.ids]
     parts_of, ids, truth = (np.array(column) for column in zip(*names, strict=True))

@@ -126,7 +126,7 @@ def fetch_vectors(system: System, recipe: Recipe, clips: Clips, folder: Path) ->
     pending: dict[str, Vector] = {}
     for name, array in _computed(system, clips, sorted(missing.values())):
         pending[contents[name]] = array
-        if sum(kept.nbytes for kept in pending.values()) >= SHARD_BYTES:
+        if len(pending) * array.nbytes >= SHARD_BYTES:  # all are of one width
             shelf.add(pending)
             pending = {}
     if pending:
@@ -142,13 +142,12 @@ def content_of(waveform: NDArray[np.float32]) -> str:
 def _computed(system: System, clips: Clips, names: Sequence[str]) -> Iterator[tuple[str, Vector]]:
     """Each utterance's id and vector, as they are made; a bar on a terminal's standard error."""
     system.eval()
-    device = system.standardiser.mean.device
     batches = in_order(Clips(names, clips.waveforms, clips.targets), batch_size=BATCH_CLIPS)
     console = Console(stderr=True)
     for batch in track(batches, f"vectors of {len(names)} clips", console=console, disable=not sys.stderr.isatty()):
         with torch.no_grad():
-            states, lengths = system.states(batch.waveforms.to(device), batch.lengths.to(device))
-            vectors = system.pooling(states, lengths).float().cpu().numpy()
+            states, lengths = system.states(batch.waveforms, batch.lengths)
+            vectors = system.pooling(states, lengths).float().numpy()
         for name, vector in zip(batch.ids, vectors, strict=True):
             if not np.isfinite(vector).all():
                 raise RunError(

@@ -34,8 +34,10 @@ def run(units: Iterable[Unit], work: Work, place: Place) -> Generator[Event]:
     """Run units in ``place.jobs`` processes (:func:`serotone.experiments.executors.run`); each decodes the corpora.
 
     Raises:
-        RunError: Workers die as soon as they start.
+        RunError: Workers die as soon as they start; or this is Windows.
     """
+    if sys.platform == "win32":
+        raise RunError("worker processes need Linux or macOS; on Windows use --jobs 1, or --executor ray")
     jobs = place.jobs or 1
     threads = place.threads or max(1, processors() // jobs)
     queue = Queue(units, work.more)
