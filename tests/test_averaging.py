@@ -1,5 +1,7 @@
 """The weights that count: averages by hand, statistics against the data's own, frozen parts, no trace left."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from serotone.recipes import load
 from serotone.training.averaging import Average, counted, take_statistics
 from serotone.training.build import build_system
 from serotone.training.data import Clips, in_order
-from serotone.training.fit import prepare
+from serotone.training.fit import prepare, run_loop
 from serotone.training.module import Training
 
 FIXED = ("clip_seconds=0.8", "bundle={max_seconds: 0.8, window_seconds: 0.8, hop_seconds: 0.4}")
@@ -118,6 +120,18 @@ def test_adamw_is_torchs() -> None:
     optimiser = training("optimiser=adamw", "weight_decay=0.03").configure_optimizers()
     assert type(optimiser) is torch.optim.AdamW
     assert optimiser.param_groups[0]["weight_decay"] == 0.03
+
+
+def test_a_gradient_is_cut_to_the_norm_that_the_schedule_allows(tmp_path: Path) -> None:
+    def norm(limit: str) -> float:
+        module = training("steps=1", "epochs=null", "precision=float32", f"clip_norm={limit}")
+        (tmp_path / limit).mkdir()
+        run_loop(module, Clips([], {}, {}), tmp_path / limit)
+        gradients = [p.grad.flatten() for p in module.system.parameters() if p.grad is not None]
+        return float(torch.linalg.vector_norm(torch.cat(gradients)))
+
+    assert norm("null") > 0.01
+    assert norm("0.01") == pytest.approx(0.01, rel=0.01)
 
 
 def test_a_system_without_norms_has_no_statistics_to_take() -> None:

@@ -26,6 +26,7 @@ from serotone.training.export import probabilities, reload
 from serotone.training.fit import predict, run_fold, training_table
 from serotone.training.solving import levels_of, vectors_of
 from serotone.training.states import fingerprint
+from serotone.training.strangers import Table
 
 LINES: dict[str, Any] = {
     "schema": 1,
@@ -194,6 +195,25 @@ def test_copies_are_encoded_once_and_train_alone(
     monkeypatch.setattr("serotone.modeling.system.System.states", None)  # all of them lie on disk
     again = training_table(more, system, clips, replace(material, vectors={}))
     np.testing.assert_array_equal(again.copies, table.copies)
+
+
+def test_the_recipes_factor_raises_the_temperature_of_every_level(recipe: Recipe, tmp_path: Path) -> None:
+    schedule = recipe.convex
+    assert schedule is not None
+    raised = recipe.model_copy(
+        update={"schedules": {"solved": schedule.model_copy(update={"temperature_factor": 1.5})}}
+    )
+    generator = np.random.default_rng(0)
+    targets = np.arange(96) % 4
+    vectors = 0.7 * np.eye(4)[targets] + generator.standard_normal((96, 4))
+    corpora, speakers = np.repeat(["a", "b"], 48), np.tile(np.repeat(["x", "y"], 24), 2)
+    table = Table(("angry", "happy", "neutral", "sad"), vectors, targets, corpora, speakers)
+    (tmp_path / "solved.json").write_text('{"strength": 0.03}')
+    once, more = (levels_of(each, table, tmp_path) for each in (recipe, raised))
+    assert list(more) == ["plain", "collection", "speaker"]
+    for level, fitted in more.items():
+        assert fitted.calibration.temperature == pytest.approx(1.5 * once[level].calibration.temperature)
+        assert fitted.linear.weight == pytest.approx(once[level].linear.weight)
 
 
 @pytest.mark.parametrize(

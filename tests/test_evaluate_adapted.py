@@ -14,11 +14,11 @@ from serotone.cli import app
 from serotone.corpora import parse_corpora
 from serotone.errors import BundleError, ProfileError
 from serotone.evaluation import agree, compare, evaluate, readings
-from serotone.evaluation.comparison import collections
+from serotone.evaluation.comparison import collections, name_in
 from serotone.evaluation.rows import certainty
 from serotone.recognition.hearing import without_embedding
 from serotone.recognition.recognizer import Recognizer
-from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone
+from toy_bundle import ADAPTATION, HEADS, SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone
 
 EMOTIONS = {"angry": 2.0, "bored": 1.0, "sad": 0.5}
 SPEAKERS = {"anna": 0.01, "ben": 0.1}
@@ -263,3 +263,35 @@ def test_certainty_by_hand(adaptable, corpus):
     assert found["certain"]["unrestricted"] == sum(row.answer == row.truth for row in told) / 8 == 6 / 8
     assert found["uncertain"] == {"clips": 0, "share": 0.0, "restricted": None, "unrestricted": None}
     assert found["no_answer"] == 0
+
+
+def test_a_name_without_its_corpus_is_looked_for_in_the_profile_of_a_single_corpus_alone(adaptable, corpus, tmp_path):
+    """Two corpora may each have an anna."""
+    utterances = parse_corpora([corpus])
+    bare = [u.speaker.partition("/")[2] for u in utterances]
+    profile = Recognizer(adaptable).profile([u.path for u in utterances], speakers=bare)
+    assert name_in({"folders": profile}, "folders/anna", "folders") == "anna"
+    assert name_in({"folders": profile, "other": profile}, "folders/anna", "folders") == "folders/anna"
+    assert name_in({"folders": profile}, "folders/carl", "folders") == "folders/carl"
+    assert name_in({"folders": profile}, None, "folders") is None
+
+
+def test_a_bundle_without_a_head_for_speakers_adapts_to_collections(corpus, tmp_path):
+    bundle = make_adaptable_bundle(
+        tmp_path / "toy",
+        heads={name: values for name, values in HEADS.items() if name.startswith("collection")},
+        adaptation={"collection": ADAPTATION["collection"]},
+    )
+    result = compare(Recognizer(bundle.path), parse_corpora([corpus]))
+    assert list(result.adapted) == ["collection"]
+    assert result.profiles["folders"].speakers == {}
+
+
+def test_shares_of_certain_answers_are_of_the_rows_with_an_answer(adaptable, corpus):
+    rows = list(evaluate(Recognizer(adaptable), parse_corpora([corpus])).rows)
+    rows[0] = replace(rows[0], probabilities=None, failure="no speech", answer=None, prediction=None, certain=None)
+    rows[1] = replace(rows[1], certain=False, answer="sad", prediction="angry", truth="angry")
+    found = certainty(rows)
+    assert found["no_answer"] == 1
+    assert (found["certain"]["share"], found["uncertain"]["share"]) == (6 / 7, 1 / 7)
+    assert found["uncertain"] == {"clips": 1, "share": 1 / 7, "restricted": 1.0, "unrestricted": 0.0}

@@ -296,6 +296,15 @@ def test_merges_of_the_bundle_can_be_followed_and_undone(tmp_path):
     assert [undone.takes(u) for u in held] == [False, True, True, True]
 
 
+def test_the_free_answer_is_the_bundles_own_and_the_restricted_one_that_of_merged_probabilities(tmp_path):
+    bundle = make_toy_bundle(tmp_path / "toy")
+    held = [Utterance(e, tmp_path, e, "s", "c") for e in ("angry", "happy", "sad")]
+    terms = agree(bundle, held, merge={"happy": "sad"})
+    chances = {"angry": 0.4, "happy": 0.3, "sad": 0.3}
+    row = make_row(terms, id="u", corpus="c", speaker=None, emotion="happy", probabilities=chances)
+    assert (row.truth, row.answer, row.prediction) == ("sad", "angry", "sad")
+
+
 def test_several_corpora_are_scored_together_alone_and_on_average(recognizer, tmp_path):
     """Each corpus gives what it alone would give; the mean counts each once, and all clips are pooled besides."""
     one = make_corpus(tmp_path / "one", {"a1": ("angry", LOUD), "a2": ("angry", QUIET), "s1": ("sad", QUIET)})

@@ -93,6 +93,8 @@ def test_overrides_reach_inside() -> None:
         ("labels=[angry]", r"labels is \[angry\]; expected at least two emotions"),
         ("center.weight=.inf", r"center.weight is .inf; expected a finite number"),
         ("schedules.budget.learning_rate=1e400", r"schedules.budget.learning_rate is .inf; expected a finite number"),
+        ('name="a\\tb"', r"name: 'a\\tb'; expected printable characters on one line"),
+        ("bundle.version=1.5", "bundle.version is 1.5; expected text"),
         ("nonsense=1", "unknown key 'nonsense'; expected one of schema, name, .*, bundle, on"),
         ("center.lambda=1", "unknown key 'center.lambda'; expected one of weight, alpha, update, warm_up_steps"),
         ("schedul=budget", r"unknown key 'schedul' \(did you mean schedule\?\)"),

@@ -194,6 +194,22 @@ def test_the_timeline_of_a_clip_leaves_its_answer_alone(recognizer):
     assert [(s.start, s.end, s.label) for s in short.segments] == [(0, 1, "angry")]
 
 
+def test_shares_are_of_the_seconds_of_speech(recognizer):
+    """A voice with long pauses has less of it than its segments last."""
+    pause = np.zeros(SAMPLE_RATE, np.float32)
+    broken = np.concatenate([part for _ in range(4) for part in (tone(0.4, 0.9), pause)])
+    samples = np.concatenate([broken, buzz(4, 0.3)])
+    prediction = recognizer.predict(samples, source_rate=SAMPLE_RATE, timeline=True)
+    spoken, lasting = dict.fromkeys(("angry", "happy"), 0.0), dict.fromkeys(("angry", "happy"), 0.0)
+    for segment in prediction.segments:
+        if segment.label is not None:
+            spoken[segment.label] += segment.speech_seconds
+            lasting[segment.label] += segment.end - segment.start
+    total = sum(spoken.values())
+    assert prediction.shares == pytest.approx({label: value / total for label, value in spoken.items()}, abs=1e-4)
+    assert prediction.shares["angry"] < lasting["angry"] / sum(lasting.values()) - 0.05
+
+
 def test_too_short_and_wrong_rate(recognizer):
     with pytest.raises(AudioTooShortError, match=r"0\.25 s"):
         hear(recognizer, tone(0.2, 0.5))

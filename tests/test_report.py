@@ -17,7 +17,7 @@ from made_runs import EACH, LABELS, make_run, make_study, make_training
 from serotone.cli import app
 from serotone.errors import RunError, SerotoneWarning
 from serotone.reports import circumstances, classes, comparisons, planes, tables
-from serotone.reports.analysis import analyse
+from serotone.reports.analysis import analyse, corrected
 from serotone.reports.collect import collect
 from serotone.reports.pictures import Picture, pictures
 from serotone.reports.write import facts, rendered, report, tables_of
@@ -196,6 +196,43 @@ def test_permutation_and_holm_by_hand(tmp_path):
     assert [cell.text for cell in mcnemar[1:4]] == ["36", "7", "0"]
     assert mcnemar[4].numbers[0][1] == pytest.approx(2 / 2**7)
     assert "Of 2 comparisons that could be tested, none is significant" in said_on(tmp_path)
+
+
+def test_each_metric_is_a_family_of_its_own_for_holm(analysis):
+    paired, not_run = analysis.pairs
+    of = paired.comparisons["ua"]
+    made = [
+        replace(paired, comparisons={"ua": replace(of, p=ua), "wa": replace(of, p=wa)})
+        for ua, wa in ((0.01, 0.4), (0.03, 0.02))
+    ]
+    found = corrected([*made, not_run])
+    assert [pair.holm["ua"] for pair in found] == [pytest.approx(0.02), pytest.approx(0.03), None]
+    assert [pair.holm["wa"] for pair in found] == [pytest.approx(0.4), pytest.approx(0.04), None]
+
+
+def test_chance_by_hand(analysis):
+    """Of classes that were tested; of WA, what always naming the most frequent one gives."""
+    of = replace(analysis.results["new"], confusion=np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]]))
+    assert (of.chance("ua"), of.chance("wa")) == (1 / 2, 4 / 6)
+
+
+def test_the_pooled_score_of_several_seeds_is_the_mean_of_theirs(tmp_path):
+    """However many folds of each are finished."""
+    make_study(tmp_path, rows=[{"name": "a"}], seeds=(0, 1))
+    make_run(tmp_path / "a" / "seed-0")
+    make_run(tmp_path / "a" / "seed-1", seed=1, folds=[0], wrong=lambda speaker, item: item < 3)
+    for score in analyse(collect(tmp_path)).results["a"].scores.values():
+        assert score.pooled == score.interval.estimate == pytest.approx((1 + 1 / 2) / 2)
+        assert score.mean == pytest.approx((6 + 1 / 2) / 7)
+
+
+def test_differences_in_recall_are_of_the_answers_that_both_rows_have(tmp_path):
+    """Speaker 5, whom a alone was tested on, was misunderstood in everything."""
+    make_study(tmp_path, rows=[{"name": "a"}, {"name": "b"}], compare=[{"a": "a", "b": "b", "question": "?"}])
+    make_run(tmp_path / "a" / "seed-0", wrong=lambda speaker, item: speaker == 5)
+    make_run(tmp_path / "b" / "seed-0", folds=range(5), wrong=lambda speaker, item: item == 0)
+    (line,) = comparisons.recall_differences(analyse(collect(tmp_path))).rows
+    assert [cell.text for cell in line[1:]] == ["+50.0 (+100 %)", "0.0 (0 %)", "0.0 (0 %)"]
 
 
 @pytest.mark.parametrize(("pooled", "shown", "told"), [(-0.1, "−10.0", True), (-0.0004, "0.0", False)])

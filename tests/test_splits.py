@@ -407,6 +407,13 @@ def test_a_shared_sentence_does_not_pass_where_none_may_be():
     verify_split(by_sentence, elsewhere, sentence_independent=True)
 
 
+def test_a_speaker_who_validates_and_tests_does_not_pass_where_none_may():
+    utterances = corpus(2, 2, ("happy",))
+    split = Split(0, 0, train=("s00h0", "s00h1"), validation=("s01h0",), test=("s01h1",))
+    with pytest.raises(SplitError, match="speakers in more than one part: s01;"):
+        verify_split(split, utterances, speaker_independent=True)
+
+
 @pytest.mark.parametrize(("protocol", "parts"), [("stratified-k-fold", 5), ("ten-part", 10)])
 def test_a_rare_emotion_is_warned_of(protocol, parts):
     rare = [replace(u, id=f"r{u.id}", emotion="bored") for u in corpus(2, 1, ("happy",))]

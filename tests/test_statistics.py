@@ -158,6 +158,12 @@ def test_the_linearised_standard_error_by_hand():
         assert _standard_errors(counted, np.ones((1, 3)), "ua")[0] == pytest.approx(error, abs=1e-12)
 
 
+def test_the_standard_error_of_wa_takes_all_classes_as_one():
+    ann, bob, cy = 3 - 4 * 5 / 8, 1 - 3 * 5 / 8, 1 - 5 / 8  # hits beyond those at 5/8, of eight utterances
+    error = math.sqrt(3 / 2 * (ann**2 + bob**2 + cy**2)) / 8
+    assert _standard_errors(tally(BY_HAND), np.ones((1, 3)), "wa")[0] == pytest.approx(error, abs=1e-12)
+
+
 @pytest.mark.parametrize("metric", ["wa", "ua"])
 def test_with_many_speakers_every_method_comes_to_the_same(metric):
     given = drawn(np.random.default_rng(5), 200, runs=2)

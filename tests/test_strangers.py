@@ -10,7 +10,7 @@ from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import RunError
 from serotone.metrics import expected_calibration_error
 from serotone.recognition.profile import Profile, Statistics
-from serotone.training.convex import Linear
+from serotone.training.convex import Linear, balance
 from serotone.training.strangers import (
     UNTRAINED,
     Level,
@@ -281,3 +281,104 @@ def test_emphasis_is_a_head_of_stretched_vectors_and_for_adapted_ones() -> None:
     principal_axis = np.linalg.svd(values, full_matrices=False)[2]
     share = [np.square(h.weight @ principal_axis[1]).sum() / np.square(h.weight).sum() for h in (plain, stretched)]
     assert share[1] < share[0]  # less along the lesser direction
+
+
+def uneven(rooms: float = 1.0) -> Table:
+    """Corpus a has twice as many angry clips as others, corpus b no sad ones."""
+    table = made(rooms=rooms, corpora="ab", per_cell=6)
+    kept = (table.targets != 2) | (table.corpora == "a")
+    kept &= (table.corpora == "b") | (table.targets == 0) | (np.arange(len(table.targets)) % 2 == 0)
+    return table.part(kept)
+
+
+def test_every_corpus_and_emotion_counts_alike_in_what_vectors_are_standardised_by() -> None:
+    table = uneven()
+    cells = [table.vectors[(table.corpora == c) & (table.targets == t)] for c, t in [("a", 0), ("a", 1), ("a", 2)]]
+    others = [table.vectors[(table.corpora == "b") & (table.targets == t)] for t in (0, 1)]
+    groups = [*((cell, 1 / 6) for cell in cells), *((cell, 1 / 4) for cell in others)]
+    assert len({len(cell) for cell, _ in groups}) > 1
+    mean = sum(share * cell.mean(axis=0) for cell, share in groups)
+    variance = sum(share * ((cell - mean) ** 2).mean(axis=0) for cell, share in groups)
+    np.testing.assert_allclose(table.standard().mean, mean)
+    np.testing.assert_allclose(table.standard().sd, np.sqrt(variance))
+
+
+@pytest.mark.parametrize("level", ["plain", "collection", "speaker"])
+def test_at_its_minimum_a_head_expects_each_emotion_as_often_as_its_balanced_clips_have_it(level: Level) -> None:
+    """Biases are not penalised. Of an emotion that a corpus lacks, its clips say nothing."""
+    table = uneven()
+    shrinkage = Shrinkage()
+    values = at_level(
+        table.standard().apply(table.vectors), table.corpora, table.speakers, level=level, shrinkage=shrinkage
+    )
+    logits = fit_head(table, level=level, strength=0.3, shrinkage=shrinkage).logits(values)
+    weights = balance(table.corpora.tolist(), table.targets)
+    a, b = table.corpora == "a", table.corpora == "b"
+    chances = np.concatenate([softmax(logits[a], axis=1), np.pad(softmax(logits[b][:, :2], axis=1), ((0, 0), (0, 1)))])
+    weights = np.concatenate([weights[a], weights[b]])
+    expected = [1 / 6 + 1 / 4, 1 / 6 + 1 / 4, 1 / 6]
+    np.testing.assert_allclose(weights @ chances / weights.sum(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["plain", "collection", "speaker"])
+@pytest.mark.parametrize("corpora", ["abc", "a"])
+def test_what_is_held_out_is_scored_by_a_head_and_a_standard_of_the_others(level: Level, corpora: str) -> None:
+    """Its own corpus and speakers are whole all the same: their statistics need no labels."""
+    table, shrinkage = made(rooms=2.0, voices=1.0, corpora=corpora, per_cell=4), Shrinkage()
+    groups = held_out_groups(table.corpora, table.speakers)
+    found = held_out_logits(table, groups, level=level, strengths=[0.3], shrinkage=shrinkage)[0.3]
+    for group in np.unique(groups):
+        others = table.part(groups != group)
+        head = fit_head(others, level=level, strength=0.3, shrinkage=shrinkage)
+        values = others.standard().apply(table.vectors)
+        values = at_level(values, table.corpora, table.speakers, level=level, shrinkage=shrinkage)
+        own = groups == group
+        np.testing.assert_allclose(found[own], head.logits(values[own]), atol=1e-6)
+
+
+def test_the_threshold_is_chosen_at_the_temperature_and_every_corpus_and_emotion_counts_alike() -> None:
+    table, shrinkage = uneven(rooms=2.0), Shrinkage()
+    found = fit_levels(table, strengths=[0.03], shrinkage=shrinkage, temperature_factor=1.5)
+    alone = fit_levels(table, strengths=[0.03], shrinkage=shrinkage)
+    for level, of in found.items():
+        assert of.calibration.temperature == pytest.approx(1.5 * alone[level].calibration.temperature)
+        scores = held_out_logits(table, table.corpora, level=level, strengths=[0.03], shrinkage=shrinkage)[0.03]
+        chances = softmax(scores / of.calibration.temperature, axis=1)
+        weights = balance(table.corpora.tolist(), table.targets)
+        expected = doubt(chances.max(axis=1), chances.argmax(axis=1) == table.targets, weights)
+        assert 0 < of.doubt.threshold == expected.threshold
+        np.testing.assert_allclose(of.doubt[1:4], expected[1:4])
+        np.testing.assert_allclose(of.doubt.curve, expected.curve)
+        # a's sad clips were scored by a head that knows no sadness: they can fit no temperature
+        assert of.calibration.clips == len(table.targets) - (table.targets == 2).sum()
+
+
+def test_clips_that_count_more_count_more_in_every_figure_of_doubt() -> None:
+    confidence, right = np.array([0.95, 0.75, 0.55, 0.35]), np.array([True, False, True, False])
+    found = doubt(confidence, right, np.array([6.0, 2.0, 1.0, 6.0]))
+    # at .76: 6/7 of the right and none of the wrong; at .36: all of the right and 2/8 of the wrong
+    assert found.threshold == pytest.approx(0.76)
+    assert (found.coverage, found.certain, found.uncertain) == pytest.approx((6 / 15, 1.0, 1 / 9))
+    # the surest clips make up 6, 8, 9 and 15 fifteenths
+    assert found.curve == pytest.approx((*[0] * 4, 2 / 8, 2 / 9, *[8 / 15] * 4))
+
+
+def test_own_heads_of_corpora_that_are_alike_are_the_head_of_all() -> None:
+    one = made(corpora="a")
+    names = np.repeat(["a", "b", "c"], len(one.targets))
+    alike = Table(LABELS, np.tile(one.vectors, (3, 1)), np.tile(one.targets, 3), names, np.tile(one.speakers, 3))
+    heads = [
+        fit_head(alike, level="plain", strength=0.003, shrinkage=Shrinkage(), manner=Manner(own_heads=share))
+        for share in (0.0, 1.0)
+    ]
+    np.testing.assert_allclose(heads[1].weight, heads[0].weight, atol=1e-4)
+    np.testing.assert_allclose(heads[1].bias, heads[0].bias, atol=1e-4)
+
+
+def test_a_mixture_scores_as_both_heads_do_once_the_second_spreads_as_the_first() -> None:
+    generator = np.random.default_rng(0)
+    vectors = generator.standard_normal((50, 4))
+    first, second = (Linear(k * generator.standard_normal((3, 4)), generator.standard_normal(3)) for k in (1, 5))
+    one, other = (head.logits(vectors) for head in (first, second))
+    ratio = np.std(one - one.mean(1, keepdims=True)) / np.std(other - other.mean(1, keepdims=True))
+    np.testing.assert_allclose(mixed(first, second, vectors, 0.25).logits(vectors), 0.75 * one + 0.25 * ratio * other)

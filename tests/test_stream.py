@@ -11,7 +11,7 @@ from serotone.errors import AudioNotFiniteError, BundleError
 from serotone.recognition.recognizer import Recognizer
 from serotone.recognition.squeeze import squeezed
 from serotone.recognition.stream import SHRINKAGE, Stream
-from toy_bundle import buzz, make_adaptable_bundle, make_toy_bundle, tone, toy_embedding, toy_probabilities
+from toy_bundle import ADAPTATION, buzz, make_adaptable_bundle, make_toy_bundle, tone, toy_embedding, toy_probabilities
 
 RATE = 16000
 VOICES = [
@@ -304,6 +304,26 @@ def test_a_stream_of_an_adapted_recogniser_answers_adapted(recognizers):
     assert updates[0].profile == prediction.profile == {"name": "collection", "count": 6, "speaker": None}
     with pytest.raises(ValueError, match="adapted to a profile already"):
         adapted.stream(sample_rate=RATE, adapt=True)
+
+
+def test_an_update_is_uncertain_below_the_threshold_of_the_level_that_answers(tmp_path):
+    levels = {
+        "collection": ADAPTATION["collection"] | {"thresholds": {"uncertain": 1.0}},
+        "speaker": ADAPTATION["speaker"] | {"thresholds": {"uncertain": 0.0}},
+    }
+    plain = Recognizer(make_adaptable_bundle(tmp_path, adaptation=levels, thresholds={"uncertain": 0.0}))
+    quiet = [tone(1, 0.01 * (1 + i)) for i in range(6)]
+    adapted = plain.adapted_to(quiet, speakers=["anna"] * 6, source_rate=RATE)
+    for recognizer, speaker, uncertain in ((plain, None, False), (adapted, None, True), (adapted, "anna", False)):
+        updates, prediction = run(recognizer, tone(3, 0.05), speaker=speaker)
+        assert prediction.uncertain == uncertain
+        assert {update.segment.uncertain for update in updates if update.segment.label} == {uncertain}
+
+
+def test_an_update_without_speech_is_of_the_time_since_the_last_one(recognizers):
+    updates, _ = run(recognizers["level"], np.concatenate([tone(1, 0.5), silence(3)]), every_seconds=0.5)
+    spans = [(update.segment.start, update.segment.end) for update in updates if update.segment.label is None]
+    assert spans[-3:] == [(2.5, 3.0), (3.0, 3.5), (3.5, 4.0)]
 
 
 def test_a_stream_may_have_a_longer_name_than_a_profile(recognizers):

@@ -4,6 +4,7 @@ import errno
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -12,10 +13,11 @@ from typer.testing import CliRunner
 from serotone.cli import app
 from serotone.corpora import fingerprint, parse_corpora, synthetic
 from serotone.errors import RunError
-from serotone.experiments.estimate import estimate
+from serotone.experiments.estimate import Estimate, estimate, hours
 from serotone.experiments.executors import Place
 from serotone.experiments.study import lay_out, resolve, run_study, units_of
-from serotone.experiments.units import Event, Materials
+from serotone.experiments.units import Event, Materials, material_key
+from serotone.recipes import load
 from serotone.runs.layout import CHECKPOINT
 from serotone.studies import load_study
 from serotone.training import fit
@@ -677,3 +679,30 @@ def test_a_misspelt_sub_command_is_no_study(word: str, says: str) -> None:
     result = CliRunner().invoke(app, ["study", word])
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_only_recipes_of_the_same_samples_and_labels_share_decoded_audio():
+    base = material_key(load("crnn-mel"))
+    others = (
+        "sample_rate=8000",
+        "labels=[angry, sad]",
+        "merge={calm: neutral}",
+        "styles=[scripted]",
+        "training_only=[esd]",
+        "held_out_speakers=[emodb/03]",
+        "max_frames=80",
+        "bundle={speech: silero}",
+    )
+    assert len({base, *(material_key(load("crnn-mel", [change])) for change in others)}) == 1 + len(others)
+    for change in ("seed=3", "encoder.hidden=8", "protocol=leave-one-speaker-out", "monitor=wa"):
+        assert material_key(load("crnn-mel", [change])) == base
+    hops = [f"frontend.hop_seconds={hop}" for hop in (0.01, 0.02)]  # so many frames are twice as many samples
+    assert len({material_key(load("crnn-mel", [change, "max_frames=80"])) for change in hops}) == 2
+
+
+def test_hours_are_those_of_the_units_that_wait_shared_by_the_jobs():
+    costs = {"a": Estimate(0.5, 100, 5.0, 4, at_most=False), "b": Estimate(2.0, 10, 0.0, 0, at_most=True)}
+    assert (costs["a"].seconds, costs["b"].seconds) == (70.0, 20.0)
+    units = [SimpleNamespace(row=row) for row in "aab"]
+    assert hours(costs, units) == pytest.approx(160 / 3600)
+    assert hours(costs, units, jobs=4) == pytest.approx(40 / 3600)

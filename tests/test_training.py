@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+import soundfile
 from typer.testing import CliRunner
 
 from serotone.cli import app
 from serotone.cli.crossval import table
-from serotone.corpora import parse_corpora, synthetic
+from serotone.corpora import Utterance, parse_corpora, synthetic
 from serotone.errors import RunError
 from serotone.experiments.crossval import crossval
 from serotone.experiments.planning import gather, plan
@@ -28,9 +28,10 @@ from serotone.reports import circumstances
 from serotone.reports.collect import collect
 from serotone.reports.write import report
 from serotone.runs.writing import held
-from serotone.training.data import GroupedByLength, derived_seed
+from serotone.splits import Split
+from serotone.training.data import GroupedByLength, decode, derived_seed
 from serotone.training.export import probabilities, reload
-from serotone.training.fit import fit_standardiser, run_fold
+from serotone.training.fit import Material, run_fold
 from started import serotone, start
 
 QUICK = (
@@ -140,6 +141,15 @@ def test_one_recording_under_two_names_is_no_new_one(voices: Path, tmp_path: Pat
     assert "But 2 recordings of the test parts are also in training, sample for sample, under another name." in page
     trained = train(quiet, utterances, tmp_path / "trained")
     assert "1 recording of it is also in training, sample for sample." in trained.read("CARD.md").decode()
+
+
+def test_a_recording_that_validates_and_tests_is_no_new_one_either() -> None:
+    waveforms = {name: np.full(40, n, dtype=np.float32) for n, name in enumerate("abcde")}
+    waveforms |= {"d": waveforms["a"].copy(), "e": waveforms["b"].copy()}
+    names = dict.fromkeys("abcdef", "toy")
+    material = Material(("angry", "sad"), waveforms, dict.fromkeys("abcdef", 0), names, names)
+    split = Split(0, 0, train=("a",), validation=("b",), test=("c", "d", "e", "f"))  # f could not be read
+    assert material.copies(split) == ["d", "e"]
 
 
 def test_a_rule_is_named_by_what_it_came_to(voices: Path, tmp_path: Path) -> None:
@@ -285,27 +295,22 @@ def test_training_ends_in_a_bundle_whose_drivers_agree(voices: Path, tmp_path: P
     assert train(load("crnn-center-mel", QUICK), utterances, tmp_path / "run").sha256 == bundle.sha256
     (row,) = collect(tmp_path / "run").rows
     assert row.finished[0][1].ids == tuple(sorted(split.test))
+    graph = bundle.read("model.onnx")
+    shutil.rmtree(bundle.path)  # exported anew, under another version; trained once
+    again = train(load("crnn-center-mel", [*QUICK, "bundle.version=2"]), utterances, tmp_path / "run")
+    assert (again.name, again.version, again.read("model.onnx") == graph) == ("crnn-center-mel", "2", True)
 
 
-def test_the_standardiser_reads_the_training_part_alone(voices: Path) -> None:
-    recipe = load("crnn-mel", QUICK)
-    utterances = parse_corpora([f"synthetic={voices}"])
-    material, lines = gather(recipe, utterances)
-    assert lines == [f"{len(utterances)} clips of more than 0.8 s: only the middle is used, to train and to test"]
-    split = plan(recipe, utterances)[0]
-    from serotone.training.build import build_system
-
-    means = []
-    for waveforms in (
-        dict(material.waveforms),
-        {name: w if name in split.train else w * 100 for name, w in material.waveforms.items()},
-    ):
-        system = build_system(recipe, len(material.labels))
-        clips = material.clips(split.train)
-        clips.waveforms = waveforms
-        fit_standardiser(system, clips)
-        means.append(system.standardiser.mean.clone())
-    assert torch.equal(*means)
+def test_a_clip_that_is_too_long_is_cut_to_its_middle(tmp_path: Path) -> None:
+    utterances, written = [], {}
+    for name, count in (("long", 16_000), ("short", 8000)):
+        written[name] = np.linspace(-0.5, 0.5, count, dtype=np.float32)
+        soundfile.write(tmp_path / f"{name}.wav", written[name], 16_000, subtype="FLOAT")
+        utterances.append(Utterance(name, tmp_path / f"{name}.wav", "sad", "toy/s", "toy"))
+    waveforms, lines = decode(utterances, sample_rate=16_000, max_samples=8000)
+    np.testing.assert_array_equal(waveforms["long"], written["long"][4000:12_000])
+    np.testing.assert_array_equal(waveforms["short"], written["short"])
+    assert lines == ["1 clip of more than 0.5 s: only the middle is used, to train and to test"]
 
 
 def test_batches_hold_every_clip_once_and_like_lengths_together() -> None:

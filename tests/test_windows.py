@@ -179,3 +179,22 @@ def test_segments_tile_any_recording(seed, count):
     for before, after in pairwise(parts):
         assert before.stop == after.start
         assert before.answer != after.answer
+
+
+def test_a_stretch_is_the_mean_of_its_cells_weighted_by_their_speech():
+    """Two cells under a window each: the first is half speech, the second all."""
+    speech = Speech(RATE)
+    speech.add(pieces_of([250, 500], [250, 0]))
+    rows = np.array([[0.6, 0.4], [0.9, 0.1]])
+    (found,) = stretches([(0, 500), (500, 1000)], rows, speech, total=1000, sample_rate=RATE)
+    assert (found.start, found.stop, found.speech_seconds) == (0, 1000, 0.75)
+    np.testing.assert_allclose(found.probabilities, pooled(rows, np.array([0.25, 0.5])))
+
+
+@pytest.mark.parametrize(("spoken", "label"), [(49, None), (50, 0)])
+def test_a_cell_of_which_less_than_a_tenth_is_speech_has_no_label(spoken, label):
+    speech = Speech(RATE)
+    speech.add(pieces_of([spoken], [100]))
+    (found,) = stretches([(0, 500)], np.array([[0.8, 0.2]]), speech, total=500, sample_rate=RATE)
+    assert found.answer == label
+    assert found.speech_seconds == spoken / RATE

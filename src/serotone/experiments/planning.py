@@ -136,6 +136,6 @@ def differences(before: Recipe, now: Recipe) -> list[str]:
 
 def _trained(recipe: Recipe) -> dict[str, object]:
     """Dotted key and value of all that decides what a training of the recipe does."""
-    tree = recipe.model_dump(mode="json", by_alias=True, exclude={"description"})
+    tree = recipe.model_dump(mode="json", by_alias=True, exclude={"description": True, "bundle": {"version"}})
     tree["schedules"] = {name: value for name, value in tree["schedules"].items() if name == recipe.schedule}
     return leaves(tree)

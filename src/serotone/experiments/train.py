@@ -35,7 +35,6 @@ def train(
     fold: int = 0,
     evidence: Mapping[str, Path] | None = None,
     graph_only: bool = False,
-    version: str = "1",
     log: Sequence[str] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> Bundle:
@@ -51,7 +50,6 @@ def train(
         fold: Which split of the protocol.
         evidence: Folders of crossval runs whose figures the card shows, by the words that introduce them.
         graph_only: Leave weights and recipe out of the bundle.
-        version: The bundle's version.
         log: Tools that the training is logged to: keys of `serotone.training.loggers.KINDS`.
         tell: Called with one line of progress at a time.
 
@@ -114,7 +112,6 @@ def train(
             data=data,
             versions=versions(recipe),
             card=card,
-            version=version,
             graph_only=graph_only,
             temperature=levels["plain"].calibration.temperature if levels else 1.0,
             levels=levels,

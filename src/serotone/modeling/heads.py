@@ -104,7 +104,7 @@ class CosineHead(Head):
     (ours) is not stretched to length 1, so that one of zeros has cosines 0 and a finite gradient.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.heads.CosineHeadOptions`.
         num_inputs: Width D of a vector.
         num_classes: Number of classes C.
     """

@@ -38,7 +38,7 @@ class Standardiser(nn.Module):
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Fit on batches of (frames (B, T, F), lengths (B,)); only valid frames count.
 
-        Sums are kept in float64. A bin whose deviation is below 1e-5 dB (a band that holds nothing) is centred
+        Sums are kept in float64. A bin whose deviation is below 1e-5 (a band that holds nothing) is centred
         and left unscaled.
         """
         count = 0

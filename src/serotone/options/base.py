@@ -1,4 +1,4 @@
-"""What a part of a system may be told: one frozen class beside each module, which is also what a recipe says of it.
+"""What a part of a system may be told: one frozen class for each module, which is also what a recipe says of it.
 
 A field's range and its description are metadata of its type, in the words of ``annotated_types``: a recipe's schema
 reads them, and so does the class itself, so that options made in Python are held to the same ranges.

@@ -1,13 +1,13 @@
 """What a recipe may say: one frozen model per part of an experiment. Unknown keys are errors.
 
-A frontend, an encoder, a pooling and a head are chosen by name; what each may say stands beside its module, as the
-options that the module takes, and nowhere else.
+A frontend, an encoder, a pooling and a head are chosen by name; what each may say stands in `serotone.options`, as the
+options that its module takes, and nowhere else.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 import yaml
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from serotone.documents import yaml_word
 from serotone.emotions import EMOTIONS
@@ -46,6 +46,16 @@ else:
         Annotated[Union[tuple(choices.values())], Field(discriminator="name"), BeforeValidator(a_name_alone)]  # noqa: UP007
         for choices in CHOICES.values()
     )
+
+
+def on_a_line(text: str) -> str:
+    """A text that a bundle and a terminal can show; ValueError where it holds anything else, such as a tab."""
+    if not text.isprintable():
+        raise ValueError(f"{text!r}; expected printable characters on one line")
+    return text
+
+
+Line: TypeAlias = Annotated[str, AfterValidator(on_a_line)]
 
 
 # ------------------------------------------------------------------------------------------------------------- training
@@ -150,6 +160,9 @@ class ProtocolChoice(Frozen):
 class BundleChoice(Frozen):
     """What a bundle made by this recipe says about the audio that it takes."""
 
+    version: Annotated[Line, BeforeValidator(lambda value: str(value) if type(value) is int else value)] = Field(
+        "1", min_length=1, description="stands beside the name wherever a bundle is named"
+    )
     min_seconds: float = Field(0.5, gt=0)
     max_seconds: float = Field(14.0, gt=0)
     window_seconds: float = Field(4.0, gt=0)
@@ -194,7 +207,7 @@ class Recipe(Frozen):
     """One experiment."""
 
     schema_: Literal[1] = Field(alias="schema")
-    name: str = ""
+    name: Line = ""
     description: str
     sample_rate: int = Field(16000, ge=8000, le=48000)
     labels: tuple[str, ...] | None = Field(None, description="classes, in order; null: those of the corpus")

@@ -38,8 +38,6 @@ def export(
     data: Sequence[Mapping[str, object]],
     versions: Mapping[str, object],
     card: str,
-    name: str | None = None,
-    version: str = "1",
     graph_only: bool = False,
     temperature: float = 1.0,
     levels: Mapping[Level, Fitted] | None = None,
@@ -75,8 +73,8 @@ def export(
         optional = {"adaptation": adaptation, "speech": recipe.bundle.speech}
         write_manifest(
             building,
-            name=name or recipe.name,
-            version=version,
+            name=recipe.name,
+            version=recipe.bundle.version,
             labels=list(labels),
             sample_rate=recipe.sample_rate,
             min_seconds=recipe.bundle.min_seconds,
@@ -101,7 +99,8 @@ def export(
 def write_graph(system: System, path: Path, recipe: Recipe, *, temperature: float = 1.0) -> None:
     """Export waveform (B, T) -> logits, probabilities, embedding with B and T dynamic.
 
-    Where the recipe's bundle has 8-bit weights, ``system`` is one that :func:`rounded` made, or the graph differs.
+    Where the recipe's bundle has 8-bit weights, ``system`` is one that :func:`serotone.training.quantise.rounded` made,
+    or the graph differs.
     """
     whole = WholeClips(system, temperature=temperature).cpu().eval()
     example = torch.zeros(2, round(max(2.0, recipe.bundle.min_seconds) * recipe.sample_rate))

@@ -22,7 +22,7 @@ class CNNBLSTM(Encoder):
     The last block has no pool. 40 bands and 748 frames become 23 steps of 1 band and 64 maps.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.CNNBLSTMOptions`.
         num_features: Bins of the input frames, at least 2 for each pool: 32 for six blocks.
     """
 

@@ -42,7 +42,7 @@ class CRNN(Encoder):
     time goes to the 3x3 convolutions, which it computes more cheaply.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.CRNNOptions`.
         num_features: Bins of the input frames, at least ``minimum_frames`` of them.
     """
 

@@ -37,7 +37,7 @@ class DyCNN(Encoder):
     The exporter sets ``exported``: the graph only ever sees clips as long as their batch, so nothing is masked.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.DyCNNOptions`.
         num_features: Bins of the input frames, at least 8 of them.
     """
 

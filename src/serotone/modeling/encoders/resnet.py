@@ -61,7 +61,7 @@ class ResNet18(Encoder):
     """A strided stem and four stages of two residual blocks; time and frequency shrink by 32.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.ResNet18Options`.
         num_features: Bins of the input frames, at least 1.
     """
 

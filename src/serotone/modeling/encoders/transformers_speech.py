@@ -30,7 +30,7 @@ class TransformersSpeech(Encoder):
     ``exported``: every clip then fills its batch, and nothing is masked.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.TransformersSpeechOptions`.
         num_features: 1, the waveform.
 
     Raises:

@@ -32,7 +32,7 @@ class VLCRNN(Encoder):
     The exporter sets ``exported``: the graph only ever sees clips as long as their batch, so nothing is masked.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.VLCRNNOptions`.
         num_features: Bins of the input frames.
     """
 

@@ -31,7 +31,7 @@ class Whisper(Encoder):
     The exporter sets ``exported``: every clip then fills its batch, and nothing is masked.
 
     Args:
-        options: See there.
+        options: What a recipe may say of it: :class:`serotone.options.encoders.WhisperOptions`.
         num_features: Bins of the input frames: 80 mel bands, 128 from large-v3 on.
     """
 

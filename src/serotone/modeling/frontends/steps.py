@@ -49,7 +49,7 @@ class NaturalLogarithm(Step):
         self.amin = amin
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Power (B, T, F), lengths (B,) -> nepers."""
+        """Power (B, T, F), lengths (B,) -> its natural logarithm."""
         return power_to_ln(values, None if self.exported else lengths, amin=self.amin)
 
 
