@@ -41,10 +41,10 @@ TEACHER: dict[str, Any] = {
     "labels": ["angry", "happy", "neutral", "sad"],
     "encoder": {"width": 16, "heads": 4, "layers": [1, 2]},
 }
-PUPIL: dict[str, Any] = {
+SMALL: dict[str, Any] = {
     "schema": 1,
     "extends": "light",
-    "description": "a pupil of no size",
+    "description": "a student of no size",
     "labels": ["angry", "happy", "neutral", "sad"],
     "held_out_speakers": [],
     "protocol": "all",
@@ -62,9 +62,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
     torch.manual_seed(0)
     encoder = build_system(load(folder / "teacher.yaml"), 2).encoder
     save_file({name: value.contiguous() for name, value in encoder.state_dict().items()}, weights)
-    lines = PUPIL | {"distil": PUPIL["distil"] | {"teacher": str(folder / "teacher.yaml")}}
-    (folder / "pupil.yaml").write_text(yaml.safe_dump(lines))
-    return load(folder / "pupil.yaml")
+    lines = SMALL | {"distil": SMALL["distil"] | {"teacher": str(folder / "teacher.yaml")}}
+    (folder / "student.yaml").write_text(yaml.safe_dump(lines))
+    return load(folder / "student.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -193,11 +193,11 @@ def test_a_killed_training_ends_as_an_unbroken_one_and_a_seed_decides(
     checkpoint = tmp_path / "broken" / DISTIL_CHECKPOINT
     kept = checkpoint.read_bytes()
     state = torch.load(checkpoint, weights_only=True)
-    weights = {name: value[None] for name, value in state["pupil"].items()}
+    weights = {name: value[None] for name, value in state["student"].items()}
     for damage in (
         lambda: checkpoint.write_bytes(kept[:-100]),
         lambda: torch.save({"a": 1}, checkpoint),
-        lambda: torch.save(state | {"pupil": weights}, checkpoint),
+        lambda: torch.save(state | {"student": weights}, checkpoint),
     ):
         damage()
         with pytest.raises(RunError, match=r"distil.ckpt: damaged; delete it"):

@@ -128,8 +128,8 @@ def test_scores_equal_those_of_scikit_learn(study, written, row, label):
     matrix = witness.confusion_matrix(truth, prediction, labels=LABELS)
     for n, name in enumerate(LABELS):
         assert found["recall", label, name, "recall"] == pytest.approx(100 * recalls[n])
-        for m, called in enumerate(LABELS):
-            assert found[f"confusion-{row}", name, f"called {called}", "count"] == matrix[n, m]
+        for m, predicted in enumerate(LABELS):
+            assert found[f"confusion-{row}", name, f"predicted {predicted}", "count"] == matrix[n, m]
     chances = np.array([[float(r[f"p_{name}"]) for name in LABELS] for r in rows])
     loss = witness.brier_score_loss(truth, chances, labels=LABELS, scale_by_half=False)
     assert found["calibration", label, "Brier score, 0 to 2", "Brier"] == pytest.approx(loss)

@@ -31,7 +31,7 @@ from serotone.cli import app  # noqa: E402
 from serotone.experiments import search as searching  # noqa: E402
 from serotone.experiments import units  # noqa: E402
 from serotone.experiments.crossval import crossval  # noqa: E402
-from serotone.experiments.search import Found, search  # noqa: E402
+from serotone.experiments.search import SearchResult, search  # noqa: E402
 from serotone.experiments.space import parse_tune, read_space  # noqa: E402
 from serotone.experiments.units import Event, Unit  # noqa: E402
 from serotone.training.fit import Material  # noqa: E402
@@ -78,7 +78,7 @@ def utterances(voices: Path) -> list[Utterance]:
 
 def look_for(
     utterances: list[Utterance], out: Path, *tune: str, recipe: str = "crnn-center-mel", trials: int = 3, **options: Any
-) -> Found:
+) -> SearchResult:
     space = dict(map(parse_tune, tune))
     options = {"folds": [0], "changes": QUICK} | options
     return search(recipe, utterances, out, space, trials=trials, **options)

@@ -32,7 +32,7 @@ from serotone.cli.usage import blaming, check_ray, utterances_of
 from serotone.errors import MissingExtraError, SerotoneWarning
 
 if TYPE_CHECKING:
-    from serotone.experiments.search import Found
+    from serotone.experiments.search import SearchResult
 
 SHOWN = 10
 
@@ -103,7 +103,7 @@ def search(
     remark(f"serotone crossval {found.recipe} tests it")
 
 
-def table(found: "Found") -> str:
+def table(found: "SearchResult") -> str:
     """The best trials as lines of text."""
     scored = [trial for trial in found.trials if trial.score is not None]
     ranked = sorted(scored, key=lambda trial: (-(trial.score or 0.0), trial.number))

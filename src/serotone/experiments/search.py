@@ -47,7 +47,7 @@ QUESTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """A finished search: what was maximised, its trials in their order, the best of them and the recipe it makes."""
 
     score: Literal["ua", "wa"]
@@ -70,7 +70,7 @@ def search(
     folds: Collection[int] | None = None,
     place: Place = HERE,
     tell: Callable[[str], None] = lambda line: None,
-) -> Found:
+) -> SearchResult:
     """Try values until so many trials have come to an end, those of earlier calls among them.
 
     A trial's score is the mean over the folds of the validation score that the recipe's ``monitor`` names (UA where it
@@ -121,7 +121,7 @@ def search(
             raise RunError(f"{out}: none of {len(known)} trials has a score{first}; try more trials, or other values")
         best = max(scored, key=lambda trial: (trial.score, -trial.number))
         task.write_best(best, len(known), out / BEST)
-    return Found(task.score, known, best, out / BEST)
+    return SearchResult(task.score, known, best, out / BEST)
 
 
 class _Task:

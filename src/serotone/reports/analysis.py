@@ -46,13 +46,13 @@ class Result:
     confusion: NDArray[np.int64]  # (C, C), rows truth, all runs together
 
     @property
-    def heard(self) -> int | None:
+    def with_shared_speakers(self) -> int | None:
         """In how many folds test speakers are in training, too; None where a fold does not record it."""
         shared = [fold.shared for _, fold in self.row.finished]
         return None if None in shared else sum(bool(of.speakers) for of in shared if of is not None)
 
     @property
-    def unknown(self) -> int:
+    def with_unknown_speakers(self) -> int:
         """In how many folds test speakers and training speakers are not named, and so may be the same."""
         return sum(fold.shared.unknown_speakers for _, fold in self.row.finished if fold.shared is not None)
 
@@ -177,7 +177,7 @@ def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
     groups: dict[tuple[str, str, str, frozenset[str]], list[Result]] = {}
     for of in results:
         run, _ = of.row.finished[0]
-        where = f"{run.corpora}, {run.protocol}{', test speakers also in training' if of.heard else ''}"
+        where = f"{run.corpora}, {run.protocol}{', test speakers also in training' if of.with_shared_speakers else ''}"
         fingerprint = str(run.corpus["fingerprint"])
         groups.setdefault((where, fingerprint, ", ".join(of.labels), run.used), []).append(of)
     classes = len({labels for _, _, labels, _ in groups}) > 1

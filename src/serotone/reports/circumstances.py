@@ -68,13 +68,13 @@ def versions(collection: Collection) -> Table:
 )
 def shared(of: Result) -> Iterable[Cell]:
     """What training and test have in common."""
-    if of.heard is None:
+    if of.with_shared_speakers is None:
         return [Cell("not recorded")] * 7
     known = [fold.shared for _, fold in of.row.finished if fold.shared]
     unknown_validating = any(fold.unknown_validation_speakers for fold in known)
     words = (
-        f"{of.heard} of {len(known)}",
-        some((fold.speakers for fold in known), of.unknown > 0),
+        f"{of.with_shared_speakers} of {len(known)}",
+        some((fold.speakers for fold in known), of.with_unknown_speakers > 0),
         f"{sum(bool(fold.sentences) for fold in known)} of {len(known)}",
         some(fold.sentences for fold in known),
         sum(fold.without_sentence for fold in known),

@@ -98,7 +98,7 @@ def _confusion(of: Result) -> Table:
             shown = f"{count} ({share.text})" if total else "0"
             cells.append(Cell(shown, (("count", float(count), "answers"), *share.numbers)))
         lines.append((text(label), *cells, number(total, "count", "answers")))
-    columns = ("true", *(f"called {label}" for label in of.labels), "all")
+    columns = ("true", *(f"predicted {label}" for label in of.labels), "all")
     return Table(f"confusion-{of.row.name}", f"Confusion matrix: {of.row.label}", columns, tuple(lines))
 
 
@@ -108,7 +108,7 @@ def _published_confusion(row: Row, matrix: Confusion) -> Table:
         (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
         for label, line in zip(matrix.labels, matrix.percent, strict=True)
     )
-    columns = ("true", *(f"called {label}" for label in matrix.labels))
+    columns = ("true", *(f"predicted {label}" for label in matrix.labels))
     return Table(f"confusion-published-{row.name}", f"Published confusion matrix: {row.label}", columns, lines)
 
 
@@ -133,7 +133,7 @@ def mistakes(of: Result) -> Table:
         surest.setdefault(str(answers.utterance[n]), n)
     files = {name: heard.file for run in of.row.runs for name, heard in run.utterances.items()}
     several = len(np.unique(answers.run)) > 1
-    columns = ("file", "utterance", "true", "called", "confidence", "probability of the true emotion")
+    columns = ("file", "utterance", "true", "predicted", "confidence", "probability of the true emotion")
     lines = []
     for name, n in islice(surest.items(), SHOWN_MISTAKES):
         truth, called = answers.truth[n], answers.prediction[n]

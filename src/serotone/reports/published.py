@@ -81,9 +81,9 @@ def differences(analysis: Analysis) -> Table:
 
 
 def _heard(of: Result) -> str:
-    if of.heard is None:
+    if of.with_shared_speakers is None:
         return "not recorded"
-    return "yes" if of.heard else "not known" if of.unknown else "no"
+    return "yes" if of.with_shared_speakers else "not known" if of.with_unknown_speakers else "no"
 
 
 def _same(what: str, theirs: str, ours: set[str]) -> str:

@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class UtteranceInfo:
     """What the corpus says about one utterance; empty where it does not say."""
 
     speaker: str
@@ -33,7 +33,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class Overlap:
     """Who and what stands in more than one part of a fold."""
 
     speakers: tuple[str, ...]  # those that are named
@@ -65,7 +65,7 @@ class Fold:
     score: float | None
     seconds: float | None  # None where nobody took the time
     clips: Mapping[str, int]
-    shared: Shared | None
+    shared: Overlap | None
     parts: str  # fingerprint of who trains, validates and tests
     used: frozenset[str]  # all who do
     versions: tuple[Mapping[str, Any], ...]
@@ -88,7 +88,7 @@ class Run:
     folder: Path
     recipe: Mapping[str, Any]
     corpus: Mapping[str, Any]
-    utterances: Mapping[str, Heard]
+    utterances: Mapping[str, UtteranceInfo]
     folds: tuple[Fold, ...]
     planned: int | None
     repetitions: int | None  # None where an older serotone did not write how many
@@ -314,7 +314,7 @@ def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return columns, rows
 
 
-def _utterances(folder: Path) -> dict[str, Heard]:
+def _utterances(folder: Path) -> dict[str, UtteranceInfo]:
     path = folder / UTTERANCES
     if not path.is_file():
         raise RunError(
@@ -326,10 +326,12 @@ def _utterances(folder: Path) -> dict[str, Heard]:
     if wanted - set(columns):
         absent = ", ".join(sorted(wanted - set(columns)))
         raise RunError(f"{path}: no column {absent}; it has {', '.join(columns)}: restore the file")
-    return {row["id"]: Heard(row["speaker"], row["gender"], row["sentence"], row["file"]) for row in rows}
+    return {row["id"]: UtteranceInfo(row["speaker"], row["gender"], row["sentence"], row["file"]) for row in rows}
 
 
-def _folds(folder: Path, entries: Iterable[tuple[int, int, Path]], utterances: Mapping[str, Heard]) -> tuple[Fold, ...]:
+def _folds(
+    folder: Path, entries: Iterable[tuple[int, int, Path]], utterances: Mapping[str, UtteranceInfo]
+) -> tuple[Fold, ...]:
     folds = tuple(_fold(*entry, utterances) for entry in entries if layout.finished(entry[2]))
     for fold in folds:
         if fold.labels != folds[0].labels:
@@ -354,7 +356,7 @@ def _trained(folder: Path) -> tuple[int, int, Path]:
     return split["repetition"], split["fold"], folder
 
 
-def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, Heard]) -> Fold:
+def _fold(repetition: int, number: int, folder: Path, utterances: Mapping[str, UtteranceInfo]) -> Fold:
     measured, chosen = read_metrics(folder), read_selection(folder)
     _need(measured, folder / layout.METRICS, seconds=(int, float, NoneType), clips=dict)
     _need(chosen, folder / layout.SELECTION, step=int, monitor=str)
@@ -391,7 +393,7 @@ def _versions(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def _answers(
-    path: Path, utterances: Mapping[str, Heard]
+    path: Path, utterances: Mapping[str, UtteranceInfo]
 ) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     columns, rows = _table(path)
     labels = tuple(column.removeprefix("p_") for column in columns if column.startswith("p_"))
@@ -439,14 +441,14 @@ def _parts(path: Path) -> list[list[str]]:
         raise RunError(f"{path}: expected the ids of train, validation and test; restore the file") from None
 
 
-def _shared(path: Path) -> Shared | None:
+def _shared(path: Path) -> Overlap | None:
     if not path.is_file():
         return None
     leaks = _mapping(read_json(path), path)
     _need(leaks, path, shared_speakers=list, shared_sentences=list, validation_speakers_in_train=list)
     _need(leaks, path, test_speakers=int, test_sentences=int, test_without_sentence=int)
     speakers, validating = (list(map(str, leaks[key])) for key in ("shared_speakers", "validation_speakers_in_train"))
-    return Shared(
+    return Overlap(
         speakers=tuple(name for name in speakers if name != UNKNOWN_SPEAKER),
         unknown_speakers=UNKNOWN_SPEAKER in speakers,
         sentences=tuple(map(str, leaks["shared_sentences"])),

@@ -1,7 +1,7 @@
 """A small encoder learns what a large frozen one makes of clips: distillation, before a head is solved on it.
 
 The teacher is another recipe's frozen encoder and pooling; its vectors are computed once and kept, as for that recipe's
-own head. Its lesson is their first principal components, each corpus standardised by its own statistics. The pupil
+own head. Its lesson is their first principal components, each corpus standardised by its own statistics. The student
 (encoder and pooling of a system, with two linear maps that are thrown away afterwards) gives those components back,
 and the emotion too, from augmented crops of a clip's frames (:mod:`serotone.training.augment`).
 
@@ -48,7 +48,7 @@ BATCH_CLIPS = 16
 
 
 class Lessons(NamedTuple):
-    """What a pupil is taught of N clips: components (N, K), classes (N,), and which each could have (N, C)."""
+    """What a student is taught of N clips: components (N, K), classes (N,), and which each could have (N, C)."""
 
     components: Tensor
     targets: Tensor
@@ -81,8 +81,8 @@ def distil(
         taught_by = table()
         lessons = lessons_of(taught_by, choice)
         torch.manual_seed(seed)
-        pupil = Pupil(system, choice, components=lessons.components.shape[1], classes=len(taught_by.labels))
-        curve = _trained(pupil, frames_of(system, clips), lessons, choice, recipe, folder, seed=seed)
+        student = Student(system, choice, components=lessons.components.shape[1], classes=len(taught_by.labels))
+        curve = _trained(student, frames_of(system, clips), lessons, choice, recipe, folder, seed=seed)
     weights = {name: value.detach().cpu().contiguous() for name, value in system.encoder.state_dict().items()}
     write_bytes(folder / STUDENT, save(weights))
     return curve
@@ -94,7 +94,7 @@ def _kept(folder: Path, network: nn.Module) -> dict[str, Any]:
     Raises:
         RunError: It is damaged, or of another network.
     """
-    return read_checkpoint(folder / DISTIL_CHECKPOINT, network, under="pupil", beside=("optimiser", "curve"))
+    return read_checkpoint(folder / DISTIL_CHECKPOINT, network, under="student", beside=("optimiser", "curve"))
 
 
 def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, float]] | None:
@@ -106,7 +106,7 @@ def _finished(system: System, folder: Path, choice: Distil) -> list[dict[str, fl
     curve: list[dict[str, float]] = kept["curve"]
     if len(curve) < choice.epochs:
         return None
-    taught.load_state_dict({name: kept["pupil"][name] for name in taught.state_dict()})
+    taught.load_state_dict({name: kept["student"][name] for name in taught.state_dict()})
     return curve
 
 
@@ -191,7 +191,7 @@ def principal_components(values: NDArray[np.float64], *, count: int, whitening: 
     return components
 
 
-class Pupil(nn.Module):
+class Student(nn.Module):
     """Encoder and pooling of a system, which it trains; and two maps for training, to components and to emotions."""
 
     def __init__(self, system: System, choice: Distil, *, components: int, classes: int) -> None:
@@ -254,7 +254,7 @@ def crops(frames: Sequence[Tensor], *, batch_size: int, longest: int, seed: int)
 
 
 def _trained(
-    pupil: Pupil,
+    student: Student,
     frames: Sequence[Tensor],
     lessons: Lessons,
     choice: Distil,
@@ -264,8 +264,8 @@ def _trained(
     seed: int,
 ) -> list[dict[str, float]]:
     """Train, from the checkpoint where there is one."""
-    matrices = [p for p in pupil.parameters() if p.ndim > 1]
-    others = [p for p in pupil.parameters() if p.ndim <= 1]
+    matrices = [p for p in student.parameters() if p.ndim > 1]
+    others = [p for p in student.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": choice.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=choice.learning_rate)
     longest = round(choice.crop_seconds * recipe.sample_rate / recipe.frontend.hop(recipe.sample_rate))
@@ -273,11 +273,11 @@ def _trained(
     curve: list[dict[str, float]] = []
     path = folder / DISTIL_CHECKPOINT
     if path.is_file():
-        kept = _kept(folder, pupil)
-        pupil.load_state_dict(kept["pupil"])
+        kept = _kept(folder, student)
+        student.load_state_dict(kept["student"])
         optimiser.load_state_dict(kept["optimiser"])
         curve = kept["curve"]
-    pupil.train()
+    student.train()
     for epoch in range(len(curve), choice.epochs):
         own = derived_seed(seed, "distil", epoch)
         torch.manual_seed(own)
@@ -293,7 +293,7 @@ def _trained(
             )
             for group in optimiser.param_groups:
                 group["lr"] = share * choice.learning_rate
-            components, scores = pupil(heard(values, generator, strength=choice.augmentation))
+            components, scores = student(heard(values, generator, strength=choice.augmentation))
             taught = functional.mse_loss(components, lessons.components[members])
             named = smoothed_cross_entropy(
                 scores, lessons.targets[members], lessons.possible[members], smoothing=choice.label_smoothing
@@ -306,16 +306,16 @@ def _trained(
                 )
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(pupil.parameters(), choice.clip_norm)
+            nn.utils.clip_grad_norm_(student.parameters(), choice.clip_norm)
             optimiser.step()
             losses.append((float(taught.detach()), float(named.detach())))
         teacher, emotion = np.mean(losses, axis=0).tolist()
         curve.append({"epoch": epoch + 1.0, "loss_teacher": teacher, "loss_emotion": emotion})
-        state = {"pupil": pupil.state_dict(), "optimiser": optimiser.state_dict(), "curve": curve}
+        state = {"student": student.state_dict(), "optimiser": optimiser.state_dict(), "curve": curve}
         content = io.BytesIO()
         torch.save(state, content)
         write_bytes(path, content.getvalue())
-    pupil.eval()
+    student.eval()
     return curve
 
 
