@@ -64,7 +64,7 @@ def main() -> None:
     folder = given.folder
     summaries = {path.parent.relative_to(folder): read(path) for path in sorted(folder.rglob(SUMMARY))}
     # An evaluation of a bundle has a summary, too, but no folds.
-    summaries = {run: summary for run, summary in summaries.items() if summary.get("folds_finished")}
+    summaries = {run: s | {"corpus": run.parts[0]} for run, s in summaries.items() if s.get("folds_finished")}
     shipped = {run: summary for run, summary in summaries.items() if not overrides(folder / run)}
     if given.papers:
         once = {json.dumps(summary["folds"]): summary for summary in shipped.values()}  # two studies may have one run
@@ -123,6 +123,8 @@ def differences(summaries: list[dict[str, Any]]) -> list[str]:
     """What the budget schedule and bfloat16 cost in UA: runs that differ in that alone, over the folds of both."""
     lines = []
     for one, other in itertools.permutations(summaries, 2):
+        if one["corpus"] != other["corpus"]:
+            continue
         same = [key for key in ("recipe", "protocol", "seed", "schedule", "precision") if one[key] == other[key]]
         if same == ["recipe", "protocol", "seed", "precision"] and one["schedule"] == "budget":
             lines.append(difference("by the schedule budget", one, f"by {other['schedule']}", other))
@@ -153,8 +155,9 @@ def difference(what: str, one: dict[str, Any], beside: str, other: dict[str, Any
     mine, theirs = (100 * sum(score[fold] for fold in both) / len(both) for score in scores)
     unit, place = ("repetition", 0) if any(repetition for repetition, _ in both) else ("fold", 1)
     numbers = ", ".join(str(key[place]) for key in both)
+    where = "" if one["corpus"] == "emodb" else f" ({one['corpus'].upper()})"
     return (
-        f"- {one['recipe']}, {one['protocol']}, {unit}{'s' if len(both) > 1 else ''} {numbers}:"
+        f"- {one['recipe']}, {one['protocol']}{where}, {unit}{'s' if len(both) > 1 else ''} {numbers}:"
         f" UA {mine:.1f} {what}, {theirs:.1f} {beside}; {theirs - mine:+.1f} points."
     )
 
