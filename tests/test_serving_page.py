@@ -420,10 +420,16 @@ def test_a_server_with_a_token_asks_for_it(browser, folder):
     with running("--bundle", folder / "toy", "--workers", "1", SEROTONE_TOKEN="0123456789abcdef") as server:
         browser.get(server.url)
         until(lambda: part(browser, "door").is_displayed())
-        part(browser, "token").send_keys("wrong", Keys.ENTER)
-        until(lambda: "The token is wrong" in part(browser, "alert").text)
-        part(browser, "token").clear()
+        for wrong in ("0123456789abcdef\u201d", "wrong", "\u200b0123456789abcdef"):  # as pasted from a text
+            part(browser, "token").send_keys(wrong, Keys.ENTER)
+            until(lambda: "The token is wrong" in part(browser, "alert").text)
+            assert part(browser, "door").is_displayed()
+            assert browser.execute_script("return sessionStorage.length") == 0
+            browser.refresh()
+            until(lambda: part(browser, "door").is_displayed())
         part(browser, "token").send_keys("0123456789abcdef", Keys.ENTER)
+        until(lambda: part(browser, "take").is_displayed())
+        browser.refresh()
         until(lambda: part(browser, "take").is_displayed())
         give(browser, folder / "call.wav")
         answered(browser)

@@ -9,11 +9,15 @@ export class Problem extends Error {
   }
 }
 
-let token = sessionStorage.getItem("serotone-token") || "";
+const KEPT = "serotone-token";
 
+let token = sessionStorage.getItem(KEPT) || "";
+
+// Send a token from now on; false where it cannot be one, because no header may hold it.
 export function setToken(value) {
-  token = value;
-  sessionStorage.setItem("serotone-token", value);
+  const sendable = /^[\x21-\x7e]+$/.test(value);
+  token = sendable ? value : token;
+  return sendable;
 }
 
 async function ask(path, options = {}) {
@@ -26,6 +30,9 @@ async function ask(path, options = {}) {
       throw new Problem({ status: 0, detail: "the server cannot be reached; is it running?" });
     }
     if (answer.ok) {
+      if (token) {
+        sessionStorage.setItem(KEPT, token); // the server takes it
+      }
       return answer.status === 204 ? null : answer.json();
     }
     if (answer.status === 503 && attempt < RETRIES) {

@@ -295,8 +295,12 @@ part("listen").addEventListener("click", async () => {
 
 part("door").addEventListener("submit", (event) => {
   event.preventDefault();
-  api.setToken(part("token").value.trim());
-  begin().then(() => part("door").hidden || complain("The token is wrong."));
+  const wrong = () => complain("The token is wrong.");
+  if (api.setToken(part("token").value.trim())) {
+    begin().then(() => part("door").hidden || wrong());
+  } else {
+    wrong();
+  }
 });
 
 function download(name, type, text) {
