@@ -1,6 +1,8 @@
 """The server's API: recordings, bundles, profiles, probes, and every error as a problem."""
 
 import errno
+import gc
+import gzip
 import io
 import json
 import os
@@ -72,6 +74,43 @@ def test_a_raw_body_is_recognised_whatever_its_type_says(client):
     for kind in ("application/octet-stream", "audio/wav", "application/x-www-form-urlencoded"):
         answer = client.post("/v1/recognize?name=raw", content=QUIET, headers={"Content-Type": kind})
         assert (answer.json()["name"], answer.json()["label"]) == ("raw", "sad")
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("a\u3000b.wav", "a\u3000b.wav"),
+        ("Screenshot 9.41\u202fAM\xa0x.wav", "Screenshot 9.41\u202fAM\xa0x.wav"),  # as macOS writes the time
+        ("\u0645\u06cc\u200c\u062e \U0001f468\u200d\U0001f469.wav",) * 2,  # Persian, and a family
+        ("a\tb\x7f\x85\u2028c\u2029.wav", "a?b???c?.wav"),
+        ("\u202eexe\u2066.wav", "?exe?.wav"),
+        ("calls/" * 600 + "monday.wav", "monday.wav"),
+        ("n" * 4096, "n" * uploads.LONGEST_NAME),
+    ],
+)
+def test_a_recording_keeps_its_name_but_for_controls(client, sent, name):
+    answer = client.post("/v1/recognize", params={"name": sent}, content=LOUD)
+    assert (answer.status_code, answer.json().get("name")) == (200, name), answer.text
+    assert uploads.clean(sent) == name
+
+
+def test_a_surrogate_in_a_name_is_no_text():
+    assert uploads.clean("a\ud800b.wav") == "a?b.wav"
+
+
+def test_a_large_part_without_a_filename_is_told_so(bundles):
+    with TestClient(make_server(bundles[0])) as client:
+        part = b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n%b\r\n--x--\r\n" % bytes(2_000_000)
+        problem = check_problem(client.post("/v1/recognize", **form(part)))
+        assert problem["status"] == 422
+        assert "no parameter filename" in problem["detail"]
+
+
+def test_a_body_that_says_that_it_is_as_it_is_is_taken(client):
+    answer = client.post("/v1/recognize", content=LOUD, headers={"Content-Encoding": "Identity"})
+    assert answer.status_code == 200
+    refused = client.post("/v1/recognize", content=LOUD, headers={"Content-Encoding": "gzip"})
+    assert refused.headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(
@@ -292,6 +331,28 @@ def test_a_full_disk_is_said_with_when_to_ask_again(client, monkeypatch, caplog)
         ("POST", "/v1/recognize", {"content": iter([bytes(90_000)] * 5)}, 413, "more than 0.4 MB"),
         ("POST", "/v1/recognize", {"files": {"sound": LOUD}}, 422, "other parts: sound"),
         ("POST", "/v1/recognize", {"files": {"file": (None, "call.wav")}}, 422, "write -F file=@call.wav"),
+        (
+            "POST",
+            "/v1/recognize",
+            form(b"--x\r\nContent-Disposition: form-data; name=file; filename*=UTF-8''a.wav\r\n\r\nRIFF\r\n--x--\r\n"),
+            422,
+            "filename* does not count",
+        ),
+        ("POST", "/v1/recognize?name=" + "n" * 4097, {"content": LOUD}, 422, "query.name: 'nn"),
+        (
+            "POST",
+            "/v1/recognize",
+            {"content": gzip.compress(LOUD), "headers": {"Content-Encoding": "gzip"}},
+            415,
+            "Content-Encoding: gzip, which this server does not decode; send the recording as it is",
+        ),
+        (
+            "POST",
+            "/v1/profiles",
+            {"files": [("file", LOUD)] * 5, "headers": {"Content-Encoding": "br"}},
+            415,
+            "Content-Encoding: br",
+        ),
         ("POST", "/v1/recognize", form(b"--x\r\nContent-Disp"), 422, "was the form cut off?"),
         (
             "POST",

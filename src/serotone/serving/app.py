@@ -172,7 +172,7 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
 def _add_recognition(app: FastAPI, desk: Desk) -> None:
     service = desk.service
     one_recording: dict[str, Any] = {
-        "responses": schemas.problems(400, 404, 408, 422, 503),
+        "responses": schemas.problems(400, 404, 408, 415, 422, 503),
         "openapi_extra": schemas.recordings(several=False),
         "tags": ["recognition"],
     }
@@ -232,7 +232,7 @@ def _add_profiles(app: FastAPI, desk: Desk) -> None:
         "/v1/profiles",
         status_code=201,
         response_model=schemas.NewProfile,
-        responses=schemas.problems(400, 404, 408, 409, 422, 503),
+        responses=schemas.problems(400, 404, 408, 409, 415, 422, 503),
         openapi_extra=schemas.recordings(several=True),
         tags=["profiles"],
     )

@@ -10,6 +10,10 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 NAME_IN_WORDS = "at most 64 letters, digits, ., _ and -, the first a letter or digit"
 
 
+NAME_SENT = 4096
+"""How many characters a client may send as the name of a recording, folders and all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one request may cost, and how many there may be at a time.

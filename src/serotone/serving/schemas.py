@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-from serotone.serving.limits import NAME
+from serotone.serving.limits import NAME, NAME_SENT
 from serotone.serving.service import Wish
 
 SPEAKER_ALONE = "speaker works only with profile; add it, or leave speaker out"
@@ -38,7 +38,9 @@ class ApartOptions(Options):
     strict: bool = Field(False, description="Make a truncated recording an error, not a warning.")
     speaker: str | None = Field(None, max_length=200, description="The name in the profile of whoever speaks.")
     name: str | None = Field(
-        None, max_length=200, description="The recording's name in the answer. By default, the name of its file."
+        None,
+        max_length=NAME_SENT,
+        description="The recording's name in the answer, without folders. By default, the name of its file.",
     )
 
     @model_validator(mode="after")
@@ -84,7 +86,7 @@ class StreamOptions(Options):
     adapt: bool = False
     rate: Annotated[int, Field(ge=MIN_SAMPLE_RATE, le=MAX_SAMPLE_RATE)] = 16000
     encoding: Literal["s16le", "f32le"] = "s16le"
-    name: str = Field("stream", min_length=1, max_length=200)
+    name: str = Field("stream", min_length=1, max_length=NAME_SENT)
     speaker: str | None = Field(None, max_length=200)
 
     @model_validator(mode="after")
@@ -239,6 +241,7 @@ PROBLEMS = {
     408: "Nothing arrived for too long",
     409: "There is a profile of that name, or no room for one more",
     413: "The body or the recording is too large, or there are too many",
+    415: "The body is compressed",
     421: "The server does not go by this name",
     422: "An option is wrong, or the audio cannot be read",
     500: "The server failed",

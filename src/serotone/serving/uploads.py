@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import unicodedata
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from serotone.locks import lock
 from serotone.serving.problems import ProblemError
 
 LONGEST_NAME = 200
+
+NO_FILENAME = (
+    "a part has no parameter filename, so it is taken for text (filename* does not count in forms, RFC 7578); "
+    "with curl, write -F file=@call.wav"
+)
 
 PREFIX = "serotone-serve-"
 """How the folder of a server's uploads is called, below the system's folder for temporary files."""
@@ -84,8 +90,16 @@ async def received(
 
     A body that is no form is one recording, called ``name``.
 
-    Raises ProblemError: there is none, or one too many.
+    Raises ProblemError: there is none, or one too many, or the body is compressed.
     """
+    coding = ", ".join(request.headers.getlist("content-encoding")).strip().lower()
+    if coding not in ("", "identity"):
+        raise ProblemError(
+            415,
+            f"the body has Content-Encoding: {coding[:80]}, which this server does not decode; send the recording as "
+            "it is, without this header; FLAC and Opus make it smaller",
+            headers={"Accept-Encoding": "identity"},
+        )
     with tempfile.TemporaryDirectory(dir=folder) as place:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
             yield await _parts(request, Path(place), most, name)
@@ -110,6 +124,8 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
     try:
         form = await request.form(max_files=most + 1, max_fields=most + 1)
     except HTTPException as error:
+        if str(error.detail).startswith("Part exceeded"):  # only text is bounded so; files go to the disk
+            raise ProblemError(422, f"expected recordings in parts named file; {NO_FILENAME}") from None
         if not str(error.detail).startswith("Too many"):
             raise
         raise ProblemError(413, f"more than {most + 1} parts in one request; send at most {most} at a time") from None
@@ -129,7 +145,7 @@ async def _parts(request: Request, place: Path, most: int, name: str | None) -> 
             others = ", ".join(sorted({clean(key) for key in form if key != "file"}))
             what = f"other parts: {others}" if others else "there is no whole part; was the form cut off?"
             if any(key == "file" and isinstance(value, str) for key, value in parts):
-                what = "the part file has no file name; with curl, write -F file=@call.wav"
+                what = NO_FILENAME
             raise ProblemError(422, f"expected recordings in parts named file; {what}")
         if len(files) > most:
             raise ProblemError(413, f"{len(files)} recordings in one request; send at most {most} at a time")
@@ -147,11 +163,25 @@ def _copy(upload: UploadFile, path: Path) -> None:
         shutil.copyfileobj(upload.file, file)
 
 
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of control characters, surrogates, and what ends a line or a paragraph."""
+
+_TURNS = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
+"""What changes the direction of the text after it, beyond the name itself."""
+
+
 def clean(name: str | None) -> str:
-    """A name fit for messages: no folders, nothing that cannot be printed, not too long.
+    """A name fit for messages: no folders, no control characters, none that change the direction of text, not too long.
+
+    Spaces of all kinds stay, and so do the joiners that scripts and emoji need: names of files have them.
 
     >>> clean("calls/monday" + chr(10) + ".wav"), clean(None)
     ('monday?.wav', 'upload')
     """
     last = PureWindowsPath(PurePosixPath(name or "").name).name
-    return "".join(c if c.isprintable() else "?" for c in last)[:LONGEST_NAME] or "upload"
+    return "".join("?" if _disturbs(c) else c for c in last[:LONGEST_NAME]) or "upload"
+
+
+def _disturbs(character: str) -> bool:
+    """Whether a character in a name could change how the text around it is shown."""
+    return unicodedata.category(character) in _CONTROLS or unicodedata.bidirectional(character) in _TURNS
