@@ -17,12 +17,13 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
 from serotone.audio.sources import name_of
 from serotone.errors import BundleError
+from serotone.recognition.bundle import load_bundle
 from serotone.recognition.profile import load_profile
 from serotone.serving import app as application
 from serotone.serving import decoding, schemas, uploads
@@ -407,6 +408,32 @@ def test_a_failure_of_the_server_tells_a_stranger_nothing(client, monkeypatch, c
     assert answer.status_code == 500
     assert "secret" not in json.dumps(check_problem(answer))
     assert "the secret reason" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["recording", "profile", "stream"])
+def test_a_damaged_bundle_of_the_server_is_no_fault_of_a_client(tmp_path, caplog, monkeypatch, way):
+    make_adaptable_bundle(tmp_path / "toy")
+    where = tmp_path / "toy" / "adaptation.npz"
+    files = [("file", (f"{i}.wav", LOUD)) for i in range(5)]
+    app = make_server(tmp_path / "toy")
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        where.unlink()
+        if way == "recording":
+            monkeypatch.setattr(app.state.desk.service, "predict", lambda *_: load_bundle(where), raising=False)
+            answer = client.post("/v1/recognize", content=LOUD)
+        elif way == "profile":
+            answer = client.post("/v1/profiles", files=files)
+        else:
+            with (
+                pytest.raises(WebSocketDenialResponse) as refused,
+                client.websocket_connect("/v1/stream?adapt=true"),
+            ):
+                pass
+            answer = refused.value
+    problem = check_problem(answer)
+    assert (problem["status"], problem["error"]) == (500, "BundleError")
+    assert str(tmp_path) not in json.dumps(problem)
+    assert f"cannot be used: {where}" in caplog.text
 
 
 def stopped(monkeypatch, then):

@@ -14,6 +14,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from made_server import make_server, until
 from serotone import Recognizer
+from serotone.errors import BundleError
+from serotone.recognition.stream import Stream
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
 
 SAID = np.concatenate([tone(5, 0.9), np.zeros(3 * SAMPLE_RATE, np.float32), buzz(4, 0.3)])
@@ -108,6 +110,22 @@ def test_what_makes_no_sense_is_a_problem_and_the_end(client, message, words):
         assert (problem["kind"], problem["status"]) == ("problem", 422)
         assert words in problem["detail"]
         assert socket.receive()["code"] == 1003
+
+
+def test_a_bundle_that_fails_within_a_stream_is_the_servers_fault(client, monkeypatch, caplog):
+    def fail(*_):
+        raise BundleError("/srv/secret/model.onnx: fails")
+
+    with client.websocket_connect("/v1/stream?encoding=f32le") as socket:
+        socket.receive_json()
+        with monkeypatch.context() as patched:
+            patched.setattr(Stream, "feed", fail)
+            socket.send_bytes(SAID.tobytes()[: 1 << 18])
+            problem = socket.receive_json()
+        assert (problem["kind"], problem["status"]) == ("problem", 500)
+        assert "secret" not in problem["detail"]
+        assert socket.receive()["code"] == 1011
+    assert "/srv/secret/model.onnx" in caplog.text
 
 
 @pytest.mark.parametrize(

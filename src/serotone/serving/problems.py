@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
-from serotone.errors import NO_ROOM, AudioTooLongError, SerotoneError
+from serotone.errors import NO_ROOM, AudioTooLongError, BundleError, SerotoneError
 from serotone.expectations import expectation, message
 from serotone.names import guess
 from serotone.serving.decoding import GoneError, NotStartedError
@@ -60,9 +60,17 @@ def response(
 
 
 def of_error(error: SerotoneError) -> ProblemError:
-    """The problem that an error of the package is: what the client sent cannot be used, or no decoder started."""
+    """The problem that an error of the package is: what the client sent cannot be used, or the server fails.
+
+    It fails where no decoder started, or where one of its bundles is damaged. The log has the reason of the latter,
+    which names a path.
+    """
     if isinstance(error, NotStartedError):
         return ProblemError(503, f"{error}; try again in 60 s", headers={"Retry-After": "60"})
+    if isinstance(error, BundleError):
+        _log.error("a bundle that is served cannot be used: %s", error)
+        why = "the server's recogniser cannot be used; the server's log has the reason"
+        return ProblemError(500, why, error=type(error).__name__)
     status = 413 if isinstance(error, AudioTooLongError) else 422
     return ProblemError(status, str(error), error=type(error).__name__)
 

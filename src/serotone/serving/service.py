@@ -32,6 +32,16 @@ class Wish:
     speaker: str | None = None
 
 
+def check_adaptable(recognizer: Recognizer) -> None:
+    """Raise ProblemError where a recogniser's bundle is none that can be adapted, BundleError where it is damaged."""
+    try:
+        recognizer.adaptation()
+    except BundleError as error:
+        if recognizer.bundle.adaptation:
+            raise
+        raise ProblemError(422, str(error), error=type(error).__name__) from None
+
+
 class Service:
     """Recognisers, the children that decode for them, and profiles; may be shared between threads.
 
@@ -109,9 +119,9 @@ class Service:
     ) -> tuple[Recognizer, list[dict[str, str]]]:
         """A recogniser that is adapted to uploads, and which of them could not be heard.
 
-        Raises ProfileError: too few could. Raises BundleError: the bundle cannot be adapted.
+        Raises ProfileError: too few could. Raises ProblemError, BundleError: as `check_adaptable`.
         """
-        recognizer.adaptation()  # refuses before anything is decoded
+        check_adaptable(recognizer)  # before anything is decoded
         builder = ProfileBuilder(name, recognizer.bundle)
         failures = []
         for upload in uploads:

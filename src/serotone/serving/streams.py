@@ -26,6 +26,7 @@ from serotone.serving.limits import Limits
 from serotone.serving.metrics import Metrics
 from serotone.serving.problems import ProblemError, in_words, of_error, response
 from serotone.serving.schemas import StreamOptions
+from serotone.serving.service import check_adaptable
 from serotone.serving.uploads import clean
 
 Result = TypeVar("Result")
@@ -36,7 +37,7 @@ PROTOCOL = "serotone"
 MESSAGE_BYTES = 1 << 20
 """The largest message that a client may send: 5 s of float32 at 48 kHz."""
 
-NORMAL, GOING_AWAY, UNACCEPTABLE, POLICY = 1000, 1001, 1003, 1008
+NORMAL, GOING_AWAY, UNACCEPTABLE, POLICY, FAILED = 1000, 1001, 1003, 1008, 1011
 
 
 class Samples:
@@ -88,6 +89,8 @@ class Streams:
             if self._ending.is_set() or self.live >= self._limits.streams:
                 why = "is shutting down" if self._ending.is_set() else f"is busy with {self.live} streams"
                 raise ProblemError(503, f"the server {why}; try again in 10 s", headers={"Retry-After": "10"})
+            if options.adapt:
+                check_adaptable(recognizer)
             stream = recognizer.stream(
                 sample_rate=options.rate, name=clean(options.name), speaker=options.speaker, adapt=options.adapt
             )
@@ -120,7 +123,8 @@ class Streams:
             code = await self._hear(socket, stream, Samples(options.encoding))
             prediction: Prediction = await self._off_loop(stream.finish)
         except SerotoneError as error:
-            await self._end(socket, of_error(error), UNACCEPTABLE)
+            problem = of_error(error)
+            await self._end(socket, problem, FAILED if problem.status == 500 else UNACCEPTABLE)
         except ProblemError as error:
             await self._end(socket, error, UNACCEPTABLE if error.status == 422 else POLICY)
         else:
