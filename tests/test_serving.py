@@ -1,5 +1,6 @@
 """The server's API: recordings, bundles, profiles, probes, and every error as a problem."""
 
+import asyncio
 import errno
 import gc
 import gzip
@@ -28,6 +29,7 @@ from serotone.recognition.profile import load_profile
 from serotone.serving import app as application
 from serotone.serving import decoding, schemas, uploads
 from serotone.serving.decoding import Decoder
+from serotone.serving.pool import Pool
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, make_toy_bundle, tone
 
 LOUD, QUIET = wav(tone(1, 0.9)), wav(tone(1, 0.02))
@@ -614,6 +616,29 @@ def test_what_has_no_answer_when_time_is_over_is_told_so(bundles, monkeypatch):
         assert (answers[0].status_code, desk.uploads, desk.pool.held) == (503, 0, 1)
         go_on.set()
         until(lambda: desk.pool.held == 0)
+
+
+def test_what_fails_when_nobody_waits_for_it_any_more_is_no_line_in_the_log():
+    async def left():
+        complaints, go_on, pool = [], threading.Event(), Pool(1, 0)
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+        def fail():
+            assert go_on.wait(30)
+            raise decoding.GoneError
+
+        waiting = asyncio.ensure_future(pool.run(fail))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        go_on.set()
+        while pool.held:
+            await asyncio.sleep(0.01)
+        pool.close()
+        gc.collect()
+        return complaints
+
+    assert asyncio.run(left()) == []
 
 
 def test_metrics_count_by_route_and_not_by_path(client):

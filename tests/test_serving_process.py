@@ -28,7 +28,7 @@ from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 from websockets.uri import parse_uri
 
-from made_server import SOURCE, running, until, wav
+from made_server import SOURCE, check_problem, running, until, wav
 from serotone.serving.streams import MESSAGE_BYTES
 from toy_bundle import tone
 
@@ -282,6 +282,27 @@ def test_a_body_that_takes_longer_than_the_time_of_grace_is_told(toy):
     assert b"retry-after: 10" in head
     assert "shut down before" in json.loads(content)["detail"]
     assert "Traceback" not in "".join(server.log)
+    assert "shutting down; 1 requests and 0 streams are open" in "".join(server.log)
+
+
+def test_a_second_ctrl_c_tells_a_request_that_it_gets_no_answer(toy):
+    with running("--bundle", toy, "--workers", "1") as server, server.client() as client:
+        answers = []
+        asking = threading.Thread(
+            target=lambda: answers.append(client.post("/v1/recognize?timeline=true", content=LONG))
+        )
+        asking.start()
+        until(lambda: figure(server, "serotone_requests_held") == 1)
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: any("shutting down" in line for line in server.log))
+        server.process.send_signal(signal.SIGINT)
+        asking.join()
+        server.wait()
+        server.reading.join()
+    problem = check_problem(answers[0])
+    assert (problem["status"], answers[0].headers["retry-after"]) == (503, "10")
+    assert "shut down before" in problem["detail"]
+    assert "Traceback" not in "".join(server.log)
 
 
 @contextlib.contextmanager
@@ -367,6 +388,23 @@ def test_the_log_holds_paths_and_no_options(server):
     until(lambda: any("POST /v1/recognize" in line for line in server.log))
     time.sleep(0.1)
     assert "secret-name" not in "".join(server.log)
+
+
+def test_every_line_of_the_log_has_a_time_and_a_level(toy, tmp_path):
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "broken.profile.json").write_text("{", encoding="utf-8")
+    with running("--bundle", toy, "--workers", "1", "--profiles", tmp_path) as server:
+        with server.client() as client:
+            head = {"Content-Type": "multipart/form-data; boundary=XX"}
+            assert client.post("/v1/recognize", content=b"--XY\r\n", headers=head).status_code == 400
+        server.ask_to_end()
+        server.wait()
+        server.reading.join()
+    form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (INFO|WARNING) .*\n"
+    assert [line for line in server.log if not re.fullmatch(form, line)] == []
+    log = "".join(server.log)
+    for words in ("left out: other.json", "left out: " + str(tmp_path / "broken.profile.json"), "boundary character"):
+        assert f"WARNING {words}" in log.replace("Expected ", "")
 
 
 def test_the_log_has_a_line_for_each_stream_whether_it_is_accepted_or_refused(server):

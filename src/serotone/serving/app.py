@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
@@ -54,6 +55,8 @@ MEDIA_TYPES = {
 }
 
 SCHEMA = 1
+
+_log = logging.getLogger("serotone.serving")
 
 
 class Desk:
@@ -139,6 +142,8 @@ def make_app(service: Service, *, token: str | None = None, hosts: Collection[st
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        for line in service.profiles.left_out:  # only now is the log set up
+            _log.warning("left out: %s", line)
         try:
             yield
         finally:

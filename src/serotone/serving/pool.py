@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from serotone.serving.problems import ProblemError
 
@@ -46,14 +46,16 @@ class Pool:
         begun = time.monotonic()
         waited = self.waiting
         future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        future.add_done_callback(lambda _: self._done(time.monotonic() - begun, waited))
+        future.add_done_callback(lambda done: self._done(done, time.monotonic() - begun, waited))
         return await asyncio.shield(future)  # the thread goes on to the end, whoever stops waiting for it
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _done(self, seconds: float, waited: int) -> None:
+    def _done(self, future: asyncio.Future[Any], seconds: float, waited: int) -> None:
         self.held -= 1
+        if not future.cancelled():
+            future.exception()  # whoever waits for it gets it; if nobody does, asyncio would log it as never retrieved
         alone = seconds * self._workers / (self._workers + waited)
         self._seconds += _MEMORY * (alone - self._seconds)

@@ -1,6 +1,5 @@
 """Profiles that the server keeps: a bounded number, in memory, or in a folder where they outlive it."""
 
-import logging
 import re
 import threading
 from collections.abc import Mapping
@@ -15,28 +14,27 @@ from serotone.serving.problems import ProblemError
 
 SUFFIX = ".profile.json"
 
-_log = logging.getLogger("serotone.serving")
-
 
 class Profiles:
     """Adapted recognisers by the names of their profiles; may be shared between threads.
 
     In a folder, ``NAME.profile.json`` is what ``serotone adapt`` writes, so that one can be put there by hand. It is
-    asked for as NAME, whatever name the file itself holds. Those that cannot be used are passed over with a line in the
-    log, and so are other JSON files, which may be profiles too.
+    asked for as NAME, whatever name the file itself holds. Those that cannot be used are passed over, and so are other
+    JSON files, which may be profiles too; ``left_out`` has a line about each, for the log of a server that begins.
     """
 
     def __init__(self, most: int, recognizers: Mapping[str, Recognizer], folder: Path | None = None) -> None:
         self._most, self._folder = most, folder
         self._kept: dict[str, Recognizer] = {}
         self._lock = threading.Lock()
+        self.left_out: list[str] = []
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in folder.glob("*.json") if not path.name.endswith(SUFFIX))
         if others:
             hint = f"to serve a profile, call its file NAME{SUFFIX}"
-            _log.warning("left out: %s in %s; %s", first_few(others), folder, hint)
+            self.left_out.append(f"{first_few(others)} in {folder}; {hint}")
         plain = {recognizer.bundle.sha256: recognizer for recognizer in recognizers.values()}
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             name = path.name.removesuffix(SUFFIX)
@@ -48,7 +46,7 @@ class Profiles:
                     raise ProblemError(409, f"{path}: not a valid name, or more than {most} profiles")
                 self._kept[name] = plain[profile.bundle_sha256].with_profile(profile)
             except (SerotoneError, ProblemError) as error:
-                _log.warning("left out: %s", error)
+                self.left_out.append(str(error))
 
     def all(self) -> dict[str, Recognizer]:
         """The adapted recognisers by the names of their profiles, sorted, as they are now."""

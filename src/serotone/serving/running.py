@@ -1,11 +1,13 @@
 """The server as a process: uvicorn, told to end in order."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
 import signal
 import socket
+from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
@@ -32,6 +34,7 @@ LOGGING: dict[str, Any] = {
         "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "uvicorn.access": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
         "serotone.serving": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "python_multipart": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }
 """All of the log on standard error; names of recordings are not in it."""
@@ -60,7 +63,7 @@ _log = logging.getLogger("serotone.serving")
 _access = logging.getLogger("uvicorn.access")
 
 _LAST_WORDS_SECONDS = 5
-"""For the answers that requests get when the time of grace is over."""
+"""For the answers that requests get when the time of grace is over, or at a second Ctrl-C."""
 
 
 class Logged:
@@ -110,7 +113,8 @@ class Server(uvicorn.Server):
         """Finish what is held within the time of grace, and end; a second signal ends at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._desk.limits.grace_seconds
-        _log.info("shutting down; %d requests and %d streams are open", self._desk.pool.held, self._desk.streams.live)
+        # Not those that the pool holds: a body that is being received is an open request, too.
+        _log.info("shutting down; %d requests and %d streams are open", self._desk.uploads, self._desk.streams.live)
         draining = asyncio.ensure_future(self._desk.drain())
         while not draining.done() and not self.force_exit:
             await asyncio.wait({draining}, timeout=0.1)
@@ -121,6 +125,18 @@ class Server(uvicorn.Server):
         loop.call_later(left, self._desk.over.set)
         self.config.timeout_graceful_shutdown = math.ceil(left) + _LAST_WORDS_SECONDS
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would cancel what is left, and log a traceback for each
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                    if self.server_state.tasks:
+                        await asyncio.wait(self.server_state.tasks)
+                    await self.lifespan.shutdown()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal; at the second Ctrl-C, requests that have no answer yet are told so."""
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            asyncio.get_running_loop().call_soon_threadsafe(self._desk.over.set)
 
     def _closing(self) -> bool:
         """Whether a WebSocket waits for its client to close, too: one that is cut before that may lose its summary."""
