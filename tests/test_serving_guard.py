@@ -130,6 +130,14 @@ def test_a_name_that_is_not_the_servers_is_refused(client):
         assert client.get("/v1/bundles", headers=allowed(TOKEN) | {"Host": host}).status_code == 200
 
 
+def test_the_probes_answer_under_any_name(client):
+    """HAProxy asks without one."""
+    for path in ("/healthz", "/readyz"):
+        for host in ("", "evil.example.org"):
+            assert client.get(path, headers={"Host": host}).status_code == 200
+            refused(client.get(path, headers={"Host": host, "Origin": "https://elsewhere.example"}), 403)
+
+
 def test_every_answer_carries_the_headers_of_safety(client):
     for path, status in (("/", 200), ("/v1/bundles", 401), ("/healthz", 200)):
         answer = client.get(path)

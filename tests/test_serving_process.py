@@ -101,6 +101,33 @@ def test_what_is_no_http_gets_a_problem(server):
         assert json.loads(content)["status"] == 400
 
 
+def answer_to(server, *lines):
+    """The whole answer to the head of a request."""
+    with raw(server) as connection:
+        connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
+        return connection.makefile("rb").read()
+
+
+def test_a_probe_of_an_old_client_needs_no_host(server):
+    for path, status in [("/healthz", 200), ("/readyz", 200), ("/v1/bundles", 421)]:
+        assert answer_to(server, f"GET {path} HTTP/1.0").startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_request_as_a_proxy_gets_it_is_answered_and_its_host_is_the_one_that_counts(server):
+    own, other = server.url.removeprefix("http://"), "elsewhere.example"
+    for target, host, words in [
+        (f"http://{own}/healthz", own, b"200 OK"),
+        (f"HTTP://{own}/v1/bundles?", other, b"200 OK"),
+        (f"http://{own}/v1/%62undles", own, b"200 OK"),
+        (f"http://{own}", own, b"200 OK"),
+        (f"http://{other}/v1/bundles", own, b"421 Misdirected Request"),
+        (f"http://{own}/nothing", own, b"404 Not Found"),
+        (f"ftp://{own}/healthz", own, b"404 Not Found"),
+    ]:
+        answer = answer_to(server, f"GET {target} HTTP/1.1", f"Host: {host}")
+        assert answer.startswith(b"HTTP/1.1 " + words), target
+
+
 def test_a_client_that_sends_all_before_it_reads_learns_that_it_is_too_much(server):
     request = urllib.request.Request(f"{server.url}/v1/recognize", data=bytes(60_000_000), method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:

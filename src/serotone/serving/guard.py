@@ -11,7 +11,7 @@ import hmac
 import re
 from collections import Counter
 from collections.abc import Collection
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,6 +41,9 @@ HEADERS = {
 }
 """What every answer carries. There is no CORS: pages of other origins cannot read any."""
 
+PROBES = ("/healthz", "/readyz")
+"""Paths that are answered under any name: load balancers ask without one, and nothing there is anybody's."""
+
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 """What a browser leaves out of an origin, and some proxies add to the host."""
 
@@ -64,6 +67,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        _to_origin_form(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -86,7 +90,7 @@ class Guard:
         """Raise ProblemError where a request is to be refused for what its head says."""
         headers = Headers(scope=scope)
         host = headers.get("host", "").lower()
-        if self._hosts is not None and _name(host) not in self._hosts:
+        if self._hosts is not None and scope["path"] not in PROBES and _name(host) not in self._hosts:
             raise ProblemError(421, f"this server answers as {' or '.join(self._hosts)}, not as {host[:80]!r}")
         origin = headers.get("origin")
         scheme, _, page = (origin or "").lower().partition("://")
@@ -158,6 +162,17 @@ class Guard:
         return ProblemError(
             413, f"the body is more than {most:g} MB; send less at once, or use a compressed format", headers=_HANG_UP
         )
+
+
+def _to_origin_form(scope: Scope) -> None:
+    """Read ``GET http://host/path``, as clients ask a proxy, like ``GET /path`` with this host (RFC 9112, 3.2.2)."""
+    scheme, _, rest = (scope.get("raw_path") or b"").partition(b"://")
+    if scheme.lower() not in (b"http", b"https"):
+        return
+    host, _, path = rest.partition(b"/")
+    scope["raw_path"] = b"/" + path
+    scope["path"] = unquote((b"/" + path).decode("ascii"))
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"host"] + [(b"host", host)]
 
 
 def _name(host: str) -> str:
