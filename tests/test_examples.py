@@ -197,6 +197,9 @@ def test_other_commands_name_what_is_there(page: str, line: str) -> None:
         compile(arguments[1], line, "exec")
     elif program in ("cp", "rm"):
         assert (ROOT / arguments[-1]).is_dir()
+    elif program == "podman":
+        said = (ROOT / "docs" / "serving" / "Containerfile").read_text(encoding="utf-8")
+        assert all(word in said for word in arguments if not word.startswith("$(")), line
     elif program == "curl":
         api = (ROOT / "src" / "serotone" / "serving" / "app.py").read_text(encoding="utf-8")
         (path,) = [urlsplit(word).path for word in arguments if word.startswith("http")]
