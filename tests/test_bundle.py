@@ -187,6 +187,8 @@ def test_the_callers_digest(folder):
 def test_names_and_paths(folder, tmp_path, monkeypatch):
     with pytest.raises(BundleError, match="neither a shipped bundle nor a folder"):
         load_bundle("nosuch")
+    with pytest.raises(BundleError, match=r"the bundle's name is empty; give .* \(shipped bundles: default, "):
+        load_bundle("")
     with pytest.raises(BundleError, match=r"neither a shipped bundle nor a folder \(did you mean light\?\)"):
         load_bundle("ligth")
     with pytest.raises(BundleError, match=f"the folder that holds this file; give {re.escape(str(folder))}"):
@@ -218,10 +220,35 @@ def test_a_shipped_bundle_goes_before_a_folder_of_its_name(tmp_path, monkeypatch
         load_bundle("toy")
 
 
+def test_a_shipped_bundle_is_checked_however_its_path_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundles, "SHIPPED", tmp_path / "shipped")
+    folder = make_toy_bundle(tmp_path / "shipped" / "toy").path
+    bundles.record_shipped_digests()
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path / "shipped")
+    paths = (
+        str(folder),
+        folder,
+        "./toy",
+        "../shipped/toy",
+        folder.relative_to(tmp_path / "shipped"),
+        tmp_path / "link",
+    )
+    for path in paths:
+        assert load_bundle(path).name == "toy"
+    monkeypatch.chdir(folder)
+    assert load_bundle(".").name == "toy"
+    monkeypatch.chdir(tmp_path / "shipped")
+    make_toy_bundle(folder, version="substituted")
+    for path in paths:
+        with pytest.raises(BundleError, match="this version of serotone ships"):
+            load_bundle(path)
+
+
 def test_every_shipped_bundle_is_known_and_whole():
     assert sorted(shipped_digests()) == list_bundles()
     for name in list_bundles():
-        assert load_bundle(name).name == name
+        assert load_bundle(name).name == load_bundle(str(bundles.SHIPPED / name)).name == name
 
 
 def test_reading_needs_the_standard_library_alone(folder):

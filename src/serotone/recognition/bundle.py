@@ -163,15 +163,16 @@ def load_bundle(name_or_path: str | Path, *, sha256: str | None = None) -> Bundl
     """A bundle by shipped name or by path, with the hash of every file checked.
 
     A string that is the name of a shipped bundle means that bundle; anything else is the path of a bundle's folder
-    (``./name`` for a folder of the same name). ``sha256`` is the digest of ``bundle.json`` that the caller expects, in
-    64 hexadecimal digits.
+    (``./name`` for a folder of the same name). A bundle that ships, however it is given, must be the one that this
+    version ships. ``sha256`` is the digest of ``bundle.json`` that the caller expects, in 64 hexadecimal digits.
 
     Raises BundleError: no such bundle, unknown format, a missing or damaged file, or another digest than expected.
     """
     folder = _find(name_or_path)
     bundle = _read_manifest(folder)
-    if isinstance(name_or_path, str) and folder.parent == SHIPPED:
-        _compare_digest(bundle, shipped_digests().get(name_or_path), "the one this version of serotone ships")
+    shipped = next((name for name in list_bundles() if folder.samefile(SHIPPED / name)), None)
+    if shipped is not None:
+        _compare_digest(bundle, shipped_digests().get(shipped), "the one this version of serotone ships")
     if sha256 is not None:
         if not is_digest(sha256):
             raise BundleError(f"sha256={sha256!r} is not a SHA-256; it should be 64 hexadecimal digits")
@@ -292,12 +293,14 @@ def _find(name_or_path: str | Path) -> Path:
     shipped = list_bundles()
     if isinstance(name_or_path, str) and name_or_path in shipped:
         return SHIPPED / name_or_path
+    known = f"shipped bundles: {', '.join(shipped)}" if shipped else "no bundle ships with this copy of serotone"
+    if name_or_path == "":  # to Path it would be the folder at hand
+        raise BundleError(f"the bundle's name is empty; give the path of a bundle's folder or a name ({known})")
     folder = Path(name_or_path)
     if (folder / MANIFEST).is_file():
         return folder
     if (folder / "bundle" / MANIFEST).is_file():
         raise BundleError(f"{folder}: a run, not a bundle; its bundle is {folder / 'bundle'}")
-    known = f"shipped bundles: {', '.join(shipped)}" if shipped else "no bundle ships with this copy of serotone"
     if folder.name == MANIFEST and folder.is_file():
         raise BundleError(f"{folder}: a bundle is the folder that holds this file; give {folder.parent}")
     near = guess(str(name_or_path), shipped)
