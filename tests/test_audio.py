@@ -240,8 +240,9 @@ def test_result_does_not_share_memory_with_the_array():
         (np.zeros(100, complex), 16000, "dtype complex128"),
         (np.array(["a"]), 16000, "dtype"),
         (np.zeros(100, bool), 16000, "dtype bool"),
-        ([0.0, 1.0], 16000, "list"),
-        (None, 16000, "NoneType"),
+        ([0.0, 1.0], 16000, "^<list>: a list cannot be read; give a path, .* or a NumPy array$"),
+        (3, 16000, "^<int>: an int cannot be read"),
+        (None, 16000, "^<NoneType>: a NoneType cannot be read"),
     ],
 )
 def test_arrays_of_unclear_meaning_are_refused(array, rate, words):
@@ -294,6 +295,19 @@ def test_part_of_a_long_file_reads_little_of_it(tmp_path):
 def test_of_nothing_no_part_can_be_read():
     with pytest.raises(AudioEmptyError):
         audio.read(np.zeros(0, np.float32), source_rate=16000, start=1.0)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "MP3"])
+def test_a_part_of_absurd_length(kind):
+    content = encoded(speechlike(1.0), kind=kind)
+    whole = audio.read(content).seconds
+    for source, rate in ((content, None), (speechlike(1.0), 16000), (Unseekable(content), None)):
+        cut = audio.read(source, source_rate=rate, end=1e305)
+        assert cut.seconds == pytest.approx(whole, abs=0.1)
+        assert cut.warnings == ("asked for audio up to 1e+305 s, but it ends at 1.00 s",) or kind == "MP3"
+    for source, rate in ((content, None), (speechlike(1.0), 16000)):
+        with pytest.raises(AudioEmptyError, match=r"no audio"):
+            audio.read(source, source_rate=rate, start=1e304, end=1e305)
 
 
 def test_part_beyond_the_end():

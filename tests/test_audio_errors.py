@@ -1,11 +1,18 @@
 """Reading audio: each thing that cannot be read is told apart, and hostile input does no harm."""
 
+import bz2
+import gzip
+import http.client
 import io
+import lzma
 import os
 import struct
 import subprocess
 import sys
+import tarfile
+import tempfile
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +57,8 @@ def test_folder(tmp_path):
         audio.read(tmp_path)
     with pytest.raises(AudioMissingError, match="is a folder"):
         audio.read(str(tmp_path) + "/")
+    with pytest.raises(AudioMissingError, match="the path of a recording is empty; give the path of an audio file"):
+        audio.read("")
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no such device")
@@ -128,6 +137,9 @@ def test_too_short():
     assert audio.read(content, min_seconds=0.3).seconds == 0.3
     with pytest.raises(AudioTooShortError):
         audio.read(content, start=0.1, min_seconds=0.25)
+    almost = r"<array>: 0\.4999 s of audio; at least 0\.5 s are needed"
+    with pytest.raises(AudioTooShortError, match=almost):
+        audio.read(np.ones(7999), source_rate=16000, min_seconds=0.5)
     with pytest.raises(AudioTooShortError):
         audio.read(np.ones(1), source_rate=768_000, sample_rate=1000)
 
@@ -196,6 +208,89 @@ def test_stream_that_fails():
             audio.read(broken(encoded(speechlike(30.0))))
 
 
+def cut_archive(kind: str) -> object:
+    """A recording as it is read out of an archive that ends early, is damaged, or cannot go back."""
+    content = encoded(speechlike(2.0))
+    if kind in ("gzip", "bz2", "lzma"):
+        module = {"gzip": gzip, "bz2": bz2, "lzma": lzma}[kind]
+        packed = module.compress(content)
+        return module.open(io.BytesIO(packed[: len(packed) // 2]))
+    file = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("clip.wav", content)
+        file.getbuffer()[5000] ^= 1
+        return zipfile.ZipFile(file).open("clip.wav")
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        member = tarfile.TarInfo("clip.wav")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    file.seek(0)
+    stream = tarfile.open(fileobj=file, mode="r|gz")  # noqa: SIM115 - the member reads it
+    return stream.extractfile(stream.next())
+
+
+class Response(io.RawIOBase):
+    """A download that breaks off."""
+
+    def read(self, size: int = -1) -> bytes:
+        raise http.client.IncompleteRead(b"RIFF", 100)
+
+
+class Tensor:
+    """An array of a library whose own errors are no ValueError."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (lambda: cut_archive("gzip"), "EOFError: Compressed file ended before"),
+        (lambda: cut_archive("bz2"), "EOFError: Compressed file ended before"),
+        (lambda: cut_archive("lzma"), "EOFError: Compressed file ended before"),
+        (lambda: lzma.LZMAFile(io.BytesIO(b"none")), "LZMAError: "),  # noqa: SIM115 - the test reads it
+        (lambda: cut_archive("zip"), "BadZipFile: Bad CRC-32"),
+        (lambda: cut_archive("tar"), "[A-Za-z]+Error: "),
+        (Response, r"IncompleteRead: IncompleteRead\(4 bytes read, 100 more expected\)"),
+        (Tensor, r"RuntimeError: Can't call numpy\(\) on Tensor that requires grad"),
+    ],
+    ids=["gzip", "bz2", "lzma", "no-lzma", "zip", "tar", "http", "tensor"],
+)
+def test_what_a_source_raises_is_an_audio_error(source, words):
+    opened = source()
+    with pytest.raises(AudioError, match=f"^{audio.sources.name_of(opened)}: reading it failed: {words}"):
+        audio.read(opened, source_rate=16000 if isinstance(opened, Tensor) else None)
+
+
+def test_a_file_that_cannot_go_back_is_an_audio_error():
+    class Forgetful(io.BytesIO):
+        def seek(self, place: int, whence: int = 0) -> int:
+            if place == 7:
+                raise RuntimeError("no way back")
+            return super().seek(place, whence)
+
+    file = Forgetful(encoded(speechlike(1.0)))
+    super(Forgetful, file).seek(7)
+    with pytest.raises(AudioError, match="<stream>: reading it failed: RuntimeError: no way back"):
+        audio.read(file)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), FileNotFoundError(2, "No usable folder")])
+def test_a_long_stream_and_a_full_folder_of_temporary_files(monkeypatch, error):
+    monkeypatch.setattr(audio.sources, "_SPOOL_BYTES", 10_000)
+    monkeypatch.setattr(tempfile, "tempdir", "/small")
+
+    def full(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    words = f"<stream>: .* temporary file, and /small has no room .{error.strerror}.; .* set TMPDIR to another folder"
+    with pytest.raises(AudioError, match=words):
+        audio.read(Unseekable(encoded(speechlike(1.0))))
+
+
 def test_interrupt_while_decoding_is_not_swallowed():
     class Interrupted(io.BytesIO):
         calls = 0
@@ -208,6 +303,13 @@ def test_interrupt_while_decoding_is_not_swallowed():
 
     with pytest.raises(KeyboardInterrupt):
         audio.read(Interrupted(encoded(speechlike(30.0))))
+
+    class Array:
+        def __array__(self, *_: object, **__: object) -> np.ndarray:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audio.read(Array(), source_rate=16000)
 
 
 # Hostile input

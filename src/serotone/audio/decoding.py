@@ -18,7 +18,7 @@ from serotone.audio.formats import AAC, begins_aac, sniff
 from serotone.audio.joined import joined_track
 from serotone.audio.libsndfile import id3_bytes, soundfile_track
 from serotone.audio.mixing import Mixer
-from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, name_of, open_content
+from serotone.audio.sources import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, array_track, as_array, name_of, open_content
 from serotone.audio.track import UNKNOWN_FRAMES, Input, Track
 from serotone.errors import (
     AudioEmptyError,
@@ -55,12 +55,29 @@ def check_values(samples: NDArray[Any], name: str, before: int, rate: int) -> fl
     """
     extreme = max(abs(float(samples.min())), abs(float(samples.max())))  # NaN where there is one
     if not extreme <= LOUDEST:
-        first = int((~(np.abs(samples) <= LOUDEST)).argmax())
+        first = int((~(np.abs(samples) <= np.float32(LOUDEST))).argmax())  # beyond what float16 holds
         value = float(samples[first])
         what = f"a sample of {value:.3g}" if math.isfinite(value) else "NaN or infinity"
         seconds = (before + first) / rate
         raise AudioNotFiniteError(f"{name}: {what} {seconds:.3f} s in; expected samples of about -1 to 1")
     return extreme
+
+
+def loudness_remarks(peak: float) -> list[str]:
+    """What to say of samples whose greatest absolute value is this; nothing where that is plausible."""
+    if peak <= _ODDLY_LOUD:
+        return []
+    return [f"samples reach {peak:.3g}, but -1 to 1 is expected; divide integers by their full scale, such as 32768"]
+
+
+def distinct_texts(one: float, other: float) -> tuple[str, str]:
+    """Two numbers to three digits, or to as many as it takes to tell them apart.
+
+    >>> distinct_texts(0.3, 0.5), distinct_texts(7999 / 16000, 0.5)
+    (('0.3', '0.5'), ('0.4999', '0.5'))
+    """
+    texts = [(f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(3, 18)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
 
 
 class Blocks(Iterator[NDArray[np.float32]]):
@@ -122,7 +139,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         self._peak = 0.0
         with np.errstate(over="ignore", invalid="ignore"), ExitStack() as stack:
             if hasattr(source, "__array__"):
-                self._content, array = None, np.asarray(source)
+                self._content, array = None, as_array(source, self.name)
                 rate = None if source_rate is None else whole("source_rate", source_rate)
                 self._open: Callable[[], Track] = lambda: array_track(array, rate, self.name)
             else:
@@ -145,7 +162,8 @@ class Blocks(Iterator[NDArray[np.float32]]):
         if channel is not None and channel >= track.channels:
             count = f"{track.channels} channel{'s' if track.channels > 1 else ''}"
             raise AudioError(f"{name}: has {count}, and channel {channel} was asked for (0 is the first)")
-        first, last = round(begin * rate), None if end is None else round(end * rate)
+        first = round(min(begin * rate, UNKNOWN_FRAMES))
+        last = None if end is None else round(min(end * rate, UNKNOWN_FRAMES))
         if track.frames is not None and 0 < track.frames <= first:
             raise AudioEmptyError(f"{name}: no audio after {begin:g} s; it ends at {track.frames / rate:.2f} s")
         known_ends = [n for n in (track.frames, last) if n is not None]
@@ -289,7 +307,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
     def _conclude(self) -> None:
         """What only the end can show."""
         name, rate, frames, track = self.name, self.source_rate, self._frames, self._track
-        least = f"{self._min_seconds or 1 / self.sample_rate:.3g} s"
+        length, least = distinct_texts(frames / rate, self._min_seconds or 1 / self.sample_rate)
         damaged = bool(track.warnings)
         if frames == 0:
             if damaged and not self._first:
@@ -304,13 +322,9 @@ class Blocks(Iterator[NDArray[np.float32]]):
             raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
         if frames + _ROUNDING < self._min_seconds * rate or not self._given:
             if damaged:
-                raise AudioFormatError(f"{name}: {track.warnings[0]}; at least {least} are needed")
-            raise AudioTooShortError(f"{name}: {frames / rate:.3g} s of audio; at least {least} are needed")
-        peak = self._peak * self._gain
-        if peak > _ODDLY_LOUD:
-            self._remarks.append(
-                f"samples reach {peak:.3g}, but -1 to 1 is expected; divide integers by their full scale, such as 32768"
-            )
+                raise AudioFormatError(f"{name}: {track.warnings[0]}; at least {least} s are needed")
+            raise AudioTooShortError(f"{name}: {length} s of audio; at least {least} s are needed")
+        self._remarks += loudness_remarks(self._peak * self._gain)
 
     def _too_long(self, length: str) -> AudioTooLongError:
         return AudioTooLongError(

@@ -82,7 +82,8 @@ def read(
         AudioNotFiniteError: a sample is NaN, infinite or beyond a million times full scale.
         AudioTooShortError, AudioTooLongError: the duration is out of bounds.
         AudioTruncatedError: it ends early, and ``strict`` is true.
-        AudioError: it cannot be read for another reason, such as its permissions, or it has no such channel.
+        AudioError: it cannot be read for another reason, such as its permissions or an error that it raises itself, or
+            it has no such channel.
         MissingExtraError: it is in a container that needs the ``codecs`` extra.
         ValueError: an argument other than the source is out of range.
 

@@ -8,7 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone.audio.formats import sniff
-from serotone.audio.track import BLOCK_VALUES, Input, Track, float32
+from serotone.audio.track import BLOCK_VALUES, Input, Track, float32, reading_error
 from serotone.errors import AudioEmptyError, AudioError, AudioFormatError, AudioMissingError, AudioTooLongError
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1000, 768_000
@@ -36,7 +36,7 @@ def name_of(source: object) -> str:
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         return name if isinstance(name, str) and name else "<stream>"
-    return "<array>"
+    return "<array>" if hasattr(source, "__array__") else f"<{type(source).__name__}>"
 
 
 def open_content(source: Any, name: str, longest: float, stack: ExitStack) -> Input:
@@ -51,22 +51,45 @@ def open_content(source: Any, name: str, longest: float, stack: ExitStack) -> In
         file = source
     else:
         kind = type(source).__name__
-        raise AudioFormatError(f"{name}: cannot read a {kind}; give a path, bytes, a binary file or an array")
+        raise AudioFormatError(
+            f"{name}: {'an' if kind[0].lower() in 'aeiou' else 'a'} {kind} cannot be read; give a path, the bytes of a "
+            "file, an open binary file or a NumPy array"
+        )
     try:
         if hasattr(file, "seekable") and file.seekable():
             if file is source:
-                stack.callback(file.seek, file.tell())
+                stack.callback(_go_back, file, file.tell(), name)
         else:
             file = stack.enter_context(_spool(file, name, longest))
         content = Input(file)
-    except (OSError, ValueError) as error:
-        raise AudioError(f"{name}: reading it failed: {error}") from error
+    except AudioError:
+        raise
+    except Exception as error:  # a file of the caller's may raise anything, as gzip, http.client and tarfile do
+        raise reading_error(name, error) from error
     if content.size == 0:
         raise AudioEmptyError(f"{name}: empty (0 bytes); expected audio")
     return content
 
 
+def as_array(source: Any, name: str) -> NDArray[Any]:
+    """A source that says that it is an array, as one of NumPy's."""
+    try:
+        return np.asarray(source)
+    except Exception as error:  # tensors that need a gradient or lie on a GPU refuse it in their own ways
+        raise reading_error(name, error) from error
+
+
+def _go_back(file: IO[bytes], place: int, name: str) -> None:
+    """Leave a file of the caller's where it stood."""
+    try:
+        file.seek(place)
+    except Exception as error:
+        raise reading_error(name, error) from error
+
+
 def _open_path(source: str | os.PathLike[str], name: str) -> BinaryIO:
+    if not name:  # to Path it would be the folder at hand
+        raise AudioMissingError("the path of a recording is empty; give the path of an audio file")
     try:
         file = Path(source).open("rb")  # noqa: SIM115 - the caller closes it
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -94,7 +117,8 @@ def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
         while data := stream.read(2**16):
             if not isinstance(data, bytes):
                 raise AudioError(f"{name}: returned {type(data).__name__} instead of bytes; open it in binary mode")
-            spool.write(data)
+            with _room_for(name):
+                spool.write(data)
             if total < 64 <= total + len(data):  # before reading on from what is not audio and may have no end
                 spool.seek(0)
                 sniff(spool.read(64), name)
@@ -105,10 +129,26 @@ def _spool(stream: IO[bytes], name: str, longest: float) -> IO[bytes]:
                 raise AudioTooLongError(
                     f"{name}: more than {most} bytes, the limit for a pipe{bound}; write it to a file first"
                 )
+        with _room_for(name):
+            spool.flush()
     except BaseException:
-        spool.close()
+        with suppress(OSError):  # of what could not be written before
+            spool.close()
         raise
     return spool
+
+
+@contextmanager
+def _room_for(name: str) -> Iterator[None]:
+    """Let an error inside be that of the folder in which a stream is kept, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.tempdir or "the folder of temporary files"
+        raise AudioError(
+            f"{name}: more than {_SPOOL_BYTES >> 20} MiB of a stream go to a temporary file, and {folder} has no room "
+            f"({error.strerror or error}); free some space there, or set TMPDIR to another folder"
+        ) from error
 
 
 def array_track(array: NDArray[Any], rate: int | None, name: str) -> Track:

@@ -28,6 +28,14 @@ class Track:
     warnings: list[str] = field(default_factory=list)
 
 
+def reading_error(name: str, error: Exception) -> AudioError:
+    """The error of a source that raised one of its own while it was read."""
+    words = " ".join(str(error).split())
+    if not words or not isinstance(error, OSError | ValueError):
+        words = f"{type(error).__name__}: {words}".removesuffix(": ")
+    return AudioError(f"{name}: reading it failed: {words}")
+
+
 class Input:
     """A seekable file that never raises into a decoder, and whose header can be corrected without copying it."""
 
@@ -35,6 +43,7 @@ class Input:
         self._file = file
         self._error: BaseException | None = None
         self._position = 0
+        self._file_size = file.seek(0, io.SEEK_END)  # once, for a file of the caller's may raise anything there
         self.patches: list[tuple[int, bytes]] = []
         self.restore()
 
@@ -51,7 +60,7 @@ class Input:
 
     def restore(self) -> None:
         """Be the whole file, without any correction."""
-        self.restrict(0, self._file.seek(0, io.SEEK_END))
+        self.restrict(0, self._file_size)
 
     def read(self, size: int = -1) -> bytes:
         """Up to ``size`` bytes from here on, corrections included; none where the file raises."""
@@ -90,7 +99,7 @@ class Input:
     def check(self, name: str) -> None:
         """Raise what reading the file raised."""
         if isinstance(self._error, Exception):
-            raise AudioError(f"{name}: reading it failed: {self._error}") from self._error
+            raise reading_error(name, self._error) from self._error
         if self._error is not None:
             raise self._error
 
