@@ -1,6 +1,7 @@
 """A recogniser adapted to a collection: answers by hand, and every way to the same answer."""
 
 import json
+import re
 import warnings
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 from serotone.errors import BundleError, ProfileError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import load_bundle
+from serotone.recognition.profile import ProfileBuilder
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import (
     ADAPTATION,
@@ -144,6 +146,28 @@ def test_bad_files_are_passed_over_and_counted(recognizer, tmp_path):
         warnings.simplefilter("error")
         recognizer.profile(paths, on_error=lambda source, error: told.append((source, type(error).__name__)))
     assert told == [(tmp_path / "none.wav", "AudioMissingError")]
+
+
+@pytest.mark.parametrize("speaker", [3, np.int64(3), float("nan"), ("anna",)], ids=["int", "int64", "nan", "tuple"])
+def test_speakers_are_text_or_unknown(recognizer, monkeypatch, speaker):
+    wrong = rf"^speaker is {re.escape(repr(speaker))}, of type {type(speaker).__name__}; expected a string, or None"
+    with pytest.raises(TypeError, match=wrong):
+        ProfileBuilder("office", recognizer.bundle).add(np.zeros((1, 2), np.float32), speaker)
+    hearing = recognizer.hear(QUIET[0], source_rate=SAMPLE_RATE)
+    with pytest.raises(TypeError, match=wrong):
+        recognizer.answer(hearing, speaker=speaker)
+    with pytest.raises(TypeError, match=wrong):
+        recognizer.stream(sample_rate=SAMPLE_RATE, speaker=speaker)
+    monkeypatch.setattr(recognizer, "hear", None)  # at once: nothing may be heard before
+    speakers = ["anna", None, "ben", "ben", "ben", speaker]
+    with pytest.raises(TypeError, match=wrong):
+        recognizer.adapted_to(QUIET, speakers=speakers, source_rate=SAMPLE_RATE)
+    with pytest.raises(TypeError, match=wrong):
+        next(recognizer.predict_many(QUIET, speakers=speakers, source_rate=SAMPLE_RATE))
+    with pytest.raises(TypeError, match=wrong):
+        recognizer.adapted_to(QUIET, speakers=iter([speaker]), source_rate=SAMPLE_RATE)
+    with pytest.raises(TypeError, match=wrong):
+        recognizer.predict(QUIET[0], speaker=speaker, source_rate=SAMPLE_RATE)
 
 
 def test_too_few_and_unequal_numbers(recognizer):

@@ -1,6 +1,8 @@
 """Profiles: arithmetic by hand, exact merging, shrinkage, and what a damaged or foreign file gets."""
 
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -172,6 +174,17 @@ def test_what_is_no_profile_is_one_error(tmp_path, content):
         load_profile(tmp_path)
     with pytest.raises(ProfileError, match="no such file; give a profile"):
         load_profile(tmp_path / "none.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_profile_comes_through_a_pipe(tmp_path):
+    saved, pipe = tmp_path / "p.json", tmp_path / "pipe"
+    profile_of(np.random.default_rng(0).normal(size=(5, 2))).save(saved)
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(saved.read_bytes(),), daemon=True)
+    writer.start()
+    assert load_profile(pipe).digest() == load_profile(saved).digest()
+    writer.join()
 
 
 def test_files_and_profiles_beyond_their_bounds(tmp_path, monkeypatch):

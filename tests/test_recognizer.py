@@ -1,5 +1,6 @@
 """The recogniser: every way in gives the same answer, long recordings go through windows, silence gets no label."""
 
+import gzip
 import io
 import json
 import pickle
@@ -238,6 +239,23 @@ def test_many_go_on_after_a_failure(recognizer, tmp_path):
         list(recognizer.predict_many([path], on_error="skip"))
     with pytest.raises(TypeError, match="sources is one str; expected several recordings"):
         list(recognizer.predict_many(str(path)))
+
+
+def test_many_go_on_after_a_source_that_raises_its_own_error(recognizer):
+    file = io.BytesIO()
+    soundfile.write(file, tone(1, 0.9), SAMPLE_RATE, format="WAV")
+    packed = gzip.compress(file.getvalue())
+    cut, good = (gzip.GzipFile(fileobj=io.BytesIO(content)) for content in (packed[: len(packed) // 2], packed))
+    (source, error), answer = recognizer.predict_many([cut, good])
+    assert (source, type(error), answer.label) == (cut, AudioError, "angry")
+
+
+def test_a_recogniser_says_what_it_is(tmp_path):
+    with Recognizer(make_adaptable_bundle(tmp_path / "toy")) as recognizer:
+        assert repr(recognizer) == "<Recognizer toy 1>"
+        clips = [tone(1, level) for level in (0.1, 0.2, 0.3, 0.4, 0.5)]
+        adapted = recognizer.adapted_to(clips, source_rate=SAMPLE_RATE, name="office")
+        assert repr(adapted) == "<Recognizer toy 1, adapted to office>"
 
 
 def test_to_dict_is_json_with_a_schema(recognizer):

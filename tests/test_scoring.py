@@ -483,3 +483,13 @@ def test_what_is_finished_is_written_while_the_next_recording_takes_long(tmp_pat
                 assert time.monotonic() < until
                 time.sleep(0.01)
     assert [row["name"] for row in table(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_profile_that_can_be_read_only_once_is_refused(adaptable, calls, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    arguments = ["score", calls, "--bundle", adaptable, "--out", tmp_path / "out", "--profile", pipe]
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == 2
+    assert "can be read only once, and each worker reads it; write it to a file first" in " ".join(done.stderr.split())

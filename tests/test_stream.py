@@ -333,6 +333,20 @@ def test_a_stream_may_have_a_longer_name_than_a_profile(recognizers):
             assert stream.finish().name == name
 
 
+def test_samples_that_are_far_too_loud_are_warned_of_as_in_a_recording(recognizers):
+    for level in (32.0, 20_000.0):
+        samples = tone(1, level)
+        prediction = run(recognizers["level"], samples)[1]
+        assert prediction.warnings == recognizers["level"].predict(samples, source_rate=RATE).warnings
+    assert prediction.warnings[0].startswith("samples reach 2e+04, but -1 to 1 is expected")
+
+
+def test_the_longest_time_between_updates_has_no_bound(recognizers):
+    updates, prediction = run(recognizers["level"], tone(3, 0.9), every_seconds=1e308)
+    assert all(update.final for update in updates)
+    assert prediction.label == "angry"
+
+
 def test_what_is_no_stream_is_refused(recognizers):
     stream: Stream = recognizers["level"].stream(sample_rate=RATE)
     with pytest.raises(ValueError, match="int16"):
@@ -343,6 +357,9 @@ def test_what_is_no_stream_is_refused(recognizers):
     for value, what in ((np.nan, "NaN or infinity"), (1e30, r"a sample of 1e\+30"), (1e300, r"a sample of 1e\+300")):
         with pytest.raises(AudioNotFiniteError, match=rf"{what} 0\.250 s in; expected samples of about -1 to 1"):
             stream.feed(np.array([value, 0.0]))
+    for value in (np.inf, -np.inf, np.nan):  # float16 holds no million
+        with pytest.raises(AudioNotFiniteError, match=r"stream: NaN or infinity 0\.250 s in"):
+            stream.feed(np.array([0.0, value], np.float16))
     stream.finish()
     for again in (stream.finish, lambda: stream.feed(silence(1))):
         with pytest.raises(ValueError, match="is finished"):

@@ -121,7 +121,10 @@ def listen(
         shown.close()
     lost = line.lost_seconds
     odd = [f"{lost:.1f} s of audio arrived faster than it was answered, and were lost"] if lost else []
-    prediction = replace(prediction, warnings=(*odd, *incoming.warnings), notes=tuple(incoming.notes), channel=channel)
+    own = prediction.warnings if source in (None, STDIN) else ()  # a file's reader warns of the same
+    prediction = replace(
+        prediction, warnings=(*odd, *incoming.warnings, *own), notes=tuple(incoming.notes), channel=channel
+    )
     shown.sum_up(prediction)
     for text in (*prediction.warnings, *prediction.notes):
         remark(f"{prediction.title}: {text}")

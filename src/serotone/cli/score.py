@@ -9,6 +9,7 @@ import typer
 
 from serotone.cli.messages import Progress, complain, remark, remark_terms
 from serotone.cli.output import check_out_folder
+from serotone.cli.recordings import called, read_once
 from serotone.cli.usage import LONGEST, BundleOption, DigestOption, check_longest, check_ray, finite
 from serotone.errors import MissingExtraError, RunError
 from serotone.recognition.bundle import DEFAULT_BUNDLE
@@ -91,6 +92,11 @@ def score(
         raise typer.BadParameter("give --channel or --channels, not both", param_hint="--channel")
     check_ray(executor, {"--address": address is not None})
     check_out_folder(out)
+    if profile is not None and read_once(str(profile)):
+        raise typer.BadParameter(
+            f"{called(str(profile))} can be read only once, and each worker reads it; write it to a file first",
+            param_hint="--profile",
+        )
     if find_spec("pyarrow") is None:
         raise MissingExtraError("serotone score", "score")
     from serotone.cli.streams import ends_in_order

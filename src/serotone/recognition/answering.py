@@ -10,7 +10,7 @@ from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import LEVELS, Bundle
 from serotone.recognition.hearing import Hearing, Row
 from serotone.recognition.prediction import Prediction, Segment
-from serotone.recognition.profile import Profile
+from serotone.recognition.profile import Profile, check_speaker
 from serotone.recognition.timeline import Stretch, stretches
 from serotone.recognition.windows import pooled
 
@@ -26,7 +26,9 @@ class Answerer:
         """The emotion of a recording from what was heard in it; ``speaker`` as for `predict`.
 
         Raises BundleError: another bundle heard it.
+        Raises TypeError: ``speaker`` is neither a string nor None.
         """
+        check_speaker(speaker)
         bundle = self.bundle
         if hearing.bundle not in (None, bundle.sha256):
             raise BundleError(

@@ -182,6 +182,14 @@ class Profile:
         write_text(Path(path), text)
 
 
+def check_speaker(speaker: object) -> None:
+    """Raise TypeError for a speaker that is neither a string nor None: no profile would know it."""
+    if speaker is not None and not isinstance(speaker, str):
+        raise TypeError(
+            f"speaker is {speaker!r}, of type {type(speaker).__name__}; expected a string, or None for an unknown one"
+        )
+
+
 class ProfileBuilder:
     """A profile as its recordings are read, in memory that does not grow with their number."""
 
@@ -199,7 +207,11 @@ class ProfileBuilder:
         return self._collection.count
 
     def add(self, embeddings: NDArray[np.floating], speaker: str | None = None) -> None:
-        """Take in the embeddings (N, D) of one recording; N is 0 where there was no speech."""
+        """Take in the embeddings (N, D) of one recording; N is 0 where there was no speech.
+
+        Raises TypeError: ``speaker`` is neither a string nor None.
+        """
+        check_speaker(speaker)
         self._collection.add(embeddings)
         if speaker is not None and len(embeddings):
             self._speakers.setdefault(speaker, Accumulator()).add(embeddings)
@@ -225,12 +237,12 @@ class ProfileBuilder:
 
 
 def load_profile(path: str | Path) -> Profile:
-    """A profile from its JSON file.
+    """A profile from its JSON file, or from a pipe by its name.
 
     Raises ProfileError: the file is missing, too large, no profile, or holds what no profile could.
     """
     path = Path(path)
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         problem = "is a folder" if path.is_dir() else "no such file"
         raise ProfileError(f"{path}: {problem}; give a profile, as serotone adapt writes it")
     with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """A bundle at work: audio in, predictions out, with onnxruntime."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -22,7 +22,7 @@ from serotone.recognition.answering import Answerer
 from serotone.recognition.bundle import DEFAULT_BUNDLE, EMBEDDING, MODEL, Bundle, load_bundle
 from serotone.recognition.hearing import Hearing, Listener, Row, Sound, all_of_it
 from serotone.recognition.prediction import Prediction
-from serotone.recognition.profile import Profile, ProfileBuilder, load_profile
+from serotone.recognition.profile import Profile, ProfileBuilder, check_speaker, load_profile
 from serotone.recognition.session import open_session
 from serotone.recognition.stream import UPDATE_SECONDS, Stream
 
@@ -50,6 +50,10 @@ class Recognizer(Answerer):
             self.bundle = load_bundle(bundle, sha256=sha256)
         self._threads = threads
         self._session: onnxruntime.InferenceSession | None = open_session(self.bundle, threads)
+
+    def __repr__(self) -> str:
+        adapted = "" if self.current_profile is None else f", adapted to {self.current_profile.name}"
+        return f"<{type(self).__name__} {self.bundle.name} {self.bundle.version}{adapted}>"
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +108,9 @@ class Recognizer(Answerer):
 
         Raises AudioError: the source is missing, no audio, empty, not finite, longer than ``max_seconds``, or shorter
         than the bundle's ``min_seconds``, or it has no such part or channel.
-        Raises ValueError: this recogniser is closed.
+        Raises ValueError: this recogniser is closed. Raises TypeError: ``speaker`` is neither a string nor None.
         """
+        check_speaker(speaker)
         hearing = self.hear(
             source,
             source_rate=source_rate,
@@ -138,6 +143,9 @@ class Recognizer(Answerer):
 
         Everything else is as for `predict`, and the same for all: ``start``, ``end`` and ``channel``, too. A source
         that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there.
+
+        Raises ValueError: there are more recordings than ``speakers``, or fewer.
+        Raises TypeError: one of the speakers is neither a string nor None.
         """
         if on_error not in ("return", "raise"):
             raise ValueError(f"on_error is {on_error!r}; expected 'return' or 'raise'")
@@ -240,6 +248,7 @@ class Recognizer(Answerer):
         Raises ProfileError: fewer than five clips or windows with speech.
         Raises BundleError: this bundle cannot be adapted.
         Raises ValueError: there are more recordings than ``speakers``, or fewer.
+        Raises TypeError: one of the speakers is neither a string nor None.
         """
         adaptation = self.adaptation()
         builder = ProfileBuilder(name, self.bundle)
@@ -368,7 +377,10 @@ class Recognizer(Answerer):
 
 
 def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) -> Iterator[tuple[Source, str | None]]:
-    """Each source with its speaker; ValueError where they differ in number, TypeError for one source alone."""
+    """Each source with its speaker.
+
+    Raises ValueError: they differ in number. Raises TypeError: it is one source, or a speaker is no string.
+    """
     if isinstance(sources, str | bytes | Path | np.ndarray):
         raise TypeError(f"sources is one {type(sources).__name__}; expected several recordings: give a list of them")
     if speakers is None:
@@ -376,12 +388,16 @@ def _paired(sources: Iterable[Source], speakers: Iterable[str | None] | None) ->
         return
     if isinstance(sources, Sized) and isinstance(speakers, Sized) and len(sources) != len(speakers):
         raise _unequal(count_of(len(sources), "recording"), count_of(len(speakers), "speaker"))
+    if isinstance(speakers, Collection):  # all of them before anything is heard
+        for speaker in speakers:
+            check_speaker(speaker)
     count, left = 0, iter(speakers)
     for source in sources:
         try:
             speaker = next(left)
         except StopIteration:
             raise _unequal(f"more than {count_of(count, 'recording')}", count_of(count, "speaker")) from None
+        check_speaker(speaker)
         yield source, speaker
         count += 1
     for _ in left:

@@ -10,10 +10,10 @@ import soxr
 from numpy.typing import NDArray
 
 from serotone.audio import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
-from serotone.audio.decoding import check_values, whole
+from serotone.audio.decoding import check_values, loudness_remarks, whole
 from serotone.recognition.hearing import Listener, Row, without_embedding
 from serotone.recognition.prediction import Prediction, Segment
-from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder
+from serotone.recognition.profile import LEAST_COUNT, ProfileBuilder, check_speaker
 
 if TYPE_CHECKING:
     from serotone.recognition.recognizer import Recognizer
@@ -26,6 +26,9 @@ UPDATE_SECONDS = 0.5
 """How often a stream says what it hears now: as often as a turn can end."""
 
 LEAST_UPDATE_SECONDS = 0.1
+
+LONGEST_UPDATE_SECONDS = 1e9
+"""About thirty years; what is longer counts as this, so that it has a number of samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Stream:
         adapt: bool,
         every_seconds: float | None,
     ) -> None:
+        check_speaker(speaker)
         bundle = recognizer.bundle
         sample_rate = whole("sample_rate", sample_rate)
         if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
@@ -84,11 +88,13 @@ class Stream:
         self._resample = None
         if sample_rate != bundle.sample_rate:
             self._resample = soxr.ResampleStream(sample_rate, bundle.sample_rate, 1, dtype="float32", quality="HQ")
-        self._every = None if every_seconds is None else round(every_seconds * bundle.sample_rate)
+        self._every = None
+        if every_seconds is not None:
+            self._every = round(min(every_seconds, LONGEST_UPDATE_SECONDS) * bundle.sample_rate)
         self._profile: dict[str, object] | None = None  # what is said of the stream's own
         self._rows: list[Row] = []  # the windows of the timeline, answered
         self.last_updates: tuple[Update, ...] = ()
-        self._silent, self._finished = True, False
+        self._silent, self._finished, self._peak = True, False, 0.0
 
     @property
     def seconds(self) -> float:
@@ -110,7 +116,7 @@ class Stream:
                 "divide integers by their full scale, such as 32768"
             )
         if len(samples):
-            check_values(samples, self._name, self._fed, self._source_rate)
+            self._peak = max(self._peak, check_values(samples, self._name, self._fed, self._source_rate))
             self._fed += len(samples)
         mono = np.ascontiguousarray(samples, np.float32)
         return self._hear(mono if self._resample is None else self._resample.resample_chunk(mono))
@@ -118,7 +124,8 @@ class Stream:
     def finish(self) -> Prediction:
         """The answer to all of it, with its timeline; up to ``max_seconds`` of speech go through the graph at once.
 
-        The updates that only the end gives are then in ``last_updates``.
+        The updates that only the end gives are then in ``last_updates``. The answer warns of samples that are far too
+        loud, such as integers given as floats.
 
         Raises ValueError: the stream is finished already.
         """
@@ -128,7 +135,8 @@ class Stream:
         if self._resample is not None:
             updates += self._hear(self._resample.resample_chunk(np.zeros(0, np.float32), last=True))
         self._finished = True
-        rows, hearing = self._listener.finish(self._name, silent=self._silent)
+        warnings = tuple(loudness_remarks(self._peak))
+        rows, hearing = self._listener.finish(self._name, silent=self._silent, warnings=warnings)
         self.last_updates = (*updates, *map(self._decided, rows))
         whole = None if hearing.whole is None else self._answered(hearing.whole)
         hearing = replace(hearing, rows=tuple(self._rows), whole=whole, profile=self._known())
