@@ -121,6 +121,14 @@ def test_what_cannot_be_meant(adaptable, call, arguments, status, message):
     assert message in " ".join(result.stderr.split())
 
 
+def test_no_number_is_too_large_for_every(adaptable, call):
+    plain, absurd = (
+        lines(run("listen", call, "--bundle", adaptable, "--fast", *options).stdout)
+        for options in ([], ["--every", "1e308"])
+    )
+    assert absurd == plain
+
+
 # Pipes ----------------------------------------------------------------------------------------------------------------
 
 
@@ -135,6 +143,16 @@ def test_a_pipe_gives_what_the_file_gives(adaptable, call):
         assert result.exit_code == 0
         assert [update["label"] for update in updates] == [update["label"] for update in from_file[0]]
         assert (summary["name"], summary["shares"]) == ("<stdin>", from_file[1]["shares"])
+
+
+def test_samples_that_are_far_too_loud_are_warned_of_once(adaptable, tmp_path):
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, tone(1, 20_000), SAMPLE_RATE, subtype="FLOAT")
+    for source, stdin in ((path, None), ("-", path.read_bytes())):
+        result = run("listen", source, "--bundle", adaptable, "--fast", stdin=stdin)
+        (warning,) = lines(result.stdout)[1]["warnings"]
+        assert warning.startswith("samples reach 2e+04, but -1 to 1 is expected")
+        assert result.stderr.count("samples reach") == 1
 
 
 def test_a_live_pipe_is_answered_before_it_ends(adaptable):
@@ -288,6 +306,8 @@ DEVICES = [
 def query_devices(device=None, kind=None):
     if os.environ["FAKE"] == "none":
         raise PortAudioError("Error querying device -1")
+    if isinstance(device, int) and device >= 2**31:
+        raise OverflowError(f"integer {device} does not fit 'int'")
     if kind is None:
         return DEVICES
     if device is None:
@@ -361,6 +381,11 @@ def test_microphones_are_listed(tmp_path, adaptable):
     assert errors == (
         "error: microphone horn: No input device matching 'horn'; serotone listen --devices lists those there are\n"
     )
+    for number in ("3000000000", "9" * 5000):
+        status, output, errors = microphone(tmp_path, adaptable, "--device", number)
+        assert (status, output) == (1, "")
+        assert errors.startswith(f"error: microphone {number}: ")
+        assert errors.endswith("; serotone listen --devices lists those there are\n")
 
 
 def test_audio_that_is_lost_is_counted_and_said(tmp_path, adaptable):

@@ -14,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from serotone import __version__
 from serotone.cli import COMMANDS, app
+from serotone.cli.console import PipeConsole
+from serotone.cli.messages import one_line
 from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_toy_bundle, tone
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
@@ -205,6 +208,26 @@ def test_table_fits_the_terminal(toy, clips, columns):
         assert label in shown
 
 
+@pytest.mark.parametrize("value", ["0", "00", "-5"])
+def test_a_terminal_of_no_width_or_height_is_none(toy, clips, monkeypatch, value):
+    good = [clips / "b_loud.wav", clips / "a_quiet.FLAC"]
+    expected = [run("predict", *paths, "--bundle", toy).stdout for paths in (good, good[:1])]
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.setenv(name, value)
+    assert [run("predict", *paths, "--bundle", toy).stdout for paths in (good, good[:1])] == expected
+    assert min(PipeConsole(file=io.StringIO()).size) > 0
+
+
+def test_columns_stay_where_they_are_in_an_encoding_without_the_name(toy, good):
+    names = [good.with_name(name) for name in ("語語.wav", "plain.wav", "à.wav")]
+    for path in names:
+        path.write_bytes(good.read_bytes())
+    for encoding in ("ascii", "latin-1", "utf-8"):
+        child = process("predict", *names, "--bundle", toy, env={"PYTHONIOENCODING": encoding})
+        head, *rows = child.communicate()[0].decode(encoding).splitlines()
+        assert {cell_len(row[: row.index("angry")]) for row in rows} == {cell_len(head[: head.index("emotion")])}
+
+
 def test_an_encoding_without_blocks(toy, good):
     child = process("predict", good, "--bundle", toy, env={"PYTHONIOENCODING": "ascii"})
     out, err = child.communicate()
@@ -306,6 +329,16 @@ def test_names_cannot_move_the_cursor_nor_break_the_output(toy, good, tmp_path):
     lines = child.communicate()[0].splitlines()
     assert len(lines) == 4
     assert {json.loads(line)["label"] for line in lines} == {"angry"}
+
+
+def test_letters_blanks_and_joiners_of_any_script_are_shown():
+    for kept in ("日本語\u3000の", "à\u202fla\u00a0carte", "می\u200cخواهم", "👩\u200d🎤", "e\u0301", "\ue000"):
+        assert one_line(kept) == kept
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)):
+        assert one_line(f"a{chr(code)}b") == (
+            "a b" if chr(code) in "\n\t" else f"a\\x{code:02x}b" if code < 0x100 else f"a\\u{code:04x}b"
+        )
+    assert one_line("a\ud800\udce9\udfff") == r"a\ud800\xe9\udfff"
 
 
 def test_a_reader_that_goes_away(toy, good):

@@ -384,6 +384,35 @@ def test_a_full_device_without_buffers(toy, good):
     )
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is always full")
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["GOOD"], 0), (["GOOD", "none.wav"], 1), (["GOOD", "--nosuch"], 2), (["none.wav"], 1)]
+)
+def test_no_result_depends_on_standard_error(toy, good, tmp_path, arguments, status):
+    outs = [tmp_path / "plain.csv", tmp_path / "full.csv"]
+    ends = []
+    with FULL.open("w") as full:
+        for out, errors in zip(outs, (subprocess.DEVNULL, full), strict=True):
+            words = [good if word == "GOOD" else word for word in arguments]
+            child = process("predict", *words, "--bundle", toy, "--out", out, stderr=errors, stdout=subprocess.DEVNULL)
+            ends.append(child.wait())
+    assert ends == [status, status]
+    written = [out.read_bytes() if out.exists() else None for out in outs]
+    assert written[0] == written[1]
+    assert (written[1] is None) == (status == 2)
+
+
+@pytest.mark.parametrize("command", [["predict"], ["adapt"]])
+def test_a_folder_that_was_deleted_is_one_line(adaptable, good, tmp_path, monkeypatch, command):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = run(*command, good, "--bundle", adaptable, "--out", "answers.json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: the folder that this command runs in was deleted; change to another one with cd\n"
+
+
 def limited(size):
     """In a child: files end at so many bytes, as on a disk that is full."""
 

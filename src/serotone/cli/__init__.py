@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -129,6 +130,12 @@ def _status_of(error: OSError) -> int:
         # What reads our output, such as `head`, has seen enough; nothing may be written at exit either.
         give_up_standard_output()
         return 141
+    if where is None and isinstance(error, FileNotFoundError):
+        try:
+            Path.cwd()
+        except FileNotFoundError:
+            complain("the folder that this command runs in was deleted; change to another one with cd")
+            return 1
     if where is None:
         # Files are named by what writes them, so this is standard output; unbuffered, there is nothing left to be sure.
         lost = give_up_standard_output()

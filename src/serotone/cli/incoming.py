@@ -217,8 +217,8 @@ def open_microphone(*, channel: int | None, device: str | None = None) -> Incomi
     Raises MissingExtraError: sounddevice is not installed. Raises AudioError: there is no such microphone, or it fails.
     """
     sounddevice = _sounddevice()
-    number = int(device) if device is not None and device.isdecimal() else device
     try:
+        number = int(device) if device is not None and device.isdecimal() else device
         found = sounddevice.query_devices(number, kind="input")
         rate, most = round(found["default_samplerate"]), int(found["max_input_channels"])
         mixer = _mixer("microphone", most if channel is not None else 1, channel)
@@ -243,7 +243,7 @@ def open_microphone(*, channel: int | None, device: str | None = None) -> Incomi
             finished_callback=leave,
         )
         microphone.start()
-    except (sounddevice.PortAudioError, ValueError) as error:
+    except (sounddevice.PortAudioError, ValueError, OverflowError) as error:
         if device is not None:
             raise AudioError(
                 f"microphone {device}: {error}; serotone listen --devices lists those there are"

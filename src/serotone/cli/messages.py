@@ -1,5 +1,6 @@
 """What goes to standard error: one line per message, whatever is in a file's name, and progress on a terminal."""
 
+import re
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -9,14 +10,25 @@ from serotone.names import utf8
 if TYPE_CHECKING:
     from serotone.recognition.bundle import Bundle
 
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Controls (Cc), the separators of lines and paragraphs (Zl, Zp), and what turns the direction of writing."""
+
 
 def one_line(message: object) -> str:
-    """The text on one line, without characters that could move a terminal's cursor."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else _escaped(ord(c)) for c in utf8(str(message)))
+    r"""The text on one line: what could move a terminal's cursor, or show a text in another order, is escaped.
+
+    Blanks and joiners of any script stay as they are.
+
+    >>> one_line("call\u3000one\nnote: \x1b[2J")
+    'call\u3000one note: \\x1b[2J'
+    """
+    return _UNSAFE.sub(_escaped, utf8(_LONE.sub(_escaped, str(message))))
 
 
-def _escaped(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return " " if found[0] in "\n\t" else f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def complain(message: object) -> None:

@@ -1,6 +1,7 @@
 """The process around a command: its three standard streams, and the signals that end it."""
 
 import codecs
+import io
 import json
 import os
 import signal
@@ -107,11 +108,35 @@ def _handled(heed: Callable[[int, FrameType | None], None]) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
+class _Messages(io.TextIOWrapper):
+    """Standard error, on which no result depends: what it does not take, as on a full disk, is lost.
+
+    A pipe whose reader went away still raises BrokenPipeError.
+    """
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return
+
+
 def open_standard_streams() -> None:
     """Make writing to a standard stream that the caller closed an error of that stream, and let names be any bytes.
 
     A closed descriptor is taken by the null device, so that no file opened later gets its number: writing to standard
-    output then fails as on a full disk does, and messages vanish. Standard input stays None where it is closed.
+    output then fails as on a full disk does, and messages vanish, as they do where standard error takes nothing more.
+    Standard input stays None where it is closed.
     """
     for descriptor, flags in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
@@ -120,9 +145,9 @@ def open_standard_streams() -> None:
             os.open(os.devnull, flags)  # the lowest free number is this one
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - open for the whole process
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        # A file name need not be valid text; in JSON the replacement is the right escape.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    # A file name need not be valid text; in JSON the replacement is the right escape.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stderr = _Messages(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
 
 
 def give_up_standard_output() -> bool:

@@ -4,14 +4,13 @@ Rows appear as they are known. On a terminal they fit its width, with blocks whe
 or a pipe they are as wide as the names ask for, and without colour.
 """
 
-import os
 from collections.abc import Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from serotone.cli.console import PipeConsole
+from serotone.cli.console import PipeConsole, environment
 from serotone.cli.messages import one_line
 from serotone.cli.writers import Writer
 from serotone.recognition.bundle import Bundle
@@ -40,8 +39,9 @@ class TableWriter(Writer):
     """Writes a table for recordings of the given names, whose lengths decide its columns."""
 
     def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
-        fixed = None if stream.isatty() or os.environ.get("COLUMNS") else ANY_WIDTH
+        fixed = None if stream.isatty() or environment().get("COLUMNS") else ANY_WIDTH
         self._console = PipeConsole(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
+        self._encoding = stream.encoding
         self._blocks = can_print(stream, EIGHTHS + "█…")
         self._labels = bundle.labels
         self._bundle = bundle
@@ -62,7 +62,7 @@ class TableWriter(Writer):
     def _columns(self, names: Sequence[str]) -> tuple[int, int]:
         """Widths of the name column and of each bar: names in full if the bars can have their least width then."""
         classes = len(self._labels)
-        longest = max(len("recording"), *(cell_len(one_line(name)) for name in names))
+        longest = max(len("recording"), *(cell_len(self._shown(name)) for name in names))
         room = self._console.width - self._label_width - 9
         name_width = max(LEAST_NAME, min(longest, room - classes * (LEAST_BAR + 2)))
         return name_width, min(WIDEST_BAR, (room - name_width) // classes - 1)
@@ -96,7 +96,7 @@ class TableWriter(Writer):
             self._print(Text(one_line(self._profile) + speakers, "dim"))
 
     def _add_row(self, prediction: Prediction) -> None:
-        name = _fit_end(one_line(prediction.title), self._name_width, "…" if self._blocks else "~")
+        name = _fit_end(self._shown(prediction.title), self._name_width, "…" if self._blocks else "~")
         row = Text.assemble(name, "  ", self._answer(prediction), "  ")
         if prediction.label is None:
             row.append(prediction.reason or "", "dim")
@@ -107,7 +107,7 @@ class TableWriter(Writer):
         self._print(row)
 
     def _add_block(self, prediction: Prediction) -> None:
-        header = Text.assemble((one_line(prediction.title), "bold"), f"  {prediction.duration_seconds:.2f} s  ")
+        header = Text.assemble((self._shown(prediction.title), "bold"), f"  {prediction.duration_seconds:.2f} s  ")
         header.append_text(self._answer(prediction))
         header.append(f"  {prediction.reason or _windows(prediction)}", "dim")
         self._print(header)
@@ -123,6 +123,11 @@ class TableWriter(Writer):
         if segment.label is not None:
             line.append("  " + self._bar(segment.confidence, WIDEST_BAR), COLOURS.get(segment.label, "cyan"))
         self._print(line)
+
+    def _shown(self, name: str) -> str:
+        """A recording's name as it will stand there: what the encoding of the output lacks is escaped already."""
+        line = one_line(name)
+        return line.encode(self._encoding, "backslashreplace").decode(self._encoding) if self._encoding else line
 
     def _answer(self, answer: Prediction | Segment) -> Text:
         """Label and confidence, at the width of their columns."""
