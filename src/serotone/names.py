@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 
+UNSAFE = "\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""For a class of a pattern: controls (Cc), what ends a line or a paragraph (Zl, Zp), and what turns the direction of
+writing. Blanks and joiners of any script are safe to show."""
+
 
 def count_of(number: int, noun: str) -> str:
     """A number of things whose plural ends in s.

@@ -5,14 +5,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from serotone.names import utf8
+from serotone.names import UNSAFE, utf8
 
 if TYPE_CHECKING:
     from serotone.recognition.bundle import Bundle
 
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Controls (Cc), the separators of lines and paragraphs (Zl, Zp), and what turns the direction of writing."""
+_UNSAFE = re.compile(f"[{UNSAFE}]")
 
 
 def one_line(message: object) -> str:

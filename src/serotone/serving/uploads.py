@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import sys
 import tempfile
-import unicodedata
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from serotone.locks import lock
+from serotone.names import UNSAFE
 from serotone.serving.problems import ProblemError
 
 LONGEST_NAME = 200
@@ -163,11 +164,8 @@ def _copy(upload: UploadFile, path: Path) -> None:
         shutil.copyfileobj(upload.file, file)
 
 
-_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
-"""Categories of control characters, surrogates, and what ends a line or a paragraph."""
-
-_TURNS = {"LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"}
-"""What changes the direction of the text after it, beyond the name itself."""
+_DISTURBING = re.compile(f"[{UNSAFE}\ud800-\udfff]")
+"""What could change how the text around a name is shown, or is no character."""
 
 
 def clean(name: str | None) -> str:
@@ -179,9 +177,4 @@ def clean(name: str | None) -> str:
     ('monday?.wav', 'upload')
     """
     last = PureWindowsPath(PurePosixPath(name or "").name).name
-    return "".join("?" if _disturbs(c) else c for c in last[:LONGEST_NAME]) or "upload"
-
-
-def _disturbs(character: str) -> bool:
-    """Whether a character in a name could change how the text around it is shown."""
-    return unicodedata.category(character) in _CONTROLS or unicodedata.bidirectional(character) in _TURNS
+    return _DISTURBING.sub("?", last[:LONGEST_NAME]) or "upload"
