@@ -74,6 +74,8 @@ def test_each_channel_apart(toy, call, long):
     shown = run("predict", call, "--bundle", toy, "--channels")
     assert f"{call}, channel 0" in shown.stdout
     assert f"{call}, channel 1" in shown.stdout
+    table = run("predict", call, long, "--bundle", toy, "--channel", "0", "--end", "5").stdout
+    assert all(f"{name}, channel 0  " in table for name in (call, long))  # a row each
     assert shown.stderr == ""
     rows = list(csv.DictReader(io.StringIO(run("predict", call, "--bundle", toy, "--channels", "--format=csv").stdout)))
     assert [row["channel"] for row in rows] == ["0", "1"]

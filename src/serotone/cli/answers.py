@@ -111,10 +111,11 @@ def adapted(recognizer: "Recognizer", found: list[Found], wish: Wish) -> tuple["
     return recognizer.with_profile(profile), heard, replace(wish, kept=kept)
 
 
-def _open_writer(format: Answers, stream: TextIO, bundle: "Bundle", names: list[str], *, timeline: bool) -> "Writer":
-    """The writer of a format, for the recordings of these names."""
+def _open_writer(wish: Wish, stream: TextIO, bundle: "Bundle", names: list[str]) -> "Writer":
+    """The writer of the format that is wished for, for the recordings of these names."""
     from serotone.cli.writers import CsvWriter, JsonLinesWriter, JsonWriter
 
+    format, timeline = wish.format, wish.timeline
     if format is Answers.json:
         return JsonWriter(stream, bundle)
     if format is Answers.jsonl:
@@ -127,11 +128,12 @@ def _open_writer(format: Answers, stream: TextIO, bundle: "Bundle", names: list[
         return TRACKS[format](stream, bundle, names)
     from serotone.cli.table import TableWriter  # brings rich with it
 
-    return TableWriter(stream, bundle, names)
+    channel = ", channel 0" if wish.part.apart or wish.part.channel is not None else ""  # its width in a title
+    return TableWriter(stream, bundle, [name + channel for name in names])
 
 
 def _write_anew(recognizer: "Recognizer", found: list[Found], stream: TextIO, wish: Wish) -> int:
-    writer = _open_writer(wish.format, stream, recognizer.bundle, [name for name, _ in found], timeline=wish.timeline)
+    writer = _open_writer(wish, stream, recognizer.bundle, [name for name, _ in found])
     writer.start()
     return _write(recognizer, found, writer, wish, shown=not (stream is sys.stdout and sys.stdout.isatty()))
 
@@ -159,7 +161,7 @@ def _go_on(recognizer: "Recognizer", found: list[Found], out: Path, wish: Wish) 
                 known = f"{kept} of {len(found)} recordings are answered already"
                 remark(f"{partial.path}: {known}; continuing with the rest")
             todo = [(name, problem) for name, problem in found if problem is not None or not partial.has(name)]
-            writer = _open_writer(wish.format, partial.stream, bundle, names, timeline=wish.timeline)
+            writer = _open_writer(wish, partial.stream, bundle, names)
             if partial.empty:
                 writer.start()
             try:
