@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from serotone.modeling.exported import exported
-from serotone.modeling.frontends import FRONTENDS, SpectralFrontend
+from serotone.modeling.frontends import FRONTENDS
+from serotone.modeling.frontends.frontend import SpectralFrontend
 
 RATE = 16000
 RESNET = {"sample_rate": 22050, "window": "hann", "window_samples": 2048, "hop_samples": 512, "n_fft": 2048}

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frontend_cases import CASES, LIBROSA, RESNET, alone, assert_close, built, by_librosa, made, real_clips, sweep
-from serotone.modeling.frontends import Framing, mel_filterbank, power_to_db
 from serotone.modeling.frontends import frontend as frontend_module
+from serotone.modeling.frontends.framing import Framing
+from serotone.modeling.frontends.spectral import mel_filterbank, power_to_db
 
 RATE = 16000
 ENGINES = ("fft", "matmul")

@@ -7,8 +7,9 @@ import scipy.fft
 import scipy.signal
 import torch
 
-from serotone.modeling import frontends
-from serotone.modeling.frontends import FoldedDFT, folded_dft, mel_filterbank, power_to_db, power_to_ln
+from serotone.modeling.frontends import spectral
+from serotone.modeling.frontends.folded import FoldedDFT, folded_dft
+from serotone.modeling.frontends.spectral import mel_filterbank, power_to_db, power_to_ln
 
 # ------------------------------------------------------------------------------------------------------ mel, windows
 
@@ -32,9 +33,9 @@ def test_mel_filters_are_those_of_librosa(
 
 def test_mel_scale_by_hand() -> None:
     hertz = torch.tensor([0.0, 200.0, 1000.0, 6400.0], dtype=torch.float64)  # 6400 Hz is 27 logarithmic steps up
-    assert frontends.hertz_to_mel(hertz).tolist() == pytest.approx([0.0, 3.0, 15.0, 42.0])
+    assert spectral.hertz_to_mel(hertz).tolist() == pytest.approx([0.0, 3.0, 15.0, 42.0])
     for scale in ("slaney", "htk"):
-        back = frontends.mel_to_hertz(frontends.hertz_to_mel(hertz, scale), scale)
+        back = spectral.mel_to_hertz(spectral.hertz_to_mel(hertz, scale), scale)
         assert back.tolist() == pytest.approx(hertz.tolist())
 
 
@@ -42,7 +43,7 @@ def test_mel_scale_by_hand() -> None:
 @pytest.mark.parametrize("size", [2, 551, 640])
 def test_windows_are_periodic_like_those_of_librosa(name: str, size: int) -> None:
     expected = librosa.filters.get_window(name, size, fftbins=True)
-    np.testing.assert_allclose(frontends.cosine_window(name, size).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(spectral.cosine_window(name, size).numpy(), expected, atol=1e-12)
 
 
 # -------------------------------------------------------------------------------------------------------- logarithms
@@ -76,14 +77,14 @@ def test_natural_logarithm_by_hand() -> None:
 
 
 def test_pre_emphasis_by_hand() -> None:
-    got = frontends.pre_emphasised(torch.tensor([[4.0, 2.0, 2.0, -6.0]]), 0.5)
+    got = spectral.pre_emphasised(torch.tensor([[4.0, 2.0, 2.0, -6.0]]), 0.5)
     assert got.tolist() == [[4.0, 0.0, 1.0, -7.0]]
-    assert frontends.pre_emphasised(torch.ones(2, 0), 0.5).shape == (2, 0)
+    assert spectral.pre_emphasised(torch.ones(2, 0), 0.5).shape == (2, 0)
 
 
 def test_pre_emphasis_is_that_of_librosa_and_scipy() -> None:
     samples = np.random.default_rng(0).standard_normal(50)
-    got = frontends.pre_emphasised(torch.from_numpy(samples)[None], 0.97)[0].numpy()
+    got = spectral.pre_emphasised(torch.from_numpy(samples)[None], 0.97)[0].numpy()
     np.testing.assert_allclose(got, librosa.effects.preemphasis(samples, coef=0.97, zi=[0.0]), atol=1e-12)
     np.testing.assert_allclose(got, scipy.signal.lfilter([1, -0.97], [1], samples), atol=1e-12)
 
@@ -92,15 +93,15 @@ def test_pre_emphasis_is_that_of_librosa_and_scipy() -> None:
 
 
 def test_cosine_transform_is_that_of_scipy() -> None:
-    table = frontends.cosine_transform(40, 13).numpy()
+    table = spectral.cosine_transform(40, 13).numpy()
     np.testing.assert_allclose(table, scipy.fft.dct(np.eye(40), norm="ortho")[:, :13], atol=1e-12)
     with pytest.raises(ValueError, match="41 cepstral coefficients were asked for, and there are 40 bands"):
-        frontends.cosine_transform(40, 41)
+        spectral.cosine_transform(40, 41)
 
 
 def test_deltas_by_hand() -> None:
     values = torch.tensor([[[0.0], [3.0], [3.0], [9.0], [float("nan")]], [[7.0], [1.0], [1.0], [1.0], [1.0]]])
-    got = frontends.deltas(values, torch.tensor([4, 1]), width=3)  # half the difference of the neighbours
+    got = spectral.deltas(values, torch.tensor([4, 1]), width=3)  # half the difference of the neighbours
     assert got[0].flatten().tolist() == [1.5, 1.5, 3.0, 3.0, 0.0]
     assert got[1].flatten().tolist() == [0.0] * 5  # of one frame, nothing rises
 
@@ -111,7 +112,7 @@ def test_deltas_are_those_of_librosa_and_scipy(width: int, count: int) -> None:
     values = np.random.default_rng(count).standard_normal((count, 3))
     padded = torch.full((1, 35, 3), float("nan"), dtype=torch.float64)
     padded[0, :count] = torch.from_numpy(values)
-    got = frontends.deltas(padded, torch.tensor([count]), width=width)[0]
+    got = spectral.deltas(padded, torch.tensor([count]), width=width)[0]
     expected = scipy.signal.savgol_filter(values, width, polyorder=1, deriv=1, axis=0, mode="nearest")
     np.testing.assert_allclose(got[:count].numpy(), expected, atol=1e-12)
     np.testing.assert_allclose(expected, librosa.feature.delta(values, width=width, axis=0, mode="nearest"))
@@ -119,14 +120,14 @@ def test_deltas_are_those_of_librosa_and_scipy(width: int, count: int) -> None:
 
 
 def test_deltas_of_no_frames() -> None:
-    assert frontends.deltas(torch.ones(2, 0, 3), torch.tensor([0, 0])).shape == (2, 0, 3)
-    assert (frontends.deltas(torch.ones(1, 4, 3), torch.tensor([0])) == 0).all()
+    assert spectral.deltas(torch.ones(2, 0, 3), torch.tensor([0, 0])).shape == (2, 0, 3)
+    assert (spectral.deltas(torch.ones(1, 4, 3), torch.tensor([0])) == 0).all()
 
 
 @pytest.mark.parametrize("width", [1, 4])
 def test_deltas_refuse_an_even_width(width: int) -> None:
     with pytest.raises(ValueError, match="an odd number of at least 3"):
-        frontends.deltas(torch.ones(1, 4, 3), torch.tensor([4]), width=width)
+        spectral.deltas(torch.ones(1, 4, 3), torch.tensor([4]), width=width)
 
 
 # -------------------------------------------------------------------------------------------------------- folded DFT
@@ -134,7 +135,7 @@ def test_deltas_refuse_an_even_width(width: int) -> None:
 
 @pytest.mark.parametrize("size", [16, 17])
 def test_folded_dft_by_definition(size: int) -> None:
-    window = frontends.cosine_window("hamming", size)
+    window = spectral.cosine_window("hamming", size)
     frame = np.random.default_rng(size).standard_normal(size)
     cosines, sines = (table.numpy() for table in folded_dft(window, 32))
     assert cosines.shape == sines.shape == (size // 2 + 1, 17)
@@ -161,7 +162,7 @@ FOLDED = {  # window, hop, n_fft, bins: folds
 @pytest.mark.parametrize("name", ["hamming", "hann"])
 @pytest.mark.parametrize(("size", "hop", "n_fft", "bins"), FOLDED)
 def test_every_fold_is_the_dft(size: int, hop: int, n_fft: int, bins: int, name: str) -> None:
-    window = frontends.cosine_window(name, size)
+    window = spectral.cosine_window(name, size)
     folded = FoldedDFT(window, hop=hop, n_fft=n_fft, bins=bins).double()
     exact = {name: table for name, table in folded.named_buffers() if table.dtype == torch.float64}
     assert len(exact) == 2 * (1 + FOLDED[size, hop, n_fft, bins])

@@ -13,40 +13,10 @@ and deltas repeat the last valid one.
 
 from collections.abc import Mapping
 
-from serotone.modeling.frontends.bands import Bands, Bins, Filters
-from serotone.modeling.frontends.folded import FoldedDFT, folded_dft
-from serotone.modeling.frontends.framing import Framing
-from serotone.modeling.frontends.frontend import (
-    CPU_SAMPLES,
-    Frontend,
-    SpectralFrontend,
-)
+from serotone.modeling.frontends.frontend import Frontend
 from serotone.modeling.frontends.mel import LogMel
 from serotone.modeling.frontends.mfcc import MFCC
-from serotone.modeling.frontends.spectral import (
-    WINDOWS,
-    cosine_transform,
-    cosine_window,
-    deltas,
-    hertz_to_mel,
-    mel_filterbank,
-    mel_to_hertz,
-    power_spectrum,
-    power_to_db,
-    power_to_ln,
-    power_to_whisper,
-    pre_emphasised,
-)
 from serotone.modeling.frontends.spectrogram import Spectrogram
-from serotone.modeling.frontends.spectrum import Engine, Spectrum
-from serotone.modeling.frontends.steps import (
-    CosineTransform,
-    Decibels,
-    Deltas,
-    NaturalLogarithm,
-    Step,
-    WhisperLogarithm,
-)
 from serotone.modeling.frontends.waveform import Waveform
 from serotone.modeling.frontends.whisper import WhisperLogMel
 from serotone.options import by_name
@@ -54,40 +24,4 @@ from serotone.options import by_name
 FRONTENDS: Mapping[str, type[Frontend]] = by_name(Spectrogram, LogMel, MFCC, WhisperLogMel, Waveform)
 """Recipe name -> frontend."""
 
-__all__ = [
-    "Bands",
-    "Bins",
-    "CPU_SAMPLES",
-    "CosineTransform",
-    "Decibels",
-    "Deltas",
-    "Engine",
-    "FRONTENDS",
-    "Filters",
-    "FoldedDFT",
-    "Framing",
-    "Frontend",
-    "LogMel",
-    "MFCC",
-    "NaturalLogarithm",
-    "SpectralFrontend",
-    "Spectrogram",
-    "Spectrum",
-    "Step",
-    "WINDOWS",
-    "Waveform",
-    "WhisperLogMel",
-    "WhisperLogarithm",
-    "cosine_transform",
-    "cosine_window",
-    "deltas",
-    "folded_dft",
-    "hertz_to_mel",
-    "mel_filterbank",
-    "mel_to_hertz",
-    "power_spectrum",
-    "power_to_db",
-    "power_to_ln",
-    "power_to_whisper",
-    "pre_emphasised",
-]
+__all__ = ["FRONTENDS", "Frontend", "LogMel", "MFCC", "Spectrogram", "Waveform", "WhisperLogMel"]
