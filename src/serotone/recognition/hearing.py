@@ -189,9 +189,18 @@ class Listener:
         self._waiting += self._cutter.feed(last) + self._cutter.finish()
         found = self._hear_waiting() if self._windows or self._whole is None else []
         rows = tuple(self._rows) if self._windows or self._whole is None else None
-        windows, kept, silence, own = self._windows, self._size, self.silence, self._bundle.sha256
         heard = Hearing(
-            name, silent, warnings, self.total, self._speech, silence, whole, rows, windows, kept, bundle=own
+            name=name,
+            silent=silent,
+            warnings=warnings,
+            total=self.total,
+            speech=self._speech,
+            silence=self.silence,
+            whole=whole,
+            rows=rows,
+            timeline=self._windows,
+            kept=self._size,
+            bundle=self._bundle.sha256,
         )
         return found, heard
 
