@@ -39,6 +39,8 @@ class Profiles:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             name = path.name.removesuffix(SUFFIX)
             try:
+                if not path.is_file():  # a pipe would be waited for
+                    raise ProblemError(409, f"{path}: not a file")
                 profile = load_profile(path)
                 if profile.bundle_sha256 not in plain:
                     raise ProblemError(404, f"{path}: a profile of {profile.bundle}, which is not served here")
