@@ -211,6 +211,8 @@ def test_table_fits_the_terminal(toy, clips, columns):
 @pytest.mark.parametrize("value", ["0", "00", "-5"])
 def test_a_terminal_of_no_width_or_height_is_none(toy, clips, monkeypatch, value):
     good = [clips / "b_loud.wav", clips / "a_quiet.FLAC"]
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
     expected = [run("predict", *paths, "--bundle", toy).stdout for paths in (good, good[:1])]
     for name in ("COLUMNS", "LINES"):
         monkeypatch.setenv(name, value)

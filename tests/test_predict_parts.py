@@ -64,7 +64,7 @@ def test_one_channel(toy, call):
     assert "has 2 channels, and channel 2 was asked for (0 is the first)" in missing.stderr
 
 
-def test_each_channel_apart(toy, call, long):
+def test_each_channel_apart(toy, call, long, monkeypatch):
     given = answers(call, long, "--bundle", toy, "--channels", "--end", "5")
     assert [(answer["name"], answer["channel"], answer["label"]) for answer in given] == [
         (str(call), 0, "angry"),
@@ -74,6 +74,7 @@ def test_each_channel_apart(toy, call, long):
     shown = run("predict", call, "--bundle", toy, "--channels")
     assert f"{call}, channel 0" in shown.stdout
     assert f"{call}, channel 1" in shown.stdout
+    monkeypatch.delenv("COLUMNS", raising=False)  # as wide as it takes
     table = run("predict", call, long, "--bundle", toy, "--channel", "0", "--end", "5").stdout
     assert all(f"{name}, channel 0  " in table for name in (call, long))  # a row each
     assert shown.stderr == ""
