@@ -29,6 +29,7 @@ from serotone.errors import (
     AudioTooShortError,
     AudioTruncatedError,
 )
+from serotone.names import count_of
 
 Source = str | Path | bytes | BinaryIO | NDArray[Any]
 """What can be read: a path, the bytes of a file, an open binary file, or an array of samples."""
@@ -160,7 +161,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         self.channels, self.source_rate = track.channels, track.rate
         rate = track.rate
         if channel is not None and channel >= track.channels:
-            count = f"{track.channels} channel{'s' if track.channels > 1 else ''}"
+            count = count_of(track.channels, "channel")
             raise AudioError(f"{name}: has {count}, and channel {channel} was asked for (0 is the first)")
         first = round(min(begin * rate, UNKNOWN_FRAMES))
         last = None if end is None else round(min(end * rate, UNKNOWN_FRAMES))

@@ -15,6 +15,7 @@ from serotone.audio import blocks
 from serotone.audio.mixing import Mixer
 from serotone.audio.pipes import PipedSound
 from serotone.errors import AudioError, AudioMissingError, MissingExtraError
+from serotone.names import count_of
 
 CHUNK_SECONDS, FAST_CHUNK_SECONDS = 0.02, 1.0
 """What is passed on at a time: at real-time pace, and without waiting."""
@@ -205,7 +206,7 @@ def microphones() -> list[str]:
     except sounddevice.PortAudioError as error:
         raise _no_microphone(error) from error
     return [
-        f"{device['index']:>3}  {device['name']}, {_channels(device['max_input_channels'])}, "
+        f"{device['index']:>3}  {device['name']}, {count_of(device['max_input_channels'], 'channel')}, "
         f"{device['default_samplerate']:.0f} Hz{' (default)' if device['index'] == default else ''}"
         for device in found
     ]
@@ -283,12 +284,10 @@ def standard_input() -> IO[bytes]:
 
 def _mixer(name: str, channels: int, channel: int | None) -> Mixer:
     if channel is not None and channel >= channels:
-        raise AudioError(f"{name}: has {_channels(channels)}, and channel {channel} was asked for (0 is the first)")
+        raise AudioError(
+            f"{name}: has {count_of(channels, 'channel')}, and channel {channel} was asked for (0 is the first)"
+        )
     return Mixer(channels, channel)
-
-
-def _channels(count: int) -> str:
-    return f"{count} channel{'s' if count > 1 else ''}"
 
 
 def _chunk(sample_rate: int, *, fast: bool) -> int:

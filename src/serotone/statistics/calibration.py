@@ -24,6 +24,12 @@ class Reliability:
     accuracy: NDArray[np.float64]
     count: NDArray[np.int64]
 
+    @property
+    def ece(self) -> float:
+        """The expected calibration error over these bins, in [0, 1]."""
+        gaps = np.abs(self.accuracy - self.confidence)[self.count > 0]
+        return float(gaps @ self.count[self.count > 0] / self.count.sum())
+
 
 def brier(probabilities: ArrayLike, truth: ArrayLike) -> float:
     """Brier score, in [0, 2], lower is better: squared error of the probabilities, summed over classes.

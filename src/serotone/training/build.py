@@ -9,6 +9,7 @@ from serotone.modeling.frontends import FRONTENDS, Frontend
 from serotone.modeling.heads import HEADS
 from serotone.modeling.pooling import POOLINGS
 from serotone.modeling.system import System
+from serotone.names import count_of
 from serotone.recipes import Recipe
 from serotone.training.allocation import enough_memory
 
@@ -57,8 +58,8 @@ def _check_lengths(recipe: Recipe, frontend: Frontend, encoder: Encoder) -> None
     if cropped is not None and cropped < round(recipe.bundle.min_seconds * recipe.sample_rate):
         raise RecipeError(
             f"recipe {recipe.name}: max_frames is {recipe.max_frames}, which crops clips to"
-            f" {cropped / recipe.sample_rate:.4g} s, because a frame of {recipe.frontend.name} takes {hop}"
-            f" sample{'s' if hop > 1 else ''}, but bundle.min_seconds is {recipe.bundle.min_seconds:g}; raise"
+            f" {cropped / recipe.sample_rate:.4g} s, because a frame of {recipe.frontend.name} takes"
+            f" {count_of(hop, 'sample')}, but bundle.min_seconds is {recipe.bundle.min_seconds:g}; raise"
             " max_frames, or set it to null"
         )
     if encoder.maximum_frames is not None:

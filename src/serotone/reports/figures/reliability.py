@@ -40,7 +40,6 @@ def reliability(rows: Mapping[str, Reliability]) -> Figure:
 
 def _panel(upper: Any, lower: Any, name: str, of: Reliability) -> None:
     filled, share = of.count > 0, of.count / of.count.sum()
-    gap = float(np.sum(share[filled] * np.abs(of.accuracy[filled] - of.confidence[filled])))
     x, y = 100 * of.confidence[filled], 100 * of.accuracy[filled]
     upper.plot([0, 100], [0, 100], color=style.GREY, linestyle="--", linewidth=0.8)
     upper.vlines(x, x, y, color=style.RED, linewidth=1.0, alpha=0.6)
@@ -48,7 +47,7 @@ def _panel(upper: Any, lower: Any, name: str, of: Reliability) -> None:
     upper.scatter(x, y, s=6 + 120 * share[filled], color=style.BLUE, zorder=3, clip_on=False)
     edges = np.linspace(0, 100, len(of.count) + 1)
     lower.bar(edges[:-1], 100 * share, width=np.diff(edges), align="edge", color=style.BLUE, edgecolor="white")
-    ece = f"ECE {gap:.3f}, n = {int(of.count.sum())}"
+    ece = f"ECE {of.ece:.3f}, n = {int(of.count.sum())}"
     upper.set_title(f"{style.wrapped(name, 27)}\n{ece}", fontsize=7, fontweight="normal")
     upper.set(xlim=(0, 100), ylim=(0, 100), xticks=[0, 25, 50, 75, 100], yticks=[0, 25, 50, 75, 100])
     upper.grid(True)
