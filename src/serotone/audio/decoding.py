@@ -77,8 +77,8 @@ def distinct_texts(one: float, other: float) -> tuple[str, str]:
     >>> distinct_texts(0.3, 0.5), distinct_texts(7999 / 16000, 0.5)
     (('0.3', '0.5'), ('0.4999', '0.5'))
     """
-    texts = [(f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(3, 18)]
-    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
+    texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in range(3, 18))
+    return next((pair for pair in texts if pair[0] != pair[1]), (f"{one:.3g}", f"{other:.3g}"))
 
 
 class Blocks(Iterator[NDArray[np.float32]]):
@@ -308,7 +308,6 @@ class Blocks(Iterator[NDArray[np.float32]]):
     def _conclude(self) -> None:
         """What only the end can show."""
         name, rate, frames, track = self.name, self.source_rate, self._frames, self._track
-        length, least = distinct_texts(frames / rate, self._min_seconds or 1 / self.sample_rate)
         damaged = bool(track.warnings)
         if frames == 0:
             if damaged and not self._first:
@@ -322,6 +321,7 @@ class Blocks(Iterator[NDArray[np.float32]]):
         if self._strict and track.warnings:
             raise AudioTruncatedError(f"{name}: {track.warnings[0]}")
         if frames + _ROUNDING < self._min_seconds * rate or not self._given:
+            length, least = distinct_texts(frames / rate, self._min_seconds or 1 / self.sample_rate)
             if damaged:
                 raise AudioFormatError(f"{name}: {track.warnings[0]}; at least {least} s are needed")
             raise AudioTooShortError(f"{name}: {length} s of audio; at least {least} s are needed")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone.audio.formats import sniff
-from serotone.audio.track import BLOCK_VALUES, Input, Track, float32, reading_error
+from serotone.audio.track import BLOCK_VALUES, Input, Track, float32, reading
 from serotone.errors import AudioEmptyError, AudioError, AudioFormatError, AudioMissingError, AudioTooLongError
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1000, 768_000
@@ -55,17 +55,13 @@ def open_content(source: Any, name: str, longest: float, stack: ExitStack) -> In
             f"{name}: {'an' if kind[0].lower() in 'aeiou' else 'a'} {kind} cannot be read; give a path, the bytes of a "
             "file, an open binary file or a NumPy array"
         )
-    try:
+    with reading(name):
         if hasattr(file, "seekable") and file.seekable():
             if file is source:
                 stack.callback(_go_back, file, file.tell(), name)
         else:
             file = stack.enter_context(_spool(file, name, longest))
         content = Input(file)
-    except AudioError:
-        raise
-    except Exception as error:  # a file of the caller's may raise anything, as gzip, http.client and tarfile do
-        raise reading_error(name, error) from error
     if content.size == 0:
         raise AudioEmptyError(f"{name}: empty (0 bytes); expected audio")
     return content
@@ -73,18 +69,14 @@ def open_content(source: Any, name: str, longest: float, stack: ExitStack) -> In
 
 def as_array(source: Any, name: str) -> NDArray[Any]:
     """A source that says that it is an array, as one of NumPy's."""
-    try:
+    with reading(name):
         return np.asarray(source)
-    except Exception as error:  # tensors that need a gradient or lie on a GPU refuse it in their own ways
-        raise reading_error(name, error) from error
 
 
 def _go_back(file: IO[bytes], place: int, name: str) -> None:
     """Leave a file of the caller's where it stood."""
-    try:
+    with reading(name):
         file.seek(place)
-    except Exception as error:
-        raise reading_error(name, error) from error
 
 
 def _open_path(source: str | os.PathLike[str], name: str) -> BinaryIO:

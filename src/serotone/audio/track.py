@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -26,6 +27,17 @@ class Track:
     blocks: Callable[[int, int | None], Iterator[NDArray[np.float32]]] = lambda first, last: iter(())
     slack: float = 0.0  # seconds by which `frames` may be off
     warnings: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Let what a source raises inside be an AudioError: files and tensors of the caller's may raise anything."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except Exception as error:
+        raise reading_error(name, error) from error
 
 
 def reading_error(name: str, error: Exception) -> AudioError:

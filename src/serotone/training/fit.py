@@ -363,7 +363,7 @@ def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, 
                     "the system answers NaN or infinity: its training diverged; lower the schedule's learning_rate, or"
                     " set its clip_norm"
                 )
-            for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True):
+            for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).numpy(), strict=True):
                 answers[name] = row
     return answers
 
@@ -420,7 +420,7 @@ def _from_vectors(system: System, recipe: Recipe, clips: Clips, material: Materi
     """Probabilities (C,) by utterance id, from the vectors that frozen parts made."""
     vectors = vectors_of(system, recipe, clips, material.vectors)
     logits = system.head(torch.from_numpy(np.stack(list(vectors.values()))))[0]
-    return dict(zip(vectors, torch.softmax(logits.double(), dim=1).cpu().numpy(), strict=True))
+    return dict(zip(vectors, torch.softmax(logits.double(), dim=1).numpy(), strict=True))
 
 
 def _write_predictions(system: System, recipe: Recipe, clips: Clips, material: Material, path: Path) -> dict[str, Any]:
@@ -439,7 +439,7 @@ def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequenc
         for part, clips in parts.items():
             for batch in in_order(clips, batch_size=STANDARDISER_BATCH):
                 answer = system(batch.waveforms, batch.lengths)
-                vectors.append(answer.embedding.float().cpu().numpy())
+                vectors.append(answer.embedding.float().numpy())
                 names += [(part, name, labels[clips.targets[name]]) for name in batch.ids]
     parts_of, ids, truth = (np.array(column) for column in zip(*names, strict=True))
     writing.write_embeddings(folder, part=parts_of, ids=ids, truth=truth, embedding=np.concatenate(vectors))
