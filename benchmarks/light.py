@@ -36,18 +36,12 @@ from serotone.runs.reading import read_json
 from serotone.splits import Split, make_splits
 from serotone.training.calibrate import fit_temperature
 from serotone.training.export import glides
-from serotone.training.fit import Material, clear, fit
+from serotone.training.fit import clear, fit
+from serotone.training.held_out import accuracy_among, fit_levels, shared_accuracies
+from serotone.training.material import Material
 from serotone.training.pretrained import digest
 from serotone.training.solving import table_of, terms_of, vectors_of
-from serotone.training.strangers import (
-    Shrinkage,
-    Table,
-    accuracy_among,
-    at_level,
-    fit_heads,
-    fit_levels,
-    shared_accuracies,
-)
+from serotone.training.strangers import Shrinkage, Table, at_level, fit_heads
 from strangers import BY_SPEAKER, FOUR, Study, scored, vectors
 
 FOLD = (

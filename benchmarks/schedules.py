@@ -27,9 +27,11 @@ from serotone.experiments.planning import gather, plan
 from serotone.files import write_json
 from serotone.recipes import Recipe, load
 from serotone.splits import Split
+from serotone.training.answers import predict
 from serotone.training.averaging import Average, counted
 from serotone.training.data import Clips, derived_seed, in_order
-from serotone.training.fit import Material, fit_standardiser, predict, prepare, run_loop
+from serotone.training.fit import fit_standardiser, prepare, run_loop
+from serotone.training.material import Material
 from serotone.training.module import SCORES, Training
 
 FOLDER = Path(__file__).parent.parent / "results" / "schedules"

@@ -28,20 +28,10 @@ from serotone.splits import make_splits
 from serotone.training.calibrate import fit_temperature
 from serotone.training.convex import Linear, balance
 from serotone.training.data import derived_seed
+from serotone.training.held_out import accuracy_among, doubt, held_out_logits, shared_accuracies
 from serotone.training.solving import Memory, frozen_system, terms_of, vectors_of, vectors_of_copies
 from serotone.training.states import fingerprint as fingerprint_of
-from serotone.training.strangers import (
-    LEVELS,
-    Level,
-    Standard,
-    Table,
-    accuracy_among,
-    doubt,
-    fit_head,
-    held_out_logits,
-    shared_accuracies,
-    statistics_of,
-)
+from serotone.training.strangers import LEVELS, Level, Standard, Table, fit_head, statistics_of
 
 FOUR = ("angry", "happy", "neutral", "sad")
 COUNTS = (1, 2, 3, 5, 10, 20, 50, 100, 200)

@@ -7,7 +7,8 @@ from serotone.recipes import load
 from serotone.splits import LeakReport
 from serotone.training.calibrate import Calibration
 from serotone.training.card import write_card
-from serotone.training.strangers import COVERAGES, Doubt, Fitted, Level, Linear
+from serotone.training.held_out import COVERAGES, Doubt, Fitted
+from serotone.training.strangers import Level, Linear
 
 
 def summary(**folds: float) -> dict[str, object]:

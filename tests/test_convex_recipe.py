@@ -16,14 +16,15 @@ from serotone.experiments.crossval import crossval
 from serotone.experiments.planning import gather, plan
 from serotone.experiments.train import train
 from serotone.recipes import Recipe, load
-from serotone.recipes.schema import ProtocolChoice
+from serotone.recipes.parts import ProtocolChoice
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.bundle import load_bundle
+from serotone.training.answers import predict
 from serotone.training.build import build_system
 from serotone.training.data import Clips
 from serotone.training.distort import distorted
 from serotone.training.export import probabilities, reload
-from serotone.training.fit import predict, run_fold, training_table
+from serotone.training.fit import run_fold, training_table
 from serotone.training.solving import levels_of, vectors_of
 from serotone.training.states import fingerprint
 from serotone.training.strangers import Table

@@ -31,7 +31,8 @@ from serotone.training.distil import (
     smoothed_cross_entropy,
     taught,
 )
-from serotone.training.fit import Material, fit
+from serotone.training.fit import fit
+from serotone.training.material import Material
 from serotone.training.strangers import Table
 
 TEACHER: dict[str, Any] = {

@@ -15,7 +15,8 @@ from serotone.recipes import load
 from serotone.training.build import build_system
 from serotone.training.convex import balance
 from serotone.training.data import Clips, in_order
-from serotone.training.fit import Material, prepare
+from serotone.training.fit import prepare
+from serotone.training.material import Material
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 

@@ -18,12 +18,13 @@ from serotone.files import cache
 from serotone.modeling.encoders import Whisper
 from serotone.options.encoders import WhisperOptions
 from serotone.recipes import load
-from serotone.recipes.schema import Weights
+from serotone.recipes.parts import Weights
 from serotone.splits import Split
 from serotone.training.build import build_system
 from serotone.training.download import digest
 from serotone.training.export import export, glides, reload
-from serotone.training.fit import Material, fit
+from serotone.training.fit import fit
+from serotone.training.material import Material
 from serotone.training.pretrained import FILE, load_pretrained, locate
 from serotone.training.quantise import rounded
 

@@ -20,7 +20,7 @@ from serotone.corpora import parse_corpora, synthetic
 from serotone.experiments.planning import plan
 from serotone.experiments.units import Event, Unit, unit_of
 from serotone.recipes import load
-from serotone.training import fit
+from serotone.training import progress
 
 SETTINGS = (
     "schedule=budget",
@@ -111,9 +111,9 @@ class Terminal(io.StringIO):
 
 def test_a_fold_draws_no_bar_into_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert len(fit._bars("fold-0-0")) == 1
+    assert len(progress.bars("fold-0-0")) == 1
     monkeypatch.setattr(sys, "stderr", FileProxy(Console(), Terminal()))
-    assert fit._bars("fold-0-0") == []
+    assert progress.bars("fold-0-0") == []
 
 
 def test_on_a_terminal(

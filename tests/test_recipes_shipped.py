@@ -16,7 +16,7 @@ from serotone.errors import RecipeError
 from serotone.options import CHOICES
 from serotone.recipes import layers, load, shipped, source
 from serotone.recipes.explaining import DEFAULT, HEADER, PROVENANCES, UNSAID, Explanation, commented, explain
-from serotone.recipes.schema import BY_NAME
+from serotone.recipes.parts import BY_NAME
 
 FOUR = ("angry", "happy", "neutral", "sad")
 BASES = {"crnn-mel", "vlcrnn-variable-length", "resnet-mel-softmax", "cnn-blstm-attention", "dycnn-bilstm"}

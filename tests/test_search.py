@@ -34,7 +34,7 @@ from serotone.experiments.crossval import crossval  # noqa: E402
 from serotone.experiments.search import SearchResult, search  # noqa: E402
 from serotone.experiments.space import parse_tune, read_space  # noqa: E402
 from serotone.experiments.units import Event, Unit  # noqa: E402
-from serotone.training.fit import Material  # noqa: E402
+from serotone.training.material import Material  # noqa: E402
 from started import serotone, start  # noqa: E402
 
 QUICK = (

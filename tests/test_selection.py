@@ -12,7 +12,8 @@ from serotone.recipes import load
 from serotone.splits import Split
 from serotone.training import fit as fitting
 from serotone.training.data import Clips, derived_seed
-from serotone.training.fit import Material, fit, prepare
+from serotone.training.fit import fit, prepare
+from serotone.training.material import Material
 from serotone.training.module import Training
 
 FIXED = ("clip_seconds=0.8", "bundle={max_seconds: 0.8, window_seconds: 0.8, hop_seconds: 0.4}")

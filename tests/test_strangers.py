@@ -11,22 +11,8 @@ from serotone.errors import RunError
 from serotone.metrics import expected_calibration_error
 from serotone.recognition.profile import Profile, Statistics
 from serotone.training.convex import Linear, balance
-from serotone.training.strangers import (
-    UNTRAINED,
-    Level,
-    Manner,
-    Shrinkage,
-    Table,
-    at_level,
-    doubt,
-    fit_head,
-    fit_levels,
-    held_out_groups,
-    held_out_logits,
-    mean_head,
-    mixed,
-    shared_accuracies,
-)
+from serotone.training.held_out import doubt, fit_levels, held_out_groups, held_out_logits, shared_accuracies
+from serotone.training.strangers import UNTRAINED, Level, Manner, Shrinkage, Table, at_level, fit_head, mean_head, mixed
 
 LABELS = ("angry", "happy", "sad")
 CENTERS = np.array([[2.0, 0.0], [-1.0, 1.8], [-1.0, -1.8]])

@@ -31,7 +31,8 @@ from serotone.runs.writing import held
 from serotone.splits import Split
 from serotone.training.data import GroupedByLength, decode, derived_seed
 from serotone.training.export import probabilities, reload
-from serotone.training.fit import Material, run_fold
+from serotone.training.fit import run_fold
+from serotone.training.material import Material
 from started import serotone, start
 
 QUICK = (

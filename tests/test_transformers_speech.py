@@ -25,7 +25,7 @@ from serotone.modeling.frontends import Waveform
 from serotone.options.encoders import TransformersSpeechOptions
 from serotone.options.frontends import WaveformOptions
 from serotone.recipes import load
-from serotone.recipes.schema import Weights
+from serotone.recipes.parts import Weights
 from serotone.training.build import build_system
 from serotone.training.export import check_graph, write_graph
 from serotone.training.pretrained import load_pretrained

@@ -17,7 +17,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from serotone.training.convex import balance
-from serotone.training.strangers import Level, Shrinkage, Table, accuracy_among, at_level
+from serotone.training.held_out import accuracy_among
+from serotone.training.strangers import Level, Shrinkage, Table, at_level
 
 Fit = Callable[[Table, Table], Any]
 

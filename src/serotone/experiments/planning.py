@@ -15,7 +15,7 @@ from serotone.recipes import Recipe, load
 from serotone.runs.writing import opened as hold
 from serotone.splits import Split, make_splits, resolve
 from serotone.training.data import decode
-from serotone.training.fit import Material
+from serotone.training.material import Material
 
 
 def select(recipe: Recipe, utterances: Sequence[Utterance]) -> tuple[tuple[str, ...], dict[str, str]]:

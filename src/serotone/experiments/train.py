@@ -18,9 +18,9 @@ from serotone.splits import leak_report
 from serotone.training.card import write_card
 from serotone.training.export import export
 from serotone.training.fit import run_fold, training_table
+from serotone.training.held_out import held_out_groups
 from serotone.training.loggers import require
 from serotone.training.solving import levels_of
-from serotone.training.strangers import held_out_groups
 from serotone.training.versions import versions
 
 NO_LICENCE = "none stated"

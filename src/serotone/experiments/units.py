@@ -12,7 +12,8 @@ from serotone.recipes import Recipe
 from serotone.runs.layout import finished, fold_folder
 from serotone.runs.writing import write_leaks
 from serotone.splits import Split, leak_report
-from serotone.training.fit import Material, clear, run_fold
+from serotone.training.fit import clear, run_fold
+from serotone.training.material import Material
 
 
 @dataclass(frozen=True, slots=True)

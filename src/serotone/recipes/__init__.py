@@ -1,5 +1,6 @@
-"""Recipes: what one may say (``schema.py``), how one is read (``reading.py``) and explained (``explaining.py``).
+"""Recipes: what one may say (``schema.py``, ``parts.py``, ``schedules.py``), how one is read and explained.
 
+``reading.py`` reads one, ``explaining.py`` explains it.
 The recipes that ship are the YAML files beside these modules. Nothing here needs torch.
 """
 

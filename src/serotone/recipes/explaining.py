@@ -20,8 +20,8 @@ from pydantic import BaseModel
 
 from serotone.documents import leaves
 from serotone.options import Options, described
+from serotone.recipes.parts import BY_NAME, a_name_alone
 from serotone.recipes.reading import as_tree, layers, load, resolved
-from serotone.recipes.schema import BY_NAME, a_name_alone
 
 PROVENANCES = ("paper", "public", "computed", "ours")
 """What the comment beside a value may begin with."""

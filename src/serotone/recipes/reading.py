@@ -18,7 +18,8 @@ from serotone import problems
 from serotone.documents import Documents, from_yaml, nearest
 from serotone.errors import RecipeError, SerotoneWarning
 from serotone.options import CHOICES
-from serotone.recipes.schema import BY_NAME, Recipe, a_name_alone
+from serotone.recipes.parts import BY_NAME, a_name_alone
+from serotone.recipes.schema import Recipe
 
 __all__ = ["Recipe", "layers", "load", "resolved", "shipped", "source", "unknown_keys"]
 

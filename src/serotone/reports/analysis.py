@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from serotone import metrics, statistics
 from serotone.reports.collect import Collection, Row
-from serotone.runs.reading import Fold, Run
+from serotone.runs.records import Fold, Run
 from serotone.statistics import Answers, Comparison, Interval, Metric
 from serotone.studies.schema import Sweep
 

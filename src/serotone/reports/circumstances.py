@@ -12,7 +12,7 @@ from serotone.reports.analysis import METRICS, Result, Score
 from serotone.reports.cells import Cell, Table, literal, number, text
 from serotone.reports.collect import Collection, Row
 from serotone.reports.tables import by_row, folds_of, length_of, listed, precision_of, seeds_of
-from serotone.runs.reading import Fold, Run
+from serotone.runs.records import Fold, Run
 from serotone.statistics import Spread
 
 NAMED = 12

@@ -9,8 +9,9 @@ from serotone import studies
 from serotone.documents import Documents
 from serotone.errors import RunError
 from serotone.runs.layout import STUDY, is_run, is_study, is_training, runs_below, seed_folder
-from serotone.runs.reading import Fold, Run, read_failures, read_metrics
+from serotone.runs.reading import read_failures, read_metrics
 from serotone.runs.reading import read_run as read
+from serotone.runs.records import Fold, Run
 from serotone.studies.reading import load_study
 from serotone.studies.schema import Published, Study
 

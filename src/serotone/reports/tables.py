@@ -6,7 +6,7 @@ from serotone.recipes import schedules
 from serotone.reports.analysis import METRICS, Analysis, Result, SweepCurve
 from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_and_sd, percent, share_of, text
 from serotone.reports.collect import Row
-from serotone.runs.reading import Run
+from serotone.runs.records import Run
 
 OVERVIEW = ("row", *(f"{m}, {what}" for m in ("UA", "WA") for what in ("pooled", "95 % interval")), "folds")
 """The columns of the table of scores that a terminal has room for: the interval is of the pooled score."""

@@ -11,7 +11,8 @@ from serotone.names import count_of
 from serotone.recipes import Recipe
 from serotone.splits import LeakReport
 from serotone.training.calibrate import Calibration
-from serotone.training.strangers import COVERAGES, Fitted, Level
+from serotone.training.held_out import COVERAGES, Fitted
+from serotone.training.strangers import Level
 
 Summary = Mapping[str, object]
 

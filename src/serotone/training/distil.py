@@ -26,7 +26,7 @@ from serotone.files import write_bytes, write_json
 from serotone.modeling.frontends.steps import LOUDEST
 from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
-from serotone.recipes.schema import Distil
+from serotone.recipes.parts import Distil
 from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT, TEACHER
 from serotone.runs.reading import check_beginning
 from serotone.training.augment import augmented

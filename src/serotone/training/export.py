@@ -19,9 +19,10 @@ from serotone.recipes import Recipe, load
 from serotone.recognition.bundle import CARD, MODEL, RECIPE, WEIGHTS, Bundle, load_bundle, write_manifest
 from serotone.recognition.session import start_session
 from serotone.training.build import build_system
+from serotone.training.held_out import Fitted
 from serotone.training.quantise import as_bundled, compact, integer_products
 from serotone.training.solving import write_adaptation
-from serotone.training.strangers import Fitted, Level
+from serotone.training.strangers import Level
 
 OPSET = 17
 TOLERANCE = 1e-4

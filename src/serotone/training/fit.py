@@ -5,21 +5,14 @@ every epoch re-seeds from (seed, repetition, fold, epoch), and the checkpoint ho
 """
 
 import logging
-import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.file_proxy import FileProxy
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serotone.errors import RunError
 from serotone.files import write_json, write_whole
@@ -29,60 +22,23 @@ from serotone.runs import layout, writing
 from serotone.runs.reading import check_beginning
 from serotone.splits import Split
 from serotone.training.allocation import enough_memory, keep_freed_memory
+from serotone.training.answers import write_embeddings, write_predictions
 from serotone.training.build import build_system
 from serotone.training.checkpoint import read_checkpoint
-from serotone.training.data import Clips, copies, derived_seed, in_order, shuffled
+from serotone.training.data import Clips, derived_seed, in_order, shuffled
 from serotone.training.distil import distil, taught
 from serotone.training.loggers import logged
+from serotone.training.material import Material
 from serotone.training.module import Training
 from serotone.training.objective import Mixture, Objective
 from serotone.training.pretrained import load_pretrained
+from serotone.training.progress import bars
 from serotone.training.quantise import as_bundled
-from serotone.training.solving import Memory, solve, table_of, vectors_of, vectors_of_copies
+from serotone.training.solving import solve, table_of, vectors_of, vectors_of_copies
 from serotone.training.strangers import Table
 from serotone.training.versions import device_of, record
 
 STANDARDISER_BATCH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What every fold of a run shares: labels in order; waveform, class index, corpus and speaker by utterance id.
-
-    ``vectors`` holds those that frozen parts made of the clips (:func:`serotone.training.solving.vectors_of`).
-    """
-
-    labels: tuple[str, ...]
-    waveforms: Mapping[str, NDArray[np.float32]]
-    targets: Mapping[str, int]
-    corpora: Mapping[str, str]
-    speakers: Mapping[str, str]
-    vectors: Memory = field(default_factory=dict, compare=False)
-
-    def clips(self, ids: Sequence[str], *, piece: int | None = None) -> Clips:
-        """The clips of one part, without those that could not be read; cut into pieces of so many samples if asked."""
-        places = {corpus: place for place, corpus in enumerate(self.corpus_names)}
-        numbers = {name: places[corpus] for name, corpus in self.corpora.items()}
-        kept = [name for name in ids if name in self.waveforms]
-        return Clips(kept, self.waveforms, self.targets, piece=piece, corpora=numbers)
-
-    def copies(self, split: Split) -> list[str]:
-        """The recordings of the test part that are, under another name, also in training or validation."""
-        return copies(self.waveforms, split.test, (*split.train, *split.validation))
-
-    @property
-    def corpus_names(self) -> list[str]:
-        """The corpora in order; their numbers are their places here."""
-        return sorted(set(self.corpora.values()))
-
-    def mixture(self, clips: Clips) -> Mixture:
-        """What each corpus brings to a training on these clips; what it has at all is seen on all of its clips."""
-        shape = (len(self.corpus_names), len(self.labels))
-        counts, every = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
-        for names, numbers in ((clips.utterances, counts), (self.targets, every)):
-            for name in names:
-                numbers[clips.corpora[name], self.targets[name]] += 1
-        return Mixture(counts, every > 0)
 
 
 class _KeepEpoch(pl.Callback):
@@ -94,40 +50,6 @@ class _KeepEpoch(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         pl_module.end_epoch()
         write_whole(self.path, lambda temporary: trainer.save_checkpoint(temporary, weights_only=False))
-
-
-class _Bar(pl.Callback):
-    """Steps done, time left and the last validation, on standard error."""
-
-    def __init__(self, name: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.task = self.progress.add_task(name)
-        self.name = name
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.progress.update(self.task, total=trainer.max_steps, completed=trainer.global_step)
-        self.progress.start()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
-        self.progress.update(self.task, completed=trainer.global_step)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        last = pl_module.curves[-1]
-        self.progress.update(
-            self.task, description=f"{self.name}  loss {last['loss']:.2f}  validation UA {last['ua']:.1%}"
-        )
-
-    def on_train_end(self, *_: object) -> None:
-        self.progress.stop()
-
-    def on_exception(self, *_: object) -> None:
-        self.progress.stop()
-
-
-def _bars(name: str) -> list[pl.Callback]:
-    """A bar on a terminal, unless something else is drawn there, such as the table of a study."""
-    return [_Bar(name)] if sys.stderr.isatty() and not isinstance(sys.stderr, FileProxy) else []
 
 
 def fit(
@@ -321,7 +243,7 @@ def run_loop(module: Training, validation: Clips, folder: Path, callbacks: Seque
             enable_model_summary=False,
             enable_progress_bar=False,
             default_root_dir=folder,
-            callbacks=[_KeepEpoch(checkpoint), *_bars(folder.name), *callbacks],
+            callbacks=[_KeepEpoch(checkpoint), *bars(folder.name), *callbacks],
         )
         if checkpoint.is_file():
             read_checkpoint(checkpoint, module, under="state_dict", beside=("loops", "optimizer_states"))
@@ -345,27 +267,6 @@ def clear(folder: Path) -> None:
     """Forget the checkpoint of a fold that is finished."""
     for name in (layout.CHECKPOINT, layout.DISTIL_CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
-
-
-def predict(system: System, clips: Clips, *, batch_size: int = 32) -> dict[str, NDArray[np.float64]]:
-    """Probabilities (C,) by utterance id, in float32 arithmetic.
-
-    Raises:
-        RunError: The system answers NaN or infinity.
-    """
-    system.eval()
-    answers: dict[str, NDArray[np.float64]] = {}
-    with torch.no_grad():
-        for batch in in_order(clips, batch_size=batch_size):
-            logits = system(batch.waveforms, batch.lengths).logits
-            if not bool(torch.isfinite(logits).all()):
-                raise RunError(
-                    "the system answers NaN or infinity: its training diverged; lower the schedule's learning_rate, or"
-                    " set its clip_norm"
-                )
-            for name, row in zip(batch.ids, torch.softmax(logits.double(), dim=1).numpy(), strict=True):
-                answers[name] = row
-    return answers
 
 
 def run_fold(
@@ -402,7 +303,7 @@ def run_fold(
         ):
             clips = material.clips(ids)
             if len(clips):
-                results[part] = _write_predictions(system, recipe, clips, material, folder / name)
+                results[part] = write_predictions(system, recipe, clips, material, folder / name)
         if test := results.get("test"):
             for callback in callbacks:
                 callback.tested(test["wa"], test["ua"])
@@ -413,33 +314,3 @@ def run_fold(
             write_embeddings(system, {"train": train, "test": material.clips(split.test)}, material.labels, folder)
         writing.finish(folder, results)
     return system, results
-
-
-@torch.no_grad()
-def _from_vectors(system: System, recipe: Recipe, clips: Clips, material: Material) -> dict[str, NDArray[np.float64]]:
-    """Probabilities (C,) by utterance id, from the vectors that frozen parts made."""
-    vectors = vectors_of(system, recipe, clips, material.vectors)
-    logits = system.head(torch.from_numpy(np.stack(list(vectors.values()))))[0]
-    return dict(zip(vectors, torch.softmax(logits.double(), dim=1).numpy(), strict=True))
-
-
-def _write_predictions(system: System, recipe: Recipe, clips: Clips, material: Material, path: Path) -> dict[str, Any]:
-    labels = material.labels
-    answers = predict(system, clips) if recipe.convex is None else _from_vectors(system, recipe, clips, material)
-    truth = {name: labels[material.targets[name]] for name in answers}
-    return writing.write_answers(path, labels, truth, answers)
-
-
-def write_embeddings(system: System, parts: Mapping[str, Clips], labels: Sequence[str], folder: Path) -> None:
-    """Embeddings of whole clips: ``part``, ``id`` and ``truth`` (N,), ``embedding`` (N, D) in float32."""
-    system.eval()
-    names: list[tuple[str, str, str]] = []
-    vectors = []
-    with torch.no_grad():
-        for part, clips in parts.items():
-            for batch in in_order(clips, batch_size=STANDARDISER_BATCH):
-                answer = system(batch.waveforms, batch.lengths)
-                vectors.append(answer.embedding.float().numpy())
-                names += [(part, name, labels[clips.targets[name]]) for name in batch.ids]
-    parts_of, ids, truth = (np.array(column) for column in zip(*names, strict=True))
-    writing.write_embeddings(folder, part=parts_of, ids=ids, truth=truth, embedding=np.concatenate(vectors))

@@ -17,7 +17,7 @@ from serotone.errors import WeightsError
 from serotone.files import cache, expanded
 from serotone.modeling.encoders import Encoder
 from serotone.names import first_few
-from serotone.recipes.schema import Weights
+from serotone.recipes.parts import Weights
 from serotone.training.download import digest, download
 
 FILE = "model.safetensors"

@@ -25,7 +25,7 @@ from torch.nn.utils import parametrize
 
 from serotone.errors import BundleError
 from serotone.modeling.system import System
-from serotone.recipes.schema import BundleChoice
+from serotone.recipes.parts import BundleChoice
 
 LEVELS = 127
 """Steps on each side of 0."""

@@ -19,10 +19,11 @@ from serotone.training.build import build_system
 from serotone.training.convex import Linear
 from serotone.training.data import Clips
 from serotone.training.distort import distorted
+from serotone.training.held_out import Fitted, fit_levels
 from serotone.training.pretrained import Loaded, load_pretrained
 from serotone.training.quantise import as_bundled
 from serotone.training.states import fetch_vectors, fingerprint
-from serotone.training.strangers import Fitted, Level, Manner, Shrinkage, Standard, Table, fit_head, fit_levels
+from serotone.training.strangers import Level, Manner, Shrinkage, Standard, Table, fit_head
 
 Memory: TypeAlias = MutableMapping[str, dict[str, NDArray[np.float32]]]
 """Vectors (D,) by utterance id, by the fingerprint of the frozen parts that made them."""

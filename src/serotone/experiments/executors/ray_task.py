@@ -14,7 +14,7 @@ from serotone import __version__
 from serotone.corpora import Utterance
 from serotone.errors import RunError, reason
 from serotone.experiments.units import Materials, Unit, run_unit
-from serotone.training.fit import Material
+from serotone.training.material import Material
 
 MARKER = ".driver"
 """The file in the folder of all by which a worker knows that it sees the driver's disk."""
