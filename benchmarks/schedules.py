@@ -25,6 +25,7 @@ import torch
 from serotone.corpora import Utterance, parse_corpora
 from serotone.experiments.planning import gather, plan
 from serotone.files import write_json
+from serotone.metrics import SCORES
 from serotone.recipes import Recipe, load
 from serotone.splits import Split
 from serotone.training.answers import predict
@@ -32,7 +33,7 @@ from serotone.training.averaging import Average, counted
 from serotone.training.data import Clips, derived_seed, in_order
 from serotone.training.fit import fit_standardiser, prepare, run_loop
 from serotone.training.material import Material
-from serotone.training.module import SCORES, Training
+from serotone.training.module import Training
 
 FOLDER = Path(__file__).parent.parent / "results" / "schedules"
 DECAY = 0.98

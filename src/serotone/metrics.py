@@ -6,7 +6,7 @@ recall; the parameter ``absent`` says what a mean over classes does then: ``"ski
 counts it as 0, ``"raise"`` raises a MetricError.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -90,6 +90,10 @@ def unweighted_accuracy_from_confusion(matrix: ArrayLike, *, absent: Absent = "s
     """UA, in [0, 1], of a confusion matrix (C, C)."""
     counts = _counts(matrix)
     return _mean_over_classes(_recall(counts), counts, absent)
+
+
+SCORES: Mapping[str, Callable[..., float]] = {"ua": unweighted_accuracy, "wa": weighted_accuracy}
+"""The two by which recognisers are compared, by the names that files have for them."""
 
 
 def recall_per_class(

@@ -14,7 +14,6 @@ from serotone.statistics import Answers, Comparison, Interval, Metric
 from serotone.studies.schema import Sweep
 
 METRICS: tuple[Metric, Metric] = ("ua", "wa")
-_SCORES: Mapping[Metric, Callable[..., float]] = {"ua": metrics.unweighted_accuracy, "wa": metrics.weighted_accuracy}
 NOBODY = "not known"  # stands for the speaker where the corpus names none; no interval or test is made then
 
 Key = tuple[int, int, str]  # seed, repetition, utterance
@@ -98,8 +97,8 @@ class SweepCurve:
     @property
     def numeric(self) -> bool:
         """Whether the values can be drawn on an axis: numbers, each of them once."""
-        values = [x for x, _ in self.known]
-        return len(set(map(str, values))) == len(values) and all(_is_number(value) for value in values)
+        ranks = [_rank(point) for point in self.known]
+        return len(set(ranks)) == len(ranks) and all(kind == 0 for kind, *_ in ranks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +157,14 @@ def _numbered(keys: Sequence[Key]) -> NDArray[np.int64]:
 
 
 def _score(metric: Metric, folds: Sequence[tuple[Run, Fold]], answers: Answers, known: bool) -> Score:
-    score, labels = _SCORES[metric], range(answers.num_classes)
+    score, labels = metrics.SCORES[metric], range(answers.num_classes)
     of_folds = {
         (run.seed, fold.repetition, fold.number): score(fold.truth, fold.prediction, labels=labels)
         for run, fold in folds
     }
-    runs = [answers.run == run for run in np.unique(answers.run)]
-    pooled = [score(answers.truth[run], answers.prediction[run], labels=labels) for run in runs]
+    pooled = statistics.pooled_score(statistics.tally(answers), metric)
     interval = statistics.interval(answers, metric) if known else None
-    return Score(of_folds, *metrics.mean_and_sd(of_folds.values()), float(np.mean(pooled)), interval)
+    return Score(of_folds, *metrics.mean_and_sd(of_folds.values()), pooled, interval)
 
 
 def best(results: Iterable[Result]) -> Iterable[dict[str, Any]]:
@@ -261,11 +259,10 @@ def sweep_curves(sweep: Sweep, rows: Iterable[Row]) -> list[SweepCurve]:
 
 
 def _rank(point: tuple[Any, Row]) -> tuple[int, float, str]:
-    return (0, float(point[0]), "") if _is_number(point[0]) else (1, 0.0, str(point[0]))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Numbers first, by their size."""
+    value = point[0]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (0, float(value), "") if number else (1, 0.0, str(value))
 
 
 def _of_recipe(row: Row, key: str) -> Any:

@@ -49,18 +49,17 @@ def literal(key: str, title: str, columns: Sequence[str], rows: Iterable[Sequenc
     return Table(key, title, tuple(columns), tuple(tuple(map(text, row)) for row in rows))
 
 
-def number(value: float | None, measure: str, unit: str, *, decimals: int = 0, missing: str = NOTHING) -> Cell:
-    """A cell of one number; its unit stands in the column's title."""
+def number(value: float | None, measure: str, unit: str, *, shown: str = "{:.0f}", missing: str = NOTHING) -> Cell:
+    """A cell of one number; its unit stands in the column's title, or in ``shown``, its format."""
     if value is None or not math.isfinite(value):
         return Cell(missing)
-    return Cell(f"{value:.{decimals}f}", ((measure, float(value), unit),))
+    return Cell(shown.format(value), ((measure, float(value), unit),))
 
 
 def percent(share: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
     """A share in [0, 1] as percent with one decimal."""
-    if share is None or not math.isfinite(share):
-        return Cell(missing)
-    return Cell(f"{100 * share:.1f} %", ((measure, 100 * float(share), "percent"),))
+    value = None if share is None else 100 * share
+    return number(value, measure, "percent", shown="{:.1f} %", missing=missing)
 
 
 def share_of(percent: float | None) -> float | None:
@@ -76,24 +75,19 @@ def mean_and_sd(mean: float | None, sd: float | None, measure: str, *, missing: 
     return Cell(f"{100 * mean:.1f} ± {100 * sd:.1f} %", values)
 
 
-def interval(of: Interval | None, measure: str, *, points: bool = False, missing: str = NOTHING) -> Cell:
-    """``59.7 [50.2, 69.1] %``, or of a difference ``+2.1 [-0.3, +4.5] points``."""
+def interval(
+    of: Interval | None, measure: str, *, points: bool = False, alone: bool = False, missing: str = NOTHING
+) -> Cell:
+    """``59.7 [50.2, 69.1] %``, of a difference ``+2.1 [-0.3, +4.5] points``; ``alone``, without its estimate."""
     if of is None:
         return Cell(missing)
     estimate, low, high = (signed(100 * v) if points else f"{100 * v:.1f}" for v in (of.estimate, of.low, of.high))
-    between = f"{low}, {high}" if of.spreads else NO_SPREAD
-    unit, shown = ("points", "points") if points else ("percent", "%")
+    between = f"[{low}, {high}]" if of.spreads else f"[{NO_SPREAD}]"
+    unit, shown = ("points", " points") if points else ("percent", " %")
     limits = ((f"{measure} low", 100 * of.low, unit), (f"{measure} high", 100 * of.high, unit))
-    return Cell(f"{estimate} [{between}] {shown}", ((measure, 100 * of.estimate, unit), *limits))
-
-
-def bounds(of: Interval | None, measure: str, *, missing: str = NOTHING) -> Cell:
-    """``[50.2, 69.1] %``: an interval without its estimate."""
-    if of is None:
-        return Cell(missing)
-    low, high = 100 * of.low, 100 * of.high
-    numbers = ((f"{measure} low", low, "percent"), (f"{measure} high", high, "percent"))
-    return Cell(f"[{low:.1f}, {high:.1f}] %" if of.spreads else f"[{NO_SPREAD}]", numbers)
+    if alone:
+        return Cell(between + (shown if of.spreads else ""), limits)
+    return Cell(f"{estimate} {between}{shown}", ((measure, 100 * of.estimate, unit), *limits))
 
 
 def signed(value: float, decimals: int = 1) -> str:
@@ -104,9 +98,7 @@ def signed(value: float, decimals: int = 1) -> str:
 
 def probability(p: float | None, measure: str, *, missing: str = NOTHING) -> Cell:
     """A p-value with three decimals, or ``< .001``."""
-    if p is None:
-        return Cell(missing)
-    return Cell(shown_p(p), ((measure, float(p), "probability"),))
+    return Cell(missing) if p is None else Cell(shown_p(p), ((measure, float(p), "probability"),))
 
 
 def shown_p(p: float) -> str:

@@ -4,16 +4,13 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from statistics import median
 
-import numpy as np
-
 from serotone import statistics
 from serotone.names import first_few
-from serotone.reports.analysis import METRICS, Result, Score
+from serotone.reports.analysis import METRICS, Result
 from serotone.reports.cells import Cell, Table, literal, number, text
 from serotone.reports.collect import Collection, Row
 from serotone.reports.tables import by_row, folds_of, length_of, listed, precision_of, seeds_of
 from serotone.runs.records import Fold, Run
-from serotone.statistics import Spread
 
 NAMED = 12
 """How many folds, speakers or sentences are named before they are only counted."""
@@ -37,7 +34,7 @@ def conditions(of: Result) -> Iterable[Cell]:
     yield seeds_of(of.row)
     seconds = [fold.seconds for _, fold in of.row.finished if fold.seconds is not None]
     hours = sum(seconds) / 3600 if seconds else None
-    yield number(hours, "hours", "hours", decimals=2, missing="not recorded")
+    yield number(hours, "hours", "hours", shown="{:.2f}", missing="not recorded")
 
 
 def speakers_of(run: Run) -> str:
@@ -101,10 +98,10 @@ def selection(of: Result) -> Iterable[Cell]:
     folds = [fold for _, fold in of.row.finished]
     steps = [fold.step for fold in folds]
     ends = [int(fold.curves["step"].max()) for fold in folds if "step" in fold.curves]
-    middle = number(float(median(steps)), "median step", "steps")
+    shown = f"{{:.0f}} ({min(steps)} to {max(steps)})"
     yield text(listed(rule(run, fold) for run, fold in of.row.finished))
     yield text(listed(map(judge, folds)))
-    yield Cell(f"{middle.text} ({min(steps)} to {max(steps)})", middle.numbers)
+    yield number(float(median(steps)), "median step", "steps", shown=shown)
     yield number(max(ends, default=None), "last step", "steps", missing="not recorded")
 
 
@@ -150,32 +147,26 @@ def choice(run: Run, fold: Fold) -> str:
 )
 def spread(of: Result) -> Iterable[Cell]:
     """Spread between seeds told apart from spread between folds."""
+    folds = of.scores["ua"].folds
+    seeds = sorted({seed for seed, *_ in folds})
+    whole = [fold for fold in sorted({key[1:] for key in folds}) if all((seed, *fold) in folds for seed in seeds)]
     for metric in METRICS:
-        parts = _spread(of.scores[metric])
-        if parts is None:
+        if not whole:
             yield from [Cell("no fold is finished under every seed")] * 3
             continue
+        scores = of.scores[metric].folds
+        parts = statistics.spread([[scores[seed, *fold] for seed in seeds] for fold in whole])
         for value, part, why in (
             (parts.between_folds, "folds", "one fold"),
             (parts.between_seeds, "seeds", "one seed"),
             (parts.residual, "left over", "not told apart"),
         ):
             points = None if value is None else 100 * value
-            yield number(points, f"{metric.upper()} SD {part}", "points", decimals=1, missing=why)
+            yield number(points, f"{metric.upper()} SD {part}", "points", shown="{:.1f}", missing=why)
     tested: dict[str, set[str]] = {}  # by the fold's name, under the first seed
     redealt = any(tested.setdefault(fold.name, set(fold.ids)) != set(fold.ids) for _, fold in of.row.finished)
     dealt = "other test parts, which count as an effect of the seed" if redealt else "the same test parts"
-    yield text("one seed" if len({seed for seed, _, _ in of.keys}) < 2 else dealt)
-
-
-def _spread(score: Score) -> Spread | None:
-    """Over the folds, of every repetition, that are finished under every seed; None where there are none."""
-    seeds = sorted({seed for seed, _, _ in score.folds})
-    folds = sorted({key[1:] for key in score.folds})
-    whole = [fold for fold in folds if all((seed, *fold) in score.folds for seed in seeds)]
-    if not whole:
-        return None
-    return statistics.spread(np.array([[score.folds[seed, *fold] for seed in seeds] for fold in whole]))
+    yield text("one seed" if len(seeds) < 2 else dealt)
 
 
 def not_run(collection: Collection) -> Table:

@@ -9,10 +9,8 @@ import numpy as np
 from serotone import metrics
 from serotone.reports.analysis import METRICS, Analysis, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, share_of, text
-from serotone.reports.collect import Row
 from serotone.reports.tables import by_row
 from serotone.statistics import brier, speaker_scores
-from serotone.studies.schema import Confusion
 
 SHOWN_MISTAKES = 10
 
@@ -85,7 +83,13 @@ def confusions(analysis: Analysis) -> Iterable[Table]:
         if of := analysis.results.get(row.name):
             yield _confusion(of)
         if matrix := row.published.confusion:
-            yield _published_confusion(row, matrix)
+            lines = (
+                (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
+                for label, line in zip(matrix.labels, matrix.percent, strict=True)
+            )
+            columns = ("true", *(f"predicted {label}" for label in matrix.labels))
+            title = f"Published confusion matrix: {row.label}"
+            yield Table(f"confusion-published-{row.name}", title, columns, tuple(lines))
 
 
 def _confusion(of: Result) -> Table:
@@ -102,22 +106,12 @@ def _confusion(of: Result) -> Table:
     return Table(f"confusion-{of.row.name}", f"Confusion matrix: {of.row.label}", columns, tuple(lines))
 
 
-def _published_confusion(row: Row, matrix: Confusion) -> Table:
-    """The published matrix in percent."""
-    lines = tuple(
-        (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
-        for label, line in zip(matrix.labels, matrix.percent, strict=True)
-    )
-    columns = ("true", *(f"predicted {label}" for label in matrix.labels))
-    return Table(f"confusion-published-{row.name}", f"Published confusion matrix: {row.label}", columns, lines)
-
-
 @by_row("calibration", "ECE and Brier score", "ECE", "Brier score, 0 to 2", "mean confidence", "accuracy")
 def calibration(of: Result) -> Iterable[Cell]:
     """How far confidence can be believed."""
     truth, labels = of.answers.truth, range(len(of.labels))
     yield percent(metrics.expected_calibration_error(of.probabilities, truth, labels=labels), "ECE")
-    yield number(brier(of.probabilities, truth), "Brier", "squared probability", decimals=3)
+    yield number(brier(of.probabilities, truth), "Brier", "squared probability", shown="{:.3f}")
     yield percent(float(of.probabilities.max(axis=1).mean()), "mean confidence")
     yield percent(metrics.weighted_accuracy_from_confusion(of.confusion), "accuracy")
 

@@ -95,7 +95,10 @@ def collect(path: Path) -> Collection:
         RunError: There is no run, or a file is damaged or foreign; the message names it.
     """
     if is_study(path):
-        return _study(path, load_study(path / STUDY))
+        study = load_study(path / STUDY)
+        ats = [*({} for _ in study.rows), *(study.grid.cells() if study.grid else ())]
+        table = tuple(_row(path, row, study, at) for row, at in zip(study.table, ats, strict=True))
+        return Collection(study, table, tuple(read_failures(path)))
     if is_run(path):
         run = read_run(path)
         name = str(run.recipe["name"]) or path.resolve().name
@@ -123,12 +126,6 @@ def read_run(folder: Path) -> Run:
 
 def _asks_nothing(title: str, rows: Sequence[Row], failures: Sequence[Mapping[str, Any]] = ()) -> Collection:
     return Collection(Study.model_construct(title=title, description=""), tuple(rows), tuple(failures))
-
-
-def _study(folder: Path, study: Study) -> Collection:
-    ats = [*({} for _ in study.rows), *(study.grid.cells() if study.grid else ())]
-    rows = tuple(_row(folder, row, study, at) for row, at in zip(study.table, ats, strict=True))
-    return Collection(study, rows, tuple(read_failures(folder)))
 
 
 def _row(folder: Path, row: studies.Row, study: Study, at: Mapping[str, Any]) -> Row:

@@ -79,14 +79,11 @@ def _extent(paired: Paired) -> Iterable[str]:
 
 
 def _effect(of: Comparison, name: str) -> Cell:
-    if of.effect is None or of.remark:  # with two or three speakers it can take any size
+    if of.effect is None or of.effect_interval is None or of.remark:  # of two or three speakers it can take any size
         return text("too few speakers" if of.remark else None)
-    shown, numbers = signed(of.effect, 2), [(f"{name} d_z", of.effect, "SD")]
-    if of.effect_interval:
-        low, high = of.effect_interval
-        shown += f" [{signed(low, 2)}, {signed(high, 2)}]"
-        numbers += [(f"{name} d_z low", low, "SD"), (f"{name} d_z high", high, "SD")]
-    return Cell(shown, tuple(numbers))
+    effect, low, high = of.effect, *of.effect_interval
+    numbers = ((f"{name} d_z", effect, "SD"), (f"{name} d_z low", low, "SD"), (f"{name} d_z high", high, "SD"))
+    return Cell(f"{signed(effect, 2)} [{signed(low, 2)}, {signed(high, 2)}]", numbers)
 
 
 def recall_differences(analysis: Analysis) -> Table:

@@ -59,10 +59,7 @@ def pictures(analysis: Analysis, rows: Sequence[Embedded]) -> Iterator[Picture]:
     yield from _differences(analysis)
     for place, curve in enumerate(analysis.curves):
         if curve.numeric and any(row.folds for _, row in curve.points):
-            for metric in METRICS:
-                stem = f"sweep-{place}-{slug(curve.sweep.key)}-{metric}"
-                about = f"{metric.upper()} over {curve.title}{_unfinished(curve)}"
-                yield Picture("sweeps", stem, partial(_sweep, analysis, curve, metric), about)
+            yield from _sweep(analysis, curve, f"sweep-{place}-{slug(curve.sweep.key)}")
     for row in analysis.collection.rows:
         of, published, stem = analysis.results.get(row.name), row.published.confusion, f"confusion-{stems[row.name]}"
         if of is not None:
@@ -150,24 +147,23 @@ def _against(a: Row, b: Row) -> str:
     return name if a.whole and b.whole else _partly(name, f"{len(folds_a & folds_b)} of {a.planned or '?'}")
 
 
-def _sweep(analysis: Analysis, curve: SweepCurve, metric: Metric) -> Figure:
-    columns = []
-    for _, row in curve.known:
-        of = analysis.results.get(row.name)
-        score = of.scores[metric] if of else None
-        limits = (score.interval.low, score.interval.high) if score and score.interval else (None, None)
-        columns.append((score.pooled if score else None, *limits, _published(analysis, row, metric)))
-    x = [float(value) for value, _ in curve.known]
-    scores = np.array(columns, dtype=np.float64).T  # None becomes NaN
-    titles = {"source": source(analysis), "x_label": curve.title, "y_label": f"{metric.upper()} (%)"}
-    return sweep(x, scores, log=curve.sweep.log and min(x) > 0, **titles)
-
-
-def _unfinished(curve: SweepCurve) -> str:
+def _sweep(analysis: Analysis, curve: SweepCurve, stem: str) -> Iterator[Picture]:
     parts = [f"{x:g} ({row.done})" for x, row in curve.known if row.folds and not row.whole]
     gone = [row.label for value, row in curve.points if (value, row) not in curve.known]
-    said = f". Not every fold is finished at {', '.join(parts)}" if parts else ""
-    return f"{said}. Not run: {', '.join(gone)}" if gone else said
+    about = f"over {curve.title}" + (f". Not every fold is finished at {', '.join(parts)}" if parts else "")
+    about += f". Not run: {', '.join(gone)}" if gone else ""
+    x = [float(value) for value, _ in curve.known]
+    for metric in METRICS:
+        columns = []
+        for _, row in curve.known:
+            of = analysis.results.get(row.name)
+            score = of.scores[metric] if of else None
+            limits = (score.interval.low, score.interval.high) if score and score.interval else (None, None)
+            columns.append((score.pooled if score else None, *limits, _published(analysis, row, metric)))
+        scores = np.array(columns, dtype=np.float64).T  # None becomes NaN
+        titles = {"source": source(analysis), "x_label": curve.title, "y_label": f"{metric.upper()} (%)"}
+        draw = partial(sweep, x, scores, log=curve.sweep.log and min(x) > 0, **titles)
+        yield Picture("sweeps", f"{stem}-{metric}", draw, f"{metric.upper()} {about}")
 
 
 def _embeddings(one: Embedded, stem: str) -> Iterator[Picture]:

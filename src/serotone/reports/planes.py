@@ -118,8 +118,8 @@ def spreads(rows: list[Embedded]) -> Table:
         (
             text(f"{one.row.label}, {part}"),
             percent(between / (within + between) if within + between else None, "share between classes"),
-            number(within, "within", "squared units of z", decimals=2),
-            number(between, "between", "squared units of z", decimals=2),
+            number(within, "within", "squared units of z", shown="{:.2f}"),
+            number(between, "between", "squared units of z", shown="{:.2f}"),
             number(one.folds, "folds", "folds"),
         )
         for one in rows

@@ -1,10 +1,12 @@
 """The table of scores, the tables of sweeps, and the cells that several tables share."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeAlias
 
 from serotone.recipes import schedules
 from serotone.reports.analysis import METRICS, Analysis, Result, SweepCurve
-from serotone.reports.cells import NOT_RUN, Cell, Table, bounds, interval, mean_and_sd, percent, share_of, text
+from serotone.reports.cells import NOT_RUN, Cell, Table, interval, mean_and_sd, percent, share_of, text
 from serotone.reports.collect import Row
 from serotone.runs.records import Run
 
@@ -12,20 +14,18 @@ OVERVIEW = ("row", *(f"{m}, {what}" for m in ("UA", "WA") for what in ("pooled",
 """The columns of the table of scores that a terminal has room for: the interval is of the pooled score."""
 
 
-def by_row(
-    key: str, title: str, *columns: str
-) -> Callable[[Callable[[Result], Iterable[Cell]]], Callable[[Analysis], Table]]:
+Cells: TypeAlias = Callable[[Result], Iterable[Cell]]
+
+
+def by_row(key: str, title: str, *columns: str) -> Callable[[Cells], Callable[[Analysis], Table]]:
     """Turns a function that gives the cells of a result into a table of all rows, "not run" where there is none."""
 
-    def made(cells: Callable[[Result], Iterable[Cell]]) -> Callable[[Analysis], Table]:
-        def table(analysis: Analysis) -> Table:
-            each = ((row.label, analysis.results.get(row.name)) for row in analysis.collection.rows)
-            lines = ((text(label), *(cells(of) if of else [Cell(NOT_RUN)] * len(columns))) for label, of in each)
-            return Table(key, title, ("row", *columns), tuple(lines))
+    def table(cells: Cells, analysis: Analysis) -> Table:
+        each = ((row.label, analysis.results.get(row.name)) for row in analysis.collection.rows)
+        lines = ((text(label), *(cells(of) if of else [Cell(NOT_RUN)] * len(columns))) for label, of in each)
+        return Table(key, title, ("row", *columns), tuple(lines))
 
-        return table
-
-    return made
+    return lambda cells: partial(table, cells)
 
 
 @by_row(
@@ -39,7 +39,7 @@ def scores(of: Result) -> Iterable[Cell]:
         score, name = of.scores[metric], metric.upper()
         yield mean_and_sd(score.mean, score.sd, name)
         yield percent(score.pooled, f"{name} pooled")
-        yield bounds(score.interval, f"{name} interval", missing=why_none(of))
+        yield interval(score.interval, f"{name} interval", alone=True, missing=why_none(of))
     yield folds_of(of.row)
     yield seeds_of(of.row)
     yield text(listed(map(schedule_of, of.row.runs)))

@@ -8,11 +8,11 @@ with several seeds show part of that (`spread`).
 `benchmarks/interval_coverage.py` prints how often each interval holds the true score.
 """
 
-from serotone.statistics.answers import Answers, Metric, speaker_scores
+from serotone.statistics.answers import Answers, Metric, speaker_scores, tally
 from serotone.statistics.calibration import Reliability, brier, reliability
 from serotone.statistics.comparison import TOO_FEW_SPEAKERS, Comparison, McNemar, compare, holm
 from serotone.statistics.coverage import fewest_simulated, simulated_coverage
-from serotone.statistics.intervals import Interval, interval, pooled_interval, speaker_interval
+from serotone.statistics.intervals import Interval, interval, pooled_interval, pooled_score, speaker_interval
 from serotone.statistics.spread import Spread, spread
 
 __all__ = [
@@ -30,9 +30,11 @@ __all__ = [
     "holm",
     "interval",
     "pooled_interval",
+    "pooled_score",
     "reliability",
     "simulated_coverage",
     "speaker_interval",
     "speaker_scores",
     "spread",
+    "tally",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from serotone.errors import RunError
-from serotone.metrics import unweighted_accuracy, weighted_accuracy
+from serotone.metrics import SCORES
 from serotone.modeling.convolution import annealed
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
@@ -23,7 +23,6 @@ from serotone.training.objective import Objective
 from serotone.training.rates import rate
 
 PARTS: tuple[PartName, ...] = get_args(PartName)
-SCORES = {"ua": unweighted_accuracy, "wa": weighted_accuracy}
 
 
 class Training(pl.LightningModule):
