@@ -40,8 +40,8 @@ SHORT = ("clip_seconds=0.2", *(f"bundle.{key}_seconds=0.2" for key in ("min", "m
             r"bundle\.min_seconds is 0\.1, but .* crnn needs at least 0\.480 s",
         ),
         (
-            "dycnn-bilstm-variable",
-            ["bundle.min_seconds=0.1"],
+            "dycnn-bilstm",
+            ["clip_seconds=null", "standardise_over=frames", "bundle.min_seconds=0.1"],
             r"bundle\.min_seconds is 0\.1, but .* dycnn needs",
         ),
         (
