@@ -18,7 +18,7 @@ from serotone.reports import tables
 from serotone.reports.analysis import analyse
 from serotone.reports.cells import to_csv
 from serotone.reports.collect import collect
-from serotone.reports.write import facts, rendered, tables_of
+from serotone.reports.write import rendered, tables_of
 from serotone.runs.layout import RECIPE
 from test_evaluation import CORPUS, make_corpus
 from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone
@@ -43,7 +43,7 @@ def numbers(analysis):
 
 def page_of(analysis):
     """The report without its figures, as ``tables.md``."""
-    return rendered("page.md.j2", facts(analysis) | {"tables": tables_of(analysis, []), "figures": {}})
+    return rendered("page.md.j2", analysis, tables_of(analysis, []), {})
 
 
 def test_a_report_of_two_corpora_has_the_scores_of_evaluate(adaptable, voices, tmp_path):

@@ -20,7 +20,7 @@ from serotone.reports import circumstances, classes, comparisons, planes, tables
 from serotone.reports.analysis import analyse, corrected
 from serotone.reports.collect import collect
 from serotone.reports.pictures import Picture, pictures
-from serotone.reports.write import facts, rendered, report, tables_of
+from serotone.reports.write import rendered, report, tables_of
 
 EVIL = '<script>alert("x")</script>'
 
@@ -92,8 +92,7 @@ def written(study, tmp_path_factory):
 def said_on(path):
     """A report in Markdown, without its figures."""
     found = analyse(collect(path))
-    given = {"tables": tables_of(found, planes.embedded(found.collection)), "figures": defaultdict(list)}
-    return rendered("page.md.j2", facts(found) | given)
+    return rendered("page.md.j2", found, tables_of(found, planes.embedded(found.collection)), defaultdict(list))
 
 
 @pytest.fixture(scope="module")

@@ -31,8 +31,8 @@ def report(
         check_out_folder(out)
     from serotone.reports.write import report as write
 
-    written = write(path, out, umap=umap)
-    typer.echo(written.overview)
+    overview, files = write(path, out, umap=umap)
+    typer.echo(overview)
     typer.echo("")
-    for file in written.files:
+    for file in files:
         typer.echo(file)

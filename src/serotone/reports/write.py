@@ -2,11 +2,9 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -24,18 +22,11 @@ TABLES = "tables.csv"
 WRITTEN = ("report.html", "tables.md", TABLES)
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was written, and the main table as lines of text."""
-
-    overview: str
-    files: tuple[Path, ...]
-
-
-def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report:
+def report(path: Path, out: Path | None = None, *, umap: bool = False) -> tuple[str, list[Path]]:
     """Write the report of a run, a study, or a folder of runs; into its sub-folder ``report`` unless told otherwise.
 
-    The same runs give the same bytes. ``umap`` draws the embeddings by UMAP, too.
+    The same runs give the same bytes. ``umap`` draws the embeddings by UMAP, too. Returns the main table as lines of
+    text, and what was written.
 
     Raises:
         RunError: There is no run, a file of one is damaged, or the folder holds a file that is not of a report.
@@ -43,7 +34,11 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
         MissingExtraError: umap-learn is asked for and not installed.
     """
     folder = out if out is not None else path / "report"
-    check_folder(folder)
+    foreign = [name for name in WRITTEN if (folder / name).exists()]
+    if foreign and not _is_report(folder):
+        raise RunError(
+            f"{folder / foreign[0]}: serotone report did not write this file and would replace it; use another --out"
+        )
     analysis = analyse(collect(path))
     rows = planes.embedded(analysis.collection, umap=umap)
     if umap and all(row.plane is None for row in rows):
@@ -56,30 +51,20 @@ def report(path: Path, out: Path | None = None, *, umap: bool = False) -> Report
     drawn: dict[str, list[tuple[Picture, str, int]]] = defaultdict(list)
     for picture in pictures(analysis, rows):
         drawn[picture.place].append((picture, *picture.save(folder / "figures")))
-    given = facts(analysis) | {"tables": every, "figures": drawn}
     write_text(folder / TABLES, to_csv(table for group in every.values() for table in group))
-    write_text(folder / "tables.md", rendered("page.md.j2", given))
-    write_text(folder / "report.html", rendered("page.html.j2", given))
-    files = (*WRITTEN, *(["figures"] if drawn else []))
-    return Report(to_text(every["scores"][0], tables.OVERVIEW), tuple(folder / name for name in files))
+    write_text(folder / "tables.md", rendered("page.md.j2", analysis, every, drawn))
+    write_text(folder / "report.html", rendered("page.html.j2", analysis, every, drawn))
+    written = [folder / name for name in (*WRITTEN, *(["figures"] if drawn else []))]
+    return to_text(every["scores"][0], tables.OVERVIEW), written
 
 
-def check_folder(folder: Path) -> None:
-    """Make sure that a report replaces nothing but a report.
-
-    Raises:
-        RunError: The folder holds a file of the name of one of the report's, and no table as a report has.
-    """
+def _is_report(folder: Path) -> bool:
+    """Whether a folder holds a table as a report has."""
     try:
         with (folder / TABLES).open(encoding="utf-8") as lines:
-            ours = lines.readline() == to_csv([])
+            return lines.readline() == to_csv([])
     except (OSError, UnicodeDecodeError):
-        ours = False
-    foreign = [name for name in WRITTEN if (folder / name).exists()]
-    if foreign and not ours:
-        raise RunError(
-            f"{folder / foreign[0]}: serotone report did not write this file and would replace it; use another --out"
-        )
+        return False
 
 
 def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list[Table]]:
@@ -112,25 +97,9 @@ def tables_of(analysis: Analysis, rows: list[planes.Embedded]) -> dict[str, list
     return {place: [table for table in group if table.rows] for place, group in made.items()}
 
 
-def facts(analysis: Analysis) -> dict[str, Any]:
-    """What the template's sentences are made of, next to tables and figures."""
-    rows, runs = analysis.collection.rows, analysis.collection.runs
-    return {
-        "analysis": analysis,
-        "study": analysis.collection.study,
-        "rows": rows,
-        "runs": runs,
-        "results": analysis.results.values(),
-        "corpora": tables.listed(f"{run.corpora} ({len(run.used)} utterances)" for run in runs),
-        "trained": any(run.trained for run in runs),
-        "chosen": tables.listed(circumstances.choice(*fold) for row in rows for fold in row.finished),
-        "best": list(best(analysis.results.values())),
-        "fewest": fewest_simulated(),
-        "protocols": PROTOCOLS,
-    }
-
-
-def rendered(page: str, given: dict[str, Any]) -> str:
+def rendered(
+    page: str, analysis: Analysis, every: Mapping[str, list[Table]], drawn: Mapping[str, list[tuple[Picture, str, int]]]
+) -> str:
     """The report as one HTML file that needs no other, with every text in it escaped, or as Markdown."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("serotone.reports", "."),
@@ -141,4 +110,19 @@ def rendered(page: str, given: dict[str, Any]) -> str:
     )
     environment.filters |= {"marked": marked, "listed": tables.listed, "shown_p": shown_p, "signed": signed}
     environment.filters["coverage"] = partial(simulated_coverage, "ua")
-    return environment.get_template(page).render(given)
+    rows, runs, results = analysis.collection.rows, analysis.collection.runs, analysis.results.values()
+    return environment.get_template(page).render(
+        analysis=analysis,
+        study=analysis.collection.study,
+        rows=rows,
+        runs=runs,
+        results=results,
+        tables=every,
+        figures=drawn,
+        corpora=tables.listed(f"{run.corpora} ({len(run.used)} utterances)" for run in runs),
+        trained=any(run.trained for run in runs),
+        chosen=tables.listed(circumstances.choice(*fold) for row in rows for fold in row.finished),
+        best=list(best(results)),
+        fewest=fewest_simulated(),
+        protocols=PROTOCOLS,
+    )
