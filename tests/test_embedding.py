@@ -8,7 +8,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from serotone.errors import MissingExtraError
-from serotone.reports.planes import class_spread, principal_axes, umap_plane
+from serotone.reports.planes import umap_plane
+from serotone.statistics import class_spread, principal_axes
 
 RANDOM = np.random.default_rng(5)
 CLOUD = RANDOM.normal(size=(60, 9)) @ RANDOM.normal(size=(9, 9)) + 40

@@ -14,6 +14,7 @@ from serotone.statistics.comparison import TOO_FEW_SPEAKERS, Comparison, McNemar
 from serotone.statistics.coverage import fewest_simulated, simulated_coverage
 from serotone.statistics.intervals import Interval, interval, pooled_interval, pooled_score, speaker_interval
 from serotone.statistics.spread import Spread, spread
+from serotone.statistics.vectors import class_spread, principal_axes
 
 __all__ = [
     "Answers",
@@ -25,12 +26,14 @@ __all__ = [
     "Spread",
     "TOO_FEW_SPEAKERS",
     "brier",
+    "class_spread",
     "compare",
     "fewest_simulated",
     "holm",
     "interval",
     "pooled_interval",
     "pooled_score",
+    "principal_axes",
     "reliability",
     "simulated_coverage",
     "speaker_interval",
