@@ -29,7 +29,8 @@ from serotone.experiments.planning import gather
 from serotone.files import write_json
 from serotone.metrics import expected_calibration_error
 from serotone.recipes import Recipe, load
-from serotone.recognition.bundle import MODEL, load_bundle
+from serotone.recognition.bundle import MODEL
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.squeeze import squeezed
 from serotone.runs import layout
 from serotone.runs.reading import read_json

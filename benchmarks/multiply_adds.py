@@ -32,7 +32,8 @@ from onnx import helper, numpy_helper
 
 from machine import busy_machine
 from serotone import audio
-from serotone.recognition.bundle import MODEL, load_bundle
+from serotone.recognition.bundle import MODEL
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.session import start_session
 from serotone.recognition.squeeze import squeezed
 from serotone.training.export import glides

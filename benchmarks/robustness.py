@@ -53,7 +53,7 @@ from conditions.suite import Source, as_recorded, conditions, non_speech
 from machine import machine
 from serotone import Recognizer, SerotoneError
 from serotone.errors import SerotoneWarning
-from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.loading import DEFAULT_BUNDLE
 from serotone.recognition.prediction import Prediction
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "robustness"

@@ -11,7 +11,7 @@ import soundfile
 
 from serotone.errors import BundleError, ProfileError, SerotoneWarning
 from serotone.recognition.adaptation import Adaptation
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.profile import ProfileBuilder
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import (

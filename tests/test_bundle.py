@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from serotone.errors import BundleError
-from serotone.recognition import bundle as bundles
-from serotone.recognition.bundle import list_bundles, load_bundle, shipped_digests, verify
+from serotone.recognition import loading
+from serotone.recognition.loading import list_bundles, load_bundle, shipped_digests, verify
 from toy_bundle import LABELS, make_toy_bundle, write_toy_manifest
 
 
@@ -129,7 +129,7 @@ def test_a_manifest_that_is_none(folder, content):
 
 
 def test_a_huge_manifest_is_not_read(folder):
-    (folder / "bundle.json").write_bytes(b" " * (bundles.MAX_MANIFEST_BYTES + 1))
+    (folder / "bundle.json").write_bytes(b" " * (loading.MAX_MANIFEST_BYTES + 1))
     with pytest.raises(BundleError, match="more than"):
         load_bundle(folder)
 
@@ -205,14 +205,14 @@ def test_names_and_paths(folder, tmp_path, monkeypatch):
 
 
 def test_a_shipped_bundle_goes_before_a_folder_of_its_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(bundles, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "shipped")
     make_toy_bundle(tmp_path / "shipped" / "toy", version="shipped")
     make_toy_bundle(tmp_path / "toy", version="local")
     monkeypatch.chdir(tmp_path)
     assert list_bundles() == ["toy"]
     with pytest.raises(BundleError, match="has none"):
         load_bundle("toy")
-    assert bundles.record_shipped_digests() == shipped_digests()
+    assert loading.record_shipped_digests() == shipped_digests()
     assert load_bundle("toy").version == "shipped"
     assert load_bundle("./toy").version == "local"
     make_toy_bundle(tmp_path / "shipped" / "toy", version="substituted")
@@ -221,9 +221,9 @@ def test_a_shipped_bundle_goes_before_a_folder_of_its_name(tmp_path, monkeypatch
 
 
 def test_a_shipped_bundle_is_checked_however_its_path_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(bundles, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(loading, "SHIPPED", tmp_path / "shipped")
     folder = make_toy_bundle(tmp_path / "shipped" / "toy").path
-    bundles.record_shipped_digests()
+    loading.record_shipped_digests()
     (tmp_path / "link").symlink_to(folder)
     monkeypatch.chdir(tmp_path / "shipped")
     paths = (
@@ -248,12 +248,12 @@ def test_a_shipped_bundle_is_checked_however_its_path_is_written(tmp_path, monke
 def test_every_shipped_bundle_is_known_and_whole():
     assert sorted(shipped_digests()) == list_bundles()
     for name in list_bundles():
-        assert load_bundle(name).name == load_bundle(str(bundles.SHIPPED / name)).name == name
+        assert load_bundle(name).name == load_bundle(str(loading.SHIPPED / name)).name == name
 
 
 def test_reading_needs_the_standard_library_alone(folder):
     program = (
-        "import sys; from serotone.recognition.bundle import load_bundle; load_bundle(sys.argv[1]);"
+        "import sys; from serotone.recognition.loading import load_bundle; load_bundle(sys.argv[1]);"
         "print({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names) - {'serotone'})"
     )
     done = subprocess.run(

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from typer.testing import CliRunner
 
 from serotone.cli import app
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.recognizer import Recognizer
 from toy_bundle import SAMPLE_RATE, make_adaptable_bundle, make_toy_bundle, tone, toy_graph, write_toy_manifest
 

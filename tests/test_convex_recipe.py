@@ -18,7 +18,7 @@ from serotone.experiments.train import train
 from serotone.recipes import Recipe, load
 from serotone.recipes.parts import ProtocolChoice
 from serotone.recognition.adaptation import Adaptation
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.training.answers import predict
 from serotone.training.build import build_system
 from serotone.training.data import Clips

@@ -17,7 +17,7 @@ from serotone.experiments.planning import gather
 from serotone.experiments.train import train
 from serotone.modeling.system import System
 from serotone.recipes import Recipe, load
-from serotone.recognition.bundle import verify
+from serotone.recognition.loading import verify
 from serotone.recognition.recognizer import Recognizer
 from serotone.runs.layout import DISTIL_CHECKPOINT, STUDENT
 from serotone.splits import Split

@@ -20,7 +20,7 @@ from serotone.audio.pipes import PipedSound
 from serotone.cli.incoming import Line
 from serotone.cli.live import State, Strip, View, letters
 from serotone.errors import AudioEmptyError, AudioFormatError, AudioNotFiniteError
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.prediction import Segment
 from serotone.recognition.recognizer import Recognizer
 from serotone.recognition.stream import Update

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from serotone.cli.tracks import RttmWriter
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.prediction import Prediction, Segment
 from test_predict_cli import process, run
 from toy_bundle import SAMPLE_RATE, buzz, make_toy_bundle, tone

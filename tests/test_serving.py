@@ -24,7 +24,7 @@ from made_server import check_problem, make_server, until, wav
 from serotone import Recognizer
 from serotone.audio.sources import name_of
 from serotone.errors import BundleError
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.profile import load_profile
 from serotone.serving import app as application
 from serotone.serving import decoding, schemas, uploads

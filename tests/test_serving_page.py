@@ -27,7 +27,7 @@ from selenium.webdriver.common.keys import Keys
 from made_server import running
 from serotone import Recognizer
 from serotone.cli.live import State, View
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.prediction import Segment
 from serotone.recognition.stream import Update
 from toy_bundle import SAMPLE_RATE, buzz, make_adaptable_bundle, tone

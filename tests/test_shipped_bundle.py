@@ -9,7 +9,7 @@ import pytest
 
 from serotone.audio import read
 from serotone.corpora.voice import speak
-from serotone.recognition.bundle import DEFAULT_BUNDLE, list_bundles, load_bundle, verify
+from serotone.recognition.loading import DEFAULT_BUNDLE, list_bundles, load_bundle, verify
 from serotone.recognition.recognizer import Recognizer
 
 STRANGERS = ("default", "free", "light")

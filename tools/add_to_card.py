@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from serotone.files import write_text
-from serotone.recognition.bundle import load_bundle
+from serotone.recognition.loading import load_bundle
 
 BEGIN, END = "<!-- measured -->", "<!-- end of measured -->"
 UNGIVEN = re.compile(r"## Figures\n\nNo cross-validation was given to this card[^\n]*\n+")

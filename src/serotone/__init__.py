@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from serotone.errors import SerotoneError as SerotoneError
     from serotone.recognition.bundle import Bundle as Bundle
-    from serotone.recognition.bundle import list_bundles as list_bundles
-    from serotone.recognition.bundle import load_bundle as load_bundle
+    from serotone.recognition.loading import list_bundles as list_bundles
+    from serotone.recognition.loading import load_bundle as load_bundle
     from serotone.recognition.prediction import Prediction as Prediction
     from serotone.recognition.prediction import Segment as Segment
     from serotone.recognition.profile import Profile as Profile

@@ -14,7 +14,7 @@ from serotone.cli.streams import ends_in_order
 from serotone.cli.usage import BundleOption, ChannelOption, DigestOption, EndOption, StartOption, check_end
 from serotone.errors import SerotoneError
 from serotone.names import count_of
-from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.loading import DEFAULT_BUNDLE
 
 
 def adapt(

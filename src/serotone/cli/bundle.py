@@ -12,7 +12,8 @@ from serotone.cli.messages import one_line
 from serotone.cli.streams import as_json
 from serotone.cli.usage import BundleArgument, DigestOption
 from serotone.errors import BundleError
-from serotone.recognition.bundle import CARD, DEFAULT_BUNDLE, MODEL, Bundle, list_bundles, load_bundle
+from serotone.recognition.bundle import CARD, MODEL, Bundle
+from serotone.recognition.loading import DEFAULT_BUNDLE, list_bundles, load_bundle
 
 if TYPE_CHECKING:
     from serotone.recognition.recognizer import Recognizer

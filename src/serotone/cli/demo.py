@@ -13,7 +13,8 @@ from serotone.cli.messages import Progress, complain, remark
 from serotone.cli.usage import BundleOption
 from serotone.errors import CorpusError, FetchError, SerotoneError
 from serotone.files import cache, expanded
-from serotone.recognition.bundle import DEFAULT_BUNDLE, SHIPPED
+from serotone.recognition.bundle import SHIPPED
+from serotone.recognition.loading import DEFAULT_BUNDLE
 
 if TYPE_CHECKING:
     from serotone.cli.demo_clips import Clip

@@ -10,7 +10,7 @@ from serotone.cli.messages import remark, remark_terms
 from serotone.cli.recordings import STDIN
 from serotone.cli.streams import notes_signals
 from serotone.cli.usage import BundleOption, DigestOption, finite
-from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.loading import DEFAULT_BUNDLE
 
 TAKE_SECONDS = 0.2
 """How long at most nothing happens."""

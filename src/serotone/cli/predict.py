@@ -22,7 +22,7 @@ from serotone.cli.usage import (
     check_longest,
     finite,
 )
-from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.loading import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
 
 MANY = 20

@@ -12,7 +12,7 @@ from serotone.cli.output import check_out_folder
 from serotone.cli.recordings import called, read_once
 from serotone.cli.usage import LONGEST, BundleOption, DigestOption, check_longest, check_ray, finite
 from serotone.errors import MissingExtraError, RunError
-from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.loading import DEFAULT_BUNDLE
 from serotone.recognition.part import Part
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from serotone.cli.messages import remark, remark_terms
 from serotone.cli.output import check_out_folder
 from serotone.cli.usage import LONGEST, finite
 from serotone.errors import MissingExtraError, SerotoneError
-from serotone.recognition.bundle import DEFAULT_BUNDLE
+from serotone.recognition.loading import DEFAULT_BUNDLE
 
 TOKEN_VARIABLE = "SEROTONE_TOKEN"
 SHORTEST_TOKEN = 16

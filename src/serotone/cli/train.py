@@ -21,7 +21,7 @@ from serotone.cli.training import (
 )
 from serotone.cli.usage import utterances_of
 from serotone.files import expanded
-from serotone.recognition.bundle import list_bundles
+from serotone.recognition.loading import list_bundles
 
 
 def train(

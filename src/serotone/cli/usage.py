@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serotone.errors import SerotoneError
-from serotone.recognition.bundle import Bundle, is_digest, list_bundles
+from serotone.recognition.bundle import Bundle, is_digest
+from serotone.recognition.loading import list_bundles
 
 if TYPE_CHECKING:
     from serotone.corpora import Utterance

@@ -9,7 +9,8 @@ from serotone.corpora import CORPORA, Utterance, non_commercial
 from serotone.errors import RunError
 from serotone.experiments.planning import check_folds, gather, opened, plan
 from serotone.recipes import Recipe
-from serotone.recognition.bundle import MANIFEST, Bundle, load_bundle
+from serotone.recognition.bundle import MANIFEST, Bundle
+from serotone.recognition.loading import load_bundle
 from serotone.runs.layout import BUNDLE, SUMMARY
 from serotone.runs.reading import read_selection, read_split
 from serotone.runs.reading import read_summary as read

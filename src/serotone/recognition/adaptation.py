@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serotone.errors import BundleError, ProfileError
-from serotone.recognition.bundle import ADAPTATION, LEVELS, AdaptationLevel, Bundle
+from serotone.recognition.bundle import ADAPTATION, ADAPTATION_LEVELS, AdaptationLevel, Bundle
 from serotone.recognition.profile import MAX_WIDTH, Profile
 
 HEADER_BYTES = 4096
@@ -42,7 +42,7 @@ class Adaptation:
                 f"{bundle.name} cannot be adapted; predict without a profile, or use a bundle that can be adapted"
             )
         self.heads = _read(bundle)
-        self.width = self.heads[LEVELS[0]].weight.shape[1]
+        self.width = self.heads[ADAPTATION_LEVELS[0]].weight.shape[1]
 
     def check(self, profile: Profile) -> None:
         """Raise ProfileError where a profile holds what these heads cannot take."""
@@ -59,7 +59,7 @@ class Adaptation:
 
     def level(self, profile: Profile, speaker: str | None) -> str:
         """The level at which a profile answers for a speaker: ``speaker`` where it knows them, else ``collection``."""
-        return LEVELS[speaker in profile.speakers]
+        return ADAPTATION_LEVELS[speaker in profile.speakers]
 
     def probabilities(
         self,

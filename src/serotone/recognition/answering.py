@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from serotone.errors import BundleError
 from serotone.recognition.adaptation import Adaptation
-from serotone.recognition.bundle import LEVELS, Bundle
+from serotone.recognition.bundle import ADAPTATION_LEVELS, Bundle
 from serotone.recognition.hearing import Hearing, Row
 from serotone.recognition.prediction import Prediction, Segment
 from serotone.recognition.profile import Profile, check_speaker
@@ -92,7 +92,7 @@ class Answerer:
 
     def uncertain_below(self, profile: Mapping[str, object] | None) -> float:
         """The confidence below which an answer is uncertain, plain or adapted to what `Prediction.profile` says."""
-        level = None if profile is None else LEVELS[profile["speaker"] is not None]
+        level = None if profile is None else ADAPTATION_LEVELS[profile["speaker"] is not None]
         return self.bundle.uncertain_below(level)
 
     def profile_for(self, speaker: str | None) -> dict[str, object] | None:

@@ -15,15 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from serotone.errors import BundleError
-from serotone.files import write_bytes, write_json
-from serotone.names import guess
+from serotone.files import write_bytes
 from serotone.recognition.keys import Keys
 
 FORMAT = 1
 """The bundle format that this version writes and reads."""
 
-DEFAULT_BUNDLE = "default"
-"""The shipped bundle that answers where none is named."""
 
 MANIFEST = "bundle.json"
 MODEL, WEIGHTS = "model.onnx", "weights.safetensors"
@@ -31,11 +28,10 @@ EMBEDDING = "embedding"
 """The graph's output (B, D) that adaptation reads; a bundle that cannot be adapted may have it, too."""
 RECIPE, CARD = "recipe.yaml", "CARD.md"
 ADAPTATION = "adaptation.npz"
-LEVELS = ("collection", "speaker")
+ADAPTATION_LEVELS = ("collection", "speaker")
 """What embeddings can be standardised by before a head of their own answers: `serotone.recognition.adaptation`."""
 
 SHIPPED = Path(__file__).parent / "bundles"
-MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 2 << 30
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -68,7 +64,7 @@ class Bundle:
     ``temperature`` is informational: the graph's ``probabilities`` already include it. ``speech`` is how speech is told
     from the rest: ``silero``, and only speech and its margins are heard; None, by level, and of up to ``max_seconds``
     all is heard, as in training, and of longer recordings speech and its margins. ``adaptation`` has
-    one entry for each of `LEVELS` that the bundle can be adapted to, none where it cannot.
+    one entry for each of `ADAPTATION_LEVELS` that the bundle can be adapted to, none where it cannot.
     """
 
     path: Path
@@ -99,9 +95,9 @@ class Bundle:
         if file_name not in self.files:
             raise BundleError(f"{self.path}: no {file_name} in this bundle; it has {', '.join(sorted(self.files))}")
         expected = self.files[file_name]
-        with _open_checked(self.path / file_name, expected.size) as file:
+        with open_checked(self.path / file_name, expected.size) as file:
             content = file.read(expected.size + 1)
-        _compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
+        compare(self.path / file_name, len(content), hashlib.sha256(content).hexdigest(), expected)
         return content
 
     @property
@@ -159,67 +155,9 @@ class Bundle:
         }
 
 
-def load_bundle(name_or_path: str | Path, *, sha256: str | None = None) -> Bundle:
-    """A bundle by shipped name or by path, with the hash of every file checked.
-
-    A string that is the name of a shipped bundle means that bundle; anything else is the path of a bundle's folder
-    (``./name`` for a folder of the same name). A bundle that ships, however it is given, must be the one that this
-    version ships. ``sha256`` is the digest of ``bundle.json`` that the caller expects, in 64 hexadecimal digits.
-
-    Raises BundleError: no such bundle, unknown format, a missing or damaged file, or another digest than expected.
-    """
-    folder = _find(name_or_path)
-    bundle = _read_manifest(folder)
-    shipped = next((name for name in list_bundles() if folder.samefile(SHIPPED / name)), None)
-    if shipped is not None:
-        _compare_digest(bundle, shipped_digests().get(shipped), "the one this version of serotone ships")
-    if sha256 is not None:
-        if not is_digest(sha256):
-            raise BundleError(f"sha256={sha256!r} is not a SHA-256; it should be 64 hexadecimal digits")
-        _compare_digest(bundle, sha256.lower(), "the one that was asked for")
-    verify(bundle)
-    return bundle
-
-
-def verify(bundle: Bundle) -> None:
-    """Compare size and SHA-256 of every file of a bundle with its manifest.
-
-    Raises BundleError: a file is missing, a link, or not the one that the manifest describes.
-    """
-    for name, expected in bundle.files.items():
-        path = bundle.path / name
-        digest = hashlib.sha256()
-        size = 0
-        with _open_checked(path, expected.size) as file:
-            while chunk := file.read(1 << 20):
-                size += len(chunk)
-                digest.update(chunk)
-        _compare(path, size, digest.hexdigest(), expected)
-
-
 def is_digest(text: str) -> bool:
     """Whether this is a SHA-256: 64 hexadecimal digits, small or capital."""
     return _DIGEST.fullmatch(text.lower()) is not None
-
-
-def list_bundles() -> list[str]:
-    """Names of the bundles that ship with the package, sorted."""
-    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{MANIFEST}"))
-
-
-def shipped_digests() -> dict[str, str]:
-    """Name of each shipped bundle -> the digest of its ``bundle.json`` that this version of the package expects."""
-    path = SHIPPED / "digests.json"
-    if not path.is_file():
-        return {}
-    return {str(name): str(digest) for name, digest in json.loads(path.read_text(encoding="utf-8")).items()}
-
-
-def record_shipped_digests() -> dict[str, str]:
-    """Write ``bundles/digests.json`` for the bundles that lie in the package now; for whoever releases one."""
-    digests = {name: _read_manifest(SHIPPED / name).sha256 for name in list_bundles()}
-    write_json(SHIPPED / "digests.json", digests)
-    return digests
 
 
 def write_manifest(
@@ -283,38 +221,9 @@ def write_manifest(
             raise BundleError(f"extra={key!r}: the manifest has this key already; give it another name")
         manifest[key] = value
     content = (json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    bundle = _parse(folder, content)
+    bundle = parse(folder, content)
     write_bytes(folder / MANIFEST, content)
     return bundle
-
-
-def _find(name_or_path: str | Path) -> Path:
-    """The folder of a bundle that was named or pointed at."""
-    shipped = list_bundles()
-    if isinstance(name_or_path, str) and name_or_path in shipped:
-        return SHIPPED / name_or_path
-    known = f"shipped bundles: {', '.join(shipped)}" if shipped else "no bundle ships with this copy of serotone"
-    if name_or_path == "":  # to Path it would be the folder at hand
-        raise BundleError(f"the bundle's name is empty; give the path of a bundle's folder or a name ({known})")
-    folder = Path(name_or_path)
-    if (folder / MANIFEST).is_file():
-        return folder
-    if (folder / "bundle" / MANIFEST).is_file():
-        raise BundleError(f"{folder}: a run, not a bundle; its bundle is {folder / 'bundle'}")
-    if folder.name == MANIFEST and folder.is_file():
-        raise BundleError(f"{folder}: a bundle is the folder that holds this file; give {folder.parent}")
-    near = guess(str(name_or_path), shipped)
-    problem = f"no {MANIFEST} in this folder" if folder.is_dir() else f"neither a shipped bundle nor a folder{near}"
-    raise BundleError(f"{name_or_path}: {problem}; give the path of a bundle's folder or a name ({known})")
-
-
-def _read_manifest(folder: Path) -> Bundle:
-    path = folder / MANIFEST
-    with _open_checked(path, None) as file:
-        content = file.read(MAX_MANIFEST_BYTES + 1)
-    if len(content) > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{path}: more than {MAX_MANIFEST_BYTES} bytes; this is not the manifest of a bundle")
-    return _parse(folder, content)
 
 
 def _finite(text: str) -> float:
@@ -325,7 +234,7 @@ def _finite(text: str) -> float:
     return value
 
 
-def _parse(folder: Path, content: bytes) -> Bundle:
+def parse(folder: Path, content: bytes) -> Bundle:
     """The bundle that the bytes of a ``bundle.json`` describe; every value checked, unknown keys ignored."""
     where = folder / MANIFEST
     try:
@@ -389,12 +298,12 @@ def _parse(folder: Path, content: bytes) -> Bundle:
 def _parse_adaptation(keys: Keys, files: Mapping[str, BundleFile]) -> dict[str, AdaptationLevel]:
     """The levels that a bundle can be adapted to: the collection, and the speaker where it has a head for that, too."""
     stated = keys.mapping("adaptation")
-    if not {LEVELS[0]} <= set(stated) <= set(LEVELS):
+    if not {ADAPTATION_LEVELS[0]} <= set(stated) <= set(ADAPTATION_LEVELS):
         raise keys.wrong("adaptation", "an object with collection, and speaker where there is a head for it")
     if ADAPTATION not in files:
         raise keys.wrong("files", f"an entry for {ADAPTATION}, which holds the heads for adaptation")
     levels = {}
-    for name in LEVELS:
+    for name in ADAPTATION_LEVELS:
         if name in stated:
             level = Keys(keys.where, Keys(keys.where, stated).mapping(name))
             thresholds = Keys(keys.where, level.mapping("thresholds") if "thresholds" in level.raw else {})
@@ -423,7 +332,7 @@ def _parse_file(where: Path, name: str, entry: object) -> BundleFile:
     return BundleFile(size, digest)
 
 
-def _open_checked(path: Path, size: int | None) -> BinaryIO:
+def open_checked(path: Path, size: int | None) -> BinaryIO:
     """A file of a bundle, opened once it is known to be a plain file (of this size), not a link to elsewhere."""
     if path.is_symlink():
         raise BundleError(f"{path}: a link; a bundle holds plain files only, copy the file here")
@@ -435,17 +344,10 @@ def _open_checked(path: Path, size: int | None) -> BinaryIO:
     return path.open("rb")
 
 
-def _compare(path: Path, size: int, digest: str, expected: BundleFile) -> None:
+def compare(path: Path, size: int, digest: str, expected: BundleFile) -> None:
+    """Raise BundleError where a file of so many bytes and with this digest is not the expected one."""
     if size != expected.size or digest != expected.sha256:
         raise BundleError(
             f"{path}: SHA-256 {digest[:12]}...; its manifest says {expected.sha256[:12]}...: "
             "the file is damaged, fetch or export the bundle again"
-        )
-
-
-def _compare_digest(bundle: Bundle, expected: str | None, which: str) -> None:
-    if bundle.sha256 != expected:
-        raise BundleError(
-            f"{bundle.path}: the SHA-256 of its {MANIFEST} is {bundle.sha256}; {which} has {expected or 'none'}: "
-            "this is another bundle, install or fetch the right one"
         )

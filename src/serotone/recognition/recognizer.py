@@ -19,8 +19,9 @@ from serotone.errors import AudioError, BundleError, MissingExtraError, Serotone
 from serotone.names import count_of
 from serotone.recognition.adaptation import Adaptation
 from serotone.recognition.answering import Answerer
-from serotone.recognition.bundle import DEFAULT_BUNDLE, EMBEDDING, MODEL, Bundle, load_bundle
+from serotone.recognition.bundle import EMBEDDING, MODEL, Bundle
 from serotone.recognition.hearing import Hearing, Listener, Row, Sound, all_of_it
+from serotone.recognition.loading import DEFAULT_BUNDLE, load_bundle
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import Profile, ProfileBuilder, check_speaker, load_profile
 from serotone.recognition.session import open_session

@@ -10,7 +10,8 @@ from serotone import __version__
 from serotone.errors import BundleError
 from serotone.names import utf8
 from serotone.processors import processors
-from serotone.recognition.bundle import EMBEDDING, Bundle, list_bundles, load_bundle
+from serotone.recognition.bundle import EMBEDDING, Bundle
+from serotone.recognition.loading import list_bundles, load_bundle
 from serotone.recognition.part import Part
 from serotone.recognition.profile import load_profile
 from serotone.recognition.session import open_session

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from serotone.errors import AudioError, BundleError, ProfileError
 from serotone.names import guess
-from serotone.recognition.bundle import DEFAULT_BUNDLE
 from serotone.recognition.hearing import Hearing
+from serotone.recognition.loading import DEFAULT_BUNDLE
 from serotone.recognition.prediction import Prediction
 from serotone.recognition.profile import ProfileBuilder
 from serotone.recognition.recognizer import Recognizer

@@ -16,7 +16,8 @@ from serotone.errors import BundleError
 from serotone.files import write_bytes, write_text, write_whole
 from serotone.modeling.system import System, WholeClips
 from serotone.recipes import Recipe, load
-from serotone.recognition.bundle import CARD, MODEL, RECIPE, WEIGHTS, Bundle, load_bundle, write_manifest
+from serotone.recognition.bundle import CARD, MODEL, RECIPE, WEIGHTS, Bundle, write_manifest
+from serotone.recognition.loading import load_bundle
 from serotone.recognition.session import start_session
 from serotone.training.build import build_system
 from serotone.training.held_out import Fitted

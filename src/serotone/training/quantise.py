@@ -27,8 +27,8 @@ from serotone.errors import BundleError
 from serotone.modeling.system import System
 from serotone.recipes.parts import BundleChoice
 
-LEVELS = 127
-"""Steps on each side of 0."""
+LARGEST = 127
+"""The largest integer that is stored: the steps on each side of 0."""
 
 SMALLEST = 4096
 """Elements from which on a weight is worth it."""
@@ -53,7 +53,7 @@ def to_grid(
     if group is None:
         others = tuple(index for index in range(weight.ndim) if index != axis)
         largest = np.abs(weight).max(axis=others, keepdims=True)
-        scales = np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+        scales = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
         return np.rint(weight / scales).astype(np.int8), scales
     channels, inputs = weight.shape[axis], weight.size // weight.shape[axis]
     width = inputs if inputs % group else group
@@ -63,10 +63,10 @@ def to_grid(
         grouped, along = weight.reshape(-1, width, channels), 1
     largest = np.abs(grouped).max(axis=along, keepdims=True)
     # No smaller than the smallest float16 of full precision: of weights that small, fewer levels are enough.
-    scales = np.maximum(largest / LEVELS, np.finfo(np.float16).smallest_normal).astype(np.float32)
+    scales = np.maximum(largest / LARGEST, np.finfo(np.float16).smallest_normal).astype(np.float32)
     if half:
         scales = scales.astype(np.float16)
-    return np.rint(grouped / scales.astype(np.float32)).clip(-LEVELS, LEVELS).astype(np.int8), scales
+    return np.rint(grouped / scales.astype(np.float32)).clip(-LARGEST, LARGEST).astype(np.int8), scales
 
 
 def rounded(system: System, group: int | None = None) -> System:
@@ -159,7 +159,7 @@ def integer_products(graph: onnx.ModelProto) -> onnx.ModelProto:
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     if grouped_weights(graph):
         raise BundleError("groups of weights have scales of their own; export with bundle.scale_group=null")
-    constants = {"least": np.float32(1e-20), "levels": np.float32(LEVELS), "middle": np.float32(128)}
+    constants = {"least": np.float32(1e-20), "levels": np.float32(LARGEST), "middle": np.float32(128)}
     model.graph.initializer.extend(numpy_helper.from_array(np.array(v), f"step.{k}") for k, v in constants.items())
     model.graph.initializer.append(numpy_helper.from_array(np.array(128, np.uint8), "step.zero"))
     nodes: list[onnx.NodeProto] = []

@@ -13,7 +13,7 @@ from serotone.files import cache, write_json
 from serotone.modeling.heads import StandardisedLinearHead
 from serotone.modeling.system import System
 from serotone.recipes import Recipe
-from serotone.recognition.bundle import ADAPTATION, LEVELS
+from serotone.recognition.bundle import ADAPTATION, ADAPTATION_LEVELS
 from serotone.runs.layout import SOLVED
 from serotone.training.build import build_system
 from serotone.training.convex import Linear
@@ -173,10 +173,10 @@ def write_adaptation(levels: Mapping[Level, Fitted], recipe: Recipe, folder: Pat
     """Write ``adaptation.npz``, the heads of the levels above ``plain``; what the bundle's manifest says of them."""
     schedule = recipe.convex
     assert schedule is not None
-    shrinkages = dict(zip(LEVELS, (schedule.collection_shrinkage, schedule.speaker_shrinkage), strict=True))
+    shrinkages = dict(zip(ADAPTATION_LEVELS, (schedule.collection_shrinkage, schedule.speaker_shrinkage), strict=True))
     arrays: dict[str, NDArray[np.float32]] = {}
     stated: dict[str, object] = {}
-    for level in LEVELS:
+    for level in ADAPTATION_LEVELS:
         fitted = levels[level]  # type: ignore[index]
         arrays[f"{level}_weight"] = fitted.linear.weight.astype(np.float32)
         arrays[f"{level}_bias"] = fitted.linear.bias.astype(np.float32)
