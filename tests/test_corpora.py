@@ -111,6 +111,18 @@ def test_a_root_one_level_too_low_gets_the_right_one_named(name: str, below: str
         read_corpus(name, root / below)
 
 
+@pytest.mark.parametrize("wrapped", ["tess", "esd"])
+@pytest.mark.parametrize("folders", [("archive", "data"), ("archive", "data", "data")])
+def test_a_root_some_levels_too_high_gets_the_right_one_named(
+    wrapped: str, folders: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Archives wrap a corpus in more than one folder, often of the same name, beside what their packer left."""
+    (tmp_path / "__MACOSX").mkdir()
+    root = TREES[wrapped](tmp_path.joinpath(*folders))
+    with pytest.raises(CorpusError, match=re.escape(f"Did you mean {root}?")):
+        read_corpus(wrapped, tmp_path)
+
+
 def test_of_several_right_folders_none_is_guessed(tmp_path: Path) -> None:
     for speaker in ("ann", "bob"):
         put(tmp_path / speaker / "angry" / "one.wav")

@@ -1,4 +1,4 @@
-"""The readers of CASIA, CREMA-D, SAVEE, TESS, EMOVO, ESD, MELD and URDU: layouts, irregular names, complete copies."""
+"""The readers of single corpora: layouts, irregular names, and the names of complete copies."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ from corpus_trees import (
     esd_tree,
     meld_tree,
     put,
+    ravdess_tree,
     read,
     savee_tree,
     tess_tree,
@@ -75,10 +76,20 @@ def esd_names() -> Iterator[str]:
         yield f"{speaker:04d}/{emotion}/{speaker:04d}_{350 * block + text:06d}.wav"
 
 
+URDU_SPEAKERS = {  # clips of each, as the names of the original have them
+    "Angry": "SM1 22, SM2 28, SM3 2, SM4 48",
+    "Happy": "SF1 12, SF2 2, SF3 2, SF4 4, SF5 4, SF6 14, SF7 6, SF8 2, SM17 2, SM18 2, SM19 2, SM3 2, SM5 8, SM6 10,"
+    " SM7 28",
+    "Neutral": "SF9 4, SM20 10, SM21 4, SM22 2, SM3 8, SM5 72",
+    "Sad": "SF10 2, SF11 4, SM23 6, SM24 38, SM25 40, SM26 2, SM27 4, SM6 4",
+}
+
+
 def urdu_names() -> Iterator[str]:
-    speakers = [*(f"SM{n}" for n in range(1, 28)), *(f"SF{n}" for n in range(1, 12))]
-    for folder, n in product(("Angry", "Happy", "Neutral", "Sad"), range(100)):
-        yield f"{folder}/{speakers[n % 38]}_F{n // 38 + 1}_{folder[0]}0{n + 1}.wav"
+    for folder, speakers in URDU_SPEAKERS.items():
+        clips = [entry.split() for entry in speakers.split(", ")]
+        files = [f"{speaker}_F{n}" for speaker, count in clips for n in range(1, int(count) + 1)]
+        yield from (f"{folder}/{file}_{folder[0]}0{n}.wav" for n, file in enumerate(files, start=1))
 
 
 @pytest.mark.parametrize(
@@ -142,6 +153,18 @@ def test_a_complete_meld_is_exactly_official_but_for_the_clip_that_the_original_
     missing, gap = [str(w.message) for w in caught]
     assert missing == "meld: left out 1 row (dev/dia110_utt7) without a clip"
     assert "13707 of 13708 utterances; surprised: 1635 of 1636" in gap
+
+
+# RAVDESS -----------------------------------------------------------------------------------------------------------
+
+
+def test_ravdess_with_and_without_folders_of_actors(tmp_path: Path) -> None:
+    root = ravdess_tree(tmp_path)
+    before = [(u.id, u.speaker, u.emotion) for u in read("ravdess", root)]
+    assert len(before) == 3
+    for path in sorted(root.glob("*/0*")):
+        path.rename(root / path.name)  # song and video, too
+    assert [(u.id, u.speaker, u.emotion) for u in read("ravdess", root)] == before
 
 
 # CASIA -------------------------------------------------------------------------------------------------------------
@@ -208,6 +231,16 @@ def test_crema_d_with_a_foreign_table_is_an_error(tmp_path: Path) -> None:
         CORPORA["crema-d"].read(root)
 
 
+def test_crema_d_with_a_folder_for_each_actor(tmp_path: Path) -> None:
+    root = crema_d_tree(tmp_path)
+    before = {u.id: u.gender for u in read("crema-d", root)}
+    for path in sorted((root / "AudioWAV").iterdir()):
+        (root / path.name[:4]).mkdir(exist_ok=True)
+        path.rename(root / path.name[:4] / path.name)
+    (root / "AudioMP3").rename(root / "other")
+    assert {u.id: u.gender for u in read("crema-d", root)} == before
+
+
 # SAVEE, TESS, EMOVO ------------------------------------------------------------------------------------------------
 
 
@@ -227,12 +260,14 @@ def test_savee_in_each_layout(layout: str, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("flat", [False, True])
-def test_tess_in_both_layouts(flat: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["as it is", "one", "speaker", "emotion"])
+def test_tess_in_each_layout(folder: str, tmp_path: Path) -> None:
     root = tess_tree(tmp_path)
-    if flat:
-        for path in sorted(root.glob("*/*.wav")):
-            path.rename(root / path.name)
+    for path in sorted(root.glob("*/*.wav")) if folder != "as it is" else []:
+        speaker, _, emotion = path.stem.split("_")
+        inside = root / {"one": "", "speaker": speaker, "emotion": emotion}[folder]
+        inside.mkdir(exist_ok=True)
+        path.rename(inside / path.name)
     found = CORPORA["tess"].read(root)
     assert [(u.id, u.emotion, u.speaker, u.sentence) for u in found] == [
         ("OAF_back_angry", "angry", "OAF", "back"),

@@ -173,12 +173,12 @@ def locate(corpus: str, root: Path, finds: Callable[[Path], Path | None], looked
 
     ``finds(folder)`` gives that folder where it is met at ``folder``, else None; ``looked_for`` says in words what
     it looks for. A root where nothing is found raises CorpusError, which says what was looked for, what lies there
-    instead, and names the right folder where there is one alone, one level up or down.
+    instead, and names the right folder where there is one alone, one level up or up to three levels down.
     """
     found = finds(root) if root.is_dir() else None
     if found is not None:
         return found
-    right = [folder for folder in neighbours(root) if finds(folder) is not None]
+    right = [folder for folder in neighbours(root) if finds(folder) is not None] or _deeper(root, finds)
     remedy = f" Did you mean {right[0]}?" if len(right) == 1 else " Give the folder that holds them."
     raise CorpusError(f"{corpus} at {root}: looked for {looked_for}; {describe(root)}.{remedy}")
 
@@ -188,6 +188,17 @@ def neighbours(root: Path) -> list[Path]:
     if root.is_dir():
         return [*subfolders(root)[:_GUESSES], root.absolute().parent]
     return [f for f in (root.parent, *subfolders(root.parent)[:_GUESSES]) if f.is_dir()]
+
+
+def _deeper(root: Path, finds: Callable[[Path], Path | None]) -> list[Path]:
+    """The right folders two levels below the root, else three: archives often wrap a folder in another of its name."""
+    level = subfolders(root)[:_GUESSES]
+    for _ in range(2):
+        level = [inner for folder in level for inner in subfolders(folder)][:_GUESSES]
+        right = [folder for folder in level if finds(folder) is not None]
+        if right:
+            return right
+    return []
 
 
 def describe(root: Path) -> str:

@@ -5,7 +5,8 @@ Transactions on Affective Computing 5(4), 2014; https://github.com/CheyneyComput
 (its contents: Database Contents License).
 
 ``AudioWAV/1001_IEO_ANG_HI.wav``: actor, sentence, emotion, level (LO, MD, HI; XX where none was asked for, and a few
-files carry X). ``VideoDemographics.csv`` states the sex of each actor; a copy without it loads as well, without gender.
+files carry X). Some copies have a folder per actor. ``VideoDemographics.csv`` states the sex of each actor; a copy
+without it loads as well, without gender.
 """
 
 import re
@@ -44,11 +45,12 @@ _NAME = re.compile(
 def read(root: Path) -> list[Utterance]:
     """The utterances of CREMA-D under ``root``, sorted by id; ``sentence`` is the code of its text, such as ``IEO``.
 
-    ``intensity`` is the level asked for: low, medium or high. The root is the folder that holds ``AudioWAV`` (or
-    ``AudioMP3``), or that folder itself. Raises CorpusError where no file is named as in CREMA-D, or
-    ``VideoDemographics.csv`` is not the corpus' own table.
+    ``emotion`` is the one that the actor was asked for, and ``intensity`` its level: low, medium or high. The root is
+    the folder that holds ``AudioWAV`` (or ``AudioMP3``), or that folder itself. Raises CorpusError where no file is
+    named as in CREMA-D, or ``VideoDemographics.csv`` is not the corpus' own table.
     """
     folder = locate("crema-d", root, _finds, "files named like 1001_IEO_ANG_HI.wav, here or in AudioWAV/")
+    paths = [path for f in _folders(folder) for path in audio_files(f)]
     table = "VideoDemographics.csv"
     gender_of = genders((folder / table, folder.absolute().parent / table), "ActorID", "Sex")
     utterances = [
@@ -62,7 +64,7 @@ def read(root: Path) -> list[Utterance]:
             sentence=name["sentence"],
             intensity=_LEVELS[name["level"]],
         )
-        for path, name in matched("crema-d", audio_files(folder), _NAME)
+        for path, name in matched("crema-d", paths, _NAME)
     ]
     without = sorted({u.speaker for u in utterances} - gender_of.keys())
     if without:
@@ -74,7 +76,11 @@ def read(root: Path) -> list[Utterance]:
 
 def _finds(folder: Path) -> Path | None:
     named = sorted((f for f in subfolders(folder) if f.name.lower() in _FOLDERS), key=_rank)
-    return next((c for c in (*named, folder) if holds(c, _NAME)), None)
+    return next((c for c in (*named, folder) if any(holds(f, _NAME) for f in _folders(c))), None)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [folder, *(f for f in subfolders(folder) if re.fullmatch(r"1\d{3}", f.name))]
 
 
 def _rank(folder: Path) -> int:

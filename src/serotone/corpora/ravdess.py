@@ -4,8 +4,9 @@ Livingstone and Russo, "The Ryerson Audio-Visual Database of Emotional Speech an
 2018; https://zenodo.org/record/1188976, CC BY-NC-SA 4.0.
 
 ``Actor_01/03-01-06-01-02-01-12.wav``: modality, channel, emotion, intensity, statement, repetition, actor; odd actors
-are male. Only speech (channel 01) is read: video and song are passed over. Five of the original files are stereo,
-and the original holds one recording under two names (03-01-03-01-02-01-07 and 03-01-03-01-02-02-07).
+are male. In a folder per actor or all in one. Only speech (channel 01) is read: video and song are passed over. Five of
+the original files are stereo, and the original holds one recording under two names (03-01-03-01-02-01-07 and
+03-01-03-01-02-02-07).
 """
 
 import re
@@ -40,15 +41,19 @@ _NAME = re.compile(
     r"-(?P<repetition>0[12])-(?P<actor>0[1-9]|1\d|2[0-4])"
 )
 _AUDIO_ONLY, _SPEECH = "03", "01"
+_ACTOR = re.compile(r"Actor_\d\d", re.IGNORECASE)
 
 
 def read(root: Path) -> list[Utterance]:
     """The speech utterances of RAVDESS under ``root``, sorted by id; ``sentence`` is the statement, 01 or 02.
 
-    The root is the folder that holds ``Actor_01``, ... Raises CorpusError where no such folder holds RAVDESS speech.
+    The root is the folder that holds ``Actor_01``, ..., or all files. Raises CorpusError where there is no RAVDESS
+    speech.
     """
-    folder = locate("ravdess", root, _finds, "Actor_NN folders with files named like 03-01-06-01-02-01-12.wav")
-    paths = [path for actor in _actors(folder) for path in audio_files(actor)]
+    folder = locate(
+        "ravdess", root, _finds, "files named like 03-01-06-01-02-01-12.wav, here or in folders Actor_01 to Actor_24"
+    )
+    paths = [path for f in _folders(folder) for path in audio_files(f)]
     return sorted_unique(_utterance(p, name) for p, name in matched("ravdess", paths, _NAME) if _is_speech(name))
 
 
@@ -69,16 +74,15 @@ def _is_speech(name: re.Match[str]) -> bool:
     return name["modality"] == _AUDIO_ONLY and name["channel"] == _SPEECH
 
 
-def _actors(folder: Path) -> list[Path]:
-    return [f for f in subfolders(folder) if re.fullmatch(r"Actor_\d\d", f.name, re.IGNORECASE)]
+def _folders(folder: Path) -> list[Path]:
+    return [folder, *(f for f in subfolders(folder) if _ACTOR.fullmatch(f.name))]
 
 
 def _finds(folder: Path) -> Path | None:
-    for actor in _actors(folder):
-        names = (_NAME.fullmatch(p.stem) for p in entries(actor) if is_audio(p))
-        if any(name and _is_speech(name) for name in names):
-            return folder
-    return None
+    if _ACTOR.fullmatch(folder.absolute().name):
+        return None  # one actor is not the corpus
+    names = (_NAME.fullmatch(p.stem) for f in _folders(folder) for p in entries(f) if is_audio(p))
+    return folder if any(name and _is_speech(name) for name in names) else None
 
 
 CORPUS = Corpus(

@@ -4,8 +4,8 @@ Pichora-Fuller and Dupuis, "Toronto emotional speech set (TESS)", University of 
 doi:10.5683/SP2/E8H2MF), CC BY-NC-ND 4.0. Two hundred words, each in "Say the word ...", in seven emotions.
 
 ``OAF_back_angry.wav``: speaker (OAF older, YAF younger), word, emotion (``ps`` is pleasant surprise), in one folder or
-in one per speaker and emotion. ``OA_bite_neutral`` is a slip of the original for ``OAF_bite_neutral``, which is its id
-here. In some copies files named .wav hold AIFF; that does not matter, as audio is told by its content.
+in several, such as one per speaker and emotion. ``OA_bite_neutral`` is a slip of the original for ``OAF_bite_neutral``,
+which is its id here. In some copies files named .wav hold AIFF; that does not matter, as audio is told by its content.
 """
 
 import re
@@ -62,7 +62,7 @@ def _utterance(path: Path, name: re.Match[str]) -> Utterance:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [folder, *(f for f in subfolders(folder) if f.name.upper().startswith(("OAF_", "YAF_")))]
+    return [folder, *(f for f in subfolders(folder) if holds(f, _NAME))]
 
 
 def _finds(folder: Path) -> Path | None:

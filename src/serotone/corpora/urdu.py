@@ -1,11 +1,12 @@
-"""URDU: Urdu, spontaneous speech from talk shows, 400 utterances of 38 speakers.
+"""URDU: Urdu, spontaneous speech from talk shows, 400 utterances of 29 speakers.
 
 Latif, Qayyum, Usman and Qadir, "Cross Lingual Speech Emotion Recognition: Urdu vs. Western Languages", FIT 2018;
 https://github.com/siddiquelatif/URDU-Dataset, for research only.
 
 ``Angry/SM1_F10_A010.wav``: speaker (SM male, SF female), the speaker's file, emotion and number. Copies may have a
 folder per speaker inside that of the emotion. Very uneven: some speakers are heard twice, in one emotion only, and one
-makes up most of the neutral speech.
+makes up most of the neutral speech. Paper and ReadMe count 38 speakers; the files name 29, as there is none of SM8 to
+SM16.
 """
 
 import re
@@ -65,8 +66,9 @@ def _finds(folder: Path) -> Path | None:
 CORPUS = Corpus(
     name="urdu",
     read=read,
-    official=Official(total=400, emotions=dict.fromkeys(_EMOTIONS.values(), 100), speakers=38),
+    official=Official(total=400, emotions=dict.fromkeys(_EMOTIONS.values(), 100), speakers=29),
     licence="for research only",
-    description="URDU: Urdu, talk shows, 38 speakers",
+    description="URDU: Urdu, talk shows, 29 speakers",
     languages=("ur",),
+    oddities=("paper and ReadMe count 38 speakers; the files of the original name 29",),
 )
