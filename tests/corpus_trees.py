@@ -233,6 +233,31 @@ def urdu_tree(root: Path) -> Path:
     return root
 
 
+def shemo_tree(root: Path) -> Path:
+    put(root / "female" / "F01A02.wav")
+    put(root / "female" / "F01F01.wav", frequency=300)
+    put(root / "male" / "M56W01.wav", frequency=350)
+    (root / "female" / "._F01A02.wav").write_bytes(STRAY)
+    (root / "transcript").mkdir()
+    (root / "transcript" / "F01A02.ort").write_text("stray")
+    return root
+
+
+def subesco_tree(root: Path) -> Path:
+    for stem in ("F_01_OISHI_S_10_ANGRY_1", "M_01_BASHIR_S_4_HAPPY_5", "F_02_MONIKA_S_2_SURPRISE_3]"):
+        put(root / f"{stem}.wav")
+    (root / "Metadata.txt").write_text("stray")
+    return root
+
+
+def cafe_tree(root: Path) -> Path:
+    put(root / "Col\u0160re" / "Faible" / "01-C-1-1.wav")  # as some unpack the folder of colère
+    put(root / "Col\u0160re" / "Fort" / "12-C-2-6.wav", frequency=300)
+    put(root / "Neutre" / "02-N-3.wav", frequency=350)
+    (root / "Readme.txt").write_text("stray")
+    return root
+
+
 AUDFORMAT_HEADER = """\
 name: small
 source: made for the tests
@@ -293,6 +318,9 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "esd": esd_tree,
     "meld": meld_tree,
     "urdu": urdu_tree,
+    "shemo": shemo_tree,
+    "subesco": subesco_tree,
+    "cafe": cafe_tree,
     "audformat": audformat_tree,
     "manifest": manifest_file,
     "folders": folders_tree,

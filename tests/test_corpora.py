@@ -101,6 +101,7 @@ def test_a_root_one_level_too_high_gets_the_right_one_named(name: str, tmp_path:
         ("esd", "0015"),
         ("meld", "train_splits"),
         ("urdu", "Angry"),
+        ("shemo", "transcript"),
         ("audformat", "wav"),
         ("folders", "docs"),
     ],
@@ -111,7 +112,7 @@ def test_a_root_one_level_too_low_gets_the_right_one_named(name: str, below: str
         read_corpus(name, root / below)
 
 
-@pytest.mark.parametrize("wrapped", ["tess", "esd"])
+@pytest.mark.parametrize("wrapped", ["tess", "esd", "cafe"])
 @pytest.mark.parametrize("folders", [("archive", "data"), ("archive", "data", "data")])
 def test_a_root_some_levels_too_high_gets_the_right_one_named(
     wrapped: str, folders: tuple[str, ...], tmp_path: Path
@@ -528,6 +529,7 @@ def test_licences_of_creative_commons_say_whether_they_allow_commerce(name: str)
         ("CC BY-NC-SA 4.0", True),
         ("for Non-Commercial use", True),
         ("for research only, by signed licence", True),
+        ("free for academic purposes", True),
         ("CC BY-SA 4.0", False),
         ("free for research, citing Burkhardt et al. 2005", False),
         ("of ANC, public domain", False),

@@ -10,6 +10,7 @@ import pytest
 from corpus_trees import (
     MELD_HEAD,
     by_id,
+    cafe_tree,
     casia_by_emotion_tree,
     casia_tree,
     crema_d_tree,
@@ -20,6 +21,8 @@ from corpus_trees import (
     ravdess_tree,
     read,
     savee_tree,
+    shemo_tree,
+    subesco_tree,
     tess_tree,
     urdu_tree,
 )
@@ -92,6 +95,29 @@ def urdu_names() -> Iterator[str]:
         yield from (f"{folder}/{file}_{folder[0]}0{n}.wav" for n, file in enumerate(files, start=1))
 
 
+def shemo_names() -> Iterator[str]:
+    speakers = [*(f"F{n:02d}" for n in range(1, 32)), *(f"M{n:02d}" for n in range(1, 57))]
+    counts = {"A": 1059, "F": 38, "H": 201, "N": 1028, "S": 449, "W": 225}
+    for letter, n in ((letter, n) for letter, count in counts.items() for n in range(count)):
+        speaker = speakers[n % 87]
+        yield f"{'female' if speaker[0] == 'F' else 'male'}/{speaker}{letter}{n // 87 + 1:02d}.wav"
+
+
+def subesco_names() -> Iterator[str]:
+    emotions = ("ANGRY", "DISGUST", "FEAR", "HAPPY", "NEUTRAL", "SAD", "SURPRISE")
+    for gender, n, sentence, emotion, take in product("FM", range(1, 11), range(1, 11), emotions, range(1, 6)):
+        slip = (gender, n, sentence, emotion, take) == ("F", 2, 2, "SURPRISE", 3)
+        yield f"{gender}_{n:02d}_NAME_S_{sentence}_{emotion}_{take}{']' if slip else ''}.wav"
+
+
+def cafe_names() -> Iterator[str]:
+    folders = ("Colère", "Dégoût", "Joie", "Peur", "Surprise", "Tristesse")
+    for actor, sentence in product(range(1, 13), range(1, 7)):
+        yield f"Neutre/{actor:02d}-N-{sentence}.wav"
+        for folder, (level, name) in product(folders, enumerate(("Faible", "Fort"), start=1)):
+            yield f"{folder}/{name}/{actor:02d}-{folder[0]}-{level}-{sentence}.wav"
+
+
 @pytest.mark.parametrize(
     ("name", "names", "total"),
     [
@@ -101,6 +127,9 @@ def urdu_names() -> Iterator[str]:
         ("emovo", emovo_names, 588),
         ("esd", esd_names, 35000),
         ("urdu", urdu_names, 400),
+        ("shemo", shemo_names, 3000),
+        ("subesco", subesco_names, 7000),
+        ("cafe", cafe_names, 936),
     ],
 )
 def test_a_complete_copy_is_exactly_official(
@@ -108,7 +137,7 @@ def test_a_complete_copy_is_exactly_official(
 ) -> None:
     paths = [tmp_path / path for path in names()]
     for folder in {path.parent for path in paths}:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         path.touch()
     assert len(read_corpus(name, tmp_path)) == total
@@ -296,7 +325,7 @@ def test_emovo_names(tmp_path: Path) -> None:
     ]
 
 
-# ESD, URDU ---------------------------------------------------------------------------------------------------------
+# ESD, URDU, ShEMO, SUBESCO, CaFE ----------------------------------------------------------------------------------
 
 
 def test_esd_texts_languages_and_splits(tmp_path: Path) -> None:
@@ -324,6 +353,41 @@ def test_urdu_with_and_without_folders_of_speakers(tmp_path: Path) -> None:
         ("SF1_F1_H01", "happy", "SF1", "female"),
         ("SM1_F10_A010", "angry", "SM1", "male"),
         ("SM6_F4_S0100", "sad", "SM6", "male"),
+    ]
+
+
+def test_shemo_with_and_without_folders_of_genders(tmp_path: Path) -> None:
+    found = CORPORA["shemo"].read(shemo_tree(tmp_path))
+    assert [(u.id, u.emotion, u.speaker, u.gender) for u in found] == [
+        ("F01A02", "angry", "F01", "female"),
+        ("F01F01", "fearful", "F01", "female"),
+        ("M56W01", "surprised", "M56", "male"),
+    ]
+    for path in sorted(tmp_path.glob("*male/*.wav")):
+        path.rename(tmp_path / path.name)
+    assert [u.id for u in CORPORA["shemo"].read(tmp_path)] == [u.id for u in found]
+
+
+def test_subesco_speakers_of_one_number_are_two_people(tmp_path: Path) -> None:
+    found = CORPORA["subesco"].read(subesco_tree(tmp_path))
+    assert [(u.id, u.emotion, u.speaker, u.gender, u.sentence) for u in found] == [
+        ("F_01_OISHI_S_10_ANGRY_1", "angry", "F_01", "female", "10"),
+        ("F_02_MONIKA_S_2_SURPRISE_3", "surprised", "F_02", "female", "2"),
+        ("M_01_BASHIR_S_4_HAPPY_5", "happy", "M_01", "male", "4"),
+    ]
+
+
+def test_cafe_is_told_by_the_names_of_files(tmp_path: Path) -> None:
+    root = cafe_tree(tmp_path)
+    put(root / "Neutre" / "02-N-0-4.wav")  # so named elsewhere
+    put(root / "Joie" / "02-J-4.wav")  # no intensity
+    with pytest.warns(SerotoneWarning, match=re.escape("left out 1 audio file (02-J-4.wav)")):
+        found = CORPORA["cafe"].read(root)
+    assert [(u.id, u.emotion, u.speaker, u.gender, u.sentence, u.intensity) for u in found] == [
+        ("01-C-1-1", "angry", "01", "male", "1", "low"),
+        ("02-N-0-4", "neutral", "02", "female", "4", None),
+        ("02-N-3", "neutral", "02", "female", "3", None),
+        ("12-C-2-6", "angry", "12", "female", "6", "high"),
     ]
 
 

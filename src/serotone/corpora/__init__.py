@@ -1,7 +1,8 @@
 """Corpora: a folder on disk becomes a list of utterances, whatever the corpus calls things.
 
->>> " ".join(CORPORA)
-'emodb ravdess nemo iemocap casia crema-d savee tess emovo esd meld urdu audformat manifest folders synthetic'
+>>> print(*CORPORA)  # doctest: +NORMALIZE_WHITESPACE
+emodb ravdess nemo iemocap casia crema-d savee tess emovo esd meld urdu shemo subesco cafe
+audformat manifest folders synthetic
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from serotone.corpora import (
     audformat,
+    cafe,
     casia,
     crema_d,
     emodb,
@@ -25,6 +27,8 @@ from serotone.corpora import (
     nemo,
     ravdess,
     savee,
+    shemo,
+    subesco,
     synthetic,
     tess,
     urdu,
@@ -61,6 +65,9 @@ CORPORA: Mapping[str, Corpus] = {
         esd.CORPUS,
         meld.CORPUS,
         urdu.CORPUS,
+        shemo.CORPUS,
+        subesco.CORPUS,
+        cafe.CORPUS,
         audformat.CORPUS,
         manifest.CORPUS,
         folders.CORPUS,

@@ -89,7 +89,7 @@ class Corpus:
         return non_commercial(self.licence)
 
 
-_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research only|signed licence", re.IGNORECASE)
+_NON_COMMERCIAL = re.compile(r"\bNC\b|non-?commercial|research only|academic purposes|signed licence", re.IGNORECASE)
 
 
 def non_commercial(licence: str) -> bool:
