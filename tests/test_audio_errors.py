@@ -479,6 +479,13 @@ def test_raw_g722_is_told_by_its_name_alone(tmp_path, monkeypatch):
         audio.read(bytes(100))
 
 
+def test_a_pointer_of_git_lfs_says_how_to_get_the_audio(tmp_path):
+    path = tmp_path / "1001_IEO_ANG_HI.wav"
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 73226\n")
+    with pytest.raises(AudioFormatError, match=r"HI\.wav: a pointer of Git LFS, .*; run git lfs pull"):
+        audio.read(path)
+
+
 # Length and memory
 
 

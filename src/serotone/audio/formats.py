@@ -73,6 +73,8 @@ _NO_SOUND = {
 }
 """What follows such a mark, from the eighth byte on, in files of pictures, notes and the like."""
 _WITHOUT_A_MARK = {".g722": Format("G.722", "g722", False)}
+_GIT_LFS = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that a clone without Git LFS has instead, as of CREMA-D."""
 
 # Format tags of WAV (RFC 2361 and what FFmpeg writes) that FFmpeg decodes and libsndfile does not
 _WAV_CODECS = {
@@ -101,6 +103,8 @@ def sniff(head: bytes, name: str) -> Format:
         return Format("AC-3", "ac3" if head[5] >> 3 <= 10 else "eac3", False)
     if (suffix := PurePath(name).suffix.lower()) in _WITHOUT_A_MARK:
         return _WITHOUT_A_MARK[suffix]
+    if head.startswith(_GIT_LFS):
+        raise AudioFormatError(f"{name}: a pointer of Git LFS, not the audio itself; run git lfs pull in the clone")
     raise AudioFormatError(
         f"{name}: not audio (it begins with {head[:8]!r}); expected WAV, FLAC, OGG, MP3 or AIFF, "
         "or with the codecs extra M4A, MP4, WebM, AVI, AAC, WMA, AMR and similar formats"
