@@ -288,13 +288,41 @@ print(decoder_process._idle[0]._process.pid, flush=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+class _Bytes:
+    """A recording that needs no parent."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def fetch(self, offset: int, size: int) -> bytes:
+        return self.content[offset : offset + size]
+
+
+@pytest.mark.parametrize("version", ["13.0.0", "18.1.0", "19.0.2"])
+def test_titles_need_not_be_utf_8_in_any_version_of_pyav(m4a, version):
+    class PyAV:
+        """PyAV as far as its options go: before 19, a title that is no UTF-8 is an error by default."""
+
+        __version__ = version
+
+        @staticmethod
+        def open(file, *, format, buffer_size, **more):
+            assert more == ({} if version.startswith("19") else {"metadata_errors": "replace"})
+            return av.open(file, format=format, buffer_size=buffer_size)
+
+    frames, about, _ = decoder._open(PyAV, decoder._Recording(_Bytes(m4a), len(m4a)), "mov")
+    assert about == (48000, 2)
+    assert sum(frame.samples for frame in frames) >= 24000
+
+
 def test_a_fork_has_children_of_its_own(tmp_path, m4a):
     path = tmp_path / "call.m4a"
     path.write_bytes(m4a)
     code = f"""
-import os
+import os, warnings
 from serotone import audio
 from serotone.audio import decoder_process
+warnings.simplefilter("ignore", DeprecationWarning)  # from 3.12 on Python warns of forks where there are threads
 expected = audio.read({str(path)!r}).samples
 pid = decoder_process._idle[0]._process.pid
 if (forked := os.fork()) == 0:

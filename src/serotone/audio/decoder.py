@@ -161,7 +161,9 @@ def serve(av: Any, link: _Link) -> None:
 
 def _open(av: Any, file: _Recording, container: str) -> tuple[Iterator[Any], tuple[int, int], float]:
     """Frames to come, their rate and number of channels (those of the first frame), and seconds or -1."""
-    opened = av.open(file, format=container, metadata_errors="replace", buffer_size=_READ_BYTES)
+    # Titles may be no UTF-8. From PyAV 19 on there is no such option, and they are never an error.
+    replacing = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    opened = av.open(file, format=container, buffer_size=_READ_BYTES, **replacing)
     if not opened.streams.audio or opened.streams.audio[0].codec_context is None:
         raise RefusedError("it has no audio track that FFmpeg can decode")
     stream = opened.streams.audio[0]
