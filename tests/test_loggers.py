@@ -20,8 +20,8 @@ from serotone.experiments.train import train
 from serotone.recipes import load
 from serotone.runs.layout import CHECKPOINT
 from serotone.studies import load_study
+from serotone.training import answers, loggers
 from serotone.training import fit as fitting
-from serotone.training import loggers
 from serotone.training.fit import run_fold
 from serotone.training.loggers import KINDS
 
@@ -189,7 +189,7 @@ def test_a_training_that_only_misses_its_predictions_logs_them_too(
     folder = tmp_path / "fold-0-0"
 
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "predict", stop)
+        patched.setattr(answers, "predict", stop)
         with pytest.raises(StoppedError):
             run(voices, folder, "json")
     notes = told[folder / "log"]
@@ -302,7 +302,7 @@ def test_the_real_tool_hears_of_a_stopped_fold_and_of_the_next(
         monkeypatch.delenv(variable, raising=False)
     first, second = tmp_path / "fold-0-0", tmp_path / "fold-0-1"
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "predict", stop)
+        patched.setattr(answers, "predict", stop)
         with pytest.raises(StoppedError):
             run(voices, first, kind)
     assert run(voices, first, kind) == unlogged

@@ -33,8 +33,8 @@ _HOMES = {
     "Recognizer": "serotone.recognition.recognizer",
     "Segment": "serotone.recognition.prediction",
     "SerotoneError": "serotone.errors",
-    "list_bundles": "serotone.recognition.bundle",
-    "load_bundle": "serotone.recognition.bundle",
+    "list_bundles": "serotone.recognition.loading",
+    "load_bundle": "serotone.recognition.loading",
     "load_profile": "serotone.recognition.profile",
 }
 
