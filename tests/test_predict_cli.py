@@ -5,10 +5,12 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,11 @@ import soundfile
 from rich.cells import cell_len
 from typer.testing import CliRunner
 
-from serotone import __version__
+from serotone import Recognizer, __version__
 from serotone.cli import COMMANDS, app
 from serotone.cli.console import PipeConsole
 from serotone.cli.messages import one_line
+from serotone.cli.table import COLOURS, TableWriter
 from toy_bundle import LABELS, SAMPLE_RATE, buzz, make_toy_bundle, tone
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
@@ -206,6 +209,43 @@ def test_table_fits_the_terminal(toy, clips, columns):
         assert not wide
     for label in ("sad", "angry", "happy"):
         assert label in shown
+
+
+@pytest.mark.parametrize("columns", [40, 45, 60])
+def test_a_segment_stays_on_one_line_of_a_narrow_terminal(toy, long, columns):
+    shown = run("predict", long, "--bundle", toy, "--timeline", env={"COLUMNS": str(columns)}).stdout
+    segments = [line for line in shown.splitlines() if " - " in line]
+    assert [line.split()[4] for line in segments] == ["angry", "-", "happy"]
+    assert max(map(len, segments)) <= columns
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_how_many_windows_a_row_sums_up_stays_on_one_line(toy, good, long, columns):
+    shown = run("predict", good, long, "--bundle", toy, env={"COLUMNS": str(columns)}).stdout.splitlines()
+    assert sum("mean of 10 windows" in line for line in shown) == 1
+    assert max(map(cell_len, shown)) <= columns
+
+
+def test_on_a_terminal_lines_break_between_words(toy):
+    class Terminal(io.StringIO):
+        encoding = "utf-8"
+
+        def isatty(self):
+            return True
+
+    terminal, recognizer = Terminal(), Recognizer(toy)
+    silent = recognizer.predict(np.zeros(2 * SAMPLE_RATE, np.float32), source_rate=SAMPLE_RATE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "24")
+        patch.setenv("NO_COLOR", "1")
+        TableWriter(terminal, recognizer.bundle, ["call.wav"]).add(replace(silent, name="call.wav"))
+    lines = re.sub(r"\x1b\[\d*m", "", terminal.getvalue()).splitlines()
+    assert [word for line in lines for word in line.split()] == ["call.wav", "2.00", "s", "-", "digital", "silence"]
+    assert max(map(len, lines)) <= 24
+
+
+def test_no_emotion_has_a_colour_that_a_common_background_swallows():
+    assert not {"black", "white", "bright_white", "blue"} & set(COLOURS.values())
 
 
 @pytest.mark.parametrize("value", ["0", "00", "-5"])

@@ -25,14 +25,17 @@ COLOURS = {
     "fearful": "magenta",
     "frustrated": "bright_red",
     "happy": "yellow",
-    "neutral": "white",
-    "sad": "blue",
+    "neutral": "",
+    "sad": "bright_blue",
     "surprised": "cyan",
 }
+"""The colour of each emotion; of neutral the terminal's own, since white is lost on white, and blue is on black."""
 EIGHTHS = " ▏▎▍▌▋▊▉"
 ANY_WIDTH = 400
 LEAST_BAR, WIDEST_BAR, BLOCK_BAR = 4, 9, 40
 LEAST_NAME = 12
+SEGMENT = 28
+"""Columns of a segment's times and confidence."""
 
 
 class TableWriter(Writer):
@@ -42,6 +45,7 @@ class TableWriter(Writer):
         fixed = None if stream.isatty() or environment().get("COLUMNS") else ANY_WIDTH
         self._console = PipeConsole(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
         self._encoding = stream.encoding
+        self._terminal = stream.isatty()
         self._blocks = can_print(stream, EIGHTHS + "█…")
         self._labels = bundle.labels
         self._bundle = bundle
@@ -51,6 +55,8 @@ class TableWriter(Writer):
         self._label_width = max(len("emotion"), *(len(label) + 1 for label in bundle.labels))
         self._name_width, self._bar_width = self._columns(names)
         self._as_rows = len(names) > 1 and self._bar_width >= LEAST_BAR
+        room = self._console.width - self._label_width - SEGMENT
+        self._indent, self._segment_bar = " " * max(0, min(4, room)), max(0, min(WIDEST_BAR, room - 6))
 
     def start(self) -> None:
         """Write the heads of the columns, where there are any."""
@@ -97,18 +103,22 @@ class TableWriter(Writer):
 
     def _add_row(self, prediction: Prediction) -> None:
         name = _fit_end(self._shown(prediction.title), self._name_width, "…" if self._blocks else "~")
-        row = Text.assemble(name, "  ", self._answer(prediction), "  ")
+        row = Text.assemble(name, "  ", self._answer(prediction, self._label_width), "  ")
         if prediction.label is None:
             row.append(prediction.reason or "", "dim")
         for label, probability in prediction.probabilities.items():
             row.append(self._bar(probability, self._bar_width), self._style(prediction, label))
             row.append(" ")
-        row.append(_windows(prediction), "dim")
+        note = _windows(prediction)
+        if row.cell_len + len(note) > self._console.width:
+            self._print(row)
+            row = Text("    ")
+        row.append(note, "dim")
         self._print(row)
 
     def _add_block(self, prediction: Prediction) -> None:
         header = Text.assemble((self._shown(prediction.title), "bold"), f"  {prediction.duration_seconds:.2f} s  ")
-        header.append_text(self._answer(prediction))
+        header.append_text(self._answer(prediction, 0))
         header.append(f"  {prediction.reason or _windows(prediction)}", "dim")
         self._print(header)
         width = max(1, min(BLOCK_BAR, self._console.width - self._label_width - 10))
@@ -119,9 +129,10 @@ class TableWriter(Writer):
 
     def _add_segment(self, segment: Segment) -> None:
         """One line of a timeline, its bar the segment's confidence."""
-        line = Text.assemble("    ", (f"{segment.start:8.2f} - {segment.end:8.2f} s  ", "dim"), self._answer(segment))
+        times = f"{self._indent}{segment.start:8.2f} - {segment.end:8.2f} s  "
+        line = Text.assemble((times, "dim"), self._answer(segment, self._label_width))
         if segment.label is not None:
-            line.append("  " + self._bar(segment.confidence, WIDEST_BAR), COLOURS.get(segment.label, "cyan"))
+            line.append("  " + self._bar(segment.confidence, self._segment_bar), COLOURS.get(segment.label, "cyan"))
         self._print(line)
 
     def _shown(self, name: str) -> str:
@@ -129,15 +140,13 @@ class TableWriter(Writer):
         line = one_line(name)
         return line.encode(self._encoding, "backslashreplace").decode(self._encoding) if self._encoding else line
 
-    def _answer(self, answer: Prediction | Segment) -> Text:
-        """Label and confidence, at the width of their columns."""
+    def _answer(self, answer: Prediction | Segment, width: int) -> Text:
+        """Label, at this width or wider, and confidence; as wide where there is no answer."""
         if answer.label is None:
-            return Text(f"{'-':<{self._label_width}}     ", "dim")
+            return Text("-".ljust(width + 5 if width else 1), "dim")
         shown = answer.label + "?" * answer.uncertain
         colour = COLOURS.get(answer.label, "cyan")
-        return Text(
-            f"{shown:<{self._label_width}} {answer.confidence:.2f}", colour if answer.uncertain else f"bold {colour}"
-        )
+        return Text(f"{shown.ljust(width)} {answer.confidence:.2f}", colour if answer.uncertain else f"bold {colour}")
 
     def _style(self, prediction: Prediction, label: str) -> str:
         return COLOURS.get(label, "cyan") if label == prediction.label else "dim"
@@ -152,7 +161,7 @@ class TableWriter(Writer):
 
     def _print(self, line: Text) -> None:
         line.rstrip()
-        self._console.print(line, soft_wrap=True)
+        self._console.print(line, soft_wrap=not self._terminal)
 
 
 def _windows(prediction: Prediction) -> str:
