@@ -12,6 +12,7 @@ import onnx
 import pytest
 import soundfile
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry, fontManager
 from matplotlib.text import Text
 from onnx import TensorProto, helper
 
@@ -199,6 +200,24 @@ def test_a_timeline_of_several_emotions_is_titled_by_their_shares_of_the_speech(
     adapted = replace(one, profile={"name": "office", "count": 6, "speaker": "anna"})
     assert title(adapted).splitlines()[-1] == "adapted to office, count 6, then to the speaker anna"
     assert "adapted" not in title(one)
+
+
+@pytest.mark.parametrize("name", ["a long name " * 16, "x" * 200], ids=["words", "one word"])
+def test_a_title_is_as_wide_as_the_picture_at_most(halves, name):
+    figure = picture.draw_timeline(replace(halves, name=f"{name}.wav"), picture.envelope([HALVES], SAMPLE_RATE))
+    (title,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+    assert f"as a whole: {halves.label}, probability" in title.get_text()
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_a_title_in_wide_letters_has_short_lines_and_a_font_that_has_them(halves, monkeypatch):
+    plain = fontManager.findfont("DejaVu Sans")
+    monkeypatch.setattr(fontManager, "ttflist", [*fontManager.ttflist, FontEntry(fname=plain, name="Malgun Gothic")])
+    figure = picture.draw_timeline(replace(halves, name="\u4f1a\u8bae" * 60), picture.envelope([HALVES], SAMPLE_RATE))
+    (title,) = [text for text in figure.texts if text.get_text() == figure.get_suptitle()]
+    assert max(map(len, title.get_text().splitlines()[:2])) <= 50
+    assert "Malgun Gothic" in title.get_fontfamily()
+    assert picture._fonts_for("call.wav") == []
 
 
 def test_a_prediction_without_segments_has_no_timeline(recognizer):

@@ -5,6 +5,8 @@ as well, so that a picture says the same in grey. White is kept for what is no s
 what is too narrow for a hatch and a frame has neither.
 """
 
+import textwrap
+import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,6 +54,21 @@ drawn as part of a column."""
 _COLUMN_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 _MOST_SHARES = 4
 """Emotions in a title."""
+_TITLE_WIDTH = 84
+"""Letters in a line of a title; those of Chinese, Japanese and Korean count twice."""
+_WIDE_FONTS = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK KR",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Apple SD Gothic Neo",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "WenQuanYi Zen Hei",
+)
+"""What has the letters that matplotlib's own font lacks: Noto, macOS, Windows, older Linux."""
 _SPECTRUM_SECONDS, _SPECTRUM_DB = 0.032, 70.0
 
 
@@ -264,8 +281,29 @@ def _title(figure: "Figure", prediction: Prediction, shares: Mapping[str, float]
         lines = [f"{name}{side}: {parts}{more} of the speech", f"as a whole: {said}"]
     if prediction.adaptation:
         lines.append(prediction.adaptation)
-    text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
-    figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
+    text = "\n".join(_wrapped("".join(c if c.isprintable() else " " for c in line)) for line in lines)
+    family = ["sans-serif", *_fonts_for(text)]
+    figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", fontfamily=family, parse_math=False)
+
+
+def _wrapped(line: str) -> str:
+    """The line in as many lines as the picture's width asks for.
+
+    >>> _wrapped("call.wav: angry, probability 0.91")
+    'call.wav: angry, probability 0.91'
+    """
+    width = len(line) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in line)
+    return "\n".join(textwrap.wrap(line, _TITLE_WIDTH * len(line) // width, break_on_hyphens=False))
+
+
+def _fonts_for(text: str) -> list[str]:
+    """Installed fonts for letters of Chinese, Japanese and Korean, if the text has some."""
+    if not any(unicodedata.east_asian_width(letter) in "WF" for letter in text):
+        return []
+    from matplotlib.font_manager import fontManager
+
+    installed = {font.name for font in fontManager.ttflist}
+    return [name for name in _WIDE_FONTS if name in installed]
 
 
 def _note(figure: "Figure", text: str) -> None:
@@ -285,7 +323,7 @@ def _segment(axes: "Axes", segment: Segment, seconds: float) -> None:
     look = {"hatch": hatch, "edgecolor": ink_on(colour), "linewidth": 0.8} if share >= _PLAIN else {"linewidth": 0}
     axes.axvspan(segment.start, segment.end, facecolor=colour, **look)
     words = f"{segment.label}{'?' * segment.uncertain}"
-    upright = share > 0.009 * len(words)
+    upright = share > 0.0075 * len(words)
     if upright or share > 0.018:
         text = f"{words}\n{segment.confidence:.2f}" if upright else words
         box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "boxstyle": "round,pad=0.15"}
