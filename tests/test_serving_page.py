@@ -168,6 +168,10 @@ def test_it_fits_a_phone(page, folder):
         give(page, folder / "call.wav")
         answered(page)
         assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+        inside = "const box = document.querySelector('.scroll'); return box.scrollWidth - box.clientWidth"
+        assert page.execute_script(inside) <= 0
+        name = page.find_element(By.CSS_SELECTOR, "#rows .name")
+        assert name.size["width"] > 200  # the answer is below it, not next to it
         small = page.execute_script(
             "const large = b => b.closest('.segments, table') || b.offsetHeight >= 40;"
             "return [...document.querySelectorAll('button')].filter(b => b.offsetParent && !large(b)).map(b => b.id)"
@@ -390,6 +394,19 @@ def test_the_profile_is_deleted_when_the_page_is_left_by_a_link(page, folder, se
     if page.find_elements(By.CSS_SELECTOR, "#rows button"):  # the browser kept the page
         assert "was deleted" in part(page, "adapted").text
         assert part(page, "adapt").is_displayed()
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [("NotAllowedError", "allow it for this page"), ("NotFoundError", "connect one, then try again")],
+)
+def test_without_a_microphone_the_page_says_what_to_do(page, error, remedy):
+    fails = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('', '{error}'); }}"
+    page.execute_script(fails)
+    part(page, "record").click()
+    until(lambda: part(page, "alert").text == f"the microphone cannot be used ({error}); {remedy}")
+    assert part(page, "record").is_enabled()
+    assert part(page, "listen").is_enabled()
 
 
 def test_a_second_click_does_not_open_a_second_microphone(page):

@@ -13,7 +13,8 @@ export class Microphone {
     try {
       media = await navigator.mediaDevices.getUserMedia({ audio: plain });
     } catch (error) {
-      throw new Error(`the microphone cannot be used (${error.name}); allow it for this page`);
+      const remedy = error.name === "NotFoundError" ? "connect one, then try again" : "allow it for this page";
+      throw new Error(`the microphone cannot be used (${error.name}); ${remedy}`);
     }
     const context = new AudioContext();
     const microphone = new Microphone(context, media);
