@@ -89,6 +89,7 @@ def test_version_and_help():
     for name in COMMANDS:
         assert f"\n  {name} " in shown
     assert run("predict", "--help").exit_code == 0
+    assert "..." not in shown.partition("Commands:")[2]  # each summary is whole
     for command in ("predict", "adapt", "score"):  # these take several
         assert "...}" in run(command, "--help").stdout.splitlines()[0]
 

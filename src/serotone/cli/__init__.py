@@ -68,9 +68,12 @@ class LazyGroup(TyperGroup):
         holder = typer.Typer(**PLAIN)
         if not isinstance(command, typer.Typer):
             holder.command(cmd_name)(command)
-            return typer.main.get_command(holder)
+            return _summed_up(typer.main.get_command(holder))
         holder.add_typer(command, name=cmd_name)
-        return typer.main.get_group(holder).commands[cmd_name]
+        group: Any = typer.main.get_group(holder).commands[cmd_name]
+        for one in group.commands.values():
+            _summed_up(one)
+        return _summed_up(group)
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Take ``~/`` for the user's folder: shells leave it as it is in ``--out=~/answers.csv`` and in quotes."""
@@ -121,6 +124,12 @@ class LazyGroup(TyperGroup):
             except KeyboardInterrupt as error:
                 remark("stopped")
                 raise typer.Exit(error.status if isinstance(error, SignalledError) else 130) from error
+
+
+def _summed_up(command: Any) -> Any:
+    """The command with its first sentence whole in lists of commands, where Typer would cut it at the line's end."""
+    command.short_help = re.split(r"(?<=\.)\s", command.help, maxsplit=1)[0].replace("\n", " ")
+    return command
 
 
 def _status_of(error: OSError) -> int:
