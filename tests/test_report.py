@@ -521,6 +521,12 @@ def test_without_a_mistake_there_is_no_list_of_them(tmp_path):
     assert "mistakes" not in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_percentage_stays_on_one_line_of_the_page(written):
+    page = (written[1] / "report.html").read_text(encoding="utf-8")
+    assert "83.3\u00a0%" in page
+    assert not re.findall(r"\d %", page)
+
+
 def test_page_loads_nothing_and_escapes_everything(written):
     page = (written[1] / "report.html").read_text(encoding="utf-8")
     bare = re.sub(r"data:image/[a-z+]+;base64,[A-Za-z0-9+/=]*", "data:", page)

@@ -19,7 +19,7 @@ export function show(recording, bundle) {
     answer.label === null ? answer.reason : `probability ${share(answer.confidence)}, ${doubt(answer)}`;
   const profile = answer.profile ? `adapted to ${answer.profile.name} (${answer.profile.count})` : "not adapted";
   const speech = `${clock(answer.speech_seconds)} of speech in ${clock(answer.duration_seconds)}`;
-  const shares = Object.entries(answer.shares).map(([label, value]) => `${label} ${Math.round(100 * value)} %`);
+  const shares = Object.entries(answer.shares).map(([label, value]) => `${label} ${Math.round(100 * value)}\u00a0%`);
   const time = shares.length > 1 ? ` Over time: ${shares.join(", ")}.` : "";
   part("facts").textContent = `${speech}.${time} ${answer.bundle}, ${profile}.`;
   const reasons = answer.label !== null && answer.reason ? [`Uncertain: ${answer.reason}.`] : [];
