@@ -227,6 +227,13 @@ def test_how_many_windows_a_row_sums_up_stays_on_one_line(toy, good, long, colum
     assert max(map(cell_len, shown)) <= columns
 
 
+def test_a_row_with_a_long_reason_has_no_empty_line_after_it(toy, good, tmp_path):
+    soundfile.write(tmp_path / "hum.wav", tone(2, 1e-4), SAMPLE_RATE)
+    shown = run("predict", good, tmp_path / "hum.wav", "--bundle", toy, env={"COLUMNS": "45"}).stdout.splitlines()
+    assert "no speech: nothing above" in shown[-1]
+    assert all(shown)
+
+
 def test_on_a_terminal_lines_break_between_words(toy):
     class Terminal(io.StringIO):
         encoding = "utf-8"

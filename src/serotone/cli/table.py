@@ -42,10 +42,10 @@ class TableWriter(Writer):
     """Writes a table for recordings of the given names, whose lengths decide its columns."""
 
     def __init__(self, stream: TextIO, bundle: Bundle, names: Sequence[str]) -> None:
-        fixed = None if stream.isatty() or environment().get("COLUMNS") else ANY_WIDTH
+        self._terminal = stream.isatty()
+        fixed = None if self._terminal or environment().get("COLUMNS") else ANY_WIDTH
         self._console = PipeConsole(file=stream, width=fixed, highlight=False, markup=False, emoji=False)
         self._encoding = stream.encoding
-        self._terminal = stream.isatty()
         self._blocks = can_print(stream, EIGHTHS + "█…")
         self._labels = bundle.labels
         self._bundle = bundle
@@ -110,7 +110,7 @@ class TableWriter(Writer):
             row.append(self._bar(probability, self._bar_width), self._style(prediction, label))
             row.append(" ")
         note = _windows(prediction)
-        if row.cell_len + len(note) > self._console.width:
+        if note and row.cell_len + len(note) > self._console.width:
             self._print(row)
             row = Text("    ")
         row.append(note, "dim")
