@@ -66,7 +66,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _finds(folder: Path) -> Path | None:
-    return folder if any(holds(f, _NAME) for f in _folders(folder)) else None
+    return folder if any(holds(f, _NAME) for f in (folder, *subfolders(folder))) else None
 
 
 CORPUS = Corpus(

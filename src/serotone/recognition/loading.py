@@ -12,7 +12,6 @@ from serotone.recognition.bundle import MANIFEST, SHIPPED, Bundle, compare, is_d
 DEFAULT_BUNDLE = "default"
 """The shipped bundle that answers where none is named."""
 
-
 MAX_MANIFEST_BYTES = 1 << 20
 
 

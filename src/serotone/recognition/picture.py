@@ -292,13 +292,18 @@ def _wrapped(line: str) -> str:
     >>> _wrapped("call.wav: angry, probability 0.91")
     'call.wav: angry, probability 0.91'
     """
-    width = len(line) + sum(unicodedata.east_asian_width(letter) in "WF" for letter in line)
+    width = len(line) + _wide(line)
     return "\n".join(textwrap.wrap(line, _TITLE_WIDTH * len(line) // width, break_on_hyphens=False))
+
+
+def _wide(text: str) -> int:
+    """How many letters are twice as wide as others, as those of Chinese, Japanese and Korean are."""
+    return sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
 
 
 def _fonts_for(text: str) -> list[str]:
     """Installed fonts for letters of Chinese, Japanese and Korean, if the text has some."""
-    if not any(unicodedata.east_asian_width(letter) in "WF" for letter in text):
+    if not _wide(text):
         return []
     from matplotlib.font_manager import fontManager
 

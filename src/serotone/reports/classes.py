@@ -9,8 +9,10 @@ import numpy as np
 from serotone import metrics
 from serotone.reports.analysis import METRICS, Analysis, Result
 from serotone.reports.cells import NOT_RUN, Cell, Table, number, percent, share_of, text
+from serotone.reports.collect import Row
 from serotone.reports.tables import by_row
 from serotone.statistics import brier, speaker_scores
+from serotone.studies.schema import Confusion
 
 SHOWN_MISTAKES = 10
 
@@ -83,13 +85,7 @@ def confusions(analysis: Analysis) -> Iterable[Table]:
         if of := analysis.results.get(row.name):
             yield _confusion(of)
         if matrix := row.published.confusion:
-            lines = (
-                (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
-                for label, line in zip(matrix.labels, matrix.percent, strict=True)
-            )
-            columns = ("true", *(f"predicted {label}" for label in matrix.labels))
-            title = f"Published confusion matrix: {row.label}"
-            yield Table(f"confusion-published-{row.name}", title, columns, tuple(lines))
+            yield _published_confusion(row, matrix)
 
 
 def _confusion(of: Result) -> Table:
@@ -104,6 +100,16 @@ def _confusion(of: Result) -> Table:
         lines.append((text(label), *cells, number(total, "count", "answers")))
     columns = ("true", *(f"predicted {label}" for label in of.labels), "all")
     return Table(f"confusion-{of.row.name}", f"Confusion matrix: {of.row.label}", columns, tuple(lines))
+
+
+def _published_confusion(row: Row, matrix: Confusion) -> Table:
+    """The published matrix in percent."""
+    lines = tuple(
+        (text(label), *(percent(share_of(one), "row percent published", missing="not stated") for one in line))
+        for label, line in zip(matrix.labels, matrix.percent, strict=True)
+    )
+    columns = ("true", *(f"predicted {label}" for label in matrix.labels))
+    return Table(f"confusion-published-{row.name}", f"Published confusion matrix: {row.label}", columns, lines)
 
 
 @by_row("calibration", "ECE and Brier score", "ECE", "Brier score, 0 to 2", "mean confidence", "accuracy")

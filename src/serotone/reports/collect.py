@@ -1,6 +1,6 @@
 """What lies below a folder: one run, a study, or runs of any kind, as rows of one table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -103,9 +103,7 @@ def collect(path: Path) -> Collection:
         run = read_run(path)
         name = str(run.recipe["name"]) or path.resolve().name
         title = f"One training of {name}, fold {run.folds[0].name}" if run.alone else f"Cross-validation of {name}"
-        return Collection(
-            Study.model_construct(title=title, description=""), (Row(name, name, (run,)),), tuple(read_failures(path))
-        )
+        return _asks_nothing(title, [Row(name, name, (run,))], read_failures(path))
     if is_training(path) and "test" not in read_metrics(path):
         raise RunError(
             f"{path}: this training has no test part (protocol=all trains on every utterance), so there is nothing to"
@@ -117,13 +115,18 @@ def collect(path: Path) -> Collection:
     folders = {folder.relative_to(path).as_posix(): folder for folder in runs_below(path)}
     if not folders:
         raise RunError(f"{path}: no finished run in or below it; give what train, crossval, study or evaluate writes")
-    rows = tuple(Row(name, name, (read_run(folder),)) for name, folder in folders.items())
-    return Collection(Study.model_construct(title=f"Runs in {path.resolve().name}", description=""), rows)
+    rows = [Row(name, name, (read_run(folder),)) for name, folder in folders.items()]
+    return _asks_nothing(f"Runs in {path.resolve().name}", rows)
 
 
 def read_run(folder: Path) -> Run:
     """A run folder; RunError, naming the file, where one is damaged."""
     return read(folder, lambda path: RECIPES.tree(str(path))[0])
+
+
+def _asks_nothing(title: str, rows: Sequence[Row], failures: Sequence[Mapping[str, Any]] = ()) -> Collection:
+    """Runs that no study asked for."""
+    return Collection(Study.model_construct(title=title, description=""), tuple(rows), tuple(failures))
 
 
 def _row(folder: Path, row: studies.Row, study: Study, at: Mapping[str, Any]) -> Row:

@@ -31,10 +31,8 @@ from serotone.training.strangers import (
 SPEAKER_GROUPS = 5
 """Parts that the speakers of a single corpus are dealt into, where there is no other corpus to hold out."""
 
-
 NARROW = 512
 """Width up to which heads that are only compared are solved in float64 too: there it costs little."""
-
 
 COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Shares of the answers at which the risk-coverage curve is stated."""
