@@ -164,6 +164,9 @@ def test_the_command_line(recognizer, corpus, tmp_path):
     out = tmp_path / "run"
     raw = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", corpus, "--format", "json", "--out", str(out)])
     assert json.loads(raw.stdout)["scored"] == 7
+    for jobs in ("1", "4"):
+        again = CliRunner().invoke(app, ["evaluate", bundle, "--corpus", corpus, "--format", "json", "--jobs", jobs])
+        assert again.stdout == raw.stdout
     files = {".lock", "metrics.json", "plain", "predictions.csv", "speakers.csv", "study.yaml"}
     assert {path.name for path in out.iterdir()} == files
     assert CliRunner().invoke(app, ["evaluate", bundle]).exit_code == 2

@@ -224,17 +224,18 @@ def test_another_rate_is_resampled(recognizer):
     assert prediction.duration_seconds == pytest.approx(1)
 
 
-def test_many_go_on_after_a_failure(recognizer, tmp_path):
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_many_go_on_after_a_failure(recognizer, tmp_path, jobs):
     path = tmp_path / "clip.wav"
     soundfile.write(path, tone(1, 0.9), SAMPLE_RATE)
-    results = list(recognizer.predict_many([path, tmp_path / "none.wav", path]))
+    results = list(recognizer.predict_many([path, tmp_path / "none.wav", path], jobs=jobs))
     assert isinstance(results[0], Prediction)
     assert isinstance(results[2], Prediction)
     source, error = results[1]
     assert source == tmp_path / "none.wav"
     assert isinstance(error, AudioMissingError)
     with pytest.raises(AudioMissingError):
-        list(recognizer.predict_many([tmp_path / "none.wav"], on_error="raise"))
+        list(recognizer.predict_many([tmp_path / "none.wav"], on_error="raise", jobs=jobs))
     with pytest.raises(ValueError, match="on_error is 'skip'; expected 'return' or 'raise'"):
         list(recognizer.predict_many([path], on_error="skip"))
     with pytest.raises(TypeError, match="sources is one str; expected several recordings"):

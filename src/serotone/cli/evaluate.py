@@ -57,6 +57,9 @@ def evaluate(
         typer.Option(help="Write predictions and scores to this folder; serotone report reads it, too."),
     ] = None,
     format: Annotated[Format, typer.Option(help="How to print the scores.")] = Format.table,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Recordings to hear at a time. By default, one per processor.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads to use for each recording.")] = 1,
 ) -> None:
     """Score a recogniser on a corpus with labels.
@@ -83,10 +86,12 @@ def evaluate(
         check_folder(out)
     from serotone.evaluation import agree, compare, readings
     from serotone.evaluation import evaluate as score
+    from serotone.processors import processors
     from serotone.recognition.profile import load_profile
     from serotone.recognition.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, threads=threads)
+    jobs = jobs or processors()
     known = None if profile is None else load_profile(profile)
     if known is not None:
         recognizer.with_profile(known)  # like the next line, refused before hours of reading
@@ -120,6 +125,7 @@ def evaluate(
                     merge=merges,
                     labels=chosen,
                     leave_out_failed=leave_out_failed,
+                    jobs=jobs,
                     on_utterance=step,
                 )
                 plain, unheard, table = result.plain, result.unheard, comparison_table(result)
@@ -130,6 +136,7 @@ def evaluate(
                     merge=merges,
                     labels=chosen,
                     leave_out_failed=leave_out_failed,
+                    jobs=jobs,
                     on_utterance=step,
                 )
                 unheard, table = (), []

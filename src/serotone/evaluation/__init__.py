@@ -42,14 +42,16 @@ def evaluate(
     merge: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
     leave_out_failed: bool = False,
+    jobs: int = 1,
     on_utterance: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Score a recogniser on utterances of one corpus or several; ``merge`` and ``labels`` as of `agree`.
 
-    ``leave_out_failed`` scores the utterances with an answer alone. ``on_utterance`` is called after each one heard.
+    ``leave_out_failed`` scores the utterances with an answer alone. ``jobs`` of them are heard at a time, each in a
+    thread, and ``on_utterance`` is called after each one heard.
 
     Raises MetricError or CorpusError as `agree` does; CorpusError: not one utterance could be answered.
     """
     terms = agree(recognizer.bundle, utterances, merge=merge, labels=labels)
-    rows = hear(recognizer, utterances, terms, on_utterance=on_utterance)
+    rows = hear(recognizer, utterances, terms, jobs=jobs, on_utterance=on_utterance)
     return evaluation_of(recognizer.bundle, utterances, terms, rows, leave_out_failed=leave_out_failed)

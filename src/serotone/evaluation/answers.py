@@ -1,8 +1,10 @@
 """What a recogniser hears in utterances and answers to them, as rows, and the evaluation that these rows make."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from serotone import audio
+from serotone.ahead import ahead
 from serotone.corpora import Utterance, fingerprint
 from serotone.corpora.base import UNKNOWN_SPEAKER
 from serotone.errors import CorpusError, SerotoneError
@@ -20,12 +22,14 @@ def hear(
     utterances: Sequence[Utterance],
     terms: Terms,
     *,
+    jobs: int = 1,
     on_utterance: Callable[[], None] | None = None,
 ) -> list[Row]:
-    """A row for each utterance that is scored, in order, its answer that of the recogniser."""
+    """A row for each utterance that is scored, in order, its answer that of the recogniser; ``jobs`` at a time."""
     rows = []
-    for utterance in filter(terms.takes, utterances):
-        rows.append(answered(recognizer, utterance, listen(recognizer, utterance), terms))
+    taken = list(filter(terms.takes, utterances))
+    for utterance, heard in zip(taken, ahead(partial(listen, recognizer), taken, jobs=jobs), strict=True):
+        rows.append(answered(recognizer, utterance, heard, terms))
         if on_utterance is not None:
             on_utterance()
     return rows

@@ -7,9 +7,11 @@ has who starts with a folder of twenty. Or a profile that was made elsewhere ans
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from serotone.ahead import ahead
 from serotone.corpora import Utterance
 from serotone.errors import ProfileError, SerotoneError
 from serotone.evaluation.answers import answered, evaluation_of, listen, speaker_of
@@ -96,6 +98,7 @@ def compare(
     merge: Mapping[str, str] | None = None,
     labels: Sequence[str] | None = None,
     leave_out_failed: bool = False,
+    jobs: int = 1,
     on_utterance: Callable[[], None] | None = None,
 ) -> Comparison:
     """Score plain answers and adapted ones, each recording read once.
@@ -111,6 +114,7 @@ def compare(
         merge: As of `agree`.
         labels: As of `agree`.
         leave_out_failed: Score the utterances with an answer alone.
+        jobs: Recordings to hear at a time, each in a thread.
         on_utterance: Called after each recording that was heard, of which there are as many as `readings` gives.
 
     Raises:
@@ -132,8 +136,8 @@ def compare(
     builders = {corpus: ProfileBuilder(corpus, bundle) for corpus in drawn}
     kept: list[tuple[Utterance, Heard]] = []
     unheard: list[tuple[str, str]] = []
-    for utterance in _to_read(utterances, terms, members):
-        heard = listen(recognizer, utterance)
+    read = _to_read(utterances, terms, members)
+    for utterance, heard in zip(read, ahead(partial(listen, recognizer), read, jobs=jobs), strict=True):
         if terms.takes(utterance):
             kept.append((utterance, heard))
         elif isinstance(heard, SerotoneError):

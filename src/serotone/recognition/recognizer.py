@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from serotone import audio
+from serotone.ahead import ahead
 from serotone.audio import Source
 from serotone.audio.decoding import whole
 from serotone.errors import AudioError, BundleError, MissingExtraError, SerotoneError, SerotoneWarning
@@ -138,21 +139,26 @@ class Recognizer(Answerer):
         end: float | None = None,
         channel: int | None = None,
         speakers: Iterable[str | None] | None = None,
+        jobs: int = 1,
         on_error: Literal["return", "raise"] = "return",
     ) -> Iterator[Prediction | tuple[Source, SerotoneError]]:
         """The emotion of each recording, in order, as it is ready; ``speakers`` has whose voice each is.
 
         Everything else is as for `predict`, and the same for all: ``start``, ``end`` and ``channel``, too. A source
-        that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there.
+        that cannot be heard gives ``(source, error)`` and the rest go on; ``on_error="raise"`` stops there. ``jobs``
+        recordings are heard at a time, each in a thread of its own and each with this recogniser's ``threads``; those
+        that have begun end before the iterator is closed.
 
-        Raises ValueError: there are more recordings than ``speakers``, or fewer.
+        Raises ValueError: ``jobs`` is below 1, or there are more recordings than ``speakers``, or fewer.
         Raises TypeError: one of the speakers is neither a string nor None.
         """
         if on_error not in ("return", "raise"):
             raise ValueError(f"on_error is {on_error!r}; expected 'return' or 'raise'")
-        for source, speaker in _paired(sources, speakers):
+
+        def answered(pair: tuple[Source, str | None]) -> Prediction | tuple[Source, SerotoneError]:
+            source, speaker = pair
             try:
-                yield self.predict(
+                return self.predict(
                     source,
                     source_rate=source_rate,
                     timeline=timeline,
@@ -166,7 +172,9 @@ class Recognizer(Answerer):
             except SerotoneError as error:
                 if on_error == "raise":
                     raise
-                yield source, error
+                return source, error
+
+        yield from ahead(answered, _paired(sources, speakers), jobs=jobs)
 
     def predict_audio(self, heard: audio.Audio, *, timeline: bool = False, speaker: str | None = None) -> Prediction:
         """The emotion of audio that has been read already, at the bundle's sample rate.
