@@ -64,6 +64,9 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
             "one cycle to 2e-3, 1,600 steps of 16": [*steps(1600, 16, 2e-3, clip_norm=None), SPEECH],
             "one cycle to 1e-3, 800 steps of 16": [*steps(800, 16, 1e-3, clip_norm=None), SPEECH],
             "one cycle to 4e-3, 800 steps of 16": [*steps(800, 16, 4e-3, clip_norm=None), SPEECH],
+            "one cycle to 1e-3, 1,200 steps of 16": [*steps(1200, 16, 1e-3, clip_norm=None), SPEECH],
+            "one cycle to 5e-4, 1,200 steps of 16": [*steps(1200, 16, 5e-4, clip_norm=None), SPEECH],
+            "one cycle to 2.5e-4, 1,200 steps of 16": [*steps(1200, 16, 2.5e-4, clip_norm=None), SPEECH],
             "one cycle to 2e-3, 800 steps of 16, over silence too": [*steps(800, 16, 2e-3, clip_norm=None), SILENCE],
             "one cycle to 2e-3, 800 steps of 16, clips at their own length": [
                 *steps(800, 16, 2e-3, clip_norm=None),

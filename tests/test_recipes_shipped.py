@@ -128,7 +128,7 @@ def test_it_states_only_its_difference(name: str) -> None:
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_papers_schedule_and_ours_are_there_and_ours_is_ours_alone(name: str) -> None:
     recipe = load(name)
-    long = {"long"} if recipe.encoder.name == "crnn" else set()
+    long = {"long"} if recipe.encoder.name in ("crnn", "dycnn") else set()
     assert set(recipe.schedules) == {"paper", "budget"} | long
     assert recipe.schedule == OWN_SCHEDULE.get(name, "paper")
     paper, budget = recipe.schedules["paper"], recipe.schedules["budget"]
