@@ -94,7 +94,8 @@ def predict(
     """Recognise the emotion in recordings, offline.
 
     A recording that cannot be read gives one line on standard error; the others are still answered, and the exit status
-    is 1. Existing recordings are never overwritten: --out refuses a file that is one, or is named like one.
+    is 1. Existing recordings are never overwritten: --out refuses a file that is one, or is named like one. For
+    thousands of recordings, see serotone score, which hears several at a time.
     """
     if adapt and profile is not None:
         raise typer.BadParameter("give --adapt or --profile, not both", param_hint="--adapt")
