@@ -287,7 +287,6 @@ print(decoder_process._idle[0]._process.pid, flush=True)
     assert gone(int(run_python(code).stdout))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 class _Bytes:
     """A recording that needs no parent."""
 
@@ -315,6 +314,7 @@ def test_titles_need_not_be_utf_8_in_any_version_of_pyav(m4a, version):
     assert sum(frame.samples for frame in frames) >= 24000
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_fork_has_children_of_its_own(tmp_path, m4a):
     path = tmp_path / "call.m4a"
     path.write_bytes(m4a)
