@@ -73,21 +73,14 @@ FAMILIES: Mapping[str, tuple[str, tuple[str, ...], Mapping[str, list[str]]]] = {
                 SILENCE,
                 "clip_seconds=null",
             ],
-            "one cycle to 2e-3, 800 steps of 16, temperature falls for ten epochs": [
-                *steps(800, 16, 2e-3, clip_norm=None),
-                SPEECH,
-                "annealing.share=0.34",
-            ],
             **{
                 f"one cycle to 2e-3, 800 steps of 16, {words}": [*steps(800, 16, 2e-3, clip_norm=None), SPEECH, *keys]
                 for words, keys in {
+                    "temperature falls for ten epochs": ["annealing.share=0.34"],
                     "mean pooled": ["pooling.name=mean"],
                     "pooled by attention": ["pooling.name=attentive-mean"],
                     "256 units in each direction": ["encoder.hidden=256"],
-                    "decibels, at most 80 below a clip's maximum": [
-                        "frontend.logarithm=db",
-                        "frontend.top_db=80",
-                    ],
+                    "decibels, at most 80 below a clip's maximum": ["frontend.logarithm=db", "frontend.top_db=80"],
                 }.items()
             },
         },

@@ -3,8 +3,9 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from numbers import Integral
 from typing import TypeVar
+
+from serotone.processors import check_count
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,8 +21,7 @@ def ahead(do: Callable[[Item], Result], items: Iterable[Item], *, jobs: int) -> 
 
     Raises ValueError: ``jobs`` is not a whole number of at least 1.
     """
-    if not isinstance(jobs, Integral) or jobs < 1:
-        raise ValueError(f"jobs is {jobs!r}; expected a whole number of at least 1")
+    check_count("jobs", jobs)
     if jobs == 1:
         yield from map(do, items)
         return

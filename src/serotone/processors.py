@@ -2,6 +2,7 @@
 
 import math
 import os
+from numbers import Integral
 from pathlib import Path
 
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -16,3 +17,9 @@ def processors() -> int:
     except (OSError, ValueError):  # no such file, or no limit in it
         return given
     return max(1, min(given, math.ceil(quota / period)))
+
+
+def check_count(what: str, count: object) -> None:
+    """Raise ValueError, naming what it is, for a number of threads or jobs that is no whole number of at least 1."""
+    if not isinstance(count, Integral) or count < 1:
+        raise ValueError(f"{what} is {count}; expected a whole number of at least 1")

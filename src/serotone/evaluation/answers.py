@@ -1,6 +1,6 @@
 """What a recogniser hears in utterances and answers to them, as rows, and the evaluation that these rows make."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from serotone import audio
@@ -27,16 +27,21 @@ def hear(
 ) -> list[Row]:
     """A row for each utterance that is scored, in order, its answer that of the recogniser; ``jobs`` at a time."""
     rows = []
-    taken = list(filter(terms.takes, utterances))
-    for utterance, heard in zip(taken, ahead(partial(listen, recognizer), taken, jobs=jobs), strict=True):
+    for utterance, heard in listen(recognizer, list(filter(terms.takes, utterances)), jobs=jobs):
         rows.append(answered(recognizer, utterance, heard, terms))
         if on_utterance is not None:
             on_utterance()
     return rows
 
 
-def listen(recognizer: Recognizer, utterance: Utterance) -> Hearing | SerotoneError:
-    """What the recogniser hears in an utterance, or why it cannot be heard."""
+def listen(
+    recognizer: Recognizer, utterances: Sequence[Utterance], *, jobs: int
+) -> Iterator[tuple[Utterance, Hearing | SerotoneError]]:
+    """Each utterance, in order, with what the recogniser hears in it or why it cannot be heard; ``jobs`` at a time."""
+    return zip(utterances, ahead(partial(_listen, recognizer), utterances, jobs=jobs), strict=True)
+
+
+def _listen(recognizer: Recognizer, utterance: Utterance) -> Hearing | SerotoneError:
     bundle = recognizer.bundle
     try:
         return recognizer.hear_audio(

@@ -7,11 +7,9 @@ has who starts with a folder of twenty. Or a profile that was made elsewhere ans
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from serotone.ahead import ahead
 from serotone.corpora import Utterance
 from serotone.errors import ProfileError, SerotoneError
 from serotone.evaluation.answers import answered, evaluation_of, listen, speaker_of
@@ -136,8 +134,7 @@ def compare(
     builders = {corpus: ProfileBuilder(corpus, bundle) for corpus in drawn}
     kept: list[tuple[Utterance, Heard]] = []
     unheard: list[tuple[str, str]] = []
-    read = _to_read(utterances, terms, members)
-    for utterance, heard in zip(read, ahead(partial(listen, recognizer), read, jobs=jobs), strict=True):
+    for utterance, heard in listen(recognizer, _to_read(utterances, terms, members), jobs=jobs):
         if terms.takes(utterance):
             kept.append((utterance, heard))
         elif isinstance(heard, SerotoneError):

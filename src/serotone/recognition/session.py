@@ -1,11 +1,9 @@
 """Graphs, ready to run with onnxruntime."""
 
-from numbers import Integral
-
 import onnxruntime
 
 from serotone.errors import BundleError
-from serotone.processors import processors
+from serotone.processors import check_count, processors
 from serotone.recognition.bundle import EMBEDDING, MODEL, Bundle
 
 
@@ -25,8 +23,7 @@ def start_session(graph: bytes, *, threads: int = 1) -> onnxruntime.InferenceSes
 
 def open_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     """The graph of a bundle, ready to run, its names and widths compared with the manifest."""
-    if not isinstance(threads, Integral) or threads < 1:
-        raise ValueError(f"threads is {threads}; expected a whole number of at least 1")
+    check_count("threads", threads)
     where = bundle.path / MODEL
     try:
         session = start_session(bundle.read(MODEL), threads=min(threads, processors()))  # more only wait for each other
